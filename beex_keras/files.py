@@ -1,0 +1,82 @@
+"""Reading and writing files so that a failure leaves nothing half-written."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from beex_keras.errors import BeexError
+
+
+@contextmanager
+def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yields a temporary sibling of `path`, renamed to `path` when the block ends without error.
+
+    The block may create a file or a directory there; an existing `path` of either kind is
+    replaced. On an error the temporary is removed and `path` stays as it was.
+
+    Raises:
+        BeexError: the parent is not a directory that can be written, or a file stands where a
+            directory is written (or the reverse).
+    """
+    target = Path(path)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    except OSError as error:
+        raise BeexError(
+            f"Cannot write {target}: {error.strerror}; choose a path in a directory you can write."
+        ) from error
+    try:
+        # The suffix is kept because some writers (Keras, NumPy) choose the format by it.
+        temporary = holder / target.name
+        yield temporary
+        if target.exists() and target.is_dir() != temporary.is_dir():
+            kind = "directory" if target.is_dir() else "file"
+            raise BeexError(f"{target} is an existing {kind}; remove it or choose another path.")
+        if target.is_dir():
+            target.rename(holder / "replaced")
+        temporary.rename(target)
+    finally:
+        shutil.rmtree(holder, ignore_errors=True)
+
+
+def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
+    """Writes `data` (text as UTF-8) to `path`, whole or not at all."""
+    with atomic_path(path) as temporary:
+        temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+
+
+def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
+    """The bytes of a file; `what` names it in errors ("vocabulary", "model").
+
+    Raises:
+        BeexError: the file is missing, is a directory or cannot be read.
+    """
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        raise BeexError(f"There is no {what} at {path}; check the path.") from None
+    except IsADirectoryError:
+        raise BeexError(f"{path} is a directory, but a {what} file is needed.") from None
+    except OSError as error:
+        raise BeexError(f"The {what} {path} cannot be read: {error.strerror}.") from error
+
+
+def read_text(path: str | os.PathLike[str], what: str) -> str:
+    """The text of a UTF-8 file, without a byte-order mark; `what` names it in errors.
+
+    Raises:
+        BeexError: as `read_bytes`, or the file is not valid UTF-8.
+    """
+    data = read_bytes(path, what)
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise BeexError(
+            f"The {what} {path} is not valid UTF-8 (line {line}, byte {error.start}); "
+            "save it as UTF-8."
+        ) from None

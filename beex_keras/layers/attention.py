@@ -1,0 +1,86 @@
+"""Multi-head self-attention with binarized projections."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.layers.linear import BinaryLinear
+
+_MASKED = -1e9
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class MultiHeadAttention(tf.keras.layers.Layer):
+    r"""\(\operatorname{softmax}(QK^\top / \sqrt{d})\,V\) in `num_heads` heads, then the output map.
+
+    The four projections are `BinaryLinear`; scores and softmax are real.
+
+    Masking: `padding_mask` (B, T), true at real tokens. A padded token gets no attention from any
+    token, so it never changes a real token's output; its own output row is meaningless.
+
+    Shapes: (B, T, D) → (B, T, D), D a multiple of `num_heads`. Weights: 4·D² latent, 4·D biases
+    and, if binary, 4·D scales.
+
+    Raises:
+        BeexError: D is not a multiple of `num_heads`.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        weight_bits: int = 1,
+        activation_bits: int = 32,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if width % num_heads:
+            raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
+        self.width = width
+        self.num_heads = num_heads
+        linear = (width, weight_bits, activation_bits, quantizer, latent_scale)
+        self.query = BinaryLinear(*linear, name="query")
+        self.key = BinaryLinear(*linear, name="key")
+        self.value = BinaryLinear(*linear, name="value")
+        self.project = BinaryLinear(*linear, name="output")
+
+    def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
+        # Scaling the query costs T·D multiplications, scaling the scores would cost T²·H.
+        scale = (self.width // self.num_heads) ** -0.5
+        query = self._split(self.query(inputs) * scale)
+        key = self._split(self.key(inputs))
+        value = self._split(self.value(inputs))
+        scores = tf.matmul(query, key, transpose_b=True)
+        if padding_mask is not None:
+            hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
+            scores = scores + hidden[:, tf.newaxis, tf.newaxis, :] * _MASKED
+        context = tf.matmul(tf.nn.softmax(scores), value)
+        return self.project(self._merge(context))
+
+    def _split(self, x: tf.Tensor) -> tf.Tensor:
+        """(B, T, D) → (B, H, T, D/H)"""
+        shape = tf.shape(x)
+        depth = self.width // self.num_heads
+        return tf.transpose(
+            tf.reshape(x, (shape[0], shape[1], self.num_heads, depth)), (0, 2, 1, 3)
+        )
+
+    def _merge(self, x: tf.Tensor) -> tf.Tensor:
+        """(B, H, T, D/H) → (B, T, D)"""
+        shape = tf.shape(x)
+        return tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (shape[0], shape[2], self.width))
+
+    def get_config(self) -> dict[str, Any]:
+        linear = self.query
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "num_heads": self.num_heads,
+            "weight_bits": linear.weight_bits,
+            "activation_bits": linear.activation_bits,
+            "quantizer": linear.quantizer,
+            "latent_scale": linear.latent_scale,
+        }

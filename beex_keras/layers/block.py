@@ -1,0 +1,71 @@
+"""One transformer block of the BEExformer."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras.layers.attention import MultiHeadAttention
+from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.normalization import LayerNorm
+from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class BEExformerBlock(tf.keras.layers.Layer):
+    r"""Attention and SLFN, each with a residual connection that is normalized after the sum.
+
+    \[
+    x \leftarrow \operatorname{LN}(x + \operatorname{Drop}(\operatorname{MHA}(x))), \qquad
+    x \leftarrow \operatorname{LN}(x + \operatorname{Drop}(\operatorname{SLFN}(x)))
+    \]
+
+    Masking: as `MultiHeadAttention`. Shapes: (B, T, D) → (B, T, D). Weights: those of the two
+    networks and 4·D of the normalizations.
+
+    Source: post-normalization is our reading, after the first author's earlier SLFN code.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        hidden_width: int,
+        gate_activation: str | None = None,
+        weight_bits: int = 1,
+        activation_bits: int = 32,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.dropout_rate = dropout
+        linear = (weight_bits, activation_bits, quantizer, latent_scale)
+        self.attention = MultiHeadAttention(width, num_heads, *linear, name="attention")
+        self.attention_dropout = Dropout(dropout, name="attention_dropout")
+        self.attention_norm = LayerNorm(name="attention_norm")
+        self.slfn = SelectiveLearnForgetNetwork(
+            width, hidden_width, gate_activation, *linear, name="slfn"
+        )
+        self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
+        self.slfn_norm = LayerNorm(name="slfn_norm")
+
+    def call(
+        self,
+        inputs: tf.Tensor,
+        padding_mask: tf.Tensor | None = None,
+        training: bool | None = None,
+    ) -> tf.Tensor:
+        attended = self.attention(inputs, padding_mask=padding_mask)
+        x = self.attention_norm(inputs + self.attention_dropout(attended, training=training))
+        return self.slfn_norm(x + self.slfn_dropout(self.slfn(x), training=training))
+
+    def get_config(self) -> dict[str, Any]:
+        slfn = self.slfn.get_config()
+        names = ("width", "hidden_width", "gate_activation", "weight_bits", "activation_bits")
+        return {
+            **super().get_config(),
+            **{name: slfn[name] for name in (*names, "quantizer", "latent_scale")},
+            "num_heads": self.attention.num_heads,
+            "dropout": self.dropout_rate,
+        }

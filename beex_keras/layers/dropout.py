@@ -1,0 +1,41 @@
+"""Dropout whose random state can be saved and restored."""
+
+import random
+from typing import Any
+
+import tensorflow as tf
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class Dropout(tf.keras.layers.Layer):
+    """Zeroes a share `rate` of the inputs in training and scales the rest by 1 / (1 − `rate`).
+
+    Unlike Keras' own layer its random generator is part of a `tf.train.Checkpoint`, so that an
+    interrupted training continues with the very masks it would have drawn.
+
+    Args:
+        rate: share in [0, 1).
+        seed: of the generator; drawn from Python's `random` if None, so that
+            `tf.keras.utils.set_random_seed` fixes it.
+    """
+
+    def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.rate = rate
+        self.seed = seed
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        seed = random.randrange(2**31) if self.seed is None else self.seed
+        # Lifted out of any graph under construction: the state is a variable of its own.
+        with tf.init_scope():
+            self.generator = tf.random.Generator.from_seed(seed, alg="philox")
+        super().build(input_shape)
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        kept = self.generator.uniform(tf.shape(inputs)) >= self.rate
+        return tf.where(kept, inputs / (1.0 - self.rate), 0.0)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "rate": self.rate, "seed": self.seed}

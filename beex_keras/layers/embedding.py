@@ -1,0 +1,167 @@
+"""From token ids to the first block's input."""
+
+from typing import Any
+
+import larq as lq
+import tensorflow as tf
+
+from beex_keras import quantizers
+from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.linear import LATENT_LIMIT, check_bits, latent_initializer
+from beex_keras.layers.normalization import LayerNorm
+
+_REAL_DEVIATION = 0.05
+_INITIALIZER = tf.keras.initializers.RandomNormal
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class PaddingMask(tf.keras.layers.Layer):
+    """Token ids (B, T) → bool (B, T), true where a token is real, false where it is padding."""
+
+    def __init__(self, padding_id: int = 0, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.padding_id = padding_id
+
+    def call(self, token_ids: tf.Tensor) -> tf.Tensor:
+        return tf.not_equal(token_ids, self.padding_id)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "padding_id": self.padding_id}
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class BinaryTokenEmbedding(tf.keras.layers.Layer):
+    r"""Row \(t\) of \(\operatorname{sign}(E) \odot s\), with one learned real scale per column.
+
+    With ``bits=32`` it is the float32 twin, row \(t\) of \(E\).
+
+    Shapes: int32 (B, T) → (B, T, `width`). Weights: `vocabulary_size`·`width` latent and, if
+    binary, `width` scales.
+
+    Source: our reading; the paper does not say whether its embedding is binarized.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        width: int,
+        bits: int = 1,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_bits(bits)
+        self.vocabulary_size = vocabulary_size
+        self.width = width
+        self.bits = bits
+        self.quantizer = quantizer
+        self.latent_scale = latent_scale
+        self.table_quantizer = quantizers.get(quantizer) if bits == 1 else None
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        binary = self.bits == 1
+        self.table = self.add_weight(
+            name="table",
+            shape=(self.vocabulary_size, self.width),
+            initializer=(
+                latent_initializer(self.latent_scale) if binary else _INITIALIZER(0, _REAL_DEVIATION)
+            ),
+            constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
+        )
+        if binary:
+            self.scale = self.add_weight(
+                name="scale",
+                shape=(self.width,),
+                initializer=tf.keras.initializers.Constant(_REAL_DEVIATION),
+            )
+        super().build(input_shape)
+
+    def call(self, token_ids: tf.Tensor) -> tf.Tensor:
+        if self.table_quantizer is None:
+            return tf.gather(self.table, token_ids)
+        # The sign comes before the look-up so that the exported table is a constant of ±1.
+        return tf.gather(self.table_quantizer(self.table), token_ids) * self.scale
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "vocabulary_size": self.vocabulary_size,
+            "width": self.width,
+            "bits": self.bits,
+            "quantizer": self.quantizer,
+            "latent_scale": self.latent_scale,
+        }
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class Embedding(tf.keras.layers.Layer):
+    r"""\(\operatorname{Drop}(\operatorname{LN}(\mathrm{token} + \mathrm{position} + \mathrm{segment}))\).
+
+    The segment of a token is 0 up to and including the first separator and 1 after it, so ids are
+    the model's only input, for sentence pairs too. Rows at padding are defined but meaningless;
+    whatever reads them must mask them.
+
+    Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
+    `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
+    2·`width` of the normalization.
+    """
+
+    def __init__(
+        self,
+        vocabulary_size: int,
+        width: int,
+        max_length: int,
+        num_segments: int = 1,
+        separator_id: int = 3,
+        bits: int = 1,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        dropout: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.max_length = max_length
+        self.num_segments = num_segments
+        self.separator_id = separator_id
+        self.dropout_rate = dropout
+        self.token = BinaryTokenEmbedding(
+            vocabulary_size, width, bits, quantizer, latent_scale, name="token"
+        )
+        self.normalization = LayerNorm(name="normalization")
+        self.dropout = Dropout(dropout, name="dropout")
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        width = self.token.width
+        self.position = self.add_weight(
+            name="position", shape=(self.max_length, width), initializer=_INITIALIZER(0, 0.02)
+        )
+        if self.num_segments > 1:
+            self.segment = self.add_weight(
+                name="segment", shape=(self.num_segments, width), initializer=_INITIALIZER(0, 0.02)
+            )
+        super().build(input_shape)
+
+    def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        length = token_ids.shape[1] or tf.shape(token_ids)[1]
+        x = self.token(token_ids) + self.position[:length]
+        if self.num_segments > 1:
+            separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.int32)
+            after = tf.cumsum(separators, axis=1, exclusive=True)
+            x = x + tf.gather(self.segment, tf.minimum(after, self.num_segments - 1))
+        return self.dropout(self.normalization(x), training=training)
+
+    def get_config(self) -> dict[str, Any]:
+        token = self.token
+        return {
+            **super().get_config(),
+            "vocabulary_size": token.vocabulary_size,
+            "width": token.width,
+            "max_length": self.max_length,
+            "num_segments": self.num_segments,
+            "separator_id": self.separator_id,
+            "bits": token.bits,
+            "quantizer": token.quantizer,
+            "latent_scale": token.latent_scale,
+            "dropout": self.dropout_rate,
+        }

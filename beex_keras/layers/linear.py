@@ -1,0 +1,134 @@
+"""The binarized linear layer on which everything else stands."""
+
+from typing import Any
+
+import larq as lq
+import tensorflow as tf
+
+from beex_keras import quantizers
+from beex_keras.errors import BeexError
+
+LATENT_LIMIT = 1.0
+"""Latent weights are clipped to ±1: beyond it every polynomial gradient is zero."""
+
+
+def check_bits(weight_bits: int, activation_bits: int = 32) -> None:
+    """Raises `BeexError` unless the bits are 32/32, 1/32 or 1/1 (weights/activations)."""
+    if (weight_bits, activation_bits) not in {(32, 32), (1, 32), (1, 1)}:
+        raise BeexError(
+            f"weight_bits={weight_bits} with activation_bits={activation_bits} is not supported; "
+            "use 32 and 32 (float), 1 and 32 (weights-only) or 1 and 1 (fully binary)."
+        )
+
+
+def latent_initializer(scale: float) -> tf.keras.initializers.Initializer:
+    """Uniform latent weights in ±`scale`: random signs, all at a like distance from a flip."""
+    return tf.keras.initializers.RandomUniform(-scale, scale)
+
+
+class PointwiseConv(lq.layers.QuantConv2D):
+    """A 1×1 `QuantConv2D`: the form of a binary matrix that Larq Compute Engine makes LceBconv2d.
+
+    Where the inputs stay real it multiplies as a matrix, which is the faster kernel for them, both
+    in training and as the FULLY_CONNECTED that the converter then writes.
+    """
+
+    def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        if self.input_quantizer is not None:
+            return super().convolution_op(inputs, kernel)
+        return tf.matmul(inputs, tf.convert_to_tensor(kernel)[0, 0])
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class BinaryLinear(tf.keras.layers.Layer):
+    r"""\(y = q(x) \cdot \operatorname{sign}(W) \odot \alpha + b\).
+
+    \(q\) is the identity (``activation_bits=32``, weights-only) or the sign (``activation_bits=1``,
+    fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
+    channel, \(b\) the bias. \(\alpha\) stands outside the product so that a product of ±1 is a
+    whole number and hence the same in every engine. With ``weight_bits=32`` it is the float32
+    twin, \(y = xW + b\), without \(\alpha\).
+
+    Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
+    \(\alpha\) (binary only) and \(b\). Tokens do not mix, so padding needs no mask.
+
+    Args:
+        units: output channels.
+        weight_bits: 1 or 32.
+        activation_bits: 1 or 32.
+        quantizer: name of the weights' quantizer, see `beex_keras.quantizers.QUANTIZERS`.
+        latent_scale: latent weights start uniformly in ±`latent_scale`.
+
+    Raises:
+        BeexError: unsupported bits or an unknown quantizer.
+
+    Source: weights-only binarization is the paper's; \(\alpha\) per channel is our reading.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        weight_bits: int = 1,
+        activation_bits: int = 32,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        check_bits(weight_bits, activation_bits)
+        self.units = units
+        self.weight_bits = weight_bits
+        self.activation_bits = activation_bits
+        self.quantizer = quantizer
+        self.latent_scale = latent_scale
+        binary = weight_bits == 1
+        self.matmul = PointwiseConv(
+            units,
+            kernel_size=1,
+            use_bias=False,
+            input_quantizer=quantizers.get(quantizer) if activation_bits == 1 else None,
+            kernel_quantizer=quantizers.get(quantizer) if binary else None,
+            kernel_constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
+            kernel_initializer=latent_initializer(latent_scale) if binary else "glorot_uniform",
+            name="matmul",
+        )
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        channels = input_shape[-1]
+        with tf.name_scope(self.matmul.name):
+            self.matmul.build(tf.TensorShape([None, 1, None, channels]))
+        if self.weight_bits == 1:
+            # Glorot's variance, carried by the scale since the binary kernel's is 1.
+            deviation = (2.0 / (channels + self.units)) ** 0.5
+            self.alpha = self.add_weight(
+                name="alpha",
+                shape=(self.units,),
+                initializer=tf.keras.initializers.Constant(deviation),
+            )
+        self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
+        super().build(input_shape)
+
+    @property
+    def kernel(self) -> tf.Variable:
+        """The latent weights, (1, 1, K, units)."""
+        return self.matmul.kernel
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        shape = tf.shape(inputs)
+        # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
+        tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
+        outputs = self.matmul(tokens)
+        if self.weight_bits == 1:
+            outputs = outputs * self.alpha
+        outputs = outputs + self.bias
+        return tf.reshape(outputs, (shape[0], shape[1], self.units))
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "units": self.units,
+            "weight_bits": self.weight_bits,
+            "activation_bits": self.activation_bits,
+            "quantizer": self.quantizer,
+            "latent_scale": self.latent_scale,
+        }

@@ -1,0 +1,79 @@
+"""The Selective Learn-Forget Network, which takes the place of a transformer's feed-forward net."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.layers.linear import BinaryLinear
+
+GATE_ACTIVATIONS = (None, "sigmoid")
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
+    r"""\(\mathrm{gate} \odot \mathrm{content}\), a gate that selects what to learn and what to forget.
+
+    \[
+    \mathrm{gate} = g(W_{2g}\,\sigma(W_{1g} x)), \qquad \mathrm{content} = W_{2c}\tanh(W_{1c} x)
+    \]
+
+    \(g\) is the identity or, by option, a sigmoid, which makes it a true forget gate (our reading).
+
+    In fully binary mode \(W_{2\cdot}\) reads signs, and \(\operatorname{sign}(\tanh z) =
+    \operatorname{sign}(\sigma(z) - \tfrac12) = \operatorname{sign}(z)\) (without the ½ a binarized
+    sigmoid would be constant). The binarization is then itself the hidden non-linearity, and its
+    threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training or on a device.
+
+    Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + 2·D biases
+    and as many scales if binary. Tokens do not mix, so padding needs no mask.
+
+    Source: the equations of the first author's earlier SLFN work.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        hidden_width: int,
+        gate_activation: str | None = None,
+        weight_bits: int = 1,
+        activation_bits: int = 32,
+        quantizer: str = "polynomial_sign",
+        latent_scale: float = 0.1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        if gate_activation not in GATE_ACTIVATIONS:
+            raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
+        self.width = width
+        self.hidden_width = hidden_width
+        self.gate_activation = gate_activation
+        linear = (weight_bits, activation_bits, quantizer, latent_scale)
+        self.gate_in = BinaryLinear(hidden_width, *linear, name="gate_in")
+        self.gate_out = BinaryLinear(width, *linear, name="gate_out")
+        self.content_in = BinaryLinear(hidden_width, *linear, name="content_in")
+        self.content_out = BinaryLinear(width, *linear, name="content_out")
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        gate = self.gate_in(inputs)
+        content = self.content_in(inputs)
+        if self.gate_in.activation_bits == 32:
+            gate = tf.sigmoid(gate)
+            content = tf.tanh(content)
+        gate = self.gate_out(gate)
+        if self.gate_activation == "sigmoid":
+            gate = tf.sigmoid(gate)
+        return gate * self.content_out(content)
+
+    def get_config(self) -> dict[str, Any]:
+        linear = self.gate_in
+        return {
+            **super().get_config(),
+            "width": self.width,
+            "hidden_width": self.hidden_width,
+            "gate_activation": self.gate_activation,
+            "weight_bits": linear.weight_bits,
+            "activation_bits": linear.activation_bits,
+            "quantizer": linear.quantizer,
+            "latent_scale": linear.latent_scale,
+        }

@@ -1,0 +1,93 @@
+"""The loss that trains all exits at once."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.exits import FractionalEntropy
+
+WEIGHTS = ("uniform", "linear", "routed", "last")
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class SoftRoutingLoss(tf.keras.losses.Loss):
+    r"""Cross-entropy of every exit, aggregated: \(\sum_i w_i L_i\) with \(\sum_i w_i = 1\).
+
+    - ``"uniform"``: \(w_i = 1/N\), the paper's statement taken literally (default).
+    - ``"linear"``: \(w_i = i / \sum_j j\); later exits count more.
+    - ``"routed"`` (our reading): per sample, the differentiable probability of being routed to exit
+      i, mixed with a uniform floor so that no exit starves:
+      \(w_i = \frac{f}{N} + (1 - f)\, g_i \prod_{j<i} (1 - g_j)\), where
+      \(g_i = \sigma((\delta - r_i) / t)\) softens the rule \(r_i < \delta\) of `FractionalEntropy`
+      and \(g_N = 1\).
+    - ``"last"``: \(w_N = 1\), an ordinary classifier without trained exits, for comparison.
+
+    Shapes: labels (B,) as whole numbers, `exit_logits` (B, N, C) → (B,) before reduction.
+
+    Args:
+        weights: one of the above.
+        delta: \(\delta\) of "routed".
+        temperature: \(t\) of "routed".
+        floor: \(f\) of "routed", in [0, 1].
+        label_smoothing: share of the target spread evenly over the classes, in [0, 1).
+
+    Raises:
+        BeexError: an unknown kind of weights or a number out of range.
+    """
+
+    def __init__(
+        self,
+        weights: str = "uniform",
+        delta: float = 0.5,
+        temperature: float = 0.1,
+        floor: float = 0.2,
+        label_smoothing: float = 0.0,
+        name: str = "soft_routing_loss",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        if weights not in WEIGHTS:
+            raise BeexError(f"Unknown loss weights '{weights}'; choose one of {', '.join(WEIGHTS)}.")
+        if temperature <= 0 or not 0 <= floor <= 1 or not 0 <= label_smoothing < 1:
+            raise BeexError(
+                "The loss needs temperature > 0, floor in [0, 1] and label_smoothing in [0, 1)."
+            )
+        self.weights = weights
+        self.delta = delta
+        self.temperature = temperature
+        self.floor = floor
+        self.label_smoothing = label_smoothing
+
+    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
+        exits, classes = y_pred.shape[1], y_pred.shape[2]
+        target = tf.one_hot(tf.reshape(tf.cast(y_true, tf.int32), (-1, 1)), classes)
+        target = target * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+        losses = -tf.reduce_sum(target * tf.nn.log_softmax(y_pred), axis=-1)
+        return tf.reduce_sum(losses * self.exit_weights(y_pred, exits), axis=1)
+
+    def exit_weights(self, exit_logits: tf.Tensor, exits: int) -> tf.Tensor:
+        r"""\(w_i\), (B, N) or (1, N), each row summing to 1."""
+        if self.weights == "uniform":
+            return tf.fill((1, exits), 1.0 / exits)
+        if self.weights == "last":
+            return tf.one_hot([exits - 1], exits)
+        if self.weights == "linear":
+            ranks = tf.range(1.0, exits + 1.0)[tf.newaxis]
+            return ranks / tf.reduce_sum(ranks)
+        reductions = FractionalEntropy(self.delta).scores(exit_logits)
+        gates = tf.sigmoid((self.delta - reductions) / self.temperature)
+        stays = tf.math.cumprod(1.0 - gates[:, :-1], axis=1)
+        arrives = tf.concat([tf.ones_like(gates[:, :1]), stays], axis=1)
+        leaves = tf.concat([gates[:, :-1], tf.ones_like(gates[:, :1])], axis=1)
+        return self.floor / exits + (1.0 - self.floor) * arrives * leaves
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "weights": self.weights,
+            "delta": self.delta,
+            "temperature": self.temperature,
+            "floor": self.floor,
+            "label_smoothing": self.label_smoothing,
+        }

@@ -1,0 +1,76 @@
+"""Keras metrics over `exit_logits` (B, N, C), shown while a model trains."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras import exits
+from beex_keras.exits import ExitPolicy
+
+
+def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """1.0 where (B, C) logits are largest at the label, else 0.0: (B,)."""
+    labels = tf.reshape(tf.cast(labels, tf.int32), (-1,))
+    return tf.cast(tf.equal(labels, tf.argmax(logits, axis=-1, output_type=tf.int32)), tf.float32)
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class ExitAccuracy(tf.keras.metrics.Mean):
+    """Share of samples that exit `exit` (counted from 1) classifies correctly."""
+
+    def __init__(self, exit: int, name: str | None = None, **kwargs: Any) -> None:
+        super().__init__(name=name or f"exit_{exit}", **kwargs)
+        self.exit = exit
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> Any:
+        return super().update_state(_correct(y_true, y_pred[:, self.exit - 1]), sample_weight)
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "exit": self.exit}
+
+
+class _PolicyMetric(tf.keras.metrics.Mean):
+    """A mean over what a policy chooses."""
+
+    def __init__(self, policy: ExitPolicy | dict[str, Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.policy = exits.deserialize(policy) if isinstance(policy, dict) else policy
+
+    def get_config(self) -> dict[str, Any]:
+        return {**super().get_config(), "policy": exits.serialize(self.policy)}
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class PolicyAccuracy(_PolicyMetric):
+    """Share of samples classified correctly at the exit that `policy` chooses for them."""
+
+    def __init__(self, policy: ExitPolicy, name: str = "policy", **kwargs: Any) -> None:
+        super().__init__(policy, name=name, **kwargs)
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> Any:
+        chosen = tf.gather(y_pred, self.policy.choose(y_pred), axis=1, batch_dims=1)
+        return super().update_state(_correct(y_true, chosen), sample_weight)
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class MeanDepth(_PolicyMetric):
+    """Mean number of blocks that `policy` executes, from 1 to N."""
+
+    def __init__(self, policy: ExitPolicy, name: str = "mean_depth", **kwargs: Any) -> None:
+        super().__init__(policy, name=name, **kwargs)
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> Any:
+        depth = tf.cast(self.policy.choose(y_pred) + 1, tf.float32)
+        return super().update_state(depth, sample_weight)
+
+
+def exit_metrics(num_exits: int, policy: ExitPolicy) -> list[tf.keras.metrics.Metric]:
+    """Accuracy at each exit and of the policy's choice, and the policy's mean depth."""
+    per_exit = [ExitAccuracy(number) for number in range(1, num_exits + 1)]
+    return [*per_exit, PolicyAccuracy(policy), MeanDepth(policy)]

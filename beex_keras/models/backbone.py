@@ -1,0 +1,78 @@
+"""The encoder: embedding and blocks, without exits."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from beex_keras.layers import BEExformerBlock, Embedding, PaddingMask
+from beex_keras.models.config import BEExformerConfig
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class BEExformer(tf.keras.Model):
+    """Token ids int32 (B, T) → a list of the N blocks' outputs, each (B, T, D).
+
+    Padding (`config.padding_id`) never changes the output at a real token. The parts
+    (`padding_mask`, `embedding`, `blocks`) can be called one by one, which is how an inference that
+    stops at an exit runs them.
+
+    Args:
+        config: a `BEExformerConfig`, or the dictionary of one.
+    """
+
+    def __init__(self, config: BEExformerConfig | dict[str, Any], **kwargs: Any) -> None:
+        # === Configuration ===
+        if not isinstance(config, BEExformerConfig):
+            config = BEExformerConfig.from_dict(config)
+
+        # === Layers ===
+        padding_mask = PaddingMask(config.padding_id, name="padding_mask")
+        embedding = Embedding(
+            vocabulary_size=config.vocabulary_size,
+            width=config.width,
+            max_length=config.max_length,
+            num_segments=config.num_segments,
+            separator_id=config.separator_id,
+            bits=config.embedding_bits,
+            quantizer=config.quantizer,
+            latent_scale=config.embedding_latent_scale,
+            dropout=config.dropout,
+            name="embedding",
+        )
+        blocks = [
+            BEExformerBlock(
+                width=config.width,
+                num_heads=config.num_heads,
+                hidden_width=config.hidden_width,
+                gate_activation=config.gate_activation,
+                weight_bits=config.weight_bits,
+                activation_bits=config.activation_bits,
+                quantizer=config.quantizer,
+                latent_scale=config.latent_scale,
+                dropout=config.dropout,
+                name=f"block_{number}",
+            )
+            for number in range(1, config.num_blocks + 1)
+        ]
+
+        # === Functional model ===
+        token_ids = tf.keras.Input((None,), dtype=tf.int32, name="token_ids")
+        mask = padding_mask(token_ids)
+        x = embedding(token_ids)
+        outputs = []
+        for block in blocks:
+            x = block(x, padding_mask=mask)
+            outputs.append(x)
+        super().__init__(inputs=token_ids, outputs=outputs, **kwargs)
+
+        self.config = config
+        self.padding_mask = padding_mask
+        self.embedding = embedding
+        self.blocks = blocks
+
+    def get_config(self) -> dict[str, Any]:
+        return {"config": self.config.to_dict(), "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "BEExformer":
+        return cls(**config)

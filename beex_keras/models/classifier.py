@@ -1,0 +1,287 @@
+"""The text classifier: encoder, one exit behind each block, and what it needs to read raw text."""
+
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.files import atomic_path, read_text
+from beex_keras.layers import ExitHead
+from beex_keras.losses import SoftRoutingLoss
+from beex_keras.metrics import exit_metrics
+from beex_keras.models.backbone import BEExformer
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.text import TextPreprocessor, read_vocabulary
+
+_CONFIG_FILE = "config.json"
+_VOCABULARY_FILE = "vocab.txt"
+_WEIGHTS_FILE = "model.weights.h5"
+_FORMAT = "beex_keras"
+_FORMAT_VERSION = 1
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class BEExformerClassifier(tf.keras.Model):
+    """Token ids int32 (B, T), or raw strings, → `exit_logits` (B, N, C): the logits of every exit.
+
+    `fit`, `evaluate` and `predict` take ids, or, while a preprocessor is attached, raw strings: a
+    list of texts, a list of (text, text) pairs, or a `tf.data.Dataset` of string tensors. Setting
+    `preprocessor` to None detaches it.
+
+    Padding never changes a logit.
+
+    Args:
+        config: a `BEExformerConfig`, or the dictionary of one.
+        preprocessor: a `TextPreprocessor` whose ids fit `config`, or None.
+        labels: the classes' names, in the order of the logits; their numbers if None.
+        policy: the `ExitPolicy` that inference uses; `FractionalEntropy()` if None.
+
+    Raises:
+        BeexError: preprocessor or labels do not fit `config`.
+    """
+
+    def __init__(
+        self,
+        config: BEExformerConfig | dict[str, Any],
+        preprocessor: TextPreprocessor | None = None,
+        labels: Sequence[str] | None = None,
+        policy: exits.ExitPolicy | None = None,
+        **kwargs: Any,
+    ) -> None:
+        # === Configuration ===
+        if not isinstance(config, BEExformerConfig):
+            config = BEExformerConfig.from_dict(config)
+        labels = tuple(labels or (str(index) for index in range(config.num_classes)))
+        if len(labels) != config.num_classes:
+            raise BeexError(
+                f"{len(labels)} labels were given for num_classes={config.num_classes}; "
+                "give one label a class."
+            )
+        if preprocessor is not None:
+            _check_preprocessor(preprocessor, config)
+
+        # === Layers ===
+        backbone = BEExformer(config, name="backbone")
+        heads = [
+            ExitHead(config.num_classes, config.dropout, name=f"exit_{number}")
+            for number in range(1, config.num_blocks + 1)
+        ]
+
+        # === Functional model ===
+        token_ids = tf.keras.Input((None,), dtype=tf.int32, name="token_ids")
+        mask = backbone.padding_mask(token_ids)
+        outputs = backbone(token_ids)
+        outputs = outputs if isinstance(outputs, list) else [outputs]
+        logits = [head(x, padding_mask=mask) for head, x in zip(heads, outputs, strict=True)]
+        exit_logits = StackExits(name="exit_logits")(logits)
+        super().__init__(inputs=token_ids, outputs=exit_logits, **kwargs)
+
+        self.config = config
+        self.preprocessor = preprocessor
+        self.labels = labels
+        self.policy = policy or exits.FractionalEntropy()
+        self.backbone = backbone
+        self.heads = heads
+
+    # === Training on ids or raw text ===
+
+    def compile(
+        self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
+    ) -> None:
+        """As in Keras; by default with `SoftRoutingLoss` and the accuracy of each exit."""
+        super().compile(
+            optimizer=optimizer,
+            loss=SoftRoutingLoss() if loss is None else loss,
+            metrics=exit_metrics(self.config.num_blocks, self.policy) if metrics is None else metrics,
+            **kwargs,
+        )
+
+    def fit(self, x: Any = None, y: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
+        if isinstance(validation_data, tuple):
+            texts, labels, *rest = validation_data
+            validation_data = (self.to_ids(texts), self.to_label_ids(labels), *rest)
+        elif validation_data is not None:
+            validation_data = self.to_ids(validation_data)
+        return super().fit(
+            self.to_ids(x), self.to_label_ids(y), validation_data=validation_data, **kwargs
+        )
+
+    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
+        return super().evaluate(self.to_ids(x), self.to_label_ids(y), **kwargs)
+
+    def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
+        return super().predict(self.to_ids(x), **kwargs)
+
+    def to_ids(self, x: Any) -> Any:
+        """`x` with raw strings turned into token ids; anything else unchanged.
+
+        Raises:
+            BeexError: strings were given and no preprocessor is attached.
+        """
+        if isinstance(x, tf.data.Dataset):
+            spec = x.element_spec
+            texts = spec[0] if isinstance(spec, tuple) else spec
+            if texts.dtype != tf.string:
+                return x
+            encode = self._require_preprocessor()
+            if isinstance(spec, tuple):
+                return x.map(lambda text, *rest: (_encode(encode, text), *rest), tf.data.AUTOTUNE)
+            return x.map(lambda text: _encode(encode, text), tf.data.AUTOTUNE)
+        if x is None or isinstance(x, tf.Tensor) and x.dtype != tf.string:
+            return x
+        array = np.asarray(x)
+        if array.dtype.kind not in "USO":
+            return array
+        pairs = array[:, 1].tolist() if array.ndim == 2 else None
+        texts = (array[:, 0] if array.ndim == 2 else array).tolist()
+        ids = self._require_preprocessor().encode(texts, pairs)
+        longest = max(int((ids != self.config.padding_id).sum(axis=1).max(initial=1)), 1)
+        return ids[:, :longest]
+
+    def to_label_ids(self, y: Any) -> Any:
+        """`y` with label names turned into class numbers; anything else unchanged.
+
+        Raises:
+            BeexError: a name that is not among `labels`.
+        """
+        if y is None or isinstance(y, tf.Tensor):
+            return y
+        array = np.asarray(y)
+        if array.dtype.kind not in "UO":
+            return array
+        numbers = {label: number for number, label in enumerate(self.labels)}
+        unknown = sorted(set(array.tolist()) - set(numbers))
+        if unknown:
+            raise BeexError(f"Unknown label '{unknown[0]}'; the model knows {', '.join(self.labels)}.")
+        return np.array([numbers[name] for name in array.tolist()], np.int32)
+
+    def _require_preprocessor(self) -> TextPreprocessor:
+        if self.preprocessor is None:
+            raise BeexError(
+                "The model has no preprocessor, so it reads token ids, not text; attach one by "
+                "model.preprocessor = TextPreprocessor(vocabulary, max_length)."
+            )
+        return self.preprocessor
+
+    # === Saving and loading ===
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            "config": self.config.to_dict(),
+            "preprocessor": None if self.preprocessor is None else self.preprocessor.get_config(),
+            "labels": list(self.labels),
+            "policy": exits.serialize(self.policy),
+            "name": self.name,
+        }
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "BEExformerClassifier":
+        values = dict(config)
+        if values.get("preprocessor") is not None:
+            values["preprocessor"] = TextPreprocessor.from_config(values["preprocessor"])
+        values["policy"] = exits.deserialize(values["policy"])
+        return cls(**values)
+
+    def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
+        """Writes configuration, labels, exit policy, vocabulary and weights to one directory.
+
+        The directory appears whole or not at all; one that exists is replaced.
+
+        Raises:
+            BeexError: the directory cannot be written.
+        """
+        values = self.get_config()
+        vocabulary = (values["preprocessor"] or {}).pop("vocabulary", None)
+        values = {"format": _FORMAT, "version": _FORMAT_VERSION, **values}
+        with atomic_path(directory) as path:
+            path.mkdir()
+            (path / _CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
+            if vocabulary is not None:
+                (path / _VOCABULARY_FILE).write_text("\n".join(vocabulary) + "\n", "utf-8")
+            self.save_weights(path / _WEIGHTS_FILE)
+
+    @classmethod
+    def from_pretrained(cls, directory: str | os.PathLike[str]) -> "BEExformerClassifier":
+        """The classifier that `save_pretrained` wrote, with equal weights.
+
+        Raises:
+            BeexError: a file is missing, is not ours, or does not fit the others.
+        """
+        path = Path(directory)
+        if not path.is_dir():
+            raise BeexError(f"There is no model directory at {path}; check the path.")
+        config_file = path / _CONFIG_FILE
+        try:
+            values = json.loads(read_text(config_file, "model configuration"))
+        except json.JSONDecodeError as error:
+            raise BeexError(f"{config_file} is not valid JSON: {error}; restore the file.") from None
+        if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
+            raise BeexError(f"{config_file} does not describe a BEExformer; give a directory we saved.")
+        version = values.pop("version", None)
+        if version != _FORMAT_VERSION:
+            raise BeexError(
+                f"{config_file} has format version {version}, but this release reads version "
+                f"{_FORMAT_VERSION}; use the release that wrote it."
+            )
+        if values.get("preprocessor") is not None:
+            values["preprocessor"]["vocabulary"] = read_vocabulary(path / _VOCABULARY_FILE)
+        try:
+            model = cls.from_config(values)
+        except (KeyError, TypeError) as error:
+            raise BeexError(f"{config_file} lacks or misuses {error}; restore the file.") from None
+        weights_file = path / _WEIGHTS_FILE
+        if not weights_file.is_file():
+            raise BeexError(f"There are no weights at {weights_file}; restore the file.")
+        try:
+            model.load_weights(weights_file)
+        except Exception as error:  # h5py and Keras raise a dozen kinds for one meaning
+            raise BeexError(
+                f"The weights in {weights_file} do not fit {config_file.name}: the file is damaged "
+                "or belongs to a model of another shape; use the files of one model."
+            ) from error
+        return model
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class StackExits(tf.keras.layers.Layer):
+    """N tensors of logits (B, C) → `exit_logits` (B, N, C)."""
+
+    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
+        return tf.stack(inputs, axis=1)
+
+
+def _check_preprocessor(preprocessor: TextPreprocessor, config: BEExformerConfig) -> None:
+    """Raises `BeexError` if the ids that the preprocessor gives do not fit the model."""
+    size = preprocessor.vocabulary_size
+    if size > config.vocabulary_size:
+        raise BeexError(
+            f"The vocabulary has {size} entries but the model embeds {config.vocabulary_size}; "
+            f"set vocabulary_size={size}."
+        )
+    if preprocessor.max_length > config.max_length:
+        raise BeexError(
+            f"The preprocessor gives up to {preprocessor.max_length} tokens but the model reads "
+            f"{config.max_length}; give both the same max_length."
+        )
+    for name in ("padding_id", "separator_id"):
+        ours, theirs = getattr(config, name), getattr(preprocessor, name)
+        if ours != theirs:
+            raise BeexError(
+                f"The model has {name}={ours} but the vocabulary has {theirs}; "
+                f"set {name}={theirs} in the configuration."
+            )
+
+
+def _encode(preprocessor: TextPreprocessor, text: tf.Tensor) -> tf.Tensor:
+    """A batch of strings (B,) or of pairs (B, 2) → ids, in a graph."""
+    if text.shape.rank == 2:
+        return preprocessor(text[:, 0], text[:, 1])
+    return preprocessor(text)

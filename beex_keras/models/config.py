@@ -1,0 +1,144 @@
+"""The architecture of a BEExformer, as data."""
+
+import dataclasses
+from typing import Any
+
+from beex_keras.errors import BeexError
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "micro": {
+        "vocabulary_size": 4000,
+        "width": 64,
+        "num_heads": 2,
+        "hidden_width": 128,
+        "num_blocks": 4,
+        "max_length": 64,
+    },
+    "tiny": {"width": 128, "num_heads": 4, "hidden_width": 256, "num_blocks": 4, "max_length": 64},
+    "small": {"width": 256, "num_heads": 4, "hidden_width": 512, "num_blocks": 6},
+    "base": {"width": 768, "num_heads": 12, "hidden_width": 1536, "num_blocks": 12},
+}
+"""Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base."""
+
+
+@dataclasses.dataclass(frozen=True)
+class BEExformerConfig:
+    """What a BEExformer is made of; validated when made, immutable after.
+
+    Attributes:
+        vocabulary_size: rows of the token table.
+        max_length: longest sequence in tokens, special tokens included.
+        num_segments: 1 for single sentences, 2 for sentence pairs.
+        separator_id: id of [SEP], behind which the second segment starts.
+        padding_id: id of [PAD], masked everywhere.
+        width: D, channels of a token between blocks.
+        num_heads: H, attention heads; divides `width`.
+        hidden_width: F, inner channels of the SLFN.
+        num_blocks: N, blocks and exits.
+        num_classes: C.
+        weight_bits: 1 or 32, for the eight matrices of a block.
+        activation_bits: 32, or 1 for a fully binary model (with `weight_bits` 1).
+        embedding_bits: 1 or 32, for the token table.
+        gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.
+        quantizer: name from `beex_keras.quantizers.QUANTIZERS`.
+        latent_scale: latent weights of the blocks start uniformly in ±`latent_scale`.
+        embedding_latent_scale: the same for the token table.
+        dropout: rate in [0, 1).
+
+    Raises:
+        BeexError: a value out of range or values that do not go together.
+    """
+
+    vocabulary_size: int = 8000
+    max_length: int = 128
+    num_segments: int = 1
+    separator_id: int = 3
+    padding_id: int = 0
+    width: int = 128
+    num_heads: int = 4
+    hidden_width: int = 256
+    num_blocks: int = 4
+    num_classes: int = 2
+    weight_bits: int = 1
+    activation_bits: int = 32
+    embedding_bits: int = 1
+    gate_activation: str | None = None
+    quantizer: str = "polynomial_sign"
+    latent_scale: float = 0.1
+    embedding_latent_scale: float = 0.1
+    dropout: float = 0.1
+
+    def __post_init__(self) -> None:
+        minima = {
+            "vocabulary_size": 5,
+            "max_length": 3,
+            "num_segments": 1,
+            "separator_id": 0,
+            "padding_id": 0,
+            "width": 1,
+            "num_heads": 1,
+            "hidden_width": 1,
+            "num_blocks": 1,
+            "num_classes": 2,
+        }
+        for name, minimum in minima.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+                raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
+        for name in ("latent_scale", "embedding_latent_scale"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 < value <= 1:
+                raise BeexError(f"{name}={value!r} must lie in (0, 1].")
+        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
+            raise BeexError(f"dropout={self.dropout!r} must lie in [0, 1).")
+        if self.width % self.num_heads:
+            raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
+        if self.embedding_bits not in (1, 32):
+            raise BeexError(f"embedding_bits={self.embedding_bits!r} must be 1 or 32.")
+        if (self.weight_bits, self.activation_bits) not in {(32, 32), (1, 32), (1, 1)}:
+            raise BeexError(
+                f"weight_bits={self.weight_bits!r} with activation_bits={self.activation_bits!r} "
+                "is not supported; use 32 and 32 (float), 1 and 32 (weights-only) or 1 and 1 "
+                "(fully binary)."
+            )
+        if self.gate_activation not in (None, "sigmoid"):
+            raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
+
+    @classmethod
+    def preset(cls, name: str, **overrides: Any) -> "BEExformerConfig":
+        """The preset of that name from `PRESETS`, with some values replaced.
+
+        Raises:
+            BeexError: no such preset, an unknown field, or a value that is not allowed.
+        """
+        if name not in PRESETS:
+            raise BeexError(f"Unknown preset '{name}'; choose one of {', '.join(PRESETS)}.")
+        return cls.from_dict({**PRESETS[name], **overrides})
+
+    def replace(self, **changes: Any) -> "BEExformerConfig":
+        """A copy with some values replaced."""
+        return self.from_dict({**self.to_dict(), **changes})
+
+    def twin(self) -> "BEExformerConfig":
+        """The float32 twin: the same architecture and code with every weight real."""
+        return self.replace(weight_bits=32, activation_bits=32, embedding_bits=32)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "BEExformerConfig":
+        """The inverse of `to_dict`; missing fields take their defaults.
+
+        Raises:
+            BeexError: not a mapping, an unknown field, or a value that is not allowed.
+        """
+        if not isinstance(values, dict):
+            raise BeexError("A model configuration must be a JSON object of named values.")
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise BeexError(
+                f"Unknown configuration field '{unknown[0]}'; known are {', '.join(sorted(known))}."
+            )
+        return cls(**values)

@@ -1,0 +1,92 @@
+r"""Differentiable binarization on top of Larq's quantizers.
+
+A quantizer maps a real tensor to \(\{-1, +1\}\) in the forward pass and defines the gradient
+that training sees. Every quantizer is registered with Keras as ``"beex_keras>name"``.
+"""
+
+from typing import Any
+
+import larq as lq
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+
+__all__ = ["QUANTIZERS", "PolynomialSign", "polynomial_sign", "sign"]
+
+
+def sign(x: tf.Tensor) -> tf.Tensor:
+    r"""\(\operatorname{sign}(x) \in \{-1, +1\}\), with \(\operatorname{sign}(0) = +1\).
+
+    Written as a selection because the Larq Compute Engine recognises this form, and because it is
+    exact: sums of its values are whole numbers, equal in every engine.
+    """
+    one = tf.ones((), x.dtype)
+    return tf.where(x >= 0, one, -one)
+
+
+@tf.custom_gradient
+def polynomial_sign(x: tf.Tensor) -> tf.Tensor:
+    r"""The sign of `x`, with the gradient of a piecewise polynomial; see `PolynomialSign`."""
+
+    def grad(dy: tf.Tensor) -> tf.Tensor:
+        return dy * tf.maximum(2.0 - 2.0 * tf.abs(x), 0.0)
+
+    return sign(x), grad
+
+
+@lq.utils.register_alias("beex_keras>polynomial_sign")
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class PolynomialSign(lq.quantizers.Quantizer):
+    r"""Sign binarization that backpropagates through a piecewise second-degree polynomial.
+
+    \[
+    q(w) = \begin{cases} -1 & w < 0 \\ +1 & w \geq 0 \end{cases}
+    \]
+
+    The gradient is that of
+
+    \[
+    F(w) = \begin{cases}
+        -1       & w < -1 \\
+        2w + w^2 & -1 \leq w < 0 \\
+        2w - w^2 & 0 \leq w < 1 \\
+        1        & w \geq 1
+    \end{cases}
+    \qquad
+    \frac{\partial q}{\partial w} := \frac{\mathrm{d} F}{\mathrm{d} w} = \max(0,\, 2 - 2|w|)
+    \]
+
+    so an update sees both the sign and the magnitude of a latent weight: weights near the decision
+    boundary move most, weights beyond \(\pm 1\) rest. The latent weights' scale decides which part
+    of F training sees; it is `BEExformerConfig.latent_scale`.
+
+    ![Forward and gradient](../docs/quantizer.png)
+
+    Source: the paper's binarization-aware training; the same polynomial approximates activations in
+    Bi-Real Net (Liu et al., ECCV 2018).
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return polynomial_sign(inputs)
+
+
+QUANTIZERS: dict[str, type[lq.quantizers.Quantizer]] = {
+    "polynomial_sign": PolynomialSign,
+    "ste_sign": lq.quantizers.SteSign,
+    "approx_sign": lq.quantizers.ApproxSign,
+    "swish_sign": lq.quantizers.SwishSign,
+}
+"""Quantizers whose forward pass is exactly ±1, by the name that a configuration gives."""
+
+
+def get(name: str) -> Any:
+    """A new quantizer of that name.
+
+    Raises:
+        BeexError: no such quantizer.
+    """
+    if name not in QUANTIZERS:
+        raise BeexError(f"Unknown quantizer '{name}'; choose one of {', '.join(QUANTIZERS)}.")
+    return QUANTIZERS[name]()
