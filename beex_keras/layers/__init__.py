@@ -2,7 +2,7 @@
 
 from beex_keras.layers.attention import MultiHeadAttention
 from beex_keras.layers.block import BEExformerBlock
-from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.embedding import BinaryTokenEmbedding, Embedding, PaddingMask
 from beex_keras.layers.exit_head import ExitHead
 from beex_keras.layers.linear import BinaryLinear
@@ -20,4 +20,5 @@ __all__ = [
     "MultiHeadAttention",
     "PaddingMask",
     "SelectiveLearnForgetNetwork",
+    "TokenDropout",
 ]

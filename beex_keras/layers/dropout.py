@@ -34,8 +34,25 @@ class Dropout(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if not training or self.rate == 0:
             return inputs
-        kept = self.generator.uniform(tf.shape(inputs)) >= self.rate
-        return tf.where(kept, inputs / (1.0 - self.rate), 0.0)
+        return tf.where(self._keep(tf.shape(inputs)), inputs / (1.0 - self.rate), 0.0)
+
+    def _keep(self, shape: tf.Tensor) -> tf.Tensor:
+        """True with probability 1 − `rate`, of that shape."""
+        return self.generator.uniform(shape) >= self.rate
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "rate": self.rate, "seed": self.seed}
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class TokenDropout(Dropout):
+    """Zeroes the whole vector of a share `rate` of the tokens in training, and scales nothing.
+
+    Shapes: (B, T, D) → (B, T, D).
+    """
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        if not training or self.rate == 0:
+            return inputs
+        kept = self._keep(tf.shape(inputs)[:2])
+        return inputs * tf.cast(kept, inputs.dtype)[:, :, tf.newaxis]

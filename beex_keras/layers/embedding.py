@@ -6,7 +6,7 @@ import larq as lq
 import tensorflow as tf
 
 from beex_keras import quantizers
-from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.linear import LATENT_LIMIT, check_bits, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
 
@@ -102,6 +102,10 @@ class Embedding(tf.keras.layers.Layer):
     the model's only input, for sentence pairs too. Rows at padding are defined but meaningless;
     whatever reads them must mask them.
 
+    In training a share `token_dropout` of the tokens is hidden: its vector is zero, its position
+    stays. It keeps a model that learns its embedding from a small corpus from relying on single
+    words (our reading).
+
     Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
     `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
     2·`width` of the normalization.
@@ -118,6 +122,7 @@ class Embedding(tf.keras.layers.Layer):
         quantizer: str = "polynomial_sign",
         latent_scale: float = 0.1,
         dropout: float = 0.1,
+        token_dropout: float = 0.1,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -130,6 +135,7 @@ class Embedding(tf.keras.layers.Layer):
         )
         self.normalization = LayerNorm(name="normalization")
         self.dropout = Dropout(dropout, name="dropout")
+        self.token_dropout = TokenDropout(token_dropout, name="token_dropout")
 
     def build(self, input_shape: tf.TensorShape) -> None:
         width = self.token.width
@@ -144,7 +150,8 @@ class Embedding(tf.keras.layers.Layer):
 
     def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         length = token_ids.shape[1] or tf.shape(token_ids)[1]
-        x = self.token(token_ids) + self.position[:length]
+        tokens = self.token_dropout(self.token(token_ids), training=training)
+        x = tokens + self.position[:length]
         if self.num_segments > 1:
             separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.int32)
             after = tf.cumsum(separators, axis=1, exclusive=True)
@@ -164,4 +171,5 @@ class Embedding(tf.keras.layers.Layer):
             "quantizer": token.quantizer,
             "latent_scale": token.latent_scale,
             "dropout": self.dropout_rate,
+            "token_dropout": self.token_dropout.rate,
         }

@@ -37,6 +37,7 @@ class BEExformer(tf.keras.Model):
             quantizer=config.quantizer,
             latent_scale=config.embedding_latent_scale,
             dropout=config.dropout,
+            token_dropout=config.token_dropout,
             name="embedding",
         )
         blocks = [

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from beex_keras.errors import BeexError
+from beex_keras.quantizers import QUANTIZERS
 
 PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
@@ -43,7 +44,8 @@ class BEExformerConfig:
         quantizer: name from `beex_keras.quantizers.QUANTIZERS`.
         latent_scale: latent weights of the blocks start uniformly in ±`latent_scale`.
         embedding_latent_scale: the same for the token table.
-        dropout: rate in [0, 1).
+        dropout: rate in [0, 1), after the embedding and each network and before each exit.
+        token_dropout: share of tokens hidden in training, in [0, 1).
 
     Raises:
         BeexError: a value out of range or values that do not go together.
@@ -67,6 +69,7 @@ class BEExformerConfig:
     latent_scale: float = 0.1
     embedding_latent_scale: float = 0.1
     dropout: float = 0.1
+    token_dropout: float = 0.1
 
     def __post_init__(self) -> None:
         minima = {
@@ -89,8 +92,10 @@ class BEExformerConfig:
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 < value <= 1:
                 raise BeexError(f"{name}={value!r} must lie in (0, 1].")
-        if not isinstance(self.dropout, int | float) or not 0 <= self.dropout < 1:
-            raise BeexError(f"dropout={self.dropout!r} must lie in [0, 1).")
+        for name in ("dropout", "token_dropout"):
+            value = getattr(self, name)
+            if not isinstance(value, int | float) or not 0 <= value < 1:
+                raise BeexError(f"{name}={value!r} must lie in [0, 1).")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
         if self.embedding_bits not in (1, 32):
@@ -100,6 +105,10 @@ class BEExformerConfig:
                 f"weight_bits={self.weight_bits!r} with activation_bits={self.activation_bits!r} "
                 "is not supported; use 32 and 32 (float), 1 and 32 (weights-only) or 1 and 1 "
                 "(fully binary)."
+            )
+        if self.quantizer not in QUANTIZERS:
+            raise BeexError(
+                f"Unknown quantizer '{self.quantizer}'; choose one of {', '.join(QUANTIZERS)}."
             )
         if self.gate_activation not in (None, "sigmoid"):
             raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")

@@ -1,0 +1,485 @@
+"""The command line, `beex`: train, calibrate, evaluate, convert, predict.
+
+TensorFlow is imported inside the commands, so that help and mistakes in options answer at once.
+"""
+
+import json
+import os
+import sys
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from beex_keras._version import __version__
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text, write_atomically
+
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+    from beex_keras.exits import ExitPolicy
+
+PRESETS = ("micro", "tiny", "small", "base")
+POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
+    try:
+        code = app(args=arguments, prog_name="beex", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except BeexError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        # The reader of our output has gone (`beex predict … | head`); that is no mistake.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command continues a training", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str) -> None:
+    click.echo(f"error: {sentence}", err=True)
+    sys.exit(2)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="beex")
+def app() -> None:
+    """Binarized early-exit transformers for text classification: train, convert, ship."""
+
+
+# === Options that several commands share ===
+
+
+def _options(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def decorate(command: Any) -> Any:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return decorate
+
+
+data_options = _options(
+    click.option("--task", default="rotten_tomatoes", show_default=True,
+                 help="A named task, or 'files' for your own."),
+    click.option("--data-dir", type=click.Path(),
+                 help="Folder with a GLUE download, or with the JSON lines of sick, trec, snips."),
+    click.option("--train", "train_file", type=click.Path(),
+                 help="Your own .jsonl, .csv or .tsv (task 'files')."),
+    click.option("--validation", "validation_file", type=click.Path()),
+    click.option("--test", "test_file", type=click.Path()),
+    click.option("--text-column", default="text", show_default=True),
+    click.option("--pair-column", help="Column of the second sentence, for pairs."),
+    click.option("--label-column", default="label", show_default=True),
+)  # fmt: skip
+
+policy_options = _options(
+    click.option("--policy", type=click.Choice(POLICIES),
+                 help="Exit policy instead of the model's own."),
+    click.option("--threshold", type=float, help="Its threshold."),
+)  # fmt: skip
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+model_argument = click.argument("model", type=click.Path())
+
+
+def _task(options: dict[str, Any]) -> "Task":
+    from beex_keras.data import load_task
+
+    name = options["task"]
+    own = {part: options[f"{part}_file"] for part in ("train", "validation", "test")}
+    if own["train"] is None and (own["validation"] or own["test"]):
+        raise BeexError("--validation and --test need --train beside them; name the training file.")
+    return load_task(
+        "files" if own["train"] else name,
+        data_dir=options["data_dir"],
+        text_column=options["text_column"],
+        pair_column=options["pair_column"],
+        label_column=options["label_column"],
+        **own,
+    )
+
+
+def _policy(own: "ExitPolicy", name: str | None, threshold: float | None) -> "ExitPolicy":
+    """The model's own policy, or the one that the options ask for."""
+    from beex_keras import exits
+
+    if name is None:
+        return own if threshold is None else own.with_threshold(_number(threshold))
+    if threshold is None:
+        raise BeexError("--policy needs --threshold beside it; or calibrate with 'beex calibrate'.")
+    return exits.get(name).with_threshold(_number(threshold))
+
+
+def _number(value: float) -> int | float:
+    return int(value) if value == int(value) else value
+
+
+# === Commands ===
+
+
+@app.command()
+@data_options
+@click.option("--preset", type=click.Choice(PRESETS), default="tiny", show_default=True)
+@click.option("--bits", type=click.Choice(list(BITS)), default="weights-only", show_default=True,
+              help="Which of weights and activations are binarized.")  # fmt: skip
+@click.option("--embedding-bits", type=click.Choice(["1", "32"]),
+              help="Token table; by default 1, and 32 with --bits float.")  # fmt: skip
+@click.option("--vocabulary", "vocabulary_file", type=click.Path(),
+              help="A vocab.txt; learned from the training split by default.")  # fmt: skip
+@click.option("--vocabulary-size", type=int, help="Entries to learn, instead of the preset's.")
+@click.option("--max-length", type=int, help="Tokens read of a text, instead of the preset's.")
+@click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+              help="Any other field of BEExformerConfig; may be repeated.")  # fmt: skip
+@click.option("--epochs", type=int)
+@click.option("--batch-size", type=int)
+@click.option("--learning-rate", type=float)
+@click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
+              help="How the exits' losses are weighted.")  # fmt: skip
+@click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
+@click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
+@click.option("--patience", type=int, help="Stop after so many epochs without improvement.")
+@click.option("--seed", type=int)
+@click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard to the run folder.")
+@click.option("-o", "--output", type=click.Path(), required=True, help="Run folder.")
+@json_option
+def train(**options: Any) -> None:
+    """Train a classifier into a run folder; calibrate its exit and test it.
+
+    The same command continues a training that was interrupted.
+    """
+    from beex_keras.models.config import BEExformerConfig
+    from beex_keras.training.config import TrainingConfig
+
+    weight_bits, activation_bits = BITS[options["bits"]]
+    overrides: dict[str, Any] = {
+        "weight_bits": weight_bits,
+        "activation_bits": activation_bits,
+        "embedding_bits": int(options["embedding_bits"] or min(32, weight_bits)),
+        **dict(_assignment(text) for text in options["settings"]),
+    }
+    for name in ("vocabulary_size", "max_length"):
+        if options[name] is not None:
+            overrides[name] = options[name]
+    model_config = BEExformerConfig.preset(options["preset"], **overrides)
+    names = ("epochs", "batch_size", "learning_rate", "loss", "policy", "tolerance", "patience")
+    given = {name: options[name] for name in (*names, "seed") if options[name] is not None}
+    training_config = TrainingConfig(**given)
+    task = _task(options)
+
+    with tensorflow(progress=not options["as_json"]):
+        import tensorflow as tf
+
+        from beex_keras.evaluation import plots
+        from beex_keras.text import read_vocabulary
+        from beex_keras.training import train as run_recipe
+
+        callbacks = []
+        if options["tensorboard"]:
+            callbacks.append(tf.keras.callbacks.TensorBoard(Path(options["output"]) / "tensorboard"))
+        file = options["vocabulary_file"]
+        run = run_recipe(
+            task, model_config, training_config, options["output"],
+            vocabulary=read_vocabulary(file) if file else None,
+            callbacks=callbacks,
+            verbose=0 if options["as_json"] else "auto",
+        )  # fmt: skip
+        plots.save_run_figures(run)
+    figures = {"run": str(run.directory), "calibration": run.calibration.to_dict(),
+               "test": run.evaluation.to_dict()}  # fmt: skip
+    _print(figures, options["as_json"], lambda: _evaluation_rows(figures["test"]), "Test split")
+
+
+@app.command()
+@model_argument
+@data_options
+@click.option("--policy", type=click.Choice(POLICIES), default="fractional_entropy",
+              show_default=True)  # fmt: skip
+@click.option("--tolerance", type=float, default=0.0, show_default=True,
+              help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip
+@click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
+@json_option
+def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_json: bool,
+              **options: Any) -> None:  # fmt: skip
+    """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
+    if not 0 <= tolerance < 1:
+        raise BeexError(f"--tolerance {tolerance} must lie in [0, 1).")
+    task = _task(options)
+    with tensorflow():
+        from beex_keras import exits, runtime
+        from beex_keras.evaluation import calibrate as choose
+        from beex_keras.evaluation import plots
+        from beex_keras.evaluation.accounting import relative_costs
+
+        classifier = runtime.load_classifier(model)
+        labels = _same_labels(task, classifier.labels)
+        logits = _split_logits(runtime.KerasRunner(classifier), task.validation)
+        found = choose(
+            exits.get(policy), logits, labels[task.validation.labels],
+            relative_costs(classifier.config), tolerance,
+        )  # fmt: skip
+        classifier.policy = found.policy
+        classifier.save_pretrained(runtime.model_directory(model))
+        if figure:
+            plots.save(plots.trade_off(found), figure)
+    figures = found.to_dict()
+    _print(figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split")
+
+
+@app.command()
+@model_argument
+@data_options
+@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test",
+              show_default=True)  # fmt: skip
+@policy_options
+@json_option
+def evaluate(model: str, split: str, policy: str | None, threshold: float | None, as_json: bool,
+             **options: Any) -> None:  # fmt: skip
+    """Accuracy of a MODEL (run folder, .keras or .tflite) at each exit and with its policy."""
+    task = _task(options)
+    with tensorflow():
+        from beex_keras import runtime
+        from beex_keras.evaluation import evaluate as measure
+        from beex_keras.evaluation.accounting import relative_costs
+
+        runner = runtime.load(model)
+        labels = _same_labels(task, runner.labels)
+        samples = getattr(task, split)
+        result = measure(
+            _split_logits(runner, samples), labels[samples.labels],
+            _policy(runner.policy, policy, threshold), relative_costs(runner.config), task.metric,
+        )  # fmt: skip
+    figures = result.to_dict()
+    _print(figures, as_json, lambda: _evaluation_rows(figures), f"{task.name}, {split} split")
+
+
+@app.command()
+@model_argument
+@click.argument("texts", nargs=-1)
+@click.option("--pair", help="Second sentence, for a model of sentence pairs.")
+@click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
+@click.option("--truncate", is_flag=True, help="Cut texts that are longer than the model reads.")
+@policy_options
+@json_option
+def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str | None,
+            truncate: bool, policy: str | None, threshold: float | None,
+            as_json: bool) -> None:  # fmt: skip
+    """Classify TEXTS with a MODEL (run folder, .keras or .tflite): label, score, exit taken.
+
+    Without TEXTS, reads standard input, one text a line; a pair's two sentences stand on one line
+    with a tab between them.
+    """
+    lines = _lines(texts, text_file)
+    pairs: list[str] | None = None
+    if pair is not None:
+        if len(lines) != 1:
+            raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
+        pairs = [pair]
+    with tensorflow():
+        from beex_keras import runtime
+
+        runner = runtime.load(model)
+        if runner.config.num_segments > 1 and pairs is None:
+            lines, pairs = _split_pairs(lines)
+        predictions = runner.classify(
+            lines, pairs, policy=_policy(runner.policy, policy, threshold), truncate=truncate
+        )
+    for text, prediction in zip(lines, predictions, strict=True):
+        if as_json:
+            values = {"text": text, **prediction.to_dict()}
+            click.echo(json.dumps(values, ensure_ascii=False))
+        else:
+            depth = f"exit {prediction.exit}/{runner.config.num_blocks}"
+            click.echo(f"{prediction.label}\t{prediction.score:.4f}\t{depth}\t{text}")
+
+
+@app.command()
+@model_argument
+@click.option("-o", "--output", type=click.Path(), required=True, help="The .tflite to write.")
+@click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
+@json_option
+def convert(model: str, output: str, length: int | None, as_json: bool) -> None:
+    """Convert a Keras MODEL (run folder or .keras) to a .tflite by Larq Compute Engine."""
+    with tensorflow():
+        from beex_keras import export, runtime
+
+        classifier = runtime.load_classifier(model)
+        report = export.export_file(classifier, output, length=length)
+    _print(report, as_json, lambda: [report], output)
+
+
+@app.command()
+@click.argument("model", type=click.Path(), required=False)
+@click.option("--preset", type=click.Choice(PRESETS), help="A preset instead of a trained MODEL.")
+@click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
+@json_option
+def summary(model: str | None, preset: str | None, length: int | None, as_json: bool) -> None:
+    """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's."""
+    if (model is None) == (preset is None):
+        raise BeexError("Give either a MODEL or --preset.")
+    with tensorflow():
+        from beex_keras import runtime
+        from beex_keras.evaluation import size
+        from beex_keras.models import BEExformerClassifier, BEExformerConfig
+
+        if preset:
+            classifier = BEExformerClassifier(BEExformerConfig.preset(preset))
+        else:
+            classifier = runtime.load_classifier(model)
+        report = size.summarize(classifier, length)
+    _print(report.to_dict(), as_json, report.tables, "")
+
+
+@app.command()
+@click.option("-o", "--output", type=click.Path(), default="runs/demo", show_default=True)
+@click.option("--epochs", type=int, help="Instead of the recipe's.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@json_option
+def demo(output: str, epochs: int | None, seed: int, as_json: bool) -> None:
+    """Train, calibrate, convert and classify on the packaged movie reviews, beside baselines."""
+    with tensorflow(progress=not as_json):
+        from beex_keras.demo import run
+
+        figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
+    write_atomically(Path(output) / "demo.json", json.dumps(figures, indent=2) + "\n")
+    _print(figures, as_json, lambda: figures["models"], "rotten_tomatoes, test split")
+    if not as_json:
+        for example in figures["examples"]:
+            click.echo("{label}\t{score:.4f}\texit {exit}\t{text}".format(**example))
+
+
+# === Input and output ===
+
+
+@contextmanager
+def tensorflow(progress: bool = True) -> Iterator[None]:
+    """Imports TensorFlow without its start-up messages, and keeps warnings from the user."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    warnings.filterwarnings("ignore")
+    with _silent_stderr():
+        import beex_keras  # noqa: F401  (selects Keras 2)
+        import tensorflow as tf
+        import tensorflow_text  # noqa: F401
+
+        tf.get_logger().setLevel("ERROR")
+        import logging
+
+        logging.getLogger("larq.layers_base").setLevel(logging.ERROR)
+    yield
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """Keeps what C++ libraries write to the process's standard error from the user."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(null)
+
+
+def _assignment(text: str) -> tuple[str, Any]:
+    """NAME=VALUE with a JSON value, or else a plain string."""
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise BeexError(f"--set {text} must have the form NAME=VALUE.")
+    try:
+        return name, json.loads(value)
+    except json.JSONDecodeError:
+        return name, value
+
+
+def _lines(texts: tuple[str, ...], file: str | None) -> list[str]:
+    """The texts to classify: arguments, a file's lines, or those of standard input."""
+    if texts and file:
+        raise BeexError("Give texts either as arguments or by --file, not both.")
+    if texts:
+        return list(texts)
+    if file:
+        lines = read_text(file, "text file").splitlines()
+    else:
+        data = sys.stdin.buffer.read()
+        try:
+            lines = data.decode("utf-8").splitlines()
+        except UnicodeDecodeError as error:
+            line = data.count(b"\n", 0, error.start) + 1
+            raise BeexError(
+                f"Standard input is not valid UTF-8 (line {line}); convert it to UTF-8."
+            ) from None
+    if not lines:
+        raise BeexError("There is no text to classify; give it as an argument or on standard input.")
+    return lines
+
+
+def _split_pairs(lines: list[str]) -> tuple[list[str], list[str]]:
+    parts = [line.split("\t") for line in lines]
+    for number, part in enumerate(parts, start=1):
+        if len(part) != 2:
+            raise BeexError(
+                f"Text {number} is not a pair; the model reads two sentences with a tab between "
+                "them, or one and --pair."
+            )
+    return [first for first, _ in parts], [second for _, second in parts]
+
+
+def _same_labels(task: "Task", known: tuple[str, ...]) -> Any:
+    """Class numbers of the model for those of the task."""
+    import numpy as np
+
+    missing = [label for label in task.labels if label not in known]
+    if missing:
+        raise BeexError(
+            f"The task has the label '{missing[0]}' but the model knows {', '.join(known)}; "
+            "evaluate it on the task it was trained on."
+        )
+    return np.array([known.index(label) for label in task.labels])
+
+
+def _split_logits(runner: Any, split: Any) -> Any:
+    return runner.exit_logits(runner.encode(split.texts, split.pairs))
+
+
+def _evaluation_rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
+    """One row an exit, and one for the policy."""
+    rows = [
+        {"exit": number, figures["metric"]: value, "share leaving": share}
+        for number, (value, share) in enumerate(
+            zip(figures["exit_scores"], figures["exit_shares"], strict=True), start=1
+        )
+    ]
+    policy = {
+        "exit": "policy", figures["metric"]: figures["score"],
+        "mean depth": figures["mean_depth"], "FLOPs saved": figures["flops_saved"],
+    }  # fmt: skip
+    return [*rows, policy]
+
+
+def _print(values: dict[str, Any], as_json: bool, rows: Callable[[], Any], title: str) -> None:
+    """JSON for programs, or tables for people: `rows` gives one table's rows, or several tables."""
+    if as_json:
+        click.echo(json.dumps(values))
+        return
+    from beex_keras.evaluation import tables
+
+    tables.show(rows(), title)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,15 @@
+"""What a model is worth: accuracy per exit, calibration, size, FLOPs, figures and baselines."""
+
+from beex_keras.evaluation.calibration import Calibration, Curve, calibrate
+from beex_keras.evaluation.evaluate import Evaluation, evaluate, score
+from beex_keras.evaluation.predict import predict_exit_logits
+
+__all__ = [
+    "Calibration",
+    "Curve",
+    "Evaluation",
+    "calibrate",
+    "evaluate",
+    "predict_exit_logits",
+    "score",
+]

@@ -1,0 +1,144 @@
+"""Choosing a policy's threshold on validation data."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.exits import ExitPolicy, FixedDepth, Patience
+
+_MOST_POINTS = 512
+
+
+@dataclasses.dataclass(frozen=True)
+class Curve:
+    """The trade-off of one policy: a point for every threshold tried, from full depth to exit 1.
+
+    Attributes:
+        thresholds: (P,)
+        accuracy: (P,) share of samples classified correctly at the exit taken.
+        cost: (P,) mean cost relative to full depth.
+        depth: (P,) mean number of blocks executed.
+    """
+
+    thresholds: np.ndarray
+    accuracy: np.ndarray
+    cost: np.ndarray
+    depth: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Calibration:
+    """A policy with the threshold chosen for it, and the curve it was chosen from.
+
+    Attributes:
+        policy: the calibrated policy.
+        curve: all points tried.
+        index: the chosen point of the curve.
+        full_depth_accuracy: accuracy of the last exit on the same data.
+        tolerance: accuracy that was allowed to be lost.
+        num_samples: size of the validation data.
+    """
+
+    policy: ExitPolicy
+    curve: Curve
+    index: int
+    full_depth_accuracy: float
+    tolerance: float
+    num_samples: int
+
+    @property
+    def accuracy(self) -> float:
+        return float(self.curve.accuracy[self.index])
+
+    @property
+    def cost(self) -> float:
+        return float(self.curve.cost[self.index])
+
+    @property
+    def depth(self) -> float:
+        return float(self.curve.depth[self.index])
+
+    def to_dict(self) -> dict[str, Any]:
+        """The figures without the curve, for JSON."""
+        return {
+            "policy": exits.serialize(self.policy),
+            "validation_accuracy": self.accuracy,
+            "validation_full_depth_accuracy": self.full_depth_accuracy,
+            "validation_cost": self.cost,
+            "validation_mean_depth": self.depth,
+            "validation_samples": self.num_samples,
+            "tolerance": self.tolerance,
+        }
+
+
+def calibrate(
+    policy: ExitPolicy,
+    exit_logits: np.ndarray,
+    labels: np.ndarray,
+    costs: np.ndarray | None = None,
+    tolerance: float = 0.0,
+) -> Calibration:
+    r"""The cheapest threshold whose validation accuracy is not below full depth.
+
+    Among all thresholds t with \(\mathrm{accuracy}(t) \geq \mathrm{accuracy}_N - \mathrm{tolerance}\)
+    it takes the one of least mean cost, and of those the most accurate. Thresholds lie half-way
+    between neighbouring scores, so that a score's last bit does not decide an exit.
+
+    Args:
+        policy: whose threshold to choose; its present threshold does not matter.
+        exit_logits: (B, N, C), of validation data: never of the data that is reported.
+        labels: whole numbers (B,).
+        costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
+        tolerance: share of accuracy that may be lost, such as 0.005 for half a point.
+
+    Raises:
+        BeexError: no samples, or shapes that do not fit.
+    """
+    exit_logits = np.asarray(exit_logits, np.float32)
+    labels = np.asarray(labels)
+    if exit_logits.ndim != 3 or len(exit_logits) != len(labels) or not len(labels):
+        raise BeexError(
+            f"Calibration needs exit logits (B, N, C) and B labels, B > 0, but got shapes "
+            f"{exit_logits.shape} and {labels.shape}."
+        )
+    depths = exit_logits.shape[1]
+    if costs is None:
+        costs = np.arange(1, depths + 1) / depths
+    correct = exit_logits.argmax(axis=2) == labels[:, None]
+    scores = np.asarray(policy.scores(exit_logits))
+    rows = np.arange(len(labels))
+    points = []
+    for threshold in _candidates(policy, scores):
+        taken = exits.first_exit(scores, threshold, policy.below)
+        points.append(
+            (threshold, correct[rows, taken].mean(), costs[taken].mean(), taken.mean() + 1)
+        )
+    points.sort(key=lambda point: -point[2])
+    curve = Curve(*(np.array(column) for column in zip(*points, strict=True)))
+    full = float(correct[:, -1].mean())
+    # A hair of slack, so that an equal share of correct samples counts as equal.
+    eligible = np.flatnonzero(curve.accuracy >= full - tolerance - 1e-9)
+    best = min(eligible, key=lambda i: (curve.cost[i], -curve.accuracy[i]))
+    chosen = policy.with_threshold(_plain(policy, curve.thresholds[best]))
+    return Calibration(chosen, curve, int(best), full, tolerance, len(labels))
+
+
+def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:
+    """Thresholds that give every distinct set of exits (thinned to quantiles if too many)."""
+    if isinstance(policy, FixedDepth | Patience):
+        return np.arange(1.0, scores.shape[1] + 1)
+    values = np.unique(scores[np.abs(scores) < 1e8])
+    if len(values) > _MOST_POINTS:
+        values = np.quantile(values, np.linspace(0, 1, _MOST_POINTS))
+    if not len(values):
+        values = np.zeros(1)
+    edges = [values[0] - 1e-3], (values[1:] + values[:-1]) / 2, [values[-1] + 1e-3]
+    return np.unique(np.float32(np.concatenate(edges)).astype(float))
+
+
+def _plain(policy: ExitPolicy, threshold: float) -> int | float:
+    """A Python number, whole where the policy counts."""
+    return int(threshold) if isinstance(policy, FixedDepth | Patience) else float(threshold)

@@ -1,0 +1,92 @@
+"""How good a model is at each exit and with its policy, and what the policy saves."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.exits import ExitPolicy
+
+
+@dataclasses.dataclass(frozen=True)
+class Evaluation:
+    """Figures over one set of samples.
+
+    Attributes:
+        num_samples: samples evaluated.
+        metric: "accuracy", "matthews" or "f1", the unit of the scores below.
+        exit_scores: the metric at each exit, if all samples left there (N,).
+        score: the metric at the exits the policy chose.
+        mean_depth: mean number of blocks executed.
+        exit_shares: share of the samples that left at each exit (N,).
+        flops_saved: share of full depth's FLOPs not executed.
+    """
+
+    num_samples: int
+    metric: str
+    exit_scores: list[float]
+    score: float
+    mean_depth: float
+    exit_shares: list[float]
+    flops_saved: float
+
+    @property
+    def full_depth_score(self) -> float:
+        return self.exit_scores[-1]
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "full_depth_score": self.full_depth_score}
+
+
+def evaluate(
+    exit_logits: np.ndarray,
+    labels: np.ndarray,
+    policy: ExitPolicy,
+    costs: np.ndarray | None = None,
+    metric: str = "accuracy",
+) -> Evaluation:
+    """Accuracy at each exit and of the policy, mean depth, exit shares and FLOPs saved.
+
+    Args:
+        exit_logits: (B, N, C).
+        labels: whole numbers (B,).
+        policy: chooses the exits.
+        costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
+        metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1).
+    """
+    depths = exit_logits.shape[1]
+    if costs is None:
+        costs = np.arange(1, depths + 1) / depths
+    taken = np.asarray(policy.choose(exit_logits))
+    predictions = exit_logits.argmax(axis=2)
+    return Evaluation(
+        num_samples=len(labels),
+        metric=metric,
+        exit_scores=[score(labels, predictions[:, i], metric) for i in range(depths)],
+        score=score(labels, predictions[np.arange(len(labels)), taken], metric),
+        mean_depth=float(taken.mean() + 1),
+        exit_shares=(np.bincount(taken, minlength=depths) / len(labels)).tolist(),
+        flops_saved=float(1 - costs[taken].mean()),
+    )
+
+
+def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy") -> float:
+    """The metric of predicted class numbers against `labels`, both (B,).
+
+    Raises:
+        BeexError: an unknown metric, or one whose library is missing.
+    """
+    if metric == "accuracy":
+        return float(np.mean(labels == predictions))
+    try:
+        from sklearn import metrics
+    except ModuleNotFoundError:
+        raise BeexError(
+            f"The metric '{metric}' needs scikit-learn; pip install 'beex-keras[baselines]'."
+        ) from None
+    if metric == "matthews":
+        return float(metrics.matthews_corrcoef(labels, predictions))
+    if metric == "f1":
+        return float(metrics.f1_score(labels, predictions))
+    raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")

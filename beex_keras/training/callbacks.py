@@ -1,0 +1,76 @@
+"""Keras callbacks that know about exits."""
+
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.evaluation.calibration import Calibration, calibrate
+from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.exits import ExitPolicy
+
+
+class CalibratedAccuracy(tf.keras.callbacks.Callback):
+    """Calibrates a policy on validation data after each epoch and logs what it reaches.
+
+    Adds `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that the
+    callbacks behind it in the list can use them: ``EarlyStopping("val_calibrated_accuracy",
+    mode="max")``, ``TensorBoard(...)``.
+
+    Args:
+        ids: validation inputs, int32 (B, T).
+        labels: whole numbers (B,).
+        policy: the policy to calibrate.
+        tolerance, costs: as in `calibrate`.
+    """
+
+    def __init__(
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        policy: ExitPolicy,
+        tolerance: float = 0.0,
+        costs: np.ndarray | None = None,
+    ) -> None:
+        super().__init__()
+        self.ids = ids
+        self.labels = labels
+        self.policy = policy
+        self.tolerance = tolerance
+        self.costs = costs
+        self.calibration: Calibration | None = None
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        exit_logits = predict_exit_logits(self.model, self.ids)
+        self.calibration = calibrate(
+            self.policy, exit_logits, self.labels, self.costs, self.tolerance
+        )
+        if logs is not None:
+            accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
+            for number, value in enumerate(accuracy, start=1):
+                logs[f"val_exit_{number}"] = float(value)
+            logs["val_calibrated_accuracy"] = self.calibration.accuracy
+            logs["val_calibrated_depth"] = self.calibration.depth
+
+
+class StepCheckpoint(tf.keras.callbacks.Callback):
+    """Saves a checkpoint whenever `seconds` have passed, counting the epoch's finished steps.
+
+    What is saved does not depend on when: a training that resumes from any checkpoint does the
+    steps that were left and ends with the same weights.
+    """
+
+    def __init__(
+        self, manager: tf.train.CheckpointManager, step: tf.Variable, seconds: float
+    ) -> None:
+        super().__init__()
+        self.manager = manager
+        self.step = step
+        self.seconds = seconds
+        self._last = tf.timestamp()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.step.assign_add(1)
+        if tf.timestamp() - self._last >= self.seconds:
+            self.manager.save()
+            self._last = tf.timestamp()

@@ -1,0 +1,63 @@
+"""How a model is trained, as data."""
+
+import dataclasses
+from typing import Any
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.losses import WEIGHTS
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainingConfig:
+    """The recipe's settings; validated when made, immutable after.
+
+    Attributes:
+        epochs: passes over the training split.
+        batch_size: samples a step.
+        learning_rate: peak of AdamW's rate.
+        warmup: share of all steps in which the rate rises linearly; it then decays as a cosine.
+        weight_decay: AdamW's, on real-valued matrices; latent weights, scales, biases and
+            normalizations are left out (decay would pull latent weights towards a flip).
+        clip_norm: global norm to which gradients are clipped.
+        loss: weights of `SoftRoutingLoss`.
+        label_smoothing: of `SoftRoutingLoss`.
+        policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`.
+        tolerance: accuracy that calibration may give up for speed.
+        patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
+        seed: of initialization, dropout and shuffling.
+
+    Raises:
+        BeexError: a value out of range.
+    """
+
+    epochs: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    loss: str = "uniform"
+    label_smoothing: float = 0.0
+    policy: str = "fractional_entropy"
+    tolerance: float = 0.0
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+                raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
+        for name in ("learning_rate", "clip_norm"):
+            if not getattr(self, name) > 0:
+                raise BeexError(f"{name}={getattr(self, name)!r} must be greater than 0.")
+        for name in ("warmup", "weight_decay", "label_smoothing", "tolerance"):
+            if not 0 <= getattr(self, name) < 1:
+                raise BeexError(f"{name}={getattr(self, name)!r} must lie in [0, 1).")
+        if self.loss not in WEIGHTS:
+            raise BeexError(f"Unknown loss '{self.loss}'; choose one of {', '.join(WEIGHTS)}.")
+        exits.get(self.policy)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)

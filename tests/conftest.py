@@ -1,0 +1,57 @@
+"""Shared fixtures; importing the package first selects Keras 2."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import beex_keras  # noqa: F401, E402  (before TensorFlow)
+import numpy as np  # noqa: E402
+import pytest  # noqa: E402
+import tensorflow as tf  # noqa: E402
+from beex_keras.models import BEExformerClassifier, BEExformerConfig  # noqa: E402
+
+MODES = {
+    "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
+    "weights-only": {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1},
+    "fully-binary": {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1},
+}
+"""The three kinds of model that every capability has to serve."""
+
+
+def tiny_config(**changes) -> BEExformerConfig:
+    """A model small enough to build in a moment, with sizes that are no powers of two."""
+    values = {
+        "vocabulary_size": 50,
+        "max_length": 12,
+        "width": 12,
+        "num_heads": 3,
+        "hidden_width": 20,
+        "num_blocks": 3,
+        "num_classes": 4,
+    }
+    return BEExformerConfig(**{**values, **changes})
+
+
+def shake(model: tf.keras.Model, seed: int = 0) -> tf.keras.Model:
+    """Gives every weight a value as after training, so that no bias is zero and no scale one."""
+    generator = np.random.default_rng(seed)
+    model.set_weights(
+        [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
+    )
+    return model
+
+
+def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> np.ndarray:
+    """Ids without padding or special tokens, int32 (rows, length)."""
+    return np.random.default_rng(seed).integers(5, vocabulary, (rows, length)).astype(np.int32)
+
+
+@pytest.fixture(params=MODES)
+def mode(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def classifier(mode) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    return shake(BEExformerClassifier(tiny_config(**MODES[mode])))

@@ -1,0 +1,163 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from beex_keras import BeexError, calibrate, exits
+from beex_keras.evaluation import evaluate
+from beex_keras.exits import Confidence, Entropy, FixedDepth, FractionalEntropy, Patience
+
+ALL = [
+    FractionalEntropy(0.3),
+    FractionalEntropy(0.3, "above"),
+    Entropy(0.4),
+    Confidence(0.8),
+    Patience(1),
+    Patience(2),
+    FixedDepth(2),
+]
+
+
+def sample_logits(rows=200, depth=5, classes=3, seed=0):
+    generator = np.random.default_rng(seed)
+    drift = np.cumsum(generator.normal(size=(rows, depth, classes)), axis=1)
+    return (2 * drift).astype(np.float32)
+
+
+def reference_exit(policy, logits):
+    """Each rule as its paper states it, one row (N, C) at a time, in float64."""
+    logits = logits.astype(np.float64)
+    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p /= p.sum(axis=1, keepdims=True)
+    h = -(p * np.log(np.maximum(p, 1e-300))).sum(axis=1)
+    labels = logits.argmax(axis=1)
+    before = np.concatenate([[np.log(logits.shape[1])], h[:-1]])
+    same = 0
+    for i in range(len(logits)):
+        same = same + 1 if i and labels[i] == labels[i - 1] else 0
+        match policy:
+            case FractionalEntropy(direction="below"):
+                stop = before[i] <= 1e-6 or (before[i] - h[i]) / before[i] < policy.threshold
+            case FractionalEntropy():
+                stop = before[i] <= 1e-6 or (before[i] - h[i]) / before[i] >= policy.threshold
+            case Entropy():
+                stop = h[i] < policy.threshold
+            case Confidence():
+                stop = p[i].max() >= policy.threshold
+            case Patience():
+                stop = same >= policy.threshold
+            case FixedDepth():
+                stop = i + 1 >= policy.threshold
+        if stop:
+            return i
+    return len(logits) - 1
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_choice_equals_the_rule_as_published(policy):
+    logits = sample_logits()
+    expected = [reference_exit(policy, row) for row in logits]
+    assert policy.choose(logits).numpy().tolist() == expected
+    assert len(set(expected)) > 1 or isinstance(policy, FixedDepth)
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_step_by_step_in_a_graph_takes_the_same_exit(policy):
+    logits = sample_logits(50)
+
+    @tf.function
+    def stepwise(row):
+        state = policy.initial_state(row[:, 0])
+        taken = tf.constant(row.shape[1] - 1)
+        open_ = tf.constant(True)
+        for index in range(row.shape[1]):
+            score, state = policy.score(index, row[:, index], state)
+            stop = policy.stops(score)[0] & open_
+            taken = tf.where(stop, index, taken)
+            open_ = open_ & ~stop
+        return taken
+
+    taken = [int(stepwise(tf.constant(row[None]))) for row in logits]
+    assert taken == policy.choose(logits).numpy().tolist()
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_first_exit_equals_choose(policy):
+    logits = sample_logits()
+    scores = np.asarray(policy.scores(logits))
+    taken = exits.first_exit(scores, policy.threshold, policy.below)
+    np.testing.assert_array_equal(taken, policy.choose(logits))
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_serialization_through_json(policy):
+    assert exits.deserialize(json.loads(json.dumps(exits.serialize(policy)))) == policy
+
+
+def test_certain_samples_leave_at_once():
+    logits = np.zeros((1, 3, 2), np.float32)
+    logits[:, :, 0] = 60.0
+    assert FractionalEntropy(-1.0).choose(logits).numpy().tolist() == [1]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: exits.get("oracle"),
+        lambda: exits.get("entropy", delta=1),
+        lambda: Patience(0),
+        lambda: FixedDepth(1.5),
+        lambda: Entropy(float("nan")),
+        lambda: FractionalEntropy(0.1, "sideways"),
+        lambda: exits.deserialize({"tau": 1}),
+    ],
+)
+def test_bad_policies_are_refused(make):
+    with pytest.raises(BeexError):
+        make()
+
+
+@pytest.mark.parametrize("policy", ALL, ids=repr)
+def test_calibration_never_falls_below_full_depth(policy):
+    logits = sample_logits(300)
+    labels = logits[:, -1].argmax(axis=1)
+    flip = np.random.default_rng(1).random(300) < 0.3
+    labels = np.where(flip, (labels + 1) % 3, labels)
+    found = calibrate(policy, logits, labels)
+    rows = np.arange(300)
+    taken = found.policy.choose(logits).numpy()
+    accuracy = (logits.argmax(axis=2)[rows, taken] == labels).mean()
+    full = (logits[:, -1].argmax(axis=1) == labels).mean()
+    assert accuracy == pytest.approx(found.accuracy) and accuracy >= full - 1e-9
+    assert found.cost == pytest.approx((taken + 1).mean() / 5)
+    # No threshold on a fine grid is cheaper and as good.
+    for threshold in np.unique(np.quantile(found.curve.thresholds, np.linspace(0, 1, 50))):
+        if isinstance(policy, Patience | FixedDepth):
+            threshold = max(1, round(threshold))
+        other = policy.with_threshold(threshold).choose(logits).numpy()
+        if (logits.argmax(axis=2)[rows, other] == labels).mean() >= full:
+            assert (other + 1).mean() / 5 >= found.cost - 0.01
+
+
+def test_calibration_uses_costs_and_tolerance():
+    logits = sample_logits(300)
+    labels = logits[:, -1].argmax(axis=1)
+    strict = calibrate(FractionalEntropy(), logits, labels)
+    loose = calibrate(FractionalEntropy(), logits, labels, tolerance=0.2)
+    assert loose.cost < strict.cost and loose.accuracy >= strict.full_depth_accuracy - 0.2
+    free = calibrate(FixedDepth(), logits, labels, costs=np.array([5.0, 4, 3, 2, 1]), tolerance=0.9)
+    assert free.policy == FixedDepth(5)
+
+
+def test_evaluation_counts_by_hand():
+    logits = np.zeros((4, 2, 2), np.float32)
+    logits[0, :, 0] = 9  # certain of 0 at both exits
+    logits[1, :, 1] = 9
+    logits[2, 1, 1] = 9  # undecided (0) at exit 1, certain of 1 at exit 2
+    logits[3, 1, 0] = 9
+    result = evaluate(logits, np.array([0, 0, 1, 1]), Entropy(0.5), np.array([0.6, 1.0]))
+    assert result.exit_scores == [0.25, 0.5]
+    assert result.score == 0.5
+    assert result.mean_depth == 1.5
+    assert result.exit_shares == [0.5, 0.5]
+    assert result.flops_saved == pytest.approx(0.2)

@@ -1,0 +1,194 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+from beex_keras import BeexError, layers
+from conftest import random_ids, shake
+
+BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
+
+
+def sign(x):
+    return np.where(x >= 0, 1.0, -1.0)
+
+
+def build(layer, *inputs, **kwargs):
+    """Calls the layer once and gives its weights values as after training."""
+    layer(*inputs, **kwargs)
+    return shake(layer)
+
+
+def reference_linear(layer, x):
+    """The contract of BinaryLinear in float64."""
+    kernel = layer.kernel.latent_variable if hasattr(layer.kernel, "latent_variable") else layer.kernel
+    kernel = kernel.numpy()[0, 0].astype(np.float64)
+    if layer.activation_bits == 1:
+        x = sign(x)
+    if layer.weight_bits == 1:
+        return x @ sign(kernel) * layer.alpha.numpy() + layer.bias.numpy()
+    return x @ kernel + layer.bias.numpy()
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 5, 7, 3), (3, 4, 33, 65)])
+@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
+def test_linear_against_float64(bits, shape):
+    b, t, k, units = shape
+    x = np.random.default_rng(0).normal(size=(b, t, k)).astype(np.float32)
+    layer = build(layers.BinaryLinear(units, *bits), tf.constant(x))
+    np.testing.assert_allclose(
+        layer(x), reference_linear(layer, x.astype(np.float64)), rtol=1e-5, atol=1e-5
+    )
+    scales = 1 if bits[0] == 1 else 0
+    assert layer.count_params() == k * units + units * (1 + scales)
+
+
+def test_binary_products_are_whole_numbers_before_the_scale():
+    x = np.random.default_rng(0).normal(size=(2, 3, 100)).astype(np.float32)
+    layer = build(layers.BinaryLinear(9, 1, 1), tf.constant(x))
+    layer.alpha.assign(tf.ones(9))
+    layer.bias.assign(tf.zeros(9))
+    y = layer(x).numpy()
+    assert (y == np.round(y)).all()
+
+
+def test_gradients_reach_latent_weights_scale_and_input():
+    x = tf.random.stateless_normal((2, 3, 8), (1, 2)) * 0.3
+    layer = build(layers.BinaryLinear(5, 1, 1), x)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        loss = tf.reduce_sum(layer(x) ** 2)
+    for gradient in tape.gradient(loss, [x, *layer.trainable_variables]):
+        assert np.isfinite(gradient).all() and np.abs(gradient).max() > 0
+
+
+def test_embedding_rows_are_signs_with_a_scale_per_column():
+    ids = random_ids(2, 7)
+    layer = build(layers.BinaryTokenEmbedding(50, 6), ids)
+    expected = sign(layer.table.numpy())[ids] * layer.scale.numpy()
+    np.testing.assert_array_equal(layer(ids), expected)
+    assert layer.count_params() == 50 * 6 + 6
+
+
+def test_segments_follow_from_the_separator():
+    ids = np.array([[2, 9, 3, 8, 7, 3, 0], [2, 9, 9, 3, 0, 0, 0]], np.int32)
+    layer = build(layers.Embedding(50, 6, max_length=9, num_segments=2, dropout=0.0), ids)
+    token = layer.token(ids).numpy() + layer.position.numpy()[:7]
+    segments = np.array([[0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1]])
+    expected = layer.normalization(token + layer.segment.numpy()[segments])
+    np.testing.assert_allclose(layer(ids), expected, atol=1e-6)
+
+
+def test_layer_norm_equals_keras():
+    x = np.random.default_rng(0).normal(2, 3, (2, 5, 7)).astype(np.float32)
+    ours = build(layers.LayerNorm(), x)
+    theirs = tf.keras.layers.LayerNormalization(epsilon=1e-5)
+    theirs.build(x.shape)
+    theirs.set_weights(ours.get_weights())
+    np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
+
+
+@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
+def test_attention_against_float64(bits):
+    x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
+    mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
+    layer = build(layers.MultiHeadAttention(12, 3, *bits), tf.constant(x), padding_mask=mask)
+    exact = x.astype(np.float64)
+    q, k, v = (reference_linear(part, exact) for part in (layer.query, layer.key, layer.value))
+    context = np.zeros_like(q)
+    for row in range(2):
+        for head in range(3):
+            columns = slice(4 * head, 4 * head + 4)
+            scores = q[row, :, columns] @ k[row, :, columns].T / 2.0
+            scores[:, ~mask[row]] = -np.inf
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            weights /= weights.sum(axis=1, keepdims=True)
+            context[row, :, columns] = weights @ v[row, :, columns]
+    y = layer(x, padding_mask=mask).numpy()
+    np.testing.assert_allclose(y, reference_linear(layer.project, context), rtol=1e-4, atol=1e-4)
+    scales = 4 * 12 if bits[0] == 1 else 0
+    assert layer.count_params() == 4 * (12 * 12 + 12) + scales
+
+
+@pytest.mark.parametrize("gate_activation", [None, "sigmoid"])
+@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
+def test_slfn_against_its_equations(bits, gate_activation):
+    x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    layer = build(
+        layers.SelectiveLearnForgetNetwork(6, 10, gate_activation, *bits), tf.constant(x)
+    )
+    exact = x.astype(np.float64)
+    # In fully binary mode the sign is taken of sigmoid - 1/2 and of tanh, as the equations say.
+    centre = 0.5 if bits[1] == 1 else 0.0
+    hidden_gate = 1 / (1 + np.exp(-reference_linear(layer.gate_in, exact))) - centre
+    gate = reference_linear(layer.gate_out, hidden_gate)
+    if gate_activation == "sigmoid":
+        gate = 1 / (1 + np.exp(-gate))
+    hidden_content = np.tanh(reference_linear(layer.content_in, exact))
+    content = reference_linear(layer.content_out, hidden_content)
+    np.testing.assert_allclose(layer(x), gate * content, rtol=1e-4, atol=1e-4)
+    scales = 2 * 10 + 2 * 6 if bits[0] == 1 else 0
+    assert layer.count_params() == 4 * 6 * 10 + 2 * 10 + 2 * 6 + scales
+
+
+@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
+def test_block_ignores_padding(bits):
+    x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
+    layer = build(layers.BEExformerBlock(12, 3, 20, None, *bits), tf.constant(x))
+    padded = np.concatenate([x, 100 * np.ones((2, 4, 12), np.float32)], axis=1)
+    mask = np.arange(9)[None].repeat(2, 0) < 5
+    alone = layer(x, padding_mask=mask[:, :5])
+    np.testing.assert_allclose(layer(padded, padding_mask=mask)[:, :5], alone, atol=1e-5)
+
+
+def test_exit_head_pools_only_real_tokens():
+    x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    mask = np.array([[1, 1, 0, 0, 0], [0, 0, 0, 0, 0]], bool)
+    layer = build(layers.ExitHead(4), tf.constant(x), padding_mask=mask)
+    kernel, bias = (w.numpy() for w in layer.dense.weights)
+    pooled = np.stack([x[0, :2].mean(axis=0), np.zeros(6)])
+    np.testing.assert_allclose(layer(x, padding_mask=mask), pooled @ kernel + bias, atol=1e-5)
+    assert layer.count_params() == 6 * 4 + 4
+
+
+def test_dropout_scales_drops_and_restores_its_state(tmp_path):
+    layer = layers.Dropout(0.25, seed=3)
+    x = tf.ones((100, 100))
+    assert (layer(x, training=False).numpy() == 1).all()
+    values = layer(x, training=True).numpy()
+    assert set(np.unique(values)) == {0.0, np.float32(1 / 0.75)}
+    assert abs((values == 0).mean() - 0.25) < 0.02
+    path = tf.train.Checkpoint(layer=layer).save(tmp_path / "state")
+    following = layer(x, training=True).numpy()
+    other = layers.Dropout(0.25, seed=99)
+    other.build(x.shape)
+    tf.train.Checkpoint(layer=other).restore(path).assert_consumed()
+    np.testing.assert_array_equal(other(x, training=True), following)
+
+
+EXAMPLES = [
+    layers.BinaryLinear(5, 1, 1, "ste_sign", 0.3),
+    layers.BinaryTokenEmbedding(50, 6, 1, "ste_sign", 0.3),
+    layers.Embedding(50, 6, 9, 2, 4, 1, "ste_sign", 0.3, 0.2, 0.4),
+    layers.PaddingMask(7),
+    layers.MultiHeadAttention(12, 3, 1, 1, "ste_sign", 0.3),
+    layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", 1, 1, "ste_sign", 0.3),
+    layers.BEExformerBlock(12, 3, 20, "sigmoid", 1, 1, "ste_sign", 0.3, 0.2),
+    layers.ExitHead(4, 0.2),
+    layers.LayerNorm(1e-3),
+    layers.Dropout(0.3, 5),
+    layers.TokenDropout(0.3, 5),
+]
+
+
+@pytest.mark.parametrize("layer", EXAMPLES, ids=lambda layer: type(layer).__name__)
+def test_config_round_trip(layer):
+    config = tf.keras.layers.serialize(layer)
+    assert tf.keras.layers.serialize(tf.keras.layers.deserialize(config)) == config
+
+
+def test_unsupported_bits_and_heads_are_refused():
+    with pytest.raises(BeexError, match="fully binary"):
+        layers.BinaryLinear(4, 32, 1)
+    with pytest.raises(BeexError, match="multiple of num_heads"):
+        layers.MultiHeadAttention(10, 3)
+    with pytest.raises(BeexError, match="gate_activation"):
+        layers.SelectiveLearnForgetNetwork(4, 4, "relu")
