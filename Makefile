@@ -1,0 +1,54 @@
+# Every target makes the virtual environment it needs first. `make` alone lists the targets.
+#
+# Another interpreter: make demo PYTHON=/path/to/python3.11
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+PYTHON := python3.11 python3.12 python3.10 python3 python
+
+# Asked by running it: a name on the PATH may be a shim without an interpreter behind it.
+PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 12))
+
+export TF_CPP_MIN_LOG_LEVEL ?= 2
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint notebooks clean stale
+
+help: ## List the targets
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+
+demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
+	@$(BIN)/beex demo
+
+test: $(STAMP) ## Run the tests
+	@$(BIN)/python -m pytest -q
+
+lint: $(STAMP) ## Check style, formatting and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+notebooks: $(STAMP) ## Run the notebooks and keep their output
+	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+
+clean: ## Remove the environment, caches and builds (trained models stay)
+	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp appears only when everything is installed and holds the place it was made for, so an
+# interrupted set-up, a removed interpreter or a moved checkout leads to a new one.
+ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
+$(STAMP): stale
+endif
+
+$(STAMP): requirements.txt setup.py
+	@for python in $(PYTHON); do \
+	    if "$$python" -c '$(PROBE)' >/dev/null 2>&1; then \
+	        exec "$$python" tools/make_venv.py $(VENV); \
+	    fi; \
+	done; \
+	echo "error: no Python 3.10, 3.11 or 3.12 with venv and ensurepip found among:" \
+	    "$(PYTHON); install python3.11 (and python3.11-venv on Debian or Ubuntu)," \
+	    "or name one with PYTHON=/path/to/python." >&2; \
+	exit 1

