@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 
-def predict_exit_logits(model: tf.keras.Model, ids: np.ndarray, batch_size: int = 256) -> np.ndarray:
+def predict_exit_logits(
+    model: tf.keras.Model, ids: np.ndarray, batch_size: int = 256
+) -> np.ndarray:
     """Logits of all exits: ids int32 (B, T), padded with 0 → float32 (B, N, C).
 
     Samples are batched by length and put back in order; padding never changes a logit, so this is

@@ -56,7 +56,7 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         scores = tf.matmul(query, key, transpose_b=True)
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
-            scores = scores + hidden[:, tf.newaxis, tf.newaxis, :] * _MASKED
+            scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
         context = tf.matmul(tf.nn.softmax(scores), value)
         return self.project(self._merge(context))
 

@@ -33,7 +33,7 @@ class ExitHead(tf.keras.layers.Layer):
         if padding_mask is None:
             pooled = tf.reduce_mean(inputs, axis=1)
         else:
-            real = tf.cast(padding_mask, inputs.dtype)[:, :, tf.newaxis]
+            real = tf.expand_dims(tf.cast(padding_mask, inputs.dtype), -1)
             count = tf.maximum(tf.reduce_sum(real, axis=1), 1.0)
             pooled = tf.reduce_sum(inputs * real, axis=1) / count
         return self.dense(self.dropout(pooled, training=training))

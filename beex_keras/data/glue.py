@@ -1,0 +1,156 @@
+"""GLUE's classification tasks, from a folder in the layout of its public download or by TFDS.
+
+GLUE keeps the labels of its test sets to itself, so the public development set is the test split
+here, and validation is taken out of the training set.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from beex_keras.data.splits import complete_splits
+from beex_keras.data.task import Split, Task
+from beex_keras.data.tfds import Row, read_tfds
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+
+_ENTAILMENT = ("entailment", "not_entailment")
+
+
+@dataclass(frozen=True)
+class _Glue:
+    """Where a task's columns are, and the names of its classes in the order of their numbers."""
+
+    folder: str
+    columns: tuple[str, ...]  # text, second text if any, label
+    features: tuple[str, ...]  # the texts in TFDS
+    labels: tuple[str, ...]
+    # Accuracy also for MRPC and QQP, as in the published tables to compare with.
+    metric: str = "accuracy"
+    dev: str = "dev.tsv"
+    tfds_dev: str = "validation"
+    header: tuple[str, ...] | None = None  # for files without one
+
+
+_SENTENCES = ("sentence1", "sentence2")
+
+GLUE = {
+    "sst2": _Glue("SST-2", ("sentence", "label"), ("sentence",), ("negative", "positive")),
+    "cola": _Glue(
+        "CoLA",
+        ("sentence", "label"),
+        ("sentence",),
+        ("unacceptable", "acceptable"),
+        metric="matthews",
+        header=("source", "label", "mark", "sentence"),
+    ),
+    "mrpc": _Glue(
+        "MRPC",
+        ("#1 String", "#2 String", "Quality"),
+        _SENTENCES,
+        ("not_equivalent", "equivalent"),
+    ),
+    "rte": _Glue("RTE", (*_SENTENCES, "label"), _SENTENCES, _ENTAILMENT),
+    "qnli": _Glue("QNLI", ("question", "sentence", "label"), ("question", "sentence"), _ENTAILMENT),
+    "qqp": _Glue(
+        "QQP",
+        ("question1", "question2", "is_duplicate"),
+        ("question1", "question2"),
+        ("not_duplicate", "duplicate"),
+    ),
+    "mnli": _Glue(
+        "MNLI",
+        (*_SENTENCES, "gold_label"),
+        ("premise", "hypothesis"),
+        ("entailment", "neutral", "contradiction"),
+        dev="dev_matched.tsv",
+        tfds_dev="validation_matched",
+    ),
+}
+
+
+def load_glue(name: str, data_dir: Path | None) -> Task:
+    """The GLUE task "sst2", "cola", ..., from `data_dir`/SST-2 and so on, or by TFDS if None.
+
+    Rows with a wrong number of columns or an empty text, which QQP has, are left out and counted
+    in the notes.
+
+    Raises:
+        BeexError: the folder or a file is missing or has another layout, or TFDS has not prepared
+            the task and cannot download it.
+    """
+    glue = GLUE[name]
+    if data_dir is None:
+        sources = {"train": "train", "test": glue.tfds_dev}
+        origin = f"TFDS glue/{name}"
+        read = read_tfds(f"glue/{name}", glue.features, list(sources.values()))
+    else:
+        folder = _folder(data_dir, glue.folder)
+        sources = {"train": "train.tsv", "test": glue.dev}
+        origin = folder.name
+        read = {file: _read_tsv(folder / file, glue) for file in sources.values()}
+    splits, notes = {}, []
+    for part, source in sources.items():
+        splits[part], left_out = _split(read[source], len(glue.columns) > 2)
+        notes.append(f"{part}: {origin} {source}")
+        if left_out:
+            notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
+    parts, made = complete_splits(splits["train"], None, splits["test"])
+    return Task(f"glue/{name}", glue.labels, *parts, glue.metric, "; ".join([*notes, *made]))
+
+
+def _folder(data_dir: Path, name: str) -> Path:
+    for folder in (data_dir / name, data_dir / "glue" / name):
+        if folder.is_dir():
+            return folder
+    raise BeexError(
+        f"There is no folder {name} in {data_dir}; give the folder of the GLUE download that "
+        f"holds {name}/train.tsv."
+    )
+
+
+def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
+    """Texts and class of each row, None for a malformed row."""
+    lines = [line.removesuffix("\r") for line in read_text(path, "GLUE file").split("\n")]
+    header = glue.header
+    first = 1
+    if header is None:
+        header = tuple(lines.pop(0).split("\t"))
+        first = 2
+    missing = [column for column in glue.columns if column not in header]
+    if missing:
+        raise BeexError(
+            f"There is no column '{missing[0]}' in {path}; its columns are {', '.join(header)}."
+        )
+    *texts, label = [header.index(column) for column in glue.columns]
+    classes = {name: number for number, name in enumerate(glue.labels)}
+    classes |= {str(number): number for number in range(len(glue.labels))}
+    rows: list[Row] = []
+    for number, line in enumerate(lines, first):
+        if not line:
+            continue
+        values = line.split("\t")
+        if len(values) != len(header):
+            rows.append(None)
+            continue
+        if values[label] not in classes:
+            raise BeexError(
+                f"The label '{values[label]}' on line {number} of {path} is none of "
+                f"{', '.join(glue.labels)}; give a file with labels."
+            )
+        rows.append(([values[column] for column in texts], classes[values[label]]))
+    return rows
+
+
+def _split(rows: Iterable[Row], is_pair: bool) -> tuple[Split, int]:
+    """The well-formed rows, and how many others there are."""
+    rows = list(rows)
+    kept = [row for row in rows if row is not None and all(text.strip() for text in row[0])]
+    if not kept:
+        raise BeexError("The GLUE data has no well-formed row; download it again.")
+    texts = [texts[0] for texts, _ in kept]
+    pairs = [texts[1] for texts, _ in kept] if is_pair else None
+    labels = np.array([label for _, label in kept], np.int32)
+    return Split(texts, pairs, labels), len(rows) - len(kept)

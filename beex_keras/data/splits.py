@@ -1,0 +1,71 @@
+"""Held-out splits that are the same everywhere: by label and by a hash of the text."""
+
+import hashlib
+
+import numpy as np
+
+from beex_keras.data.task import Split
+from beex_keras.errors import BeexError
+
+
+def complete_splits(
+    train: Split, validation: Split | None, test: Split | None
+) -> tuple[tuple[Split, Split, Split], list[str]]:
+    """Takes the missing splits out of `train`; a given split stays as it is.
+
+    Without a test split, it is a tenth of `train`. Without a validation split, it is a tenth too,
+    or, of 10,000 rows and more beside a given test split, a twentieth and at most about 2,500.
+
+    Returns:
+        (train, validation, test), and a note on each split that was made.
+
+    Raises:
+        BeexError: a class has too few rows to be in all the splits.
+    """
+    rows, notes = len(train), []
+    validation_share = min(0.05, 2500 / rows) if rows >= 10_000 else 0.1
+    if test is None:
+        train, test = hold_out(train, 0.1)
+        validation_share = 1 / 9  # of the nine tenths that are left
+        notes.append(_note("test", test, rows))
+    if validation is None:
+        train, validation = hold_out(train, validation_share)
+        notes.append(_note("validation", validation, rows))
+    return (train, validation, test), notes
+
+
+def hold_out(split: Split, share: float) -> tuple[Split, Split]:
+    """Splits off a share of every class: (the rest, the share).
+
+    The texts of a class with the smallest hashes go, at least one. A repeated text (whatever its
+    case, spacing and label) is never on both sides.
+
+    Raises:
+        BeexError: a class would have no row left.
+    """
+    pairs = split.pairs or [""] * len(split)
+    hashes = np.array([_hash(*row) for row in zip(split.texts, pairs, strict=True)])
+    classes = np.unique(split.labels)
+    chosen: set[str] = set()
+    for label in classes:
+        own = np.unique(hashes[split.labels == label])
+        chosen.update(own[: max(1, round(share * len(own)))].tolist())
+    held = np.fromiter((h in chosen for h in hashes.tolist()), bool, len(split))
+    if len(np.unique(split.labels[~held])) < len(classes):
+        raise BeexError(
+            "A class has too few different texts to be split into training, validation and test; "
+            "add rows, or give the validation and test files."
+        )
+    return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))
+
+
+def _hash(text: str, pair: str) -> str:
+    key = "\t".join(" ".join(part.lower().split()) for part in (text, pair))
+    return hashlib.sha256(key.encode("utf-8")).hexdigest()
+
+
+def _note(name: str, split: Split, rows: int) -> str:
+    return (
+        f"{name}: {len(split):,} of the {rows:,} rows for training, "
+        "taken out by label and a hash of the text"
+    )

@@ -1,0 +1,58 @@
+"""What a task is: three splits of labelled texts, and what they are scored by."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Split:
+    """Labelled texts.
+
+    Attributes:
+        texts: n texts.
+        pairs: n second texts, or None for single texts.
+        labels: class numbers, int32, (n,).
+    """
+
+    texts: list[str]
+    pairs: list[str] | None
+    labels: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
+        """The rows of the given numbers, in that order."""
+        return Split(
+            [self.texts[i] for i in indices],
+            None if self.pairs is None else [self.pairs[i] for i in indices],
+            self.labels[np.asarray(indices, np.int64)],
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A text classification task.
+
+    Attributes:
+        name: as given to `load_task`.
+        labels: names of the classes, in the order of their numbers.
+        train, validation, test: for weights, for choices such as the exit's threshold, and for the
+            figures that are reported.
+        metric: "accuracy", "matthews" or "f1".
+        notes: where each split came from.
+    """
+
+    name: str
+    labels: tuple[str, ...]
+    train: Split
+    validation: Split
+    test: Split
+    metric: str
+    notes: str
+
+    @property
+    def is_pair(self) -> bool:
+        return self.train.pairs is not None

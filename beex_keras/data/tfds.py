@@ -1,0 +1,54 @@
+"""Reading TensorFlow Datasets, without hanging where there is no network."""
+
+from beex_keras.errors import BeexError
+
+Row = tuple[list[str], int] | None  # the texts and the class; None for a malformed row
+
+_HOST = "https://dl.fbaipublicfiles.com"
+_TIMEOUT = 10.0  # seconds
+
+
+def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[str, list[Row]]:
+    """Texts and class of each row of a data set, by split; downloads it on first use.
+
+    Raises:
+        BeexError: tensorflow-datasets is not installed, or the download fails.
+    """
+    try:
+        import tensorflow_datasets as tfds
+    except ImportError as error:
+        raise BeexError(
+            f"{name} needs tensorflow-datasets, which does not load ({error}); install it with "
+            "pip install tensorflow-datasets importlib_resources, or pass --data-dir."
+        ) from None
+    try:
+        builder = tfds.builder(name)
+        if not builder.is_prepared():
+            _require_network()
+            builder.download_and_prepare()
+        return {
+            split: [
+                ([text.decode("utf-8") for text in texts], int(label))
+                for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator()
+                for *texts, label in zip(
+                    *(batch[feature] for feature in features), batch["label"], strict=True
+                )
+            ]
+            for split in splits
+        }
+    except Exception as error:  # whatever a downloader, a disk or a changed site may raise
+        reason = " ".join(str(error).split())[:150] or type(error).__name__
+        raise BeexError(
+            f"{name} could not be prepared by TensorFlow Datasets ({reason}); download GLUE where "
+            "there is a network and pass its folder with --data-dir."
+        ) from error
+
+
+def _require_network() -> None:
+    """Raises within seconds where TFDS would retry for minutes."""
+    import requests
+
+    try:
+        requests.head(_HOST, timeout=_TIMEOUT)
+    except requests.RequestException:
+        raise ConnectionError(f"{_HOST} cannot be reached") from None

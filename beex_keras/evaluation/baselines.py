@@ -1,0 +1,76 @@
+"""What a trained model has to beat: no model at all, and the classical one for short texts."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from beex_keras.data import Split, Task
+from beex_keras.errors import BeexError
+from beex_keras.evaluation.evaluate import score
+
+_PENALTIES = (0.3, 1.0, 3.0, 10.0)
+_SEPARATOR = " [SEP] "
+
+
+def majority_accuracy(task: Task) -> float:
+    """Accuracy on the test split of always predicting training's most frequent label."""
+    return score(task.test.labels, majority_predictions(task))
+
+
+def tfidf_accuracy(task: Task) -> float:
+    """Accuracy on the test split of `tfidf_predictions`."""
+    return score(task.test.labels, tfidf_predictions(task))
+
+
+def majority_predictions(task: Task) -> np.ndarray:
+    """Training's most frequent label for every test text, (B,)."""
+    return np.full(len(task.test), np.bincount(task.train.labels).argmax())
+
+
+def tfidf_predictions(task: Task) -> np.ndarray:
+    """Labels of the test texts (B,), by logistic regression on TF-IDF of words.
+
+    Features are the TF-IDF, with logarithmic counts, of all one- and two-word sequences; the two
+    texts of a pair are joined into one. The inverse penalty C, of 0.3, 1, 3 and 10, is the best by
+    the task's metric on the validation split (the smallest of equals), so the baseline is tuned as
+    the model is. Nothing in it is random.
+
+    Raises:
+        BeexError: scikit-learn is missing, or the training texts hold no words.
+    """
+    try:
+        from sklearn.feature_extraction.text import TfidfVectorizer
+        from sklearn.linear_model import LogisticRegression
+    except ModuleNotFoundError:
+        raise BeexError(
+            "The TF-IDF baseline needs scikit-learn; pip install 'beex-keras[baselines]'."
+        ) from None
+
+    # Words of one letter count too: "I" and "a" tell questions and opinions apart.
+    vectorizer = TfidfVectorizer(
+        ngram_range=(1, 2), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b", dtype=np.float32
+    )
+    try:
+        train = vectorizer.fit_transform(_texts(task.train))
+    except ValueError:
+        raise BeexError(
+            f"The training texts of {task.name} hold no words; check the text column."
+        ) from None
+    validation, test = (vectorizer.transform(_texts(part)) for part in (task.validation, task.test))
+    if len(np.unique(task.train.labels)) < 2:
+        return majority_predictions(task)
+
+    models = [
+        LogisticRegression(C=penalty, max_iter=500).fit(train, task.train.labels)
+        for penalty in _PENALTIES
+    ]
+    scores = [
+        score(task.validation.labels, model.predict(validation), task.metric) for model in models
+    ]
+    return models[int(np.argmax(scores))].predict(test)
+
+
+def _texts(split: Split) -> Sequence[str]:
+    if split.pairs is None:
+        return split.texts
+    return [_SEPARATOR.join(pair) for pair in zip(split.texts, split.pairs, strict=True)]

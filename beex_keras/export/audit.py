@@ -1,0 +1,221 @@
+"""Checks that what is binary by its configuration is binary in the converted file.
+
+The converter says nothing when a binarized layer comes out float; the audit raises.
+"""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.export import flatbuffer
+from beex_keras.export.flatbuffer import Operation
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+
+EMBEDDING = "embedding/token"
+
+_BCONV = "LceBconv2d"
+_THRESHOLDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class BinaryMatrix:
+    """A matrix as the Keras model has it.
+
+    Attributes:
+        signs: ±1, (inputs, outputs); for the embedding (vocabulary, width).
+        scale: real scale of each output, or None.
+    """
+
+    signs: np.ndarray
+    scale: np.ndarray | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """What the audit found; that there is one means that it passed.
+
+    Attributes:
+        operations: how often each op occurs.
+        matrices: for each binary matrix, by name, the op that reads it.
+        tensors: for each binary matrix, by name, the constant that holds it.
+    """
+
+    operations: dict[str, int]
+    matrices: dict[str, str]
+    tensors: dict[str, Any] = dataclasses.field(repr=False, compare=False)
+
+
+def matrix_shapes(config: BEExformerConfig) -> dict[str, tuple[int, int]]:
+    """The matrices that are binary by the configuration: name → (inputs, outputs)."""
+    shapes = {}
+    if config.embedding_bits == 1:
+        shapes[EMBEDDING] = (config.vocabulary_size, config.width)
+    if config.weight_bits == 1:
+        width, hidden = config.width, config.hidden_width
+        for number in range(1, config.num_blocks + 1):
+            for name in ("query", "key", "value", "output"):
+                shapes[f"block_{number}/attention/{name}"] = (width, width)
+            for name in ("gate", "content"):
+                shapes[f"block_{number}/slfn/{name}_in"] = (width, hidden)
+                shapes[f"block_{number}/slfn/{name}_out"] = (hidden, width)
+    return shapes
+
+
+def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]:
+    """The signs of the classifier's latent weights, named as in `matrix_shapes`."""
+    matrices = {}
+    token = classifier.backbone.embedding.token
+    if token.table_quantizer is not None:
+        matrices[EMBEDDING] = BinaryMatrix(_signs(token.table_quantizer, token.table))
+    for number, block in enumerate(classifier.backbone.blocks, start=1):
+        attention, slfn = block.attention, block.slfn
+        linears = {
+            "attention/query": attention.query,
+            "attention/key": attention.key,
+            "attention/value": attention.value,
+            "attention/output": attention.project,
+            "slfn/gate_in": slfn.gate_in,
+            "slfn/gate_out": slfn.gate_out,
+            "slfn/content_in": slfn.content_in,
+            "slfn/content_out": slfn.content_out,
+        }
+        for name, linear in linears.items():
+            if linear.weight_bits == 1:
+                signs = _signs(linear.matmul.kernel_quantizer, linear.kernel)[0, 0]
+                matrices[f"block_{number}/{name}"] = BinaryMatrix(signs, linear.alpha.numpy())
+    return matrices
+
+
+def _signs(quantizer: Callable[[tf.Tensor], tf.Tensor], latent: tf.Variable) -> np.ndarray:
+    return np.asarray(quantizer(tf.constant(latent.numpy())))
+
+
+def audit(
+    data: bytes, config: BEExformerConfig, matrices: Mapping[str, BinaryMatrix] | None = None
+) -> AuditReport:
+    """Finds every binary matrix of the configuration in the converted file.
+
+    Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only: constants of exactly ±1, read
+    by FULLY_CONNECTED. The one-bit embedding: a constant of exactly ±1, read by GATHER. With
+    `matrices` the stored signs must equal them, weight for weight; without, shapes must.
+
+    Args:
+        data: the converted file.
+        config: the configuration that it must fulfil.
+        matrices: the Keras model's, from `binary_matrices`.
+
+    Raises:
+        BeexError: a matrix came out float or with other signs, there are more or fewer binary ops
+            than matrices, or an op is neither TensorFlow Lite's nor Larq Compute Engine's.
+    """
+    return audit_model(flatbuffer.parse(data), config, matrices)
+
+
+def audit_model(
+    model: Any, config: BEExformerConfig, matrices: Mapping[str, BinaryMatrix] | None = None
+) -> AuditReport:
+    """`audit` of a parsed file."""
+    operations = list(flatbuffer.operations(model))
+    _check_operations(operations)
+    shapes = matrix_shapes(config)
+    if matrices is not None and {k: m.signs.shape for k, m in matrices.items()} != shapes:
+        raise BeexError(
+            "The model's binary layers are not those of its configuration; build the model from "
+            "the configuration that it is exported with."
+        )
+    candidates = list(_candidates(model, operations, config))
+    _check_counts(candidates, shapes)
+    found: dict[str, _Candidate] = {}
+    for name, shape in shapes.items():
+        matrix = None if matrices is None else matrices[name]
+        for candidate in candidates:
+            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
+                found[name] = candidate
+                candidates.remove(candidate)
+                break
+        else:
+            raise BeexError(
+                f"{name} is binary by its configuration, but no {_carrier(name, config)} of the "
+                "converted file holds its signs: it came out float or altered; this file must not "
+                "be used, please report it with the versions of larq and larq-compute-engine."
+            )
+    return AuditReport(
+        operations=flatbuffer.operation_counts(model),
+        matrices={name: candidate.operation.name for name, candidate in found.items()},
+        tensors={name: candidate.tensor for name, candidate in found.items()},
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A constant of ±1, (outputs, inputs), or (vocabulary, width) of an embedding."""
+
+    operation: Operation
+    tensor: Any
+    signs: np.ndarray
+    is_embedding: bool = False
+    is_thresholded: bool = False
+
+    def holds(self, shape: tuple[int, int], matrix: BinaryMatrix | None) -> bool:
+        if self.signs.shape != (shape if self.is_embedding else shape[::-1]):
+            return False
+        if matrix is None:
+            return True
+        expected = matrix.signs if self.is_embedding else matrix.signs.T
+        if self.is_thresholded and matrix.scale is not None:
+            # A sum is compared with a threshold from one side only, so the converter flips the
+            # rows whose scale is negative.
+            expected = expected * np.where(matrix.scale >= 0, 1.0, -1.0)[:, np.newaxis]
+        return np.array_equal(self.signs, expected)
+
+
+def _check_operations(operations: list[Operation]) -> None:
+    for operation in operations:
+        if operation.is_custom and not operation.name.startswith("Lce"):
+            raise BeexError(
+                f"The converted file needs the op {operation.name} (at {operation.label}), which "
+                "no interpreter of Larq Compute Engine has; export a model of beex_keras layers "
+                "only."
+            )
+
+
+def _candidates(
+    model: Any, operations: list[Operation], config: BEExformerConfig
+) -> Iterator[_Candidate]:
+    """The constants that could be one of the matrices."""
+    for operation in operations:
+        if operation.name == _BCONV:
+            words = flatbuffer.constant(model, operation.inputs[1])
+            if words is not None and words.dtype == np.int32 and words.shape[1:3] == (1, 1):
+                signs = flatbuffer.unpack_bits(words[:, 0, 0], operation.options["channels_in"])
+                thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
+                yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
+        elif operation.name == "FULLY_CONNECTED" and config.activation_bits == 32:
+            value = flatbuffer.constant(model, operation.inputs[1])
+            if value is not None and flatbuffer.is_sign_matrix(value):
+                yield _Candidate(operation, operation.inputs[1], value)
+        elif operation.name == "GATHER":
+            value = flatbuffer.constant(model, operation.inputs[0])
+            if value is not None and flatbuffer.is_sign_matrix(value):
+                yield _Candidate(operation, operation.inputs[0], value, is_embedding=True)
+
+
+def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, int]]) -> None:
+    """Raises if there are more LceBconv2d than matrices: some other layer was binarized."""
+    convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
+    wanted = sum(name != EMBEDDING for name in shapes)
+    if convolutions > wanted:
+        raise BeexError(
+            f"The converted file has {convolutions} {_BCONV} but its configuration has {wanted} "
+            "binary matrices; build the model from the configuration that it is exported with."
+        )
+
+
+def _carrier(name: str, config: BEExformerConfig) -> str:
+    if name == EMBEDDING:
+        return "GATHER"
+    return _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"

@@ -1,0 +1,345 @@
+"""Reading and rewriting a converted file, over the object API of Larq Compute Engine's schema.
+
+A pass is a function that changes a model in place and knows nothing of the others.
+"""
+
+import dataclasses
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import flatbuffers
+import numpy as np
+from flatbuffers import flexbuffers
+
+from beex_keras.errors import BeexError
+from beex_keras.export import lce
+
+IDENTIFIER = b"TFL3"
+
+_ALIGNMENT = 16
+_BITS = 32
+
+
+@dataclasses.dataclass(frozen=True)
+class Operation:
+    """One operator of a graph, with its tensors looked up.
+
+    Attributes:
+        name: the builtin's name, or the custom op's code ("LceBconv2d").
+        is_custom: whether it is a custom op.
+        inputs: tensors; None where an optional one is left out.
+        outputs: tensors.
+        options: a custom op's attributes, by name.
+        graph: the subgraph it stands in.
+    """
+
+    name: str
+    is_custom: bool
+    inputs: tuple[Any, ...]
+    outputs: tuple[Any, ...]
+    options: dict[str, Any]
+    graph: Any
+
+    @property
+    def label(self) -> str:
+        """The name of its first output, which names the op in a viewer."""
+        return text(self.outputs[0].name) if self.outputs else self.name
+
+
+def _schema() -> Any:
+    lce.require()
+    from larq_compute_engine.mlir.python import tflite_schema
+
+    return tflite_schema
+
+
+def parse(data: bytes) -> Any:
+    """A flatbuffer as a mutable `ModelT`.
+
+    Raises:
+        BeexError: the bytes are not a TFLite model.
+    """
+    schema = _schema()
+    if len(data) < 8 or data[4:8] != IDENTIFIER:
+        raise BeexError("The data is not a TFLite model: it lacks the identifier TFL3.")
+    try:
+        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+    except Exception as error:  # the reader raises whatever a wrong offset leads to
+        raise BeexError("The data is not a readable TFLite model; it is damaged.") from error
+
+
+def pack(model: Any) -> bytes:
+    """The bytes of a `ModelT`, every constant aligned to 16 bytes as interpreters expect."""
+    builder = flatbuffers.Builder(1024)
+    buffers = model.buffers
+    try:
+        model.buffers = [_AlignedBuffer(buffer) for buffer in buffers]
+        builder.Finish(model.Pack(builder), file_identifier=IDENTIFIER)
+    finally:
+        model.buffers = buffers
+    return bytes(builder.Output())
+
+
+class _AlignedBuffer:
+    """Packs a buffer as the schema demands; the generated code forgets ``force_align``."""
+
+    def __init__(self, buffer: Any) -> None:
+        self.buffer = buffer
+
+    def Pack(self, builder: Any) -> Any:
+        schema = _schema()
+        data = None
+        if self.buffer.data is not None:
+            content = np.asarray(self.buffer.data, np.uint8).tobytes()
+            builder.StartVector(1, len(content), _ALIGNMENT)
+            builder.head -= len(content)
+            builder.Bytes[builder.head : builder.head + len(content)] = content
+            builder.vectorNumElems = len(content)
+            data = builder.EndVector()
+        schema.BufferStart(builder)
+        if data is not None:
+            schema.BufferAddData(builder, data)
+        return schema.BufferEnd(builder)
+
+
+def text(value: Any) -> str:
+    """A string of the schema, which may be bytes or missing."""
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value or ""
+
+
+def operations(model: Any) -> Iterator[Operation]:
+    """Every operator of every graph, in order."""
+    builtin = _builtin_names()
+    for graph in model.subgraphs:
+        for operator in graph.operators or []:
+            code = model.operatorCodes[operator.opcodeIndex]
+            custom = text(code.customCode)
+            number = max(code.builtinCode, code.deprecatedBuiltinCode)
+            yield Operation(
+                custom or builtin.get(number, f"BUILTIN_{number}"),
+                bool(custom),
+                tuple(graph.tensors[i] if i >= 0 else None for i in _indices(operator.inputs)),
+                tuple(graph.tensors[i] for i in _indices(operator.outputs)),
+                _custom_options(operator),
+                graph,
+            )
+
+
+def _custom_options(operator: Any) -> dict[str, Any]:
+    if operator.customOptions is None or len(operator.customOptions) == 0:
+        return {}
+    options = flexbuffers.Loads(bytearray(np.asarray(operator.customOptions, np.uint8)))
+    return options if isinstance(options, dict) else {}
+
+
+def operation_counts(model: Any) -> dict[str, int]:
+    """How often each op occurs, most frequent first."""
+    return dict(Counter(operation.name for operation in operations(model)).most_common())
+
+
+def constant(model: Any, tensor: Any) -> np.ndarray | None:
+    """The value of a tensor that is stored in the file; None for one that is computed."""
+    data = model.buffers[tensor.buffer].data
+    dtype = _dtypes().get(tensor.type)
+    if data is None or len(data) == 0 or dtype is None:
+        return None
+    shape = [] if tensor.shape is None else [int(size) for size in tensor.shape]
+    values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype)
+    return values.reshape(shape) if values.size == np.prod(shape, dtype=int) else None
+
+
+def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
+    """Bit-packed int32 (..., W) → ±1 float32 (..., `channels`); bit i of word w is channel 32w+i."""
+    bits = np.unpackbits(
+        np.ascontiguousarray(words, "<i4").view(np.uint8), axis=-1, bitorder="little"
+    )
+    return 1.0 - 2.0 * bits[..., :channels].astype(np.float32)
+
+
+def remove_barriers(model: Any) -> None:
+    """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
+    for graph in model.subgraphs:
+        renamed: dict[int, int] = {}
+        kept = []
+        for operator, operation in zip(
+            graph.operators, _graph_operations(model, graph), strict=True
+        ):
+            operator.inputs = [renamed.get(i, i) for i in _indices(operator.inputs)]
+            if operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1]):
+                renamed[int(operator.outputs[0])] = operator.inputs[0]
+            else:
+                kept.append(operator)
+        graph.operators = kept
+        graph.outputs = [renamed.get(i, i) for i in _indices(graph.outputs)]
+    drop_unused(model)
+
+
+def drop_unused(model: Any) -> None:
+    """Drops the tensors, buffers and operator codes that nothing refers to any more."""
+    for number, graph in enumerate(model.subgraphs):
+        used = {*_indices(graph.inputs), *_indices(graph.outputs)}
+        for operator in graph.operators:
+            used.update(_indices(operator.inputs), _indices(operator.outputs))
+            used.update(_indices(operator.intermediates))
+        place = {old: new for new, old in enumerate(sorted(used - {-1}))}
+        graph.tensors = [graph.tensors[old] for old in place]
+        graph.inputs = _moved(graph.inputs, place)
+        graph.outputs = _moved(graph.outputs, place)
+        for operator in graph.operators:
+            operator.inputs = _moved(operator.inputs, place)
+            operator.outputs = _moved(operator.outputs, place)
+            if operator.intermediates is not None:
+                operator.intermediates = _moved(operator.intermediates, place)
+        for signature in model.signatureDefs or []:
+            if signature.subgraphIndex == number:
+                for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
+                    entry.tensorIndex = place[entry.tensorIndex]
+    _drop_unused_buffers(model)
+    _drop_unused_codes(model)
+
+
+def _drop_unused_buffers(model: Any) -> None:
+    owners = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    owners += model.metadata or []
+    # Buffer 0 is by convention the empty one of all computed tensors.
+    place = {old: new for new, old in enumerate(sorted({0, *(owner.buffer for owner in owners)}))}
+    model.buffers = [model.buffers[old] for old in place]
+    for owner in owners:
+        owner.buffer = place[owner.buffer]
+    model.metadataBuffer = None
+
+
+def _drop_unused_codes(model: Any) -> None:
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    used = sorted({operator.opcodeIndex for operator in operators})
+    place = {old: new for new, old in enumerate(used)}
+    model.operatorCodes = [model.operatorCodes[old] for old in place]
+    for operator in operators:
+        operator.opcodeIndex = place[operator.opcodeIndex]
+
+
+def add_metadata(model: Any, name: str, content: bytes) -> None:
+    """Attaches a named metadata entry, in place of one of the same name."""
+    schema = _schema()
+    model.metadata = [entry for entry in model.metadata or [] if text(entry.name) != name]
+    buffer = schema.BufferT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    model.buffers.append(buffer)
+    entry = schema.MetadataT()
+    entry.name = name
+    entry.buffer = len(model.buffers) - 1
+    model.metadata.append(entry)
+
+
+def get_metadata(model: Any, name: str) -> bytes | None:
+    """The content of the named metadata entry, if there is one."""
+    for entry in model.metadata or []:
+        if text(entry.name) == name:
+            data = model.buffers[entry.buffer].data
+            return b"" if data is None else np.asarray(data, np.uint8).tobytes()
+    return None
+
+
+@dataclasses.dataclass(frozen=True)
+class ByteAccount:
+    """Where the bytes of a file go; the kinds add up to `total`.
+
+    Attributes:
+        binary: constants stored at one bit a weight.
+        sign: constants of exactly ±1 that are stored as float32.
+        real: all other floating-point constants.
+        integer: thresholds, shapes, axes.
+        vocabulary: the vocabulary, for the runtime only.
+        metadata: all other metadata.
+        structure: operators, tensors, names and padding.
+        total: length of the file.
+    """
+
+    binary: int
+    sign: int
+    real: int
+    integer: int
+    vocabulary: int
+    metadata: int
+    structure: int
+    total: int
+
+
+def account(data: bytes, vocabulary_entry: str = "") -> ByteAccount:
+    """The byte account of a packed file; `vocabulary_entry` names the vocabulary's metadata."""
+    model = parse(data)
+    sizes = Counter[str]()
+    counted: set[int] = set()
+    for operation in operations(model):
+        for position, tensor in enumerate(operation.inputs):
+            if tensor is None or tensor.buffer in counted:
+                continue
+            value = constant(model, tensor)
+            if value is not None:
+                counted.add(tensor.buffer)
+                sizes[_kind(operation, position, value)] += value.nbytes
+    for entry in model.metadata or []:
+        name = text(entry.name)
+        kind = "vocabulary" if name == vocabulary_entry else "metadata"
+        sizes[kind] += len(get_metadata(model, name) or b"")
+    kinds = ("binary", "sign", "real", "integer", "vocabulary", "metadata")
+    known = {kind: sizes[kind] for kind in kinds}
+    return ByteAccount(**known, structure=len(data) - sum(known.values()), total=len(data))
+
+
+def is_sign_matrix(value: np.ndarray | None) -> bool:
+    """Whether the constant is a float matrix of exactly ±1."""
+    return (
+        value is not None
+        and value.dtype.kind == "f"
+        and value.ndim >= 2
+        and bool(np.all(np.abs(value) == 1))
+    )
+
+
+def _kind(operation: Operation, position: int, value: np.ndarray) -> str:
+    packed = {"LceBconv2d": 1, "LceDequantize": 0}
+    if packed.get(operation.name) == position and value.dtype == np.int32:
+        return "binary"
+    if is_sign_matrix(value):
+        return "sign"
+    return "real" if value.dtype.kind == "f" else "integer"
+
+
+def _graph_operations(model: Any, graph: Any) -> list[Operation]:
+    return [operation for operation in operations(model) if operation.graph is graph]
+
+
+def _is_infinity(model: Any, tensor: Any) -> bool:
+    value = constant(model, tensor)
+    return value is not None and value.size == 1 and bool(np.isposinf(value).all())
+
+
+def _indices(values: Any) -> list[int]:
+    return [] if values is None else [int(value) for value in values]
+
+
+def _moved(values: Any, place: dict[int, int]) -> list[int]:
+    return [place.get(value, -1) for value in _indices(values)]
+
+
+def _builtin_names() -> dict[int, str]:
+    return {
+        number: name
+        for name, number in vars(_schema().BuiltinOperator).items()
+        if not name.startswith("_")
+    }
+
+
+def _dtypes() -> dict[int, Any]:
+    kinds = _schema().TensorType
+    return {
+        kinds.FLOAT32: np.float32,
+        kinds.FLOAT16: np.float16,
+        kinds.INT32: np.int32,
+        kinds.INT64: np.int64,
+        kinds.INT8: np.int8,
+        kinds.UINT8: np.uint8,
+        kinds.BOOL: np.bool_,
+    }

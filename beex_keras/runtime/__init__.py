@@ -1,0 +1,43 @@
+"""Classification with a trained or converted model, the same way for every engine."""
+
+import os
+from pathlib import Path
+
+from beex_keras.errors import BeexError
+from beex_keras.runtime.keras import KerasRunner, load_classifier, model_directory
+from beex_keras.runtime.lce import LCERunner
+from beex_keras.runtime.runner import Prediction, Runner
+
+__all__ = [
+    "KerasRunner",
+    "LCERunner",
+    "Prediction",
+    "Runner",
+    "load",
+    "load_classifier",
+    "model_directory",
+]
+
+
+def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
+    """The runner for whatever stands at `path`.
+
+    A ``.tflite`` file runs in Larq Compute Engine; a directory written by `save_pretrained`, a run
+    folder with such a directory named ``model``, and a ``.keras`` file run in Keras.
+
+    Args:
+        path: file or directory.
+        num_threads: threads of Larq Compute Engine's interpreter; Keras chooses its own.
+
+    Raises:
+        BeexError: nothing stands there, or nothing that can be loaded.
+    """
+    target = Path(path)
+    if target.suffix == ".tflite" and not target.is_dir():
+        return LCERunner.open(target, num_threads)
+    if target.suffix == ".keras" or target.is_dir() or not target.exists():
+        return KerasRunner(load_classifier(target))
+    raise BeexError(
+        f"{path} is not a model; give a .tflite file, a .keras file, a run folder of `beex train` "
+        "or a directory of save_pretrained."
+    )

@@ -1,0 +1,77 @@
+"""A Keras classifier behind the runner's interface."""
+
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime.runner import Runner
+
+
+class KerasRunner(Runner):
+    """Runs a classifier in TensorFlow, in batches of texts of like length."""
+
+    def __init__(self, classifier: BEExformerClassifier) -> None:
+        super().__init__(
+            config=classifier.config,
+            labels=classifier.labels,
+            policy=classifier.policy,
+            preprocessor=classifier.preprocessor,
+        )
+        self.classifier = classifier
+
+    def _run(self, ids: np.ndarray) -> np.ndarray:
+        return predict_exit_logits(self.classifier, ids)
+
+
+def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
+    """The Keras classifier of a run folder, a directory of `save_pretrained` or a ``.keras`` file.
+
+    Raises:
+        BeexError: there is none, or it is damaged.
+    """
+    target = Path(path)
+    if target.is_dir():
+        return BEExformerClassifier.from_pretrained(model_directory(target))
+    if not target.exists():
+        raise BeexError(f"There is no model at {path}; check the path.")
+    if target.suffix == ".keras":
+        return _load_file(target)
+    raise BeexError(
+        f"{path} is not a Keras model; give a run folder of `beex train` or a .keras file."
+    )
+
+
+def model_directory(path: str | os.PathLike[str]) -> Path:
+    """Where in a directory the pretrained model stands: in itself, or in its ``model``.
+
+    Raises:
+        BeexError: in neither.
+    """
+    for candidate in (Path(path), Path(path) / "model"):
+        if (candidate / "config.json").is_file():
+            return candidate
+    raise BeexError(
+        f"{path} has neither config.json nor model/config.json; give a run folder of `beex train` "
+        "or a directory of save_pretrained."
+    )
+
+
+def _load_file(path: Path) -> BEExformerClassifier:
+    advice = "give a .keras file that a BEExformerClassifier was saved to"
+    if not zipfile.is_zipfile(path):
+        raise BeexError(f"{path} is not a .keras file, or it is cut short; {advice}.")
+    try:
+        model = tf.keras.models.load_model(path, compile=False)
+    except BeexError:
+        raise
+    except Exception as error:  # Keras raises a dozen kinds for one meaning
+        raise BeexError(f"{path} is a .keras file that cannot be loaded here; {advice}.") from error
+    if not isinstance(model, BEExformerClassifier):
+        raise BeexError(f"{path} holds a {type(model).__name__}; {advice}.")
+    return model

@@ -1,0 +1,181 @@
+"""One interface for every engine that runs a classifier."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.exits import ExitPolicy
+from beex_keras.models import BEExformerConfig
+from beex_keras.text import TextPreprocessor
+
+_CHUNK = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a classifier says about one text.
+
+    Attributes:
+        label: the most probable class at the exit taken.
+        score: its softmax probability there.
+        exit: the exit taken, counted from 1.
+        probabilities: softmax probability of every label at that exit.
+    """
+
+    label: str
+    score: float
+    exit: int
+    probabilities: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+class Runner:
+    """Runs a classifier on ids or text; a subclass brings the engine.
+
+    Attributes:
+        config: the architecture.
+        length: longest row of ids it reads.
+        labels: the classes' names, in the order of the logits.
+        policy: the exit policy that `classify` uses unless given another.
+        preprocessor: text to ids, or None.
+    """
+
+    def __init__(
+        self,
+        config: BEExformerConfig,
+        labels: Sequence[str],
+        policy: ExitPolicy,
+        preprocessor: TextPreprocessor | None = None,
+        length: int | None = None,
+    ) -> None:
+        self.config = config
+        self.length = config.max_length if length is None else length
+        self.labels = tuple(labels)
+        self.policy = policy
+        self.preprocessor = preprocessor
+
+    def exit_logits(self, ids: np.ndarray) -> np.ndarray:
+        """Token ids (B, T), 0-padded at the end → the logits of every exit, float32 (B, N, C).
+
+        T may be anything from 1 to `length`.
+
+        Raises:
+            BeexError: not a matrix of whole numbers, longer than `length`, or outside the
+                vocabulary.
+        """
+        ids = self._check_ids(ids)
+        if len(ids) == 0:
+            return np.zeros((0, self.config.num_blocks, self.config.num_classes), np.float32)
+        return self._run(ids)
+
+    def classify(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        policy: ExitPolicy | None = None,
+        truncate: bool = False,
+    ) -> list[Prediction]:
+        """Classifies texts, or pairs of texts, at the exit that the policy takes for each.
+
+        Args:
+            texts: the texts.
+            pairs: the second text of each pair.
+            policy: an exit policy in place of the runner's own.
+            truncate: cut longer texts to `length` tokens instead of refusing them.
+
+        Raises:
+            BeexError: the model came without a preprocessor, or a text is empty, not a string, or
+                longer than the model reads.
+        """
+        return list(self.stream(texts, pairs, policy, truncate))
+
+    def stream(
+        self,
+        texts: Sequence[str],
+        pairs: Sequence[str] | None = None,
+        policy: ExitPolicy | None = None,
+        truncate: bool = False,
+    ) -> Iterator[Prediction]:
+        """As `classify`, one prediction after the other, holding a few hundred texts at a time."""
+        self._require_preprocessor().check(texts, pairs, truncate)
+        for rows in _chunks(len(texts)):
+            ids = self._encode(texts[rows], None if pairs is None else pairs[rows])
+            yield from self.predictions(self.exit_logits(ids), policy)
+
+    def encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None = None, truncate: bool = True
+    ) -> np.ndarray:
+        """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`."""
+        preprocessor = self._require_preprocessor()
+        preprocessor.check(texts, pairs, truncate)
+        ids = np.full((len(texts), preprocessor.max_length), preprocessor.padding_id, np.int32)
+        for rows in _chunks(len(texts)):
+            ids[rows] = self._encode(texts[rows], None if pairs is None else pairs[rows])
+        return ids
+
+    def predictions(
+        self, exit_logits: np.ndarray, policy: ExitPolicy | None = None
+    ) -> list[Prediction]:
+        """The predictions that follow from the logits (B, N, C) of every exit."""
+        if len(exit_logits) == 0:
+            return []
+        taken = np.asarray((policy or self.policy).choose(exit_logits))
+        logits = exit_logits[np.arange(len(taken)), taken].astype(np.float64)
+        scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
+        probabilities = scaled / scaled.sum(axis=-1, keepdims=True)
+        best = logits.argmax(axis=-1)
+        return [
+            Prediction(
+                label=self.labels[number],
+                score=float(row[number]),
+                exit=int(exit) + 1,
+                probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
+            )
+            for row, number, exit in zip(probabilities, best, taken, strict=True)
+        ]
+
+    def _run(self, ids: np.ndarray) -> np.ndarray:
+        """As `exit_logits`, for checked int32 ids of at least one row."""
+        raise NotImplementedError
+
+    def _require_preprocessor(self) -> TextPreprocessor:
+        if self.preprocessor is None:
+            raise BeexError(
+                "The model came without a vocabulary, so it reads token ids, not text; attach a "
+                "TextPreprocessor before saving or converting it."
+            )
+        return self.preprocessor
+
+    def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        """Checked texts to ids, longer ones cut."""
+        return np.asarray(self._require_preprocessor()(texts, pairs))
+
+    def _check_ids(self, ids: np.ndarray) -> np.ndarray:
+        ids = np.asarray(ids)
+        if ids.ndim != 2 or ids.dtype.kind not in "iu":
+            raise BeexError(
+                f"Token ids must be a matrix of whole numbers (texts, tokens), not {ids.dtype} of "
+                f"shape {ids.shape}."
+            )
+        if not 1 <= ids.shape[1] <= self.length:
+            raise BeexError(
+                f"The ids have {ids.shape[1]} tokens a row, but the model reads 1 to {self.length}; "
+                "cut or pad them."
+            )
+        if ids.size and not (ids.min() >= 0 and ids.max() < self.config.vocabulary_size):
+            wrong = ids[(ids < 0) | (ids >= self.config.vocabulary_size)][0]
+            raise BeexError(
+                f"Token id {wrong} is outside the vocabulary of {self.config.vocabulary_size}; use "
+                "the preprocessor that the model was trained with."
+            )
+        return ids.astype(np.int32)
+
+
+def _chunks(count: int) -> Iterator[slice]:
+    """So many texts at a time that memory stays small."""
+    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))

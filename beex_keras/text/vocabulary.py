@@ -1,0 +1,158 @@
+"""WordPiece vocabularies: learned from the training texts, or read from a ``vocab.txt``."""
+
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from itertools import islice
+
+import tensorflow as tf
+import tensorflow_text as tf_text
+from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
+
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+
+SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+
+# [MASK] belongs to pre-training alone, so that a given vocabulary may lack it.
+_NEEDED_TOKENS = SPECIAL_TOKENS[:4]
+_CHUNK = 4096
+_JOINER = "##"
+
+_SPACE = r"[\s\p{Z}]+"
+_ONE_CHARACTER_WORDS = (
+    r"[!-/:-@\[-`{-~\p{P}"
+    r"\x{4E00}-\x{9FFF}\x{3400}-\x{4DBF}\x{20000}-\x{2A6DF}\x{2A700}-\x{2B73F}"
+    r"\x{2B740}-\x{2B81F}\x{2B820}-\x{2CEAF}\x{F900}-\x{FAFF}\x{2F800}-\x{2FA1F}]"
+)
+
+
+def split_words(texts: Sequence[str], lower_case: bool = True) -> tf.RaggedTensor:
+    """Words of each text, as BERT's basic tokenization finds them: string, (B, words).
+
+    With `lower_case`, compatible characters become one (NFKC: a ligature becomes its letters),
+    capitals small letters, and accents go (NFD); without it, the text stays as it is. Control
+    characters and spaces separate words; a punctuation mark or a CJK character is a word of its
+    own. `TextPreprocessor` splits in the same way before it looks for word pieces.
+    """
+    normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lower_case)
+    return tf_text.regex_split(
+        normalizer.normalize(texts), f"{_SPACE}|{_ONE_CHARACTER_WORDS}", _ONE_CHARACTER_WORDS
+    )
+
+
+def learn_vocabulary(texts: Iterable[str], size: int = 8000, lower_case: bool = True) -> list[str]:
+    """Learns a WordPiece vocabulary; the same texts give the same one, in any order.
+
+    tensorflow-text's learner keeps the pieces of words that occur more often than a threshold;
+    the threshold is searched that gives about `size` tokens, and the rarest are dropped where it
+    gives more. `SPECIAL_TOKENS` come first, with the ids 0 to 4. The frequent characters are all
+    tokens, so that a rare word falls back to its characters.
+
+    Args:
+        texts: the training texts (not the held-out ones).
+        size: at most this many tokens; a small corpus gives fewer.
+        lower_case: lower-case the texts and strip accents; give the preprocessor the same.
+
+    Raises:
+        BeexError: the texts hold no words, or `size` has no room for one beside the special tokens.
+    """
+    if isinstance(texts, str):
+        raise BeexError("A vocabulary is learned from a list of texts, but one string was given.")
+    alphabet = (size - len(SPECIAL_TOKENS)) // 2  # every character needs "x" and "##x"
+    if alphabet < 1:
+        raise BeexError(
+            f"A vocabulary of {size} tokens has no room beside the {len(SPECIAL_TOKENS)} special "
+            "ones; ask for a larger size."
+        )
+    words = _count_words(texts, lower_case)
+    if not words:
+        raise BeexError(
+            "The texts hold no words to learn a vocabulary from; check the text column."
+        )
+    vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
+    if len(vocabulary) == len(SPECIAL_TOKENS):
+        raise BeexError(f"No word fits into a vocabulary of {size} tokens; ask for a larger size.")
+    return vocabulary
+
+
+def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
+    """Reads a ``vocab.txt``: one token a line, the line's number (from 0) is its id.
+
+    Raises:
+        BeexError: the file cannot be read, is not UTF-8, or `check_vocabulary` rejects it.
+    """
+    lines = read_text(path, "vocabulary").removesuffix("\n").split("\n")
+    vocabulary = [line.removesuffix("\r") for line in lines]
+    check_vocabulary(vocabulary, f"The vocabulary {path}")
+    return vocabulary
+
+
+def check_vocabulary(vocabulary: Sequence[str], name: str = "The vocabulary") -> None:
+    """Raises `BeexError` unless the tokens are unique, with the special ones, [PAD] first."""
+    if not all(isinstance(token, str) for token in vocabulary):
+        raise BeexError(f"{name} holds something other than strings; give a list of tokens.")
+    for line, token in enumerate(vocabulary, 1):
+        if not token.strip():
+            raise BeexError(f"{name} has no token on line {line}; remove or fill the line.")
+    missing = [token for token in _NEEDED_TOKENS if token not in vocabulary]
+    if missing:
+        raise BeexError(f"{name} lacks {', '.join(missing)}; add what is missing, [PAD] first.")
+    if vocabulary[0] != "[PAD]":
+        raise BeexError(f"{name} must begin with [PAD], because the id 0 means padding.")
+    if len(set(vocabulary)) < len(vocabulary):
+        token, count = Counter(vocabulary).most_common(1)[0]
+        raise BeexError(f"{name} has the token '{token}' {count} times; keep one.")
+
+
+def _count_words(texts: Iterable[str], lower_case: bool) -> list[tuple[str, int]]:
+    """Words and their counts, sorted, so that the order of the texts does not matter."""
+    counts: Counter[bytes] = Counter()
+    remaining = iter(texts)
+    while chunk := list(islice(remaining, _CHUNK)):
+        counts.update(split_words(chunk, lower_case).flat_values.numpy().tolist())
+    return sorted((word.decode("utf-8", "ignore"), count) for word, count in counts.items())
+
+
+def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]:
+    """The vocabulary at the threshold that gives the least above, or within 5 % of, `size`.
+
+    The learner's own search halves a linear range and refuses to overshoot; few thresholds are
+    tried here, because they are halved on a logarithmic scale and the rarest tokens can be dropped.
+    """
+    best: list[str] = []
+    # More than `size` tokens, each `high` times, would need more characters than there are.
+    low, high = 2, sum(len(word) * count for word, count in words) // size + 2
+    while low <= high:
+        threshold = math.isqrt(low * high)
+        tokens = learner.learn(
+            words,
+            vocab_size=size,
+            reserved_tokens=list(SPECIAL_TOKENS),
+            lower_thresh=threshold,
+            upper_thresh=threshold,
+            max_unique_chars=alphabet,
+            joiner=_JOINER,
+        )
+        if 0.95 * size <= len(tokens) <= 1.05 * size:
+            return tokens
+        if len(tokens) >= size or len(best) < size:
+            best = tokens
+        if len(tokens) < size:
+            high = threshold - 1
+        else:
+            low = threshold + 1
+    return best
+
+
+def _drop_rarest(tokens: list[str], size: int) -> list[str]:
+    """The tokens (most frequent first) without the last ones of several characters."""
+    surplus = len(tokens) - size
+    kept = []
+    for token in reversed(tokens):
+        if surplus > 0 and token not in SPECIAL_TOKENS and len(token.removeprefix(_JOINER)) > 1:
+            surplus -= 1
+        else:
+            kept.append(token)
+    return kept[::-1]

@@ -1,0 +1,84 @@
+"""The baselines on texts whose answer is known."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from beex_keras.data import Split, Task
+from beex_keras.errors import BeexError
+from beex_keras.evaluation import baselines
+
+pytest.importorskip("sklearn")
+
+
+def split(rows, pairs=None) -> Split:
+    texts, labels = zip(*rows, strict=True)
+    return Split(list(texts), pairs, np.array(labels, np.int32))
+
+
+def task(train, test, pairs=(None, None), metric="accuracy") -> Task:
+    return Task(
+        name="toy",
+        labels=("bad", "good"),
+        train=split(train, pairs[0]),
+        validation=split(train, pairs[0]),
+        test=split(test, pairs[1]),
+        metric=metric,
+        notes="",
+    )
+
+
+WORDS = [
+    ("a good film", 1),
+    ("so good", 1),
+    ("good fun", 1),
+    ("a bad film", 0),
+    ("so bad", 0),
+]
+
+
+def test_majority_class_is_that_of_training():
+    # Training says 1; the test split holds it once in four.
+    test = [("x", 1), ("y", 0), ("z", 0), ("w", 0)]
+    assert baselines.majority_accuracy(task(WORDS, test)) == 0.25
+
+
+def test_tfidf_learns_words():
+    test = [("good film so", 1), ("film so bad", 0), ("bad", 0), ("unknown words but good", 1)]
+    assert baselines.tfidf_accuracy(task(WORDS, test)) == 1.0
+
+
+def test_tfidf_reads_both_texts_of_a_pair():
+    same = [("film", label) for _, label in WORDS]
+    firsts, seconds = [text for text, _ in WORDS], ["good", "bad"]
+    toy = task(same, [("film", 1), ("film", 0)], (firsts, seconds))
+    assert baselines.tfidf_accuracy(toy) == 1.0
+
+
+def test_letters_are_words():
+    train = [("I", 1), ("a", 0)] * 3
+    assert baselines.tfidf_accuracy(task(train, [("I", 1), ("a", 0)])) == 1.0
+
+
+def test_one_class_in_training():
+    train = [("good", 1), ("fine", 1)]
+    assert baselines.tfidf_accuracy(task(train, [("x", 1), ("y", 0)])) == 0.5
+
+
+def test_predictions_are_class_numbers():
+    toy = task(WORDS, [("good", 1), ("bad", 1)], metric="matthews")
+    assert baselines.majority_predictions(toy).tolist() == [1, 1]
+    assert baselines.tfidf_predictions(toy).tolist() == [1, 0]
+
+
+def test_texts_without_words():
+    with pytest.raises(BeexError, match="hold no words"):
+        baselines.tfidf_accuracy(task([("!", 1), ("?", 0)], [("x", 1)]))
+
+
+def test_scikit_learn_is_asked_for_when_missing(monkeypatch):
+    for name in [name for name in sys.modules if name.split(".")[0] == "sklearn"]:
+        monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(BeexError, match="scikit-learn"):
+        baselines.tfidf_accuracy(task(WORDS, [("x", 1)]))

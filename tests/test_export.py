@@ -1,0 +1,331 @@
+"""Export: equal values, everything binary really binary, and a file that describes itself."""
+
+import dataclasses
+import os
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from beex_keras import export
+from beex_keras.errors import BeexError
+from beex_keras.exits import Patience
+from beex_keras.export import flatbuffer, freeze, lce, metadata
+from beex_keras.export.audit import matrix_shapes
+from beex_keras.layers.linear import PointwiseConv
+from beex_keras.models import BEExformerClassifier
+
+from conftest import MODES, random_ids, shake, tiny_config
+
+ROWS = 8
+
+
+def build(mode: str, **changes) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    model = BEExformerClassifier(
+        tiny_config(**MODES[mode], **changes), labels=("a", "b", "c", "ü"), policy=Patience(2)
+    )
+    return shake(model)
+
+
+@pytest.fixture(scope="module", params=MODES)
+def exported(request) -> tuple[BEExformerClassifier, bytes]:
+    """A classifier of each mode and its converted file."""
+    model = build(request.param, num_segments=2)
+    return model, export.convert(model, calibration={"accuracy": 0.5})
+
+
+@pytest.fixture(scope="module")
+def fully_binary() -> tuple[BEExformerClassifier, bytes]:
+    model = build("fully-binary", num_blocks=1)
+    return model, export.convert(model)
+
+
+@pytest.fixture(scope="module")
+def weights_only() -> tuple[BEExformerClassifier, bytes]:
+    model = build("weights-only", num_blocks=1)
+    return model, export.convert(model)
+
+
+def interpret(data: bytes, ids: np.ndarray) -> np.ndarray:
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    return Interpreter(data).predict(ids)
+
+
+def padded_ids(length: int = 12) -> np.ndarray:
+    """Rows of 1 to `length` real tokens, with a separator in the middle."""
+    ids = random_ids(ROWS, length)
+    ids[:, 2] = 3
+    for row, real in enumerate(np.linspace(1, length, ROWS).astype(int)):
+        ids[row, real:] = 0
+    return ids
+
+
+# === Values and form ===
+
+
+def test_file_computes_what_keras_computes(exported):
+    model, data = exported
+    ids = padded_ids()
+    np.testing.assert_allclose(
+        interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5
+    )
+
+
+def test_shorter_length(weights_only):
+    model, _ = weights_only
+    data = export.convert(model, length=7)
+    ids = padded_ids(7)
+    np.testing.assert_allclose(
+        interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5
+    )
+    assert metadata.read(data).length == 7
+
+
+@pytest.mark.parametrize("length", [0, 2, 13, 5.0, True, "8"])
+def test_impossible_length(weights_only, length):
+    with pytest.raises(BeexError, match="length="):
+        export.convert(weights_only[0], length=length)
+
+
+def test_input_output_and_signature_are_named(exported):
+    model = flatbuffer.parse(exported[1])
+    (graph,) = model.subgraphs
+    (ids,), (logits,) = ([graph.tensors[i] for i in x] for x in (graph.inputs, graph.outputs))
+    assert (flatbuffer.text(ids.name), list(ids.shape)) == ("token_ids", [1, 12])
+    assert (flatbuffer.text(logits.name), list(logits.shape)) == ("exit_logits", [1, 3, 4])
+    (signature,) = model.signatureDefs
+    assert [flatbuffer.text(entry.name) for entry in signature.inputs] == ["token_ids"]
+    assert [flatbuffer.text(entry.name) for entry in signature.outputs] == ["exit_logits"]
+
+
+def test_ops_carry_their_layers_names(exported):
+    labels = [operation.label for operation in flatbuffer.operations(flatbuffer.parse(exported[1]))]
+    for name in ("embedding/", "block_1/attention/", "block_3/slfn/", "exit_2/"):
+        assert any(label.startswith(name) for label in labels)
+
+
+def test_nothing_constant_is_computed_on_the_device(exported):
+    operations = flatbuffer.operation_counts(flatbuffer.parse(exported[1]))
+    needless = {"GREATER_EQUAL", "SELECT", "SELECT_V2", "SHAPE", "STRIDED_SLICE", "FILL", "NEG"}
+    assert not needless & set(operations)
+    # One for the segment of a token; none is left over from the barriers.
+    assert operations["MINIMUM"] == 1
+
+
+def test_a_table_too_large_for_the_converters_folding_is_constant():
+    model = build("weights-only", vocabulary_size=30_000, num_blocks=1)
+    report = export.audit(export.convert(model), model.config, export.binary_matrices(model))
+    assert not {"GREATER_EQUAL", "SELECT", "SELECT_V2"} & set(report.operations)
+
+
+def test_training_leaves_no_trace(weights_only):
+    parts = freeze.freeze_parts(weights_only[0], 12)
+    graph = freeze.all_exits(parts).get_concrete_function().graph
+    nodes = [*graph.as_graph_def().node]
+    for function in graph.as_graph_def().library.function:
+        nodes += function.node_def
+    assert not [node.op for node in nodes if "Random" in node.op or "Variable" in node.op]
+
+
+# === Audit ===
+
+
+def test_audit_finds_every_matrix(exported):
+    model, data = exported
+    report = export.audit(data, model.config, export.binary_matrices(model))
+    assert set(report.matrices) == set(matrix_shapes(model.config))
+    readers = set(report.matrices.values())
+    if model.config.activation_bits == 1:
+        assert report.operations["LceBconv2d"] == 8 * 3
+        assert readers == {"LceBconv2d", "GATHER"}
+    elif model.config.weight_bits == 1:
+        assert readers == {"FULLY_CONNECTED", "GATHER"}
+    else:
+        assert not readers
+
+
+def test_audit_by_shape_alone(exported):
+    model, data = exported
+    assert len(export.audit(data, model.config).matrices) == len(matrix_shapes(model.config))
+
+
+@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+def test_audit_refuses_a_float_file(mode):
+    twin = build("float", num_blocks=1)
+    data = export.convert(twin)
+    with pytest.raises(BeexError, match="embedding/token is binary by its configuration"):
+        export.audit(data, build(mode, num_blocks=1).config)
+    config = tiny_config(**{**MODES[mode], "embedding_bits": 32}, num_blocks=1)
+    with pytest.raises(BeexError, match="block_1/attention/query is binary"):
+        export.audit(data, config)
+
+
+@pytest.mark.parametrize("kind", ["weights_only", "fully_binary"])
+def test_audit_refuses_one_wrong_weight(kind, request):
+    model, data = request.getfixturevalue(kind)
+    for name in ("embedding/token", "block_1/slfn/gate_out", "block_1/slfn/content_in"):
+        matrices = export.binary_matrices(model)
+        signs = matrices[name].signs.copy()
+        signs[3, 5] *= -1
+        matrices[name] = dataclasses.replace(matrices[name], signs=signs)
+        with pytest.raises(BeexError, match=f"{name} is binary.*came out float or altered"):
+            export.audit(data, model.config, matrices)
+
+
+def test_audit_refuses_scaled_kernels(weights_only, monkeypatch):
+    """Without barriers the converter multiplies scales into the kernels."""
+    monkeypatch.setattr(freeze, "_protect", lambda graph: graph)
+    with pytest.raises(BeexError, match="block_1/attention/query is binary"):
+        export.convert(weights_only[0])
+
+
+def test_audit_refuses_a_product_that_is_no_convolution(fully_binary, monkeypatch):
+    """As a QuantDense would be: binarized inputs and kernel, but a float matrix product."""
+    monkeypatch.setattr(
+        PointwiseConv, "convolution_op", lambda self, x, kernel: tf.matmul(x, kernel[0, 0])
+    )
+    with pytest.raises(BeexError, match="block_1/attention/query is binary"):
+        export.convert(fully_binary[0])
+
+
+def test_audit_refuses_foreign_ops(weights_only):
+    model = flatbuffer.parse(weights_only[1])
+    model.operatorCodes[0].customCode = "FlexErf"
+    with pytest.raises(BeexError, match="needs the op FlexErf"):
+        export.audit(flatbuffer.pack(model), weights_only[0].config)
+
+
+def test_audit_refuses_more_binary_ops_than_matrices(fully_binary, weights_only):
+    with pytest.raises(BeexError, match="has 8 LceBconv2d but its configuration has 0"):
+        export.audit(fully_binary[1], tiny_config(**MODES["float"], num_blocks=1))
+
+
+def test_bits_are_unpacked_lowest_first():
+    words = np.array([[0b101, -1], [-(2**31), 0]], np.int32)
+    expected = np.ones((2, 40))
+    expected[0, [0, 2]] = expected[0, 32:] = expected[1, 31] = -1
+    np.testing.assert_array_equal(flatbuffer.unpack_bits(words, 40), expected)
+
+
+# === Flatbuffer ===
+
+
+def test_packing_keeps_every_constant_and_aligns_it(exported):
+    model = flatbuffer.parse(exported[1])
+    again = flatbuffer.parse(flatbuffer.pack(model))
+    for old, new in zip(model.subgraphs[0].tensors, again.subgraphs[0].tensors, strict=True):
+        values = flatbuffer.constant(model, old), flatbuffer.constant(again, new)
+        assert (values[0] is None) == (values[1] is None)
+        if values[0] is not None:
+            np.testing.assert_array_equal(*values)
+    for buffer in again.buffers:
+        if buffer.data is not None and len(buffer.data):
+            base = buffer.data if buffer.data.base is None else buffer.data
+            offset = base.__array_interface__["data"][0] - _start(again)
+            assert offset % 16 == 0
+
+
+def _start(model) -> int:
+    """The address of the file's first byte, from that of a constant and its distance."""
+    largest = max((b.data for b in model.buffers if b.data is not None), key=len)
+    whole = largest
+    while isinstance(whole.base, np.ndarray):
+        whole = whole.base
+    view = np.frombuffer(whole.base, np.uint8)
+    return view.__array_interface__["data"][0]
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"TFL3", b"\x1c\0\0\0TFL3", b"\xff" * 64, b"x" * 4 + b"TFL3" * 99]
+)
+def test_parsing_rubbish(data):
+    with pytest.raises(BeexError, match="not a"):
+        flatbuffer.parse(data)
+
+
+def test_account_adds_up(exported):
+    model, data = exported
+    account = export.account(data)
+    parts = {k: v for k, v in vars(account).items() if k != "total"}
+    assert sum(parts.values()) == account.total == len(data)
+    assert min(parts.values()) >= 0 and account.vocabulary == 0
+    shapes = matrix_shapes(model.config)
+    packed = sum(u * 4 * -(-k // 32) for n, (k, u) in shapes.items() if n != "embedding/token")
+    full = {name: 4 * k * u for name, (k, u) in shapes.items()}
+    if model.config.activation_bits == 1:
+        assert (account.binary, account.sign) == (packed, full["embedding/token"])
+    else:
+        assert (account.binary, account.sign) == (0, sum(full.values()))
+
+
+# === Metadata ===
+
+
+def test_metadata_round_trip(exported):
+    model, data = exported
+    found = metadata.read(data)
+    assert found.config == model.config
+    assert found.labels == ("a", "b", "c", "ü")
+    assert found.policy == Patience(2)
+    assert found.calibration == {"accuracy": 0.5}
+    assert found.versions["tensorflow"] == tf.__version__
+    assert found.preprocessor is None
+
+
+def test_every_damage_is_noticed(weights_only):
+    data = weights_only[1]
+    generator = np.random.default_rng(0)
+    for position in generator.integers(0, len(data), 100):
+        damaged = bytearray(data)
+        damaged[position] ^= 1 << int(generator.integers(8))
+        with pytest.raises(BeexError, match="damaged|not written by|not a TFLite model"):
+            metadata.read(bytes(damaged))
+    for length in (0, 3, 8, 100, len(data) // 2, len(data) - 1):
+        with pytest.raises(BeexError, match="damaged|not written by|not a TFLite model|empty"):
+            metadata.read(data[:length])
+    with pytest.raises(BeexError, match="damaged"):
+        metadata.read(data + b"\0")
+
+
+def test_calibration_must_be_json(weights_only):
+    for figures in ({"x": np.zeros(2)}, {"x": float("nan")}):
+        with pytest.raises(BeexError, match="calibration figures"):
+            export.convert(weights_only[0], calibration=figures)
+
+
+# === The converter ===
+
+
+def test_converter_is_silent(weights_only, capfd):
+    export.convert(weights_only[0])
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_missing_converter(weights_only, monkeypatch):
+    monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
+    with pytest.raises(BeexError, match="pip install larq-compute-engine"):
+        export.convert(weights_only[0])
+
+
+def test_converter_errors_are_quoted(weights_only, monkeypatch, capfd):
+    def fail(directory: str) -> bytes:
+        os.write(2, b"twenty lines of native noise")
+        raise RuntimeError("op X\nis not supported")
+
+    monkeypatch.setattr(lce.require(), "convert_saved_model", fail)
+    with pytest.raises(BeexError, match="could not convert the model: op X is not supported"):
+        export.convert(weights_only[0])
+    assert tuple(capfd.readouterr()) == ("", "")
+
+
+def test_file_is_written_whole_or_not_at_all(weights_only, tmp_path, monkeypatch):
+    path = tmp_path / "model.tflite"
+    figures = export.export_file(weights_only[0], path)
+    assert figures["total"] == path.stat().st_size
+    before = path.read_bytes()
+    monkeypatch.setattr(freeze, "_protect", lambda graph: graph)
+    with pytest.raises(BeexError):
+        export.export_file(weights_only[0], path)
+    assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]

@@ -1,0 +1,244 @@
+"""Runners: one interface, equal answers, and clear refusals."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from beex_keras import exits, export, runtime
+from beex_keras.errors import BeexError
+from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import KerasRunner, LCERunner, Prediction, runner
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+from conftest import MODES, random_ids, shake, tiny_config
+
+WORDS = [chr(97 + i) * 3 for i in range(26)] + [chr(97 + i) * 2 for i in range(19)]
+VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
+LABELS = ("red", "green", "blue", "grey")
+POLICIES = (
+    exits.FractionalEntropy(0.05),
+    exits.FractionalEntropy(0.05, direction="above"),
+    exits.Entropy(1.2),
+    exits.Confidence(0.5),
+    exits.Patience(1),
+    exits.FixedDepth(2),
+)
+
+
+def build(mode: str = "weights-only", preprocessor: bool = True, **changes) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    model = BEExformerClassifier(
+        tiny_config(**MODES[mode], **changes),
+        preprocessor=TextPreprocessor(VOCABULARY, 12) if preprocessor else None,
+        labels=LABELS,
+        policy=exits.Confidence(0.4),
+    )
+    return shake(model)
+
+
+@pytest.fixture(scope="module")
+def model() -> BEExformerClassifier:
+    return build()
+
+
+@pytest.fixture(scope="module")
+def file(model, tmp_path_factory):
+    path = tmp_path_factory.mktemp("converted") / "model.tflite"
+    export.export_file(model, path)
+    return path
+
+
+def sentences(count: int, seed: int = 0) -> list[str]:
+    generator = np.random.default_rng(seed)
+    return [" ".join(generator.choice(WORDS, generator.integers(1, 11))) for _ in range(count)]
+
+
+# === Equal answers ===
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_engines_agree(mode):
+    model = build(mode, num_segments=2)
+    engines = LCERunner(export.convert(model)), KerasRunner(model)
+    texts, pairs = sentences(40), sentences(40, seed=1)
+    for policy in POLICIES:
+        lce, keras = (e.classify(texts, pairs, policy=policy, truncate=True) for e in engines)
+        for a, b in zip(lce, keras, strict=True):
+            assert (a.label, a.exit) == (b.label, b.exit)
+            assert a.score == pytest.approx(b.score, abs=1e-5)
+    ids = engines[0].encode(texts, pairs)
+    np.testing.assert_allclose(*(e.exit_logits(ids) for e in engines), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_fast_kernel_is_bit_identical(mode):
+    data = export.convert(build(mode))
+    ids = random_ids(20, 12)
+    fast = LCERunner(data).exit_logits(ids)
+    np.testing.assert_array_equal(fast, Interpreter(data).predict(ids))
+    np.testing.assert_array_equal(fast, LCERunner(data, num_threads=2).exit_logits(ids))
+
+
+def test_every_form_of_a_model_loads(model, file, tmp_path):
+    model.save_pretrained(tmp_path / "pretrained")
+    model.save_pretrained(tmp_path / "run" / "model")
+    model.save(tmp_path / "whole.keras")
+    texts = sentences(5)
+    expected = KerasRunner(model).classify(texts)
+    for path in (tmp_path / "pretrained", tmp_path / "run", tmp_path / "whole.keras", file):
+        loaded = runtime.load(path)
+        assert (loaded.labels, loaded.policy, loaded.config) == (LABELS, model.policy, model.config)
+        assert loaded.preprocessor.vocabulary == VOCABULARY
+        for a, b in zip(loaded.classify(texts), expected, strict=True):
+            assert (a.label, a.exit) == (b.label, b.exit)
+            assert a.score == pytest.approx(b.score, abs=1e-5)
+
+
+def test_ids_of_any_length(file, model):
+    lce, keras = runtime.load(file), KerasRunner(model)
+    for length in (1, 5, 12):
+        ids = random_ids(3, length)
+        logits = lce.exit_logits(ids)
+        assert logits.dtype == np.float32 and logits.shape == (3, 3, 4)
+        np.testing.assert_allclose(logits, keras.exit_logits(ids), rtol=0, atol=1e-5)
+    for engine in (lce, keras):
+        assert engine.exit_logits(np.zeros((0, 5), np.int32)).shape == (0, 3, 4)
+        assert engine.exit_logits(np.zeros((2, 5), np.int64)).shape == (2, 3, 4)
+
+
+def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path):
+    export.export_file(model, tmp_path / "short.tflite", length=6)
+    short = runtime.load(tmp_path / "short.tflite")
+    assert (short.length, short.preprocessor.max_length) == (6, 6)
+    text = " ".join(WORDS[:9])
+    with pytest.raises(BeexError, match="11 tokens"):
+        short.classify([text])
+    (prediction,) = short.classify([text], truncate=True)
+    (expected,) = KerasRunner(model).classify([" ".join(WORDS[:4])])
+    assert prediction.score == pytest.approx(expected.score, abs=1e-5)
+
+
+# === Predictions ===
+
+
+def test_prediction_is_the_softmax_at_the_exit_taken(file):
+    logits = np.zeros((1, 3, 4), np.float32)
+    logits[0, 1] = np.log([1, 2, 4, 1])
+    (prediction,) = runtime.load(file).predictions(logits, exits.FixedDepth(2))
+    assert prediction == Prediction("blue", pytest.approx(0.5), 2, prediction.probabilities)
+    assert prediction.probabilities == pytest.approx(
+        {"red": 0.125, "green": 0.25, "blue": 0.5, "grey": 0.125}
+    )
+    assert prediction.to_dict()["exit"] == 2
+
+
+def test_policy_of_the_file_is_used_unless_another_is_given(file):
+    loaded = runtime.load(file)
+    texts = sentences(30)
+    logits = loaded.exit_logits(loaded.encode(texts))
+    own = [prediction.exit for prediction in loaded.classify(texts)]
+    assert own == (exits.Confidence(0.4).choose(logits).numpy() + 1).tolist()
+    assert {p.exit for p in loaded.classify(texts, policy=exits.FixedDepth(3))} == {3}
+
+
+def test_many_texts_are_taken_in_chunks(file, monkeypatch):
+    loaded = runtime.load(file)
+    texts = sentences(10)
+    whole, ids = loaded.classify(texts), loaded.encode(texts)
+    monkeypatch.setattr(runner, "_CHUNK", 3)
+    assert loaded.classify(texts) == whole
+    np.testing.assert_array_equal(loaded.encode(texts), ids)
+    assert loaded.classify([]) == [] and len(loaded.encode([])) == 0
+
+
+# === Refusals ===
+
+
+def test_texts_that_cannot_be_classified(file):
+    loaded = runtime.load(file)
+    for texts, pairs, message in (
+        (["aaa", " "], None, "Text 2 is empty"),
+        ([3], None, "Text 1 is a int"),
+        ("aaa", None, "one string"),
+        ([" ".join(WORDS)], None, "47 tokens, the model reads 12"),
+        (["aaa"], ["bbb", "ccc"], "2 second texts"),
+    ):
+        with pytest.raises(BeexError, match=message):
+            loaded.classify(texts, pairs)
+    assert len(loaded.classify([" ".join(WORDS)], truncate=True)) == 1
+
+
+def test_ids_that_cannot_be_read(file, model):
+    for engine in (runtime.load(file), KerasRunner(model)):
+        for ids, message in (
+            (np.full((1, 4), 50), "Token id 50 is outside the vocabulary of 50"),
+            (np.array([[5, -1]]), "Token id -1"),
+            (np.zeros((1, 13), np.int32), "13 tokens a row, but the model reads 1 to 12"),
+            (np.zeros((1, 0), np.int32), "0 tokens"),
+            (np.zeros(4, np.int32), "matrix of whole numbers"),
+            (np.zeros((1, 4)), "matrix of whole numbers"),
+        ):
+            with pytest.raises(BeexError, match=message):
+                engine.exit_logits(ids)
+
+
+def test_text_without_a_vocabulary(tmp_path):
+    data = export.convert(build(preprocessor=False, num_blocks=1))
+    with pytest.raises(BeexError, match="without a vocabulary"):
+        LCERunner(data).classify(["aaa"])
+
+
+def test_paths_that_hold_no_model(tmp_path, file):
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "notes.txt").write_text("aaa")
+    (tmp_path / "folder.tflite").mkdir()
+    for name, message in (
+        ("missing", "There is no model at"),
+        ("missing.tflite", "There is no model at"),
+        ("missing.keras", "There is no model at"),
+        ("empty", "neither config.json nor model/config.json"),
+        ("notes.txt", "is not a model; give a .tflite file"),
+        ("folder.tflite", "neither config.json"),
+    ):
+        with pytest.raises(BeexError, match=message):
+            runtime.load(tmp_path / name)
+    with pytest.raises(BeexError, match="not a Keras model"):
+        runtime.load_classifier(file)
+    with pytest.raises(BeexError, match="num_threads=0"):
+        runtime.load(file, num_threads=0)
+
+
+def test_foreign_and_damaged_tflite_files(file, tmp_path):
+    data = file.read_bytes()
+    foreign = tf.lite.TFLiteConverter.from_concrete_functions(
+        [tf.function(lambda x: x + 1).get_concrete_function(tf.TensorSpec((1, 2)))]
+    ).convert()
+    spliced = data[: len(data) // 2] + foreign + data[len(data) // 2 :]
+    for content, message in (
+        (b"", "is empty"),
+        (b"just some text, renamed", "not a TFLite model"),
+        (np.random.default_rng(0).bytes(5000), "not a TFLite model"),
+        (foreign, "not written by `beex convert`"),
+        (data[:6], "not a TFLite model"),
+        (data[: len(data) // 2], "damaged|not written by"),
+        (data[:-1], "damaged|not written by"),
+        (data[:2000] + bytes([data[2000] ^ 1]) + data[2001:], "damaged"),
+        (spliced, "damaged"),
+    ):
+        path = tmp_path / "model.tflite"
+        path.write_bytes(content)
+        with pytest.raises(BeexError, match=message):
+            runtime.load(path)
+
+
+def test_foreign_and_damaged_keras_files(model, tmp_path):
+    path = tmp_path / "model.keras"
+    model.save(path)
+    data = path.read_bytes()
+    for content in (b"", b"text", data[: len(data) // 2]):
+        path.write_bytes(content)
+        with pytest.raises(BeexError, match="not a .keras file, or it is cut short"):
+            runtime.load(path)
+    tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))]).save(path)
+    with pytest.raises(BeexError, match="holds a Sequential; give a .keras file"):
+        runtime.load(path)

@@ -1,0 +1,193 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from beex_keras import BeexError, BEExformerConfig, FractionalEntropy, TrainingConfig, load_task
+from beex_keras.models import BEExformerClassifier
+from beex_keras.training import CalibratedAccuracy, train
+from beex_keras.training.optimizer import make_optimizer
+from conftest import MODES, random_ids, tiny_config
+from toy import TOY_SIZE, write_toy_files
+
+RECIPE = TrainingConfig(epochs=3, batch_size=16, learning_rate=5e-3)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory):
+    return write_toy_files(tmp_path_factory.mktemp("toy"))
+
+
+@pytest.fixture(scope="module")
+def task(files):
+    return load_task("files", **files)
+
+
+def toy_config(**changes):
+    return BEExformerConfig.preset("micro", **TOY_SIZE, **changes)
+
+
+def same_weights(one, other):
+    return all((a == b).all() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(task, tmp_path_factory):
+    return train(task, toy_config(), RECIPE, tmp_path_factory.mktemp("runs") / "run", verbose=0)
+
+
+def test_learns_calibrates_and_writes_the_run_folder(undisturbed):
+    assert undisturbed.evaluation.score > 0.9
+    assert undisturbed.model.policy == undisturbed.calibration.policy
+    names = {path.name for path in undisturbed.directory.iterdir()}
+    assert names == {"run.json", "vocab.txt", "history.json", "results.json", "model"}
+    results = json.loads((undisturbed.directory / "results.json").read_text())
+    assert results["test"] == undisturbed.evaluation.to_dict()
+    restored = BEExformerClassifier.from_pretrained(undisturbed.directory / "model")
+    assert same_weights(restored, undisturbed.model) and restored.policy == undisturbed.model.policy
+    assert {"loss", "exit_1", "exit_2", "val_calibrated_accuracy", "val_exit_2"} <= set(
+        undisturbed.history
+    )
+    assert all(len(values) == RECIPE.epochs for values in undisturbed.history.values())
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_mode_trains(task, mode, tmp_path):
+    run = train(task, toy_config(**MODES[mode]), RECIPE, tmp_path / "run", verbose=0)
+    assert run.evaluation.full_depth_score > 0.8
+
+
+def test_same_seed_same_weights_other_seed_others(task, undisturbed, tmp_path):
+    again = train(task, toy_config(), RECIPE, tmp_path / "again", verbose=0)
+    assert same_weights(again.model, undisturbed.model)
+    other = TrainingConfig(**{**RECIPE.to_dict(), "seed": 1})
+    assert not same_weights(
+        train(task, toy_config(), other, tmp_path / "other", verbose=0).model, undisturbed.model
+    )
+
+
+class Interrupt(tf.keras.callbacks.Callback):
+    """Stops the training in the middle of an epoch, as Ctrl-C would."""
+
+    def __init__(self, epoch, batch):
+        super().__init__()
+        self.when = epoch, batch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == self.when:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", [(0, 4), (1, 0), (2, 7)])
+def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_path, when):
+    for callbacks in ([Interrupt(*when)], []):
+        try:
+            run = train(
+                task, toy_config(), RECIPE, tmp_path / "run", verbose=0,
+                callbacks=callbacks, checkpoint_seconds=0,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            assert not (tmp_path / "run" / "results.json").exists()
+    assert same_weights(run.model, undisturbed.model)
+    assert run.evaluation == undisturbed.evaluation
+
+
+def test_killed_command_continues_to_the_same_weights(files, tmp_path):
+    command = [
+        sys.executable, "-m", "beex_keras.cli", "train", "--preset", "micro", "--json",
+        "--train", str(files["train"]), "--validation", str(files["validation"]),
+        "--test", str(files["test"]), "--epochs", "40", "--batch-size", "16",
+        "--checkpoint-seconds", "0",
+        *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
+    ]  # fmt: skip
+    killed = tmp_path / "killed"
+    process = subprocess.Popen([*command, "-o", str(killed)], stdout=subprocess.DEVNULL)
+    while not (killed / "history.json").exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (killed / "results.json").exists(), "killed too late to show anything"
+    outputs = []
+    for directory in (killed, tmp_path / "whole"):
+        done = subprocess.run(
+            [*command, "-o", str(directory)], capture_output=True, text=True, check=True
+        )
+        outputs.append(json.loads(done.stdout)["test"])
+    assert outputs[0] == outputs[1]
+    one, other = (
+        BEExformerClassifier.from_pretrained(tmp_path / name / "model")
+        for name in ("killed", "whole")
+    )
+    assert same_weights(one, other)
+
+
+def test_finished_run_is_only_read(task, undisturbed):
+    before = (undisturbed.directory / "results.json").stat().st_mtime_ns
+    again = train(task, toy_config(), RECIPE, undisturbed.directory, verbose=0)
+    assert again.evaluation == undisturbed.evaluation
+    assert same_weights(again.model, undisturbed.model)
+    assert (undisturbed.directory / "results.json").stat().st_mtime_ns == before
+
+
+def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
+    other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 4})
+    with pytest.raises(BeexError, match=r"other settings \(epochs\)"):
+        train(task, toy_config(), other, undisturbed.directory, verbose=0)
+    (tmp_path / "photo.jpg").write_bytes(b"")
+    with pytest.raises(BeexError, match="not a run folder"):
+        train(task, toy_config(), RECIPE, tmp_path, verbose=0)
+    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
+
+
+def test_patience_stops_early(task, tmp_path):
+    patient = TrainingConfig(epochs=30, batch_size=16, learning_rate=5e-3, patience=2)
+    run = train(task, toy_config(), patient, tmp_path / "run", verbose=0)
+    accuracy = run.history["val_calibrated_accuracy"]
+    assert len(accuracy) < 30
+    assert len(accuracy) == int(np.argmax(accuracy)) + 1 + patient.patience
+
+
+def test_latent_weights_stay_in_the_polynomials_support(undisturbed):
+    latent = [w for w in undisturbed.model.weights if "kernel:0" in w.name and "matmul" in w.name]
+    assert len(latent) == 8 * TOY_SIZE["num_blocks"]
+    for weights in latent:
+        values = getattr(weights, "latent_variable", weights).numpy()
+        assert np.abs(values).max() <= 1.0
+
+
+def test_optimizer_decays_real_matrices_only():
+    model = BEExformerClassifier(tiny_config())
+    optimizer = make_optimizer(RECIPE, 100, model.config)
+    decayed = {w.name for w in model.trainable_variables if optimizer._use_weight_decay(w)}
+    assert decayed == {"embedding/position:0", *(f"exit_{i}/logits/kernel:0" for i in (1, 2, 3))}
+    twin = BEExformerClassifier(tiny_config().twin())
+    optimizer = make_optimizer(RECIPE, 100, twin.config)
+    assert any("query/matmul" in w.name for w in twin.weights if optimizer._use_weight_decay(w))
+
+
+def test_callback_serves_keras_early_stopping():
+    model = BEExformerClassifier(tiny_config())
+    model.compile()
+    ids, labels = random_ids(32, 6), np.arange(32) % 4
+    stop = tf.keras.callbacks.EarlyStopping("val_calibrated_accuracy", mode="max", patience=1)
+    calibrated = CalibratedAccuracy(ids, labels, FractionalEntropy())
+    history = model.fit(ids, labels, epochs=3, verbose=0, callbacks=[calibrated, stop]).history
+    assert history["val_calibrated_accuracy"][-1] == calibrated.calibration.accuracy
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"epochs": 0}, {"learning_rate": 0}, {"warmup": 1}, {"loss": "all"}, {"policy": "oracle"}],
+)
+def test_bad_settings_are_refused(values):
+    with pytest.raises(BeexError):
+        TrainingConfig(**values)

@@ -1,0 +1,43 @@
+"""A task so small and plain that a model learns it in seconds."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+GOOD, BAD = ["good", "great", "fine", "lovely"], ["bad", "awful", "poor", "boring"]
+NOUNS = ["film", "plot", "cast", "story", "score"]
+FILL = ["the", "a", "this", "really", "so", "quite"]
+
+
+def toy_rows(count: int, seed: int) -> list[dict[str, str]]:
+    """Sentences whose label is told by one word, between words that tell nothing."""
+    generator = np.random.default_rng(seed)
+    rows = []
+    for _ in range(count):
+        label = str(generator.choice(["negative", "positive"]))
+        word = generator.choice(GOOD if label == "positive" else BAD)
+        filler = list(generator.choice(FILL, generator.integers(1, 7)))
+        rows.append({"text": " ".join([*filler, word, generator.choice(NOUNS)]), "label": label})
+    return rows
+
+
+def write_toy_files(directory: Path) -> dict[str, Path]:
+    """train, validation and test as JSON lines."""
+    paths = {}
+    for seed, (name, count) in enumerate({"train": 200, "validation": 60, "test": 60}.items()):
+        paths[name] = directory / f"{name}.jsonl"
+        lines = (json.dumps(row) for row in toy_rows(count, seed))
+        paths[name].write_text("\n".join(lines) + "\n", "utf-8")
+    return paths
+
+
+TOY_SIZE = {
+    "vocabulary_size": 80,
+    "max_length": 12,
+    "width": 16,
+    "num_heads": 2,
+    "hidden_width": 24,
+    "num_blocks": 2,
+}
+"""Overrides of a preset for a model that trains in a moment."""
