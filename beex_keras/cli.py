@@ -4,6 +4,7 @@ TensorFlow is imported inside the commands, so that help and mistakes in options
 """
 
 import json
+import logging
 import os
 import sys
 import warnings
@@ -30,7 +31,8 @@ BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 def main(arguments: list[str] | None = None) -> None:
     """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
     try:
-        code = app(args=arguments, prog_name="beex", standalone_mode=False)
+        with quiet_libraries():
+            code = app(args=arguments, prog_name="beex", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
@@ -152,6 +154,13 @@ def _number(value: float) -> int | float:
 @click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
 @click.option("--patience", type=int, help="Stop after so many epochs without improvement.")
 @click.option("--seed", type=int)
+@click.option(
+    "--checkpoint-seconds",
+    type=click.FloatRange(min=0),
+    default=60.0,
+    show_default=True,
+    help="Time between checkpoints within an epoch.",
+)
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard to the run folder.")
 @click.option("-o", "--output", type=click.Path(), required=True, help="Run folder.")
 @json_option
@@ -179,27 +188,27 @@ def train(**options: Any) -> None:
     training_config = TrainingConfig(**given)
     task = _task(options)
 
-    with tensorflow(progress=not options["as_json"]):
-        import tensorflow as tf
+    import tensorflow as tf
 
-        from beex_keras.evaluation import plots
-        from beex_keras.text import read_vocabulary
-        from beex_keras.training import train as run_recipe
+    from beex_keras.evaluation import plots
+    from beex_keras.text import read_vocabulary
+    from beex_keras.training import train as run_recipe
 
-        callbacks = []
-        if options["tensorboard"]:
-            callbacks.append(tf.keras.callbacks.TensorBoard(Path(options["output"]) / "tensorboard"))
-        file = options["vocabulary_file"]
-        run = run_recipe(
-            task, model_config, training_config, options["output"],
-            vocabulary=read_vocabulary(file) if file else None,
-            callbacks=callbacks,
-            verbose=0 if options["as_json"] else "auto",
-        )  # fmt: skip
-        plots.save_run_figures(run)
-    figures = {"run": str(run.directory), "calibration": run.calibration.to_dict(),
-               "test": run.evaluation.to_dict()}  # fmt: skip
-    _print(figures, options["as_json"], lambda: _evaluation_rows(figures["test"]), "Test split")
+    callbacks = []
+    if options["tensorboard"]:
+        callbacks.append(tf.keras.callbacks.TensorBoard(Path(options["output"]) / "tensorboard"))
+    file = options["vocabulary_file"]
+    run = run_recipe(
+        task, model_config, training_config, options["output"],
+        vocabulary=read_vocabulary(file) if file else None,
+        callbacks=callbacks,
+        checkpoint_seconds=options["checkpoint_seconds"],
+        verbose=0 if options["as_json"] else "auto",
+    )  # fmt: skip
+    plots.save_run_figures(run)
+    test = run.evaluation.to_dict()
+    figures = {"run": options["output"], "calibration": run.calibration.to_dict(), "test": test}
+    _print(figures, options["as_json"], lambda: _evaluation_rows(test), "Test split")
 
 
 @app.command()
@@ -207,7 +216,7 @@ def train(**options: Any) -> None:
 @data_options
 @click.option("--policy", type=click.Choice(POLICIES), default="fractional_entropy",
               show_default=True)  # fmt: skip
-@click.option("--tolerance", type=float, default=0.0, show_default=True,
+@click.option("--tolerance", type=float, default=0.005, show_default=True,
               help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip
 @click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
 @json_option
@@ -217,25 +226,26 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
     if not 0 <= tolerance < 1:
         raise BeexError(f"--tolerance {tolerance} must lie in [0, 1).")
     task = _task(options)
-    with tensorflow():
-        from beex_keras import exits, runtime
-        from beex_keras.evaluation import calibrate as choose
-        from beex_keras.evaluation import plots
-        from beex_keras.evaluation.accounting import relative_costs
+    from beex_keras import exits, runtime
+    from beex_keras.evaluation import calibrate as choose
+    from beex_keras.evaluation import plots
+    from beex_keras.evaluation.accounting import relative_costs
 
-        classifier = runtime.load_classifier(model)
-        labels = _same_labels(task, classifier.labels)
-        logits = _split_logits(runtime.KerasRunner(classifier), task.validation)
-        found = choose(
-            exits.get(policy), logits, labels[task.validation.labels],
-            relative_costs(classifier.config), tolerance,
-        )  # fmt: skip
-        classifier.policy = found.policy
-        classifier.save_pretrained(runtime.model_directory(model))
-        if figure:
-            plots.save(plots.trade_off(found), figure)
+    classifier = runtime.load_classifier(model)
+    labels = _same_labels(task, classifier.labels)
+    logits = _split_logits(runtime.KerasRunner(classifier), task.validation)
+    found = choose(
+        exits.get(policy), logits, labels[task.validation.labels],
+        relative_costs(classifier.config), tolerance,
+    )  # fmt: skip
+    classifier.policy = found.policy
+    classifier.save_pretrained(runtime.model_directory(model))
+    if figure:
+        plots.save(plots.trade_off(found), figure)
     figures = found.to_dict()
-    _print(figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split")
+    _print(
+        figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split"
+    )
 
 
 @app.command()
@@ -249,18 +259,17 @@ def evaluate(model: str, split: str, policy: str | None, threshold: float | None
              **options: Any) -> None:  # fmt: skip
     """Accuracy of a MODEL (run folder, .keras or .tflite) at each exit and with its policy."""
     task = _task(options)
-    with tensorflow():
-        from beex_keras import runtime
-        from beex_keras.evaluation import evaluate as measure
-        from beex_keras.evaluation.accounting import relative_costs
+    from beex_keras import runtime
+    from beex_keras.evaluation import evaluate as measure
+    from beex_keras.evaluation.accounting import relative_costs
 
-        runner = runtime.load(model)
-        labels = _same_labels(task, runner.labels)
-        samples = getattr(task, split)
-        result = measure(
-            _split_logits(runner, samples), labels[samples.labels],
-            _policy(runner.policy, policy, threshold), relative_costs(runner.config), task.metric,
-        )  # fmt: skip
+    runner = runtime.load(model)
+    labels = _same_labels(task, runner.labels)
+    samples = getattr(task, split)
+    result = measure(
+        _split_logits(runner, samples), labels[samples.labels],
+        _policy(runner.policy, policy, threshold), relative_costs(runner.config), task.metric,
+    )  # fmt: skip
     figures = result.to_dict()
     _print(figures, as_json, lambda: _evaluation_rows(figures), f"{task.name}, {split} split")
 
@@ -287,15 +296,14 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
         if len(lines) != 1:
             raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
         pairs = [pair]
-    with tensorflow():
-        from beex_keras import runtime
+    from beex_keras import runtime
 
-        runner = runtime.load(model)
-        if runner.config.num_segments > 1 and pairs is None:
-            lines, pairs = _split_pairs(lines)
-        predictions = runner.classify(
-            lines, pairs, policy=_policy(runner.policy, policy, threshold), truncate=truncate
-        )
+    runner = runtime.load(model)
+    if runner.config.num_segments > 1 and pairs is None:
+        lines, pairs = _split_pairs(lines)
+    predictions = runner.classify(
+        lines, pairs, policy=_policy(runner.policy, policy, threshold), truncate=truncate
+    )
     for text, prediction in zip(lines, predictions, strict=True):
         if as_json:
             values = {"text": text, **prediction.to_dict()}
@@ -312,11 +320,10 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
 @json_option
 def convert(model: str, output: str, length: int | None, as_json: bool) -> None:
     """Convert a Keras MODEL (run folder or .keras) to a .tflite by Larq Compute Engine."""
-    with tensorflow():
-        from beex_keras import export, runtime
+    from beex_keras import export, runtime
 
-        classifier = runtime.load_classifier(model)
-        report = export.export_file(classifier, output, length=length)
+    classifier = runtime.load_classifier(model)
+    report = export.export_file(classifier, output, length=length)
     _print(report, as_json, lambda: [report], output)
 
 
@@ -329,16 +336,16 @@ def summary(model: str | None, preset: str | None, length: int | None, as_json: 
     """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's."""
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")
-    with tensorflow():
-        from beex_keras import runtime
-        from beex_keras.evaluation import size
-        from beex_keras.models import BEExformerClassifier, BEExformerConfig
+    from beex_keras import runtime
+    from beex_keras.export import size
+    from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
-        if preset:
-            classifier = BEExformerClassifier(BEExformerConfig.preset(preset))
-        else:
-            classifier = runtime.load_classifier(model)
-        report = size.summarize(classifier, length)
+    if model is None:
+        assert preset is not None
+        classifier = BEExformerClassifier(BEExformerConfig.preset(preset))
+    else:
+        classifier = runtime.load_classifier(model)
+    report = size.summarize(classifier, length)
     _print(report.to_dict(), as_json, report.tables, "")
 
 
@@ -349,10 +356,9 @@ def summary(model: str | None, preset: str | None, length: int | None, as_json: 
 @json_option
 def demo(output: str, epochs: int | None, seed: int, as_json: bool) -> None:
     """Train, calibrate, convert and classify on the packaged movie reviews, beside baselines."""
-    with tensorflow(progress=not as_json):
-        from beex_keras.demo import run
+    from beex_keras.demo import run
 
-        figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
+    figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
     write_atomically(Path(output) / "demo.json", json.dumps(figures, indent=2) + "\n")
     _print(figures, as_json, lambda: figures["models"], "rotten_tomatoes, test split")
     if not as_json:
@@ -364,35 +370,29 @@ def demo(output: str, epochs: int | None, seed: int, as_json: bool) -> None:
 
 
 @contextmanager
-def tensorflow(progress: bool = True) -> Iterator[None]:
-    """Imports TensorFlow without its start-up messages, and keeps warnings from the user."""
+def quiet_libraries() -> Iterator[None]:
+    """Runs a command without what TensorFlow's C++ libraries write to standard error.
+
+    Our own messages still reach it. BEEX_DEBUG=1 lets everything through.
+    """
+    if os.environ.get("BEEX_DEBUG") == "1":
+        yield
+        return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
-    with _silent_stderr():
-        import beex_keras  # noqa: F401  (selects Keras 2)
-        import tensorflow as tf
-        import tensorflow_text  # noqa: F401
-
-        tf.get_logger().setLevel("ERROR")
-        import logging
-
-        logging.getLogger("larq.layers_base").setLevel(logging.ERROR)
-    yield
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Keeps what C++ libraries write to the process's standard error from the user."""
+    for name in ("tensorflow", "larq.layers_base"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     sys.stderr.flush()
-    kept = os.dup(2)
-    null = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(null, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(null)
+    python_stderr, descriptor = sys.stderr, os.dup(2)
+    with open(os.devnull, "wb") as null, open(descriptor, "w", buffering=1) as ours:
+        os.dup2(null.fileno(), 2)
+        if python_stderr is sys.__stderr__:
+            sys.stderr = ours
+        try:
+            yield
+        finally:
+            sys.stderr = python_stderr
+            os.dup2(descriptor, 2)
 
 
 def _assignment(text: str) -> tuple[str, Any]:
@@ -424,7 +424,9 @@ def _lines(texts: tuple[str, ...], file: str | None) -> list[str]:
                 f"Standard input is not valid UTF-8 (line {line}); convert it to UTF-8."
             ) from None
     if not lines:
-        raise BeexError("There is no text to classify; give it as an argument or on standard input.")
+        raise BeexError(
+            "There is no text to classify; give it as an argument or on standard input."
+        )
     return lines
 
 

@@ -35,7 +35,7 @@ def run(
         `examples`, sentences classified by the .tflite.
     """
     task = load_task("rotten_tomatoes")
-    training = TrainingConfig(seed=seed, **({} if epochs is None else {"epochs": epochs}))
+    training = TrainingConfig(seed=seed, epochs=epochs or TrainingConfig.epochs)
     config = BEExformerConfig.preset("tiny")
 
     twin = train(task, config.twin(), training, directory / "float32", verbose=verbose)

@@ -98,10 +98,10 @@ class ExitPolicy:
         return {self.parameter: self.threshold}
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self.get_config() == other.get_config()  # type: ignore[attr-defined]
+        return isinstance(other, ExitPolicy) and serialize(self) == serialize(other)
 
     def __hash__(self) -> int:
-        return hash((type(self), *self.get_config().items()))
+        return hash(tuple(serialize(self).items()))
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name}={value!r}" for name, value in self.get_config().items())

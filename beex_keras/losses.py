@@ -48,7 +48,9 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
     ) -> None:
         super().__init__(name=name, **kwargs)
         if weights not in WEIGHTS:
-            raise BeexError(f"Unknown loss weights '{weights}'; choose one of {', '.join(WEIGHTS)}.")
+            raise BeexError(
+                f"Unknown loss weights '{weights}'; choose one of {', '.join(WEIGHTS)}."
+            )
         if temperature <= 0 or not 0 <= floor <= 1 or not 0 <= label_smoothing < 1:
             raise BeexError(
                 "The loss needs temperature > 0, floor in [0, 1] and label_smoothing in [0, 1)."

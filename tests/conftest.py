@@ -1,14 +1,15 @@
-"""Shared fixtures; importing the package first selects Keras 2."""
+"""Shared fixtures; Keras 2 is selected here, since some tests import TensorFlow first."""
 
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
-import beex_keras  # noqa: F401, E402  (before TensorFlow)
-import numpy as np  # noqa: E402
-import pytest  # noqa: E402
-import tensorflow as tf  # noqa: E402
-from beex_keras.models import BEExformerClassifier, BEExformerConfig  # noqa: E402
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},

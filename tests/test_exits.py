@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from beex_keras import BeexError, calibrate, exits
 from beex_keras.evaluation import evaluate
 from beex_keras.exits import Confidence, Entropy, FixedDepth, FractionalEntropy, Patience

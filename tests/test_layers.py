@@ -1,8 +1,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from beex_keras import BeexError, layers
 from conftest import random_ids, shake
+
+from beex_keras import BeexError, layers
 
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
@@ -19,7 +20,9 @@ def build(layer, *inputs, **kwargs):
 
 def reference_linear(layer, x):
     """The contract of BinaryLinear in float64."""
-    kernel = layer.kernel.latent_variable if hasattr(layer.kernel, "latent_variable") else layer.kernel
+    kernel = (
+        layer.kernel.latent_variable if hasattr(layer.kernel, "latent_variable") else layer.kernel
+    )
     kernel = kernel.numpy()[0, 0].astype(np.float64)
     if layer.activation_bits == 1:
         x = sign(x)
@@ -112,9 +115,7 @@ def test_attention_against_float64(bits):
 @pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
 def test_slfn_against_its_equations(bits, gate_activation):
     x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
-    layer = build(
-        layers.SelectiveLearnForgetNetwork(6, 10, gate_activation, *bits), tf.constant(x)
-    )
+    layer = build(layers.SelectiveLearnForgetNetwork(6, 10, gate_activation, *bits), tf.constant(x))
     exact = x.astype(np.float64)
     # In fully binary mode the sign is taken of sigmoid - 1/2 and of tanh, as the equations say.
     centre = 0.5 if bits[1] == 1 else 0.0

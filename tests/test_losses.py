@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from beex_keras import BeexError, FractionalEntropy, SoftRoutingLoss
 from beex_keras.metrics import ExitAccuracy, MeanDepth, PolicyAccuracy
 

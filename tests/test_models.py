@@ -3,9 +3,10 @@ import json
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import MODES, random_ids, shake, tiny_config
+
 from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, Entropy, TextPreprocessor
 from beex_keras.models import PRESETS, BEExformer
-from conftest import MODES, random_ids, shake, tiny_config
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s", "."]
 

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+
 from beex_keras import BeexError, PolynomialSign, quantizers
 
 

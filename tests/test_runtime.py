@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import MODES, random_ids, shake, tiny_config
+from larq_compute_engine.tflite.python.interpreter import Interpreter
+
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import KerasRunner, LCERunner, Prediction, runner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from larq_compute_engine.tflite.python.interpreter import Interpreter
-
-from conftest import MODES, random_ids, shake, tiny_config
 
 WORDS = [chr(97 + i) * 3 for i in range(26)] + [chr(97 + i) * 2 for i in range(19)]
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
@@ -237,8 +237,8 @@ def test_foreign_and_damaged_keras_files(model, tmp_path):
     data = path.read_bytes()
     for content in (b"", b"text", data[: len(data) // 2]):
         path.write_bytes(content)
-        with pytest.raises(BeexError, match="not a .keras file, or it is cut short"):
+        with pytest.raises(BeexError, match=r"not a \.keras file, or it is cut short"):
             runtime.load(path)
     tf.keras.Sequential([tf.keras.layers.Dense(1, input_shape=(2,))]).save(path)
-    with pytest.raises(BeexError, match="holds a Sequential; give a .keras file"):
+    with pytest.raises(BeexError, match="holds a Sequential; give a"):
         runtime.load(path)

@@ -5,6 +5,7 @@ import unicodedata
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from beex_keras import BeexError
 from beex_keras.text import (
@@ -14,9 +15,6 @@ from beex_keras.text import (
     read_vocabulary,
 )
 from beex_keras.text.vocabulary import split_words
-
-# isort: split
-import tensorflow as tf
 
 CORPUS = [
     "the film is a moving, funny and often surprising portrait of a family .",

@@ -8,14 +8,15 @@ import time
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import MODES, random_ids, tiny_config
+from toy import TOY_SIZE, write_toy_files
+
 from beex_keras import BeexError, BEExformerConfig, FractionalEntropy, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training import CalibratedAccuracy, train
 from beex_keras.training.optimizer import make_optimizer
-from conftest import MODES, random_ids, tiny_config
-from toy import TOY_SIZE, write_toy_files
 
-RECIPE = TrainingConfig(epochs=3, batch_size=16, learning_rate=5e-3)
+RECIPE = TrainingConfig(epochs=4, batch_size=8, learning_rate=1e-2)
 
 
 @pytest.fixture(scope="module")
@@ -104,7 +105,7 @@ def test_killed_command_continues_to_the_same_weights(files, tmp_path):
     command = [
         sys.executable, "-m", "beex_keras.cli", "train", "--preset", "micro", "--json",
         "--train", str(files["train"]), "--validation", str(files["validation"]),
-        "--test", str(files["test"]), "--epochs", "40", "--batch-size", "16",
+        "--test", str(files["test"]), "--epochs", "40", "--batch-size", "8",
         "--checkpoint-seconds", "0",
         *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
     ]  # fmt: skip
@@ -139,7 +140,7 @@ def test_finished_run_is_only_read(task, undisturbed):
 
 
 def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
-    other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 4})
+    other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 5})
     with pytest.raises(BeexError, match=r"other settings \(epochs\)"):
         train(task, toy_config(), other, undisturbed.directory, verbose=0)
     (tmp_path / "photo.jpg").write_bytes(b"")
@@ -149,7 +150,7 @@ def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
 
 
 def test_patience_stops_early(task, tmp_path):
-    patient = TrainingConfig(epochs=30, batch_size=16, learning_rate=5e-3, patience=2)
+    patient = TrainingConfig(epochs=30, batch_size=8, learning_rate=1e-2, patience=2)
     run = train(task, toy_config(), patient, tmp_path / "run", verbose=0)
     accuracy = run.history["val_calibrated_accuracy"]
     assert len(accuracy) < 30

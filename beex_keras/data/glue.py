@@ -93,7 +93,7 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
         read = {file: _read_tsv(folder / file, glue) for file in sources.values()}
     splits, notes = {}, []
     for part, source in sources.items():
-        splits[part], left_out = _split(read[source], len(glue.columns) > 2)
+        splits[part], left_out = _split(read[source], len(glue.columns) > 2, f"{origin} {source}")
         notes.append(f"{part}: {origin} {source}")
         if left_out:
             notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
@@ -144,12 +144,12 @@ def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
     return rows
 
 
-def _split(rows: Iterable[Row], is_pair: bool) -> tuple[Split, int]:
+def _split(rows: Iterable[Row], is_pair: bool, name: str) -> tuple[Split, int]:
     """The well-formed rows, and how many others there are."""
     rows = list(rows)
     kept = [row for row in rows if row is not None and all(text.strip() for text in row[0])]
     if not kept:
-        raise BeexError("The GLUE data has no well-formed row; download it again.")
+        raise BeexError(f"{name} has no well-formed row; download it again.")
     texts = [texts[0] for texts, _ in kept]
     pairs = [texts[1] for texts, _ in kept] if is_pair else None
     labels = np.array([label for _, label in kept], np.int32)

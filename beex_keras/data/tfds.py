@@ -1,5 +1,7 @@
 """Reading TensorFlow Datasets, without hanging where there is no network."""
 
+import logging
+
 from beex_keras.errors import BeexError
 
 Row = tuple[list[str], int] | None  # the texts and the class; None for a malformed row
@@ -14,14 +16,12 @@ def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[s
     Raises:
         BeexError: tensorflow-datasets is not installed, or the download fails.
     """
+    log = logging.getLogger("absl")
+    level = log.level
+    log.setLevel(logging.ERROR)  # what TFDS warns of, an empty folder, is no news to the user
     try:
         import tensorflow_datasets as tfds
-    except ImportError as error:
-        raise BeexError(
-            f"{name} needs tensorflow-datasets, which does not load ({error}); install it with "
-            "pip install tensorflow-datasets importlib_resources, or pass --data-dir."
-        ) from None
-    try:
+
         builder = tfds.builder(name)
         if not builder.is_prepared():
             _require_network()
@@ -36,12 +36,19 @@ def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[s
             ]
             for split in splits
         }
+    except ImportError as error:  # TFDS imports some of what it needs as late as in builder()
+        raise BeexError(
+            f"{name} needs tensorflow-datasets, which does not load ({error}); install it with "
+            "pip install tensorflow-datasets importlib_resources, or pass --data-dir."
+        ) from None
     except Exception as error:  # whatever a downloader, a disk or a changed site may raise
         reason = " ".join(str(error).split())[:150] or type(error).__name__
         raise BeexError(
             f"{name} could not be prepared by TensorFlow Datasets ({reason}); download GLUE where "
             "there is a network and pass its folder with --data-dir."
         ) from error
+    finally:
+        log.setLevel(level)
 
 
 def _require_network() -> None:

@@ -74,6 +74,8 @@ def _read(
     """Texts, second texts, labels and line numbers of a file."""
     text_column, pair_column, label_column = columns
     readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
+    if path.is_dir():
+        raise BeexError(f"{path} is a directory; give a .jsonl, .json, .csv or .tsv file.")
     if path.suffix.lower() not in readers:
         raise BeexError(f"{path} ends in '{path.suffix}'; give a .jsonl, .json, .csv or .tsv file.")
     content = read_text(path, "data file")
@@ -209,6 +211,6 @@ def _kind(value: Any) -> str:
 def _class_order(labels: set[str]) -> Any:
     """Sort key: by number if all labels are integers."""
     try:
-        return {label: int(label) for label in labels}.__getitem__
+        return {label: (int(label), label) for label in labels}.__getitem__
     except ValueError:
         return str

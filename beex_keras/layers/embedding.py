@@ -65,7 +65,9 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
             name="table",
             shape=(self.vocabulary_size, self.width),
             initializer=(
-                latent_initializer(self.latent_scale) if binary else _INITIALIZER(0, _REAL_DEVIATION)
+                latent_initializer(self.latent_scale)
+                if binary
+                else _INITIALIZER(0, _REAL_DEVIATION)
             ),
             constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
         )

@@ -98,7 +98,9 @@ class BEExformerClassifier(tf.keras.Model):
         super().compile(
             optimizer=optimizer,
             loss=SoftRoutingLoss() if loss is None else loss,
-            metrics=exit_metrics(self.config.num_blocks, self.policy) if metrics is None else metrics,
+            metrics=exit_metrics(self.config.num_blocks, self.policy)
+            if metrics is None
+            else metrics,
             **kwargs,
         )
 
@@ -133,7 +135,7 @@ class BEExformerClassifier(tf.keras.Model):
             if isinstance(spec, tuple):
                 return x.map(lambda text, *rest: (_encode(encode, text), *rest), tf.data.AUTOTUNE)
             return x.map(lambda text: _encode(encode, text), tf.data.AUTOTUNE)
-        if x is None or isinstance(x, tf.Tensor) and x.dtype != tf.string:
+        if x is None or (isinstance(x, tf.Tensor) and x.dtype != tf.string):
             return x
         array = np.asarray(x)
         if array.dtype.kind not in "USO":
@@ -158,7 +160,9 @@ class BEExformerClassifier(tf.keras.Model):
         numbers = {label: number for number, label in enumerate(self.labels)}
         unknown = sorted(set(array.tolist()) - set(numbers))
         if unknown:
-            raise BeexError(f"Unknown label '{unknown[0]}'; the model knows {', '.join(self.labels)}.")
+            raise BeexError(
+                f"Unknown label '{unknown[0]}'; the model knows {', '.join(self.labels)}."
+            )
         return np.array([numbers[name] for name in array.tolist()], np.int32)
 
     def _require_preprocessor(self) -> TextPreprocessor:
@@ -222,9 +226,13 @@ class BEExformerClassifier(tf.keras.Model):
         try:
             values = json.loads(read_text(config_file, "model configuration"))
         except json.JSONDecodeError as error:
-            raise BeexError(f"{config_file} is not valid JSON: {error}; restore the file.") from None
+            raise BeexError(
+                f"{config_file} is not valid JSON: {error}; restore the file."
+            ) from None
         if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
-            raise BeexError(f"{config_file} does not describe a BEExformer; give a directory we saved.")
+            raise BeexError(
+                f"{config_file} does not describe a BEExformer; give a directory we saved."
+            )
         version = values.pop("version", None)
         if version != _FORMAT_VERSION:
             raise BeexError(

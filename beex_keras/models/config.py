@@ -68,8 +68,8 @@ class BEExformerConfig:
     quantizer: str = "polynomial_sign"
     latent_scale: float = 0.1
     embedding_latent_scale: float = 0.1
-    dropout: float = 0.1
-    token_dropout: float = 0.1
+    dropout: float = 0.2
+    token_dropout: float = 0.2
 
     def __post_init__(self) -> None:
         minima = {

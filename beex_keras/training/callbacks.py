@@ -1,5 +1,6 @@
 """Keras callbacks that know about exits."""
 
+import time
 from typing import Any
 
 import numpy as np
@@ -61,16 +62,23 @@ class StepCheckpoint(tf.keras.callbacks.Callback):
     """
 
     def __init__(
-        self, manager: tf.train.CheckpointManager, step: tf.Variable, seconds: float
+        self,
+        manager: tf.train.CheckpointManager,
+        step: tf.Variable,
+        steps_per_epoch: int,
+        seconds: float,
     ) -> None:
         super().__init__()
         self.manager = manager
         self.step = step
+        self.steps_per_epoch = steps_per_epoch
         self.seconds = seconds
-        self._last = tf.timestamp()
+        self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step.assign_add(1)
-        if tf.timestamp() - self._last >= self.seconds:
+        # Not after the last step: an epoch without any step left could not be resumed.
+        last = int(self.step) == self.steps_per_epoch
+        if not last and time.monotonic() - self._last >= self.seconds:
             self.manager.save()
-            self._last = tf.timestamp()
+            self._last = time.monotonic()

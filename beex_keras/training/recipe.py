@@ -88,7 +88,9 @@ def train(
     }
     _open_run(directory, settings)
     preprocessor = _preprocessor(task, model_config, directory, vocabulary)
-    splits = {name: _encode(preprocessor, getattr(task, name)) for name in ("train", "validation", "test")}
+    splits = {
+        name: _encode(preprocessor, getattr(task, name)) for name in ("train", "validation", "test")
+    }
 
     # Everything random from here on follows from the seed.
     tf.keras.utils.set_random_seed(training_config.seed)
@@ -106,7 +108,9 @@ def train(
     )
     costs = relative_costs(model.config)
     if not (directory / "results.json").exists():
-        _fit(model, splits, training_config, costs, directory, callbacks, checkpoint_seconds, verbose)
+        _fit(
+            model, splits, training_config, costs, directory, callbacks, checkpoint_seconds, verbose
+        )
         model.load_weights(directory / "best.weights.h5")
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
@@ -117,9 +121,7 @@ def train(
     )
     model.policy = calibration.policy
     ids, labels = splits["test"]
-    evaluation = evaluate(
-        predict_exit_logits(model, ids), labels, model.policy, costs, task.metric
-    )
+    evaluation = evaluate(predict_exit_logits(model, ids), labels, model.policy, costs, task.metric)
     history = json.loads(read_text(directory / "history.json", "history"))
     if not (directory / "results.json").exists():
         model.save_pretrained(directory / "model")
@@ -146,9 +148,7 @@ def _fit(
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
     optimizer = make_optimizer(config, config.epochs * steps, model.config)
-    model.compile(
-        optimizer, SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing)
-    )
+    model.compile(optimizer, SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing))
     optimizer.build(model.trainable_variables)
 
     state = {
@@ -164,7 +164,7 @@ def _fit(
 
     history = _read_history(directory, int(state["epoch"]))
     calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
-    saver = StepCheckpoint(manager, state["step"], checkpoint_seconds)
+    saver = StepCheckpoint(manager, state["step"], steps, checkpoint_seconds)
     while (epoch := int(state["epoch"])) < config.epochs:
         if config.patience and epoch - int(state["best_epoch"]) > config.patience:
             break
@@ -268,7 +268,6 @@ def _read_history(directory: Path, epochs: int) -> dict[str, list[float]]:
 
 def _remove_checkpoints(directory: Path) -> None:
     """Checkpoints carry the optimizer's state, three times the model; a finished run needs none."""
-    import shutil
 
     shutil.rmtree(directory / "checkpoints", ignore_errors=True)
     (directory / "best.weights.h5").unlink(missing_ok=True)

@@ -1,0 +1,67 @@
+"""How large a model is: in weights, by architecture, and in the bytes of its exported file."""
+
+import dataclasses
+from typing import Any
+
+from beex_keras.evaluation.accounting import Account, account
+from beex_keras.export import convert, flatbuffer
+from beex_keras.export.flatbuffer import ByteAccount
+from beex_keras.export.metadata import VOCABULARY_ENTRY
+from beex_keras.models import BEExformerClassifier
+
+
+@dataclasses.dataclass(frozen=True)
+class SizeReport:
+    """A model's layers beside the files that it and its float32 twin are exported to.
+
+    Attributes:
+        layers: parameters, bytes and MACs by the configuration.
+        file: where the exported file's bytes go.
+        twin_file: the same for the float32 twin.
+    """
+
+    layers: Account
+    file: ByteAccount
+    twin_file: ByteAccount
+
+    @property
+    def ratio(self) -> float:
+        """Bytes of the twin's file over the model's, both without the vocabulary."""
+        return (self.twin_file.total - self.twin_file.vocabulary) / (
+            self.file.total - self.file.vocabulary
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            **self.layers.to_dict(),
+            "file": dataclasses.asdict(self.file),
+            "float32_file": dataclasses.asdict(self.twin_file),
+            "ratio": self.ratio,
+        }
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        files = {"exported": self.file, "float32 twin": self.twin_file}
+        title = f"Bytes of the exported file ({self.ratio:.2f}x smaller, vocabulary apart)"
+        return {
+            **self.layers.tables(),
+            title: [{"file": name, **dataclasses.asdict(file)} for name, file in files.items()],
+        }
+
+
+def summarize(classifier: BEExformerClassifier, length: int | None = None) -> SizeReport:
+    """Counts the model's layers and exports it and a float32 twin to measure both files.
+
+    Args:
+        classifier: trained or not; a size does not depend on the weights' values.
+        length: tokens of a text, `config.max_length` if None.
+
+    Raises:
+        BeexError: `length` does not fit, or the conversion fails.
+    """
+    twin = BEExformerClassifier(
+        classifier.config.twin(), classifier.preprocessor, classifier.labels, classifier.policy
+    )
+    files = [
+        flatbuffer.account(convert(model, length), VOCABULARY_ENTRY) for model in (classifier, twin)
+    ]
+    return SizeReport(account(classifier.config, length), *files)
