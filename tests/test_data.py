@@ -10,6 +10,7 @@ import pytest
 
 from beex_keras import BeexError
 from beex_keras.data import Split, load_task, rotten_tomatoes, tfds
+from beex_keras.data.phrases import hold_out_sentences
 from beex_keras.data.splits import complete_splits, hold_out
 
 
@@ -349,7 +350,7 @@ def test_glue_folders(tmp_path, name):
     if task.is_pair:
         assert task.test.pairs == [f"pair {i}" for i in range(9)]
     assert task.metric == ("matthews" if name == "cola" else "accuracy")
-    assert f"validation: {held} of the 40 rows" in task.notes
+    assert f"validation: {held} " in task.notes
 
 
 def test_glue_may_stand_one_folder_deeper(tmp_path):
@@ -461,7 +462,8 @@ def test_glue_by_tfds(tfds_folder, monkeypatch, name, columns):
     with glue_like(tfds_folder, columns):
         task = load_task(f"glue/{name}")
     assert task.labels == tuple(builder.info.features["label"].names)
-    assert [len(s) for s in (task.train, task.validation, task.test)] == [26, 4, 30]
+    held = 2 if name == "sst2" else 4
+    assert [len(s) for s in (task.train, task.validation, task.test)] == [30 - held, held, 30]
     assert task.test.texts[3] == f"{columns[0]} 3"
     assert task.is_pair == (len(columns) == 2)
     assert task.test.labels.tolist() == [i % 2 for i in range(30)]
@@ -496,3 +498,23 @@ def test_without_tfds_its_installation_is_explained(monkeypatch):
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(BeexError, match="pip install tensorflow-datasets"):
         load_task("glue/sst2")
+
+
+def test_sentences_are_held_out_with_all_their_parts():
+    rng = np.random.default_rng(0)
+    words = [f"w{i}" for i in range(400)]
+    sentences = [" ".join(rng.choice(words, 9)) for _ in range(50)]
+    texts = [*sentences, "w1 w2", "w3"]
+    for sentence in sentences:
+        run = sentence.split()
+        texts += [" ".join(run[2:7]), " ".join(run[5:]), " ".join(run[:2])]
+    texts = [texts[i] for i in rng.permutation(len(texts))]
+    split = Split(texts, None, rng.integers(0, 2, len(texts)).astype(np.int32))
+    train, held = hold_out_sentences(split, 0.2)
+    assert set(held.texts) <= set(sentences) and 5 <= len(held) <= 15
+    for text in train.texts:
+        assert len(text.split()) < 3 or not any(text in sentence for sentence in held.texts)
+    gone = set(texts) - set(train.texts) - set(held.texts)
+    assert gone and all(any(text in sentence for sentence in held.texts) for text in gone)
+    again = hold_out_sentences(split.rows(np.arange(len(split))[::-1]), 0.2)[1]
+    assert sorted(again.texts) == sorted(held.texts)

@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from beex_keras.data.phrases import hold_out_sentences
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.data.tfds import Row, read_tfds
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 
+_SENTENCE_SHARE = 0.08
 _ENTAILMENT = ("entailment", "not_entailment")
 
 
@@ -32,12 +34,19 @@ class _Glue:
     dev: str = "dev.tsv"
     tfds_dev: str = "validation"
     header: tuple[str, ...] | None = None  # for files without one
+    phrases: bool = False  # training also holds the parts of its sentences
 
 
 _SENTENCES = ("sentence1", "sentence2")
 
 GLUE = {
-    "sst2": _Glue("SST-2", ("sentence", "label"), ("sentence",), ("negative", "positive")),
+    "sst2": _Glue(
+        "SST-2",
+        ("sentence", "label"),
+        ("sentence",),
+        ("negative", "positive"),
+        phrases=True,
+    ),
     "cola": _Glue(
         "CoLA",
         ("sentence", "label"),
@@ -97,7 +106,15 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
         notes.append(f"{part}: {origin} {source}")
         if left_out:
             notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
-    parts, made = complete_splits(splits["train"], None, splits["test"])
+    validation = None
+    if glue.phrases:
+        rows = len(splits["train"])
+        splits["train"], validation = hold_out_sentences(splits["train"], _SENTENCE_SHARE)
+        notes.append(
+            f"validation: {len(validation):,} whole sentences taken out of train, whose parts are "
+            f"left out ({len(splits['train']):,} of {rows:,} rows remain)"
+        )
+    parts, made = complete_splits(splits["train"], validation, splits["test"])
     return Task(f"glue/{name}", glue.labels, *parts, glue.metric, "; ".join([*notes, *made]))
 
 
