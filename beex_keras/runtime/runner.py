@@ -89,8 +89,8 @@ class Runner:
             truncate: cut longer texts to `length` tokens instead of refusing them.
 
         Raises:
-            BeexError: the model came without a preprocessor, or a text is empty, not a string, or
-                longer than the model reads.
+            BeexError: the model came without a preprocessor, pairs were given to a model of single
+                texts (or the reverse), or a text is empty, not a string, or longer than it reads.
         """
         return list(self.stream(texts, pairs, policy, truncate))
 
@@ -102,7 +102,7 @@ class Runner:
         truncate: bool = False,
     ) -> Iterator[Prediction]:
         """As `classify`, one prediction after the other, holding a few hundred texts at a time."""
-        self._require_preprocessor().check(texts, pairs, truncate)
+        self._check_texts(texts, pairs, truncate)
         for rows in _chunks(len(texts)):
             ids = self._encode(texts[rows], None if pairs is None else pairs[rows])
             yield from self.predictions(self.exit_logits(ids), policy)
@@ -111,8 +111,7 @@ class Runner:
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, truncate: bool = True
     ) -> np.ndarray:
         """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`."""
-        preprocessor = self._require_preprocessor()
-        preprocessor.check(texts, pairs, truncate)
+        preprocessor = self._check_texts(texts, pairs, truncate)
         ids = np.full((len(texts), preprocessor.max_length), preprocessor.padding_id, np.int32)
         for rows in _chunks(len(texts)):
             ids[rows] = self._encode(texts[rows], None if pairs is None else pairs[rows])
@@ -150,6 +149,18 @@ class Runner:
                 "TextPreprocessor before saving or converting it."
             )
         return self.preprocessor
+
+    def _check_texts(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool
+    ) -> TextPreprocessor:
+        """The preprocessor, after it found the texts in order and of the kind the model reads."""
+        preprocessor = self._require_preprocessor()
+        if pairs is not None and self.config.num_segments == 1:
+            raise BeexError("The model reads single texts, not pairs; give one text each.")
+        if pairs is None and self.config.num_segments > 1:
+            raise BeexError("The model reads pairs of texts; give a second text for each.")
+        preprocessor.check(texts, pairs, truncate)
+        return preprocessor
 
     def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
         """Checked texts to ids, longer ones cut."""
