@@ -1,6 +1,6 @@
 """Time of a training step, binarized against the float32 twin, in turns in one process.
 
-    python benchmarks/step_time.py --preset tiny
+python benchmarks/step_time.py --preset tiny
 """
 
 import json

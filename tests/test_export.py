@@ -73,6 +73,20 @@ def test_file_computes_what_keras_computes(exported):
     )
 
 
+def test_fully_binary_file_flips_no_sign():
+    tf.keras.utils.set_random_seed(3)
+    config = tiny_config(
+        width=48, hidden_width=80, max_length=24, vocabulary_size=200, **MODES["fully-binary"]
+    )
+    model = shake(BEExformerClassifier(config))
+    ids = random_ids(150, 24, 200)
+    for row, real in enumerate(np.random.default_rng(0).integers(1, 25, len(ids))):
+        ids[row, real:] = 0
+    difference = interpret(export.convert(model), ids) - model.predict(ids, verbose=0)
+    # One flipped sign would show as a thousand times as much.
+    assert np.abs(difference).max() < 1e-5
+
+
 def test_shorter_length(weights_only):
     model, _ = weights_only
     data = export.convert(model, length=7)

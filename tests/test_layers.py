@@ -4,12 +4,19 @@ import tensorflow as tf
 from conftest import random_ids, shake
 
 from beex_keras import BeexError, layers
+from beex_keras.layers.attention import power_weights
 
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
 
 def sign(x):
     return np.where(x >= 0, 1.0, -1.0)
+
+
+def on_grid(x, bits):
+    """Multiples of 2^-bits in float64; everything if `bits` is None."""
+    x = np.asarray(x, np.float64)
+    return x if bits is None else np.round(x * 2**bits) / 2**bits
 
 
 def build(layer, *inputs, **kwargs):
@@ -26,9 +33,11 @@ def reference_linear(layer, x):
     kernel = kernel.numpy()[0, 0].astype(np.float64)
     if layer.activation_bits == 1:
         x = sign(x)
+    bits = 12 if layer.activation_bits == 1 else None
+    bias = on_grid(layer.bias.numpy(), bits)
     if layer.weight_bits == 1:
-        return x @ sign(kernel) * layer.alpha.numpy() + layer.bias.numpy()
-    return x @ kernel + layer.bias.numpy()
+        return x @ sign(kernel) * on_grid(layer.alpha.numpy(), bits) + bias
+    return x @ kernel + bias
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 5, 7, 3), (3, 4, 33, 65)])
@@ -89,20 +98,48 @@ def test_layer_norm_equals_keras():
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
+def test_exact_layer_norm_is_near_and_independent_of_order():
+    generator = np.random.default_rng(0)
+    x = on_grid(generator.normal(0, 2, (50, 96)), 12).astype(np.float32)
+    layer = build(layers.LayerNorm(exact=True), x)
+    plain = layers.LayerNorm()
+    plain.build(x.shape)
+    plain.set_weights(layer.get_weights())
+    y = layer(x).numpy()
+    np.testing.assert_allclose(y, plain(x), atol=2e-3)
+    np.testing.assert_array_equal(y, on_grid(y, 12))
+    order = generator.permutation(96)
+    layer.set_weights([w[order] for w in layer.get_weights()])
+    np.testing.assert_array_equal(layer(x[:, order]), y[:, order])
+
+
+def test_power_weights_approach_the_exponential():
+    z = np.linspace(-3, 0, 50, dtype=np.float32)[None]
+    np.testing.assert_allclose(power_weights(z), np.exp(z), atol=0.02)
+    assert power_weights(np.array([[0.0, -1e9]], np.float32)).numpy().tolist() == [[1, 0]]
+
+
 @pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
 def test_attention_against_float64(bits):
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
     layer = build(layers.MultiHeadAttention(12, 3, *bits), tf.constant(x), padding_mask=mask)
     exact = x.astype(np.float64)
-    q, k, v = (reference_linear(part, exact) for part in (layer.query, layer.key, layer.value))
+    fully = bits[1] == 1
+    q, k, v = (
+        on_grid(reference_linear(part, exact), 6 if fully else None)
+        for part in (layer.query, layer.key, layer.value)
+    )
     context = np.zeros_like(q)
     for row in range(2):
         for head in range(3):
             columns = slice(4 * head, 4 * head + 4)
             scores = q[row, :, columns] @ k[row, :, columns].T / 2.0
             scores[:, ~mask[row]] = -np.inf
-            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            scores -= scores.max(axis=1, keepdims=True)
+            weights = np.exp(scores)
+            if fully:
+                weights = on_grid(np.maximum(0, 1 + scores / 64) ** 64, 10)
             weights /= weights.sum(axis=1, keepdims=True)
             context[row, :, columns] = weights @ v[row, :, columns]
     y = layer(x, padding_mask=mask).numpy()
@@ -122,10 +159,11 @@ def test_slfn_against_its_equations(bits, gate_activation):
     hidden_gate = 1 / (1 + np.exp(-reference_linear(layer.gate_in, exact))) - centre
     gate = reference_linear(layer.gate_out, hidden_gate)
     if gate_activation == "sigmoid":
-        gate = 1 / (1 + np.exp(-gate))
+        gate = np.clip(gate / 4 + 0.5, 0, 1) if bits[1] == 1 else 1 / (1 + np.exp(-gate))
     hidden_content = np.tanh(reference_linear(layer.content_in, exact))
     content = reference_linear(layer.content_out, hidden_content)
-    np.testing.assert_allclose(layer(x), gate * content, rtol=1e-4, atol=1e-4)
+    expected = on_grid(gate * content, 12 if bits[1] == 1 else None)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-4, atol=1e-4)
     scales = 2 * 10 + 2 * 6 if bits[0] == 1 else 0
     assert layer.count_params() == 4 * 6 * 10 + 2 * 10 + 2 * 6 + scales
 
@@ -168,13 +206,13 @@ def test_dropout_scales_drops_and_restores_its_state(tmp_path):
 EXAMPLES = [
     layers.BinaryLinear(5, 1, 1, "ste_sign", 0.3),
     layers.BinaryTokenEmbedding(50, 6, 1, "ste_sign", 0.3),
-    layers.Embedding(50, 6, 9, 2, 4, 1, "ste_sign", 0.3, 0.2, 0.4),
+    layers.Embedding(50, 6, 9, 2, 4, 1, "ste_sign", 0.3, 0.2, 0.4, True),
     layers.PaddingMask(7),
     layers.MultiHeadAttention(12, 3, 1, 1, "ste_sign", 0.3),
     layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", 1, 1, "ste_sign", 0.3),
     layers.BEExformerBlock(12, 3, 20, "sigmoid", 1, 1, "ste_sign", 0.3, 0.2),
     layers.ExitHead(4, 0.2),
-    layers.LayerNorm(1e-3),
+    layers.LayerNorm(1e-3, True, 16, 18),
     layers.Dropout(0.3, 5),
     layers.TokenDropout(0.3, 5),
 ]

@@ -161,7 +161,7 @@ def test_texts_that_cannot_be_classified(file):
         ([3], None, "Text 1 is a int"),
         ("aaa", None, "one string"),
         ([" ".join(WORDS)], None, "47 tokens, the model reads 12"),
-        (["aaa"], ["bbb", "ccc"], "2 second texts"),
+        (["aaa"], ["bbb"], "single texts, not pairs"),
     ):
         with pytest.raises(BeexError, match=message):
             loaded.classify(texts, pairs)

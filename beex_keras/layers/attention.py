@@ -5,16 +5,31 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.errors import BeexError
+from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
 
 _MASKED = -1e9
+
+
+def power_weights(scores: tf.Tensor) -> tf.Tensor:
+    r"""\(\max(0, 1 + z/64)^{64}\) on a grid, with \(z\) the scores less their maximum: (..., T).
+
+    It approaches \(e^z\), and takes only operations that round alike in every engine, which no
+    library's exponential does. Not normalized. Source: our reading.
+    """
+    z = scores - tf.reduce_max(scores, axis=-1, keepdims=True)
+    weights = tf.maximum(z * (1 / 64) + 1.0, 0.0)
+    for _ in range(6):
+        weights = weights * weights
+    return on_grid(weights, WEIGHT_BITS)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class MultiHeadAttention(tf.keras.layers.Layer):
     r"""\(\operatorname{softmax}(QK^\top / \sqrt{d})\,V\) in `num_heads` heads, then the output map.
 
-    The four projections are `BinaryLinear`; scores and softmax are real.
+    The four projections are `BinaryLinear`; scores and softmax are real. In fully binary mode the
+    softmax's exponential is `power_weights`, so that all engines find the same context.
 
     Masking: `padding_mask` (B, T), true at real tokens. A padded token gets no attention from any
     token, so it never changes a real token's output; its own output row is meaningless.
@@ -48,16 +63,23 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.project = BinaryLinear(*linear, name="output")
 
     def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
-        # Scaling the query costs T·D multiplications, scaling the scores would cost T²·H.
+        query, key, value = self.query(inputs), self.key(inputs), self.value(inputs)
         scale = (self.width // self.num_heads) ** -0.5
-        query = self._split(self.query(inputs) * scale)
-        key = self._split(self.key(inputs))
-        value = self._split(self.value(inputs))
-        scores = tf.matmul(query, key, transpose_b=True)
+        if self.query.activation_bits == 1:
+            query, key, value = (on_grid(x, ATTENTION_BITS) for x in (query, key, value))
+            scores = tf.matmul(self._split(query), self._split(key), transpose_b=True) * scale
+        else:
+            # Scaling the query costs T·D multiplications, scaling the scores T²·H.
+            scores = tf.matmul(self._split(query * scale), self._split(key), transpose_b=True)
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
             scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
-        context = tf.matmul(tf.nn.softmax(scores), value)
+        if self.query.activation_bits == 1:
+            weights = power_weights(scores)
+            total = tf.reduce_sum(weights, axis=-1, keepdims=True)
+            context = tf.matmul(weights, self._split(value)) / total
+        else:
+            context = tf.matmul(tf.nn.softmax(scores), self._split(value))
         return self.project(self._merge(context))
 
     def _split(self, x: tf.Tensor) -> tf.Tensor:

@@ -41,14 +41,15 @@ class BEExformerBlock(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         self.dropout_rate = dropout
         linear = (weight_bits, activation_bits, quantizer, latent_scale)
+        exact = activation_bits == 1
         self.attention = MultiHeadAttention(width, num_heads, *linear, name="attention")
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
-        self.attention_norm = LayerNorm(name="attention_norm")
+        self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
         self.slfn = SelectiveLearnForgetNetwork(
             width, hidden_width, gate_activation, *linear, name="slfn"
         )
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
-        self.slfn_norm = LayerNorm(name="slfn_norm")
+        self.slfn_norm = LayerNorm(exact=exact, name="slfn_norm")
 
     def call(
         self,

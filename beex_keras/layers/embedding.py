@@ -106,7 +106,7 @@ class Embedding(tf.keras.layers.Layer):
 
     In training a share `token_dropout` of the tokens is hidden: its vector is zero, its position
     stays. It keeps a model that learns its embedding from a small corpus from relying on single
-    words (our reading).
+    words (our reading). With `exact` the outputs lie on a grid, as fully binary blocks need it.
 
     Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
     `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
@@ -125,6 +125,7 @@ class Embedding(tf.keras.layers.Layer):
         latent_scale: float = 0.1,
         dropout: float = 0.1,
         token_dropout: float = 0.1,
+        exact: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -135,7 +136,11 @@ class Embedding(tf.keras.layers.Layer):
         self.token = BinaryTokenEmbedding(
             vocabulary_size, width, bits, quantizer, latent_scale, name="token"
         )
-        self.normalization = LayerNorm(name="normalization")
+        self.exact = exact
+        # Finer grids than between blocks: the sums here are a twentieth of theirs.
+        self.normalization = LayerNorm(
+            exact=exact, input_bits=16, square_bits=18, name="normalization"
+        )
         self.dropout = Dropout(dropout, name="dropout")
         self.token_dropout = TokenDropout(token_dropout, name="token_dropout")
 
@@ -174,4 +179,5 @@ class Embedding(tf.keras.layers.Layer):
             "latent_scale": token.latent_scale,
             "dropout": self.dropout_rate,
             "token_dropout": self.token_dropout.rate,
+            "exact": self.exact,
         }

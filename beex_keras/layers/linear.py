@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from beex_keras import quantizers
 from beex_keras.errors import BeexError
+from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 
 LATENT_LIMIT = 1.0
 """Latent weights are clipped to ±1: beyond it every polynomial gradient is zero."""
@@ -46,8 +47,9 @@ class BinaryLinear(tf.keras.layers.Layer):
     \(q\) is the identity (``activation_bits=32``, weights-only) or the sign (``activation_bits=1``,
     fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
     channel, \(b\) the bias. \(\alpha\) stands outside the product so that a product of ±1 is a
-    whole number and hence the same in every engine. With ``weight_bits=32`` it is the float32
-    twin, \(y = xW + b\), without \(\alpha\).
+    whole number and hence the same in every engine; in fully binary mode \(\alpha\) and \(b\) lie on
+    a grid (see `beex_keras.layers.grid`), so that \(y\) is too. With ``weight_bits=32`` it is the
+    float32 twin, \(y = xW + b\), without \(\alpha\).
 
     Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
     \(\alpha\) (binary only) and \(b\). Tokens do not mix, so padding needs no mask.
@@ -118,9 +120,12 @@ class BinaryLinear(tf.keras.layers.Layer):
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
         tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
         outputs = self.matmul(tokens)
-        if self.weight_bits == 1:
-            outputs = outputs * self.alpha
-        outputs = outputs + self.bias
+        alpha, bias = (self.alpha if self.weight_bits == 1 else None), self.bias
+        if self.activation_bits == 1:
+            alpha, bias = on_grid(alpha, CHANNEL_BITS), on_grid(bias, CHANNEL_BITS)
+        if alpha is not None:
+            outputs = outputs * alpha
+        outputs = outputs + bias
         return tf.reshape(outputs, (shape[0], shape[1], self.units))
 
     def get_config(self) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from typing import Any
 
 import tensorflow as tf
 
+from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, on_grid
+
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class LayerNorm(tf.keras.layers.Layer):
@@ -12,12 +14,33 @@ class LayerNorm(tf.keras.layers.Layer):
     Same values as `tf.keras.layers.LayerNormalization`, but not by way of a fused batch
     normalization, which would reach the exported file as a detour of reshapes.
 
+    With `exact`, the squares and the outputs lie on a grid, so that equal inputs on a grid give equal
+    outputs in every engine (see `beex_keras.layers.grid`).
+
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D. Tokens do not mix, so padding needs no mask.
+
+    Args:
+        epsilon: added to the variance.
+        exact: compute on a grid; the inputs must lie on one, or be put on one by `input_bits`.
+        input_bits: the grid that inputs are put on first, if `exact`; None leaves them.
+        square_bits: the grid of the squares, if `exact`; finer for smaller inputs.
     """
 
-    def __init__(self, epsilon: float = 1e-5, **kwargs: Any) -> None:
+    _FLOOR = 1e-6
+
+    def __init__(
+        self,
+        epsilon: float = 1e-5,
+        exact: bool = False,
+        input_bits: int | None = None,
+        square_bits: int = SQUARE_BITS,
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
         self.epsilon = epsilon
+        self.exact = exact
+        self.input_bits = input_bits
+        self.square_bits = square_bits
 
     def build(self, input_shape: tf.TensorShape) -> None:
         width = input_shape[-1]
@@ -26,10 +49,30 @@ class LayerNorm(tf.keras.layers.Layer):
         super().build(input_shape)
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self.exact:
+            return self._on_grid(inputs)
         mean = tf.reduce_mean(inputs, axis=-1, keepdims=True)
         centred = inputs - mean
         variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
         return centred * tf.math.rsqrt(variance + self.epsilon) * self.gamma + self.beta
 
+    def _on_grid(self, inputs: tf.Tensor) -> tf.Tensor:
+        if self.input_bits is not None:
+            inputs = on_grid(inputs, self.input_bits)
+        share = 1.0 / inputs.shape[-1]
+        centred = inputs - tf.reduce_sum(inputs, axis=-1, keepdims=True) * share
+        squares = on_grid(centred * centred, self.square_bits)
+        variance = tf.reduce_sum(squares, axis=-1, keepdims=True) * share
+        # A division and not a product with rsqrt, which no standard rounds; the addition keeps
+        # TensorFlow's optimizer from turning the two into one.
+        normal = centred / (tf.sqrt(variance + self.epsilon) + self._FLOOR)
+        return on_grid(on_grid(normal, CHANNEL_BITS) * self.gamma + self.beta, CHANNEL_BITS)
+
     def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "epsilon": self.epsilon}
+        return {
+            **super().get_config(),
+            "epsilon": self.epsilon,
+            "exact": self.exact,
+            "input_bits": self.input_bits,
+            "square_bits": self.square_bits,
+        }

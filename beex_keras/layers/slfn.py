@@ -5,6 +5,7 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.errors import BeexError
+from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
 
 GATE_ACTIVATIONS = (None, "sigmoid")
@@ -23,7 +24,9 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
     In fully binary mode \(W_{2\cdot}\) reads signs, and \(\operatorname{sign}(\tanh z) =
     \operatorname{sign}(\sigma(z) - \tfrac12) = \operatorname{sign}(z)\) (without the ½ a binarized
     sigmoid would be constant). The binarization is then itself the hidden non-linearity, and its
-    threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training or on a device.
+    threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training or on a device. The
+    output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the piecewise linear
+    sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
     Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + 2·D biases
     and as many scales if binary. Tokens do not mix, so padding needs no mask.
@@ -60,10 +63,14 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         if self.gate_in.activation_bits == 32:
             gate = tf.sigmoid(gate)
             content = tf.tanh(content)
-        gate = self.gate_out(gate)
+        gate, content = self.gate_out(gate), self.content_out(content)
+        if self.gate_in.activation_bits == 1:
+            if self.gate_activation == "sigmoid":
+                gate = tf.clip_by_value(0.25 * gate + 0.5, 0.0, 1.0)
+            return on_grid(gate * content, CHANNEL_BITS)
         if self.gate_activation == "sigmoid":
             gate = tf.sigmoid(gate)
-        return gate * self.content_out(content)
+        return gate * content
 
     def get_config(self) -> dict[str, Any]:
         linear = self.gate_in

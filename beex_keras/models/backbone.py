@@ -38,6 +38,7 @@ class BEExformer(tf.keras.Model):
             latent_scale=config.embedding_latent_scale,
             dropout=config.dropout,
             token_dropout=config.token_dropout,
+            exact=config.activation_bits == 1,
             name="embedding",
         )
         blocks = [
