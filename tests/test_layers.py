@@ -117,6 +117,14 @@ def test_power_weights_approach_the_exponential():
     z = np.linspace(-3, 0, 50, dtype=np.float32)[None]
     np.testing.assert_allclose(power_weights(z), np.exp(z), atol=0.02)
     assert power_weights(np.array([[0.0, -1e9]], np.float32)).numpy().tolist() == [[1, 0]]
+    x = tf.constant([[0.0, -0.7, -2.5, -70.0]])
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        weights = power_weights(x)
+    # The largest score is the reference: its gradient is that of the others, reversed.
+    slope = (1 + x.numpy()[0, 1:3] / 64) ** 63
+    expected = [[-slope.sum(), *slope, 0]]
+    np.testing.assert_allclose(tape.gradient(weights, x), expected, rtol=1e-4)
 
 
 @pytest.mark.parametrize("bits", BITS.values(), ids=BITS)

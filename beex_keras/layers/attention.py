@@ -17,11 +17,20 @@ def power_weights(scores: tf.Tensor) -> tf.Tensor:
     It approaches \(e^z\), and takes only operations that round alike in every engine, which no
     library's exponential does. Not normalized. Source: our reading.
     """
-    z = scores - tf.reduce_max(scores, axis=-1, keepdims=True)
-    weights = tf.maximum(z * (1 / 64) + 1.0, 0.0)
+    return on_grid(_power(scores - tf.reduce_max(scores, axis=-1, keepdims=True)), WEIGHT_BITS)
+
+
+@tf.custom_gradient
+def _power(z: tf.Tensor) -> tf.Tensor:
+    base = tf.maximum(z * (1 / 64) + 1.0, 0.0)
+    power = base
     for _ in range(6):
-        weights = weights * weights
-    return on_grid(weights, WEIGHT_BITS)
+        power = power * power
+
+    def grad(dy: tf.Tensor) -> tf.Tensor:
+        return dy * tf.math.divide_no_nan(power, base)
+
+    return power, grad
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

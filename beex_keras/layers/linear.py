@@ -30,14 +30,20 @@ def latent_initializer(scale: float) -> tf.keras.initializers.Initializer:
 class PointwiseConv(lq.layers.QuantConv2D):
     """A 1×1 `QuantConv2D`: the form of a binary matrix that Larq Compute Engine makes LceBconv2d.
 
-    Where the inputs stay real it multiplies as a matrix, which is the faster kernel for them, both
-    in training and as the FULLY_CONNECTED that the converter then writes.
+    Where the inputs stay real, and in training, it multiplies as a matrix. TensorFlow's kernel for
+    that is faster, and the products of ±1 are whole numbers, the same by either way.
     """
 
+    _as_matrix = True
+
+    def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
+        self._as_matrix = self.input_quantizer is None or bool(training)
+        return super().call(inputs)
+
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        if self.input_quantizer is not None:
-            return super().convolution_op(inputs, kernel)
-        return tf.matmul(inputs, tf.convert_to_tensor(kernel)[0, 0])
+        if self._as_matrix:
+            return tf.matmul(inputs, tf.convert_to_tensor(kernel)[0, 0])
+        return super().convolution_op(inputs, kernel)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

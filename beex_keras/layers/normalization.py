@@ -66,7 +66,7 @@ class LayerNorm(tf.keras.layers.Layer):
         # A division and not a product with rsqrt, which no standard rounds; the addition keeps
         # TensorFlow's optimizer from turning the two into one.
         normal = centred / (tf.sqrt(variance + self.epsilon) + self._FLOOR)
-        return on_grid(on_grid(normal, CHANNEL_BITS) * self.gamma + self.beta, CHANNEL_BITS)
+        return on_grid(normal * self.gamma + self.beta, CHANNEL_BITS)
 
     def get_config(self) -> dict[str, Any]:
         return {
