@@ -215,7 +215,7 @@ EXAMPLES = [
     layers.BinaryLinear(5, 1, 1, "ste_sign", 0.3),
     layers.BinaryTokenEmbedding(50, 6, 1, "ste_sign", 0.3),
     layers.Embedding(50, 6, 9, 2, 4, 1, "ste_sign", 0.3, 0.2, 0.4, True),
-    layers.PaddingMask(7),
+    layers.PaddingMask(),
     layers.MultiHeadAttention(12, 3, 1, 1, "ste_sign", 0.3),
     layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", 1, 1, "ste_sign", 0.3),
     layers.BEExformerBlock(12, 3, 20, "sigmoid", 1, 1, "ste_sign", 0.3, 0.2),

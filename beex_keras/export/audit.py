@@ -86,7 +86,8 @@ def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]
         for name, linear in linears.items():
             if linear.weight_bits == 1:
                 signs = _signs(linear.matmul.kernel_quantizer, linear.kernel)[0, 0]
-                matrices[f"block_{number}/{name}"] = BinaryMatrix(signs, linear.alpha.numpy())
+                scale = np.asarray(linear.on_grid(linear.alpha))
+                matrices[f"block_{number}/{name}"] = BinaryMatrix(signs, scale)
     return matrices
 
 

@@ -16,17 +16,10 @@ _INITIALIZER = tf.keras.initializers.RandomNormal
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class PaddingMask(tf.keras.layers.Layer):
-    """Token ids (B, T) → bool (B, T), true where a token is real, false where it is padding."""
-
-    def __init__(self, padding_id: int = 0, **kwargs: Any) -> None:
-        super().__init__(**kwargs)
-        self.padding_id = padding_id
+    """Token ids (B, T) → bool (B, T), true where a token is real, false where it is padding, id 0."""
 
     def call(self, token_ids: tf.Tensor) -> tf.Tensor:
-        return tf.not_equal(token_ids, self.padding_id)
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "padding_id": self.padding_id}
+        return tf.not_equal(token_ids, 0)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

@@ -121,17 +121,18 @@ class BinaryLinear(tf.keras.layers.Layer):
         """The latent weights, (1, 1, K, units)."""
         return self.matmul.kernel
 
+    def on_grid(self, weights: tf.Variable) -> tf.Tensor:
+        """Scales or biases as the layer uses them: on the grid if it is fully binary."""
+        return on_grid(weights, CHANNEL_BITS) if self.activation_bits == 1 else weights
+
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         shape = tf.shape(inputs)
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
         tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
         outputs = self.matmul(tokens)
-        alpha, bias = (self.alpha if self.weight_bits == 1 else None), self.bias
-        if self.activation_bits == 1:
-            alpha, bias = on_grid(alpha, CHANNEL_BITS), on_grid(bias, CHANNEL_BITS)
-        if alpha is not None:
-            outputs = outputs * alpha
-        outputs = outputs + bias
+        if self.weight_bits == 1:
+            outputs = outputs * self.on_grid(self.alpha)
+        outputs = outputs + self.on_grid(self.bias)
         return tf.reshape(outputs, (shape[0], shape[1], self.units))
 
     def get_config(self) -> dict[str, Any]:

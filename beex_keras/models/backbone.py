@@ -12,7 +12,7 @@ from beex_keras.models.config import BEExformerConfig
 class BEExformer(tf.keras.Model):
     """Token ids int32 (B, T) → a list of the N blocks' outputs, each (B, T, D).
 
-    Padding (`config.padding_id`) never changes the output at a real token. The parts
+    Padding (id 0) never changes the output at a real token. The parts
     (`padding_mask`, `embedding`, `blocks`) can be called one by one, which is how an inference that
     stops at an exit runs them.
 
@@ -26,7 +26,7 @@ class BEExformer(tf.keras.Model):
             config = BEExformerConfig.from_dict(config)
 
         # === Layers ===
-        padding_mask = PaddingMask(config.padding_id, name="padding_mask")
+        padding_mask = PaddingMask(name="padding_mask")
         embedding = Embedding(
             vocabulary_size=config.vocabulary_size,
             width=config.width,

@@ -143,7 +143,7 @@ class BEExformerClassifier(tf.keras.Model):
         pairs = array[:, 1].tolist() if array.ndim == 2 else None
         texts = (array[:, 0] if array.ndim == 2 else array).tolist()
         ids = self._require_preprocessor().encode(texts, pairs)
-        longest = max(int((ids != self.config.padding_id).sum(axis=1).max(initial=1)), 1)
+        longest = max(int((ids != 0).sum(axis=1).max(initial=1)), 1)
         return ids[:, :longest]
 
     def to_label_ids(self, y: Any) -> Any:
@@ -279,13 +279,11 @@ def _check_preprocessor(preprocessor: TextPreprocessor, config: BEExformerConfig
             f"The preprocessor gives up to {preprocessor.max_length} tokens but the model reads "
             f"{config.max_length}; give both the same max_length."
         )
-    for name in ("padding_id", "separator_id"):
-        ours, theirs = getattr(config, name), getattr(preprocessor, name)
-        if ours != theirs:
-            raise BeexError(
-                f"The model has {name}={ours} but the vocabulary has {theirs}; "
-                f"set {name}={theirs} in the configuration."
-            )
+    if config.separator_id != preprocessor.separator_id:
+        raise BeexError(
+            f"The model has separator_id={config.separator_id} but the vocabulary has "
+            f"{preprocessor.separator_id}; set separator_id={preprocessor.separator_id}."
+        )
 
 
 def _encode(preprocessor: TextPreprocessor, text: tf.Tensor) -> tf.Tensor:

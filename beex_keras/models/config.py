@@ -31,7 +31,6 @@ class BEExformerConfig:
         max_length: longest sequence in tokens, special tokens included.
         num_segments: 1 for single sentences, 2 for sentence pairs.
         separator_id: id of [SEP], behind which the second segment starts.
-        padding_id: id of [PAD], masked everywhere.
         width: D, channels of a token between blocks.
         num_heads: H, attention heads; divides `width`.
         hidden_width: F, inner channels of the SLFN.
@@ -55,7 +54,6 @@ class BEExformerConfig:
     max_length: int = 128
     num_segments: int = 1
     separator_id: int = 3
-    padding_id: int = 0
     width: int = 128
     num_heads: int = 4
     hidden_width: int = 256
@@ -77,7 +75,6 @@ class BEExformerConfig:
             "max_length": 3,
             "num_segments": 1,
             "separator_id": 0,
-            "padding_id": 0,
             "width": 1,
             "num_heads": 1,
             "hidden_width": 1,

@@ -61,6 +61,6 @@ class LCERunner(Runner):
         return cls(read_bytes(path, "model"), str(path), num_threads)
 
     def _run(self, ids: np.ndarray) -> np.ndarray:
-        padded = np.full((len(ids), self.length), self.config.padding_id, np.int32)
+        padded = np.zeros((len(ids), self.length), np.int32)
         padded[:, : ids.shape[1]] = ids
         return self._interpreter.predict(padded)

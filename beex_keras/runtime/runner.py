@@ -112,7 +112,7 @@ class Runner:
     ) -> np.ndarray:
         """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`."""
         preprocessor = self._check_texts(texts, pairs, truncate)
-        ids = np.full((len(texts), preprocessor.max_length), preprocessor.padding_id, np.int32)
+        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
         for rows in _chunks(len(texts)):
             ids[rows] = self._encode(texts[rows], None if pairs is None else pairs[rows])
         return ids

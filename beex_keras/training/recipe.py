@@ -100,7 +100,6 @@ def train(
             num_classes=len(task.labels),
             num_segments=2 if task.is_pair else 1,
             separator_id=preprocessor.separator_id,
-            padding_id=preprocessor.padding_id,
         ),
         preprocessor,
         task.labels,
