@@ -323,7 +323,9 @@ def convert(model: str, output: str, length: int | None, as_json: bool) -> None:
     from beex_keras import export, runtime
 
     classifier = runtime.load_classifier(model)
-    report = export.export_file(classifier, output, length=length)
+    report = export.export_file(
+        classifier, output, length=length, calibration=_calibration(model, classifier.policy)
+    )
     _print(report, as_json, lambda: [report], output)
 
 
@@ -439,6 +441,17 @@ def _split_pairs(lines: list[str]) -> tuple[list[str], list[str]]:
                 "them, or one and --pair."
             )
     return [first for first, _ in parts], [second for _, second in parts]
+
+
+def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
+    """The figures of the run's calibration, if the model still has the policy they are about."""
+    from beex_keras import exits
+
+    file = Path(model) / "results.json"
+    if not file.is_file():
+        return None
+    figures = json.loads(read_text(file, "results"))["calibration"]
+    return figures if figures["policy"] == exits.serialize(policy) else None
 
 
 def _same_labels(task: "Task", known: tuple[str, ...]) -> Any:

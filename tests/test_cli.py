@@ -11,6 +11,7 @@ import tensorflow as tf
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import cli, load
+from beex_keras.export import metadata
 
 
 def beex(*arguments) -> int:
@@ -28,7 +29,7 @@ def folder(tmp_path_factory):
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     code = beex(
         "train", *data(path), *sizes, "--epochs", 3, "--batch-size", 8, "--learning-rate", 0.01,
-        "--json", "-o", path / "run",
+        "--tensorboard", "--json", "-o", path / "run",
     )  # fmt: skip
     assert code == 0
     assert beex("convert", path / "run", "-o", path / "model.tflite", "--json") == 0
@@ -41,7 +42,9 @@ def data(folder: Path) -> list[str]:
 
 def test_train_leaves_model_figures_and_results(folder):
     names = {path.name for path in (folder / "run").iterdir()}
-    assert {"model", "figures", "results.json", "history.json", "vocab.txt", "run.json"} == names
+    assert names == {
+        "model", "figures", "tensorboard", "results.json", "history.json", "vocab.txt", "run.json",
+    }  # fmt: skip
     assert {path.name for path in (folder / "run" / "figures").iterdir()} == {
         "history.png", "trade_off.png", "exits.png",
     }  # fmt: skip
@@ -79,6 +82,11 @@ def test_tables_for_people(folder, capsys):
     assert beex("summary", folder / "run") == 0
     output = capsys.readouterr().out
     assert "block/slfn/gate_in" in output and "float32 twin" in output
+
+
+def test_converted_file_keeps_the_calibration(folder):
+    figures = json.loads((folder / "run" / "results.json").read_text())["calibration"]
+    assert metadata.read((folder / "model.tflite").read_bytes()).calibration == figures
 
 
 def test_summary_counts_the_files_bytes(folder, capsys):
