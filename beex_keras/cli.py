@@ -142,6 +142,8 @@ def _number(value: float) -> int | float:
 @click.option("--vocabulary", "vocabulary_file", type=click.Path(),
               help="A vocab.txt; learned from the training split by default.")  # fmt: skip
 @click.option("--vocabulary-size", type=int, help="Entries to learn, instead of the preset's.")
+@click.option("--pieces/--whole-words", default=None,
+              help="Learn a vocabulary with pieces of rare words, or of whole words alone.")  # fmt: skip
 @click.option("--max-length", type=int, help="Tokens read of a text, instead of the preset's.")
 @click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
               help="Any other field of BEExformerConfig; may be repeated.")  # fmt: skip
@@ -183,7 +185,16 @@ def train(**options: Any) -> None:
         if options[name] is not None:
             overrides[name] = options[name]
     model_config = BEExformerConfig.preset(options["preset"], **overrides)
-    names = ("epochs", "batch_size", "learning_rate", "loss", "policy", "tolerance", "patience")
+    names = (
+        "epochs",
+        "batch_size",
+        "learning_rate",
+        "loss",
+        "policy",
+        "tolerance",
+        "patience",
+        "pieces",
+    )
     given = {name: options[name] for name in (*names, "seed") if options[name] is not None}
     training_config = TrainingConfig(**given)
     task = _task(options)

@@ -328,3 +328,12 @@ def test_a_preprocessor_needs_a_sound_vocabulary_and_length(vocabulary):
         TextPreprocessor(["[PAD]", "film"], 16)
     with pytest.raises(BeexError, match="at least 3"):
         TextPreprocessor(vocabulary, 2)
+
+
+def test_whole_words_alone():
+    texts = ["the good film", "The good, plot", "a film once"]
+    vocabulary = learn_vocabulary(texts, 100, pieces=False)
+    assert vocabulary == [*SPECIAL_TOKENS, "film", "good", "the"]
+    ids = TextPreprocessor(vocabulary, 6).encode(["the once film"])
+    assert ids.tolist() == [[2, 7, 1, 5, 3, 0]]
+    assert learn_vocabulary(texts, 7, pieces=False) == vocabulary[:7]

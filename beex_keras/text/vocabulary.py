@@ -42,18 +42,22 @@ def split_words(texts: Sequence[str], lower_case: bool = True) -> tf.RaggedTenso
     )
 
 
-def learn_vocabulary(texts: Iterable[str], size: int = 8000, lower_case: bool = True) -> list[str]:
+def learn_vocabulary(
+    texts: Iterable[str], size: int = 8000, lower_case: bool = True, pieces: bool = True
+) -> list[str]:
     """Learns a WordPiece vocabulary; the same texts give the same one, in any order.
 
     tensorflow-text's learner keeps the pieces of words that occur more often than a threshold;
     the threshold is searched that gives about `size` tokens, and the rarest are dropped where it
     gives more. `SPECIAL_TOKENS` come first, with the ids 0 to 4. The frequent characters are all
-    tokens, so that a rare word falls back to its characters.
+    tokens, so that a rare word falls back to its characters. Without `pieces` the vocabulary is the
+    most frequent words alone, those that occur at least twice, and any other word becomes [UNK].
 
     Args:
         texts: the training texts (not the held-out ones).
         size: at most this many tokens; a small corpus gives fewer.
         lower_case: lower-case the texts and strip accents; give the preprocessor the same.
+        pieces: split rare words into pieces, rather than leave them out.
 
     Raises:
         BeexError: the texts hold no words, or `size` has no room for one beside the special tokens.
@@ -71,7 +75,10 @@ def learn_vocabulary(texts: Iterable[str], size: int = 8000, lower_case: bool = 
         raise BeexError(
             "The texts hold no words to learn a vocabulary from; check the text column."
         )
-    vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
+    if pieces:
+        vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
+    else:
+        vocabulary = _most_frequent(words, size)
     if len(vocabulary) == len(SPECIAL_TOKENS):
         raise BeexError(f"No word fits into a vocabulary of {size} tokens; ask for a larger size.")
     return vocabulary
@@ -144,6 +151,12 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
         else:
             low = threshold + 1
     return best
+
+
+def _most_frequent(words: list[tuple[str, int]], size: int) -> list[str]:
+    """The special tokens and the most frequent words that occur at least twice."""
+    repeated = [(-count, word) for word, count in words if count > 1 and word not in SPECIAL_TOKENS]
+    return [*SPECIAL_TOKENS, *(word for _, word in sorted(repeated))][:size]
 
 
 def _drop_rarest(tokens: list[str], size: int) -> list[str]:

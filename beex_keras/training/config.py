@@ -26,6 +26,7 @@ class TrainingConfig:
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
         patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
+        pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
         seed: of initialization, dropout and shuffling.
 
     Raises:
@@ -43,6 +44,7 @@ class TrainingConfig:
     policy: str = "fractional_entropy"
     tolerance: float = 0.005
     patience: int = 0
+    pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:

@@ -27,6 +27,8 @@ from beex_keras.training.callbacks import CalibratedAccuracy, StepCheckpoint
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.optimizer import make_optimizer
 
+_VOCABULARY_FILE = "vocab.txt"
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -87,7 +89,12 @@ def train(
         "training": training_config.to_dict(),
     }
     _open_run(directory, settings)
-    preprocessor = _preprocessor(task, model_config, directory, vocabulary)
+    if vocabulary is None and not (directory / _VOCABULARY_FILE).exists():
+        texts = [*task.train.texts, *(task.train.pairs or [])]
+        vocabulary = learn_vocabulary(
+            texts, model_config.vocabulary_size, pieces=training_config.pieces
+        )
+    preprocessor = _preprocessor(model_config, directory, vocabulary)
     splits = {
         name: _encode(preprocessor, getattr(task, name)) for name in ("train", "validation", "test")
     }
@@ -240,14 +247,11 @@ def _fingerprint(task: Task, vocabulary: Sequence[str] | None) -> str:
 
 
 def _preprocessor(
-    task: Task, config: BEExformerConfig, directory: Path, vocabulary: Sequence[str] | None
+    config: BEExformerConfig, directory: Path, vocabulary: Sequence[str] | None
 ) -> TextPreprocessor:
-    """The preprocessor with the run's vocabulary, which is learned and saved on first use."""
-    file = directory / "vocab.txt"
-    if not file.exists():
-        if vocabulary is None:
-            texts = [*task.train.texts, *(task.train.pairs or [])]
-            vocabulary = learn_vocabulary(texts, config.vocabulary_size)
+    """The preprocessor with the run's vocabulary: as saved, or as given and then saved."""
+    file = directory / _VOCABULARY_FILE
+    if vocabulary is not None and not file.exists():
         write_atomically(file, "\n".join(vocabulary) + "\n")
     return TextPreprocessor(read_vocabulary(file), config.max_length)
 
