@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, lce, onebit, sharing
+from beex_keras.export import flatbuffer, freeze, lce, onebit, size, tidy
 from beex_keras.models import BEExformerClassifier
 
 SIZES = [1, 12, 31, 32, 33, 96]
@@ -99,11 +99,11 @@ def test_only_the_rows_looked_up_are_unpacked(width):
 
 
 def test_kernel_of_two_products_is_unpacked_once():
-    kernel = signs(20, 20)
-    model = product(kernel, kernel, signs(20, 20))
+    model = product(signs(20, 20), signs(20, 20), signs(20, 20))
+    first, *_, last = [o for o in flatbuffer.operations(model) if o.name == "FULLY_CONNECTED"]
+    last.operator.inputs = [last.operator.inputs[0], *first.operator.inputs[1:]]
     x = real(ROWS, 20)
     before = interpret(model, x)
-    sharing.merge_constants(model)
     onebit.pack_kernels(model)
     counts = flatbuffer.operation_counts(model)
     assert (counts["FULLY_CONNECTED"], counts["LceDequantize"]) == (3, 2)
@@ -119,47 +119,33 @@ def test_what_is_not_a_sign_stays():
         assert len(flatbuffer.pack(model)) <= len(before)
 
 
-# === Sharing ===
+# === Tidying ===
 
 
-def test_equal_constants_become_one():
-    first, second = real(20, 20), real(20, 20)
-    model = product(first, second, first)
+def test_a_content_is_stored_once():
+    kernel = real(20, 20)
+    model = product(kernel, real(20, 20))
+    copy = flatbuffer.add_constant(model, model.subgraphs[0], "copy", np.array(kernel.T))
+    *_, last = [o for o in flatbuffer.operations(model) if o.name == "FULLY_CONNECTED"]
+    last.operator.inputs = [last.operator.inputs[0], copy, -1]
     x = real(ROWS, 20)
     before = interpret(model, x)
-    graph = model.subgraphs[0]
-    kernels = {id(o.inputs[1]) for o in flatbuffer.operations(model) if len(o.inputs) > 1}
-    name = "copy"
-    copy = flatbuffer.add_constant(model, graph, name, np.ascontiguousarray(first.T))
-    last = [o for o in flatbuffer.operations(model) if o.name == "FULLY_CONNECTED"][-1]
-    last.operator.inputs = [int(last.operator.inputs[0]), copy, -1]
-    sharing.merge_constants(model)
-    assert {id(o.inputs[1]) for o in flatbuffer.operations(model) if len(o.inputs) > 1} <= kernels
-    assert name not in [flatbuffer.text(tensor.name) for tensor in model.subgraphs[0].tensors]
+    tidy.share_buffers(model)
+    # The empty one, of all computed tensors, the kernel, and the converter's own metadata.
+    assert len(model.buffers) == 1 + 1 + len(model.metadata)
     np.testing.assert_array_equal(interpret(model, x), before)
 
 
-def test_equal_bytes_of_other_shape_share_a_buffer_only():
-    value = real(16, 16)
-    model = converted(
-        lambda x: tf.tanh(x @ value) + value, tf.TensorSpec((16, 16), tf.float32, "x")
-    )
-    graph = model.subgraphs[0]
-    index = flatbuffer.add_constant(model, graph, "row", np.ascontiguousarray(value).reshape(256))
-    graph.outputs = [*graph.outputs, index]  # keeps it alive
-    sharing.merge_constants(model)
-    assert flatbuffer.text(graph.tensors[graph.outputs[-1]].name) == "row"
-    sharing.share_buffers(model)
-    assert len({t.buffer for t in graph.tensors if t.buffer and t.shape[0] in (16, 256)}) == 2
-
-
-def test_computed_tensors_need_no_buffers():
-    model = product(real(20, 20), real(20, 20))
+def test_empty_quantizations_are_dropped():
+    model = product(real(20, 20))
     x = real(ROWS, 20)
     before = interpret(model, x)
-    sharing.share_buffers(model)
-    # The empty one, two kernels and the converter's own metadata.
-    assert len(model.buffers) == 1 + 2 + len(model.metadata)
+    first, *others = model.subgraphs[0].tensors
+    first.quantization.scale = [0.5]
+    tidy.drop_empty_quantization(model)
+    assert first.quantization.scale == [0.5]
+    assert not any(tensor.quantization for tensor in others)
+    first.quantization = None
     np.testing.assert_array_equal(interpret(model, x), before)
 
 
@@ -181,9 +167,14 @@ def test_passes_change_no_bit_of_the_logits(mode):
     for indirect in (False, True):
         np.testing.assert_array_equal(interpret(data, ids, use_indirect_bgemm=indirect), expected)
     model = flatbuffer.parse(data)
-    contents = [b"" if b.data is None else bytes(b.data) for b in model.buffers]
-    assert len(set(contents)) == len(contents)
     unpacked = [o.label for o in flatbuffer.operations(model) if o.name == "LceDequantize"]
     assert len(unpacked) == {"float": 0, "weights-only": 1 + 8 * 2, "fully-binary": 1}[mode]
     if mode == "weights-only":
         assert "block_2/slfn/gate_out/kernel/signs" in unpacked
+
+
+@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+def test_size_is_that_of_a_trained_model(mode):
+    classifier = BEExformerClassifier(tiny_config(num_blocks=1, **MODES[mode]))
+    total = size.summarize(classifier).file.total
+    assert total == pytest.approx(len(export.convert(shake(classifier))), abs=64)
