@@ -12,8 +12,8 @@ from conftest import MODES, random_ids, shake, tiny_config
 from beex_keras import export
 from beex_keras.errors import BeexError
 from beex_keras.exits import Patience
-from beex_keras.export import flatbuffer, freeze, lce, metadata
-from beex_keras.export.audit import matrix_shapes
+from beex_keras.export import flatbuffer, freeze, lce, metadata, onebit
+from beex_keras.export.audit import EMBEDDING, matrix_shapes
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
 
@@ -193,6 +193,32 @@ def test_audit_refuses_one_wrong_weight(kind, request):
             export.audit(data, model.config, matrices)
 
 
+@pytest.mark.parametrize(
+    ("step", "name"),
+    [("pack_tables", "embedding/token"), ("pack_kernels", "block_1/attention/query")],
+)
+def test_audit_refuses_signs_stored_as_float(weights_only, step, name, monkeypatch):
+    monkeypatch.setattr(onebit, step, lambda model: None)
+    with pytest.raises(BeexError, match=f"{name} is binary by its configuration"):
+        export.convert(weights_only[0])
+
+
+@pytest.mark.parametrize("name", ["embedding/token", "block_1/slfn/gate_out"])
+def test_audit_refuses_one_wrong_bit(weights_only, name):
+    classifier, data = weights_only
+    model = flatbuffer.parse(data)
+    (tensor,) = (
+        tensor
+        for tensor in model.subgraphs[0].tensors
+        if flatbuffer.text(tensor.name) == f"{name}/kernel"
+    )
+    buffer = model.buffers[tensor.buffer]
+    buffer.data = np.array(buffer.data, np.uint8)
+    buffer.data[0] ^= 4
+    with pytest.raises(BeexError, match=f"{name} is binary.*came out float or altered"):
+        export.audit(flatbuffer.pack(model), classifier.config, export.binary_matrices(classifier))
+
+
 def test_audit_refuses_scaled_kernels(weights_only, monkeypatch):
     """Without barriers the converter multiplies scales into the kernels."""
     monkeypatch.setattr(freeze, "_protect", lambda graph: graph)
@@ -264,13 +290,12 @@ def test_account_adds_up(exported):
     parts = {k: v for k, v in vars(account).items() if k != "total"}
     assert sum(parts.values()) == account.total == len(data)
     assert min(parts.values()) >= 0 and account.vocabulary == 0
-    shapes = matrix_shapes(model.config)
-    packed = sum(u * 4 * -(-k // 32) for n, (k, u) in shapes.items() if n != "embedding/token")
-    full = {name: 4 * k * u for name, (k, u) in shapes.items()}
-    if model.config.activation_bits == 1:
-        assert (account.binary, account.sign) == (packed, full["embedding/token"])
-    else:
-        assert (account.binary, account.sign) == (0, sum(full.values()))
+    packed = 0
+    for name, (inputs, outputs) in matrix_shapes(model.config).items():
+        # Rows are packed: of the table those of tokens, of a kernel those of its outputs.
+        rows, channels = (inputs, outputs) if name == EMBEDDING else (outputs, inputs)
+        packed += 4 * rows * -(-channels // 32)
+    assert (account.binary, account.sign) == (packed, 0)
 
 
 # === Metadata ===

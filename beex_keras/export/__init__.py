@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from beex_keras.export import flatbuffer, freeze, lce, metadata
+from beex_keras.export import flatbuffer, freeze, lce, metadata, onebit, tidy
 from beex_keras.export.audit import AuditReport, audit, audit_model, binary_matrices
 from beex_keras.export.flatbuffer import ByteAccount
 from beex_keras.export.metadata import Metadata
@@ -31,6 +31,8 @@ def convert(
 ) -> bytes:
     """The classifier as a `.tflite` file: audited, named, with all that prediction needs.
 
+    Every binary weight takes one bit.
+
     Input ``token_ids`` int32 (1, T), output ``exit_logits`` float32 (1, N, C), with a signature of
     the same names. Float32 twins convert too.
 
@@ -46,6 +48,10 @@ def convert(
     parts = freeze.freeze_parts(classifier, length)
     model = flatbuffer.parse(lce.convert_function(freeze.all_exits(parts)))
     flatbuffer.remove_barriers(model)
+    onebit.pack_tables(model)
+    onebit.pack_kernels(model)
+    tidy.share_buffers(model)
+    tidy.drop_empty_quantization(model)
     report = audit_model(model, classifier.config, binary_matrices(classifier))
     name_tensors(model, report.tensors)
     metadata.attach(model, metadata.describe(classifier, parts.length, calibration))

@@ -100,9 +100,10 @@ def audit(
 ) -> AuditReport:
     """Finds every binary matrix of the configuration in the converted file.
 
-    Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only: constants of exactly ±1, read
-    by FULLY_CONNECTED. The one-bit embedding: a constant of exactly ±1, read by GATHER. With
-    `matrices` the stored signs must equal them, weight for weight; without, shapes must.
+    All are stored at one bit. Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only:
+    constants that LceDequantize unpacks for a FULLY_CONNECTED. The embedding: a constant whose rows
+    are unpacked behind GATHER. With `matrices` the stored signs must equal them, weight for weight;
+    without, shapes must.
 
     Args:
         data: the converted file.
@@ -153,7 +154,7 @@ def audit_model(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A constant of ±1, (outputs, inputs), or (vocabulary, width) of an embedding."""
+    """A bit-packed constant; signs (outputs, inputs), or (vocabulary, width) of an embedding."""
 
     operation: Operation
     tensor: Any
@@ -188,6 +189,7 @@ def _candidates(
     model: Any, operations: list[Operation], config: BEExformerConfig
 ) -> Iterator[_Candidate]:
     """The constants that could be one of the matrices."""
+    producers = {id(tensor): o for o in operations for tensor in o.outputs}
     for operation in operations:
         if operation.name == _BCONV:
             words = flatbuffer.constant(model, operation.inputs[1])
@@ -196,13 +198,25 @@ def _candidates(
                 thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
                 yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
         elif operation.name == "FULLY_CONNECTED" and config.activation_bits == 32:
-            value = flatbuffer.constant(model, operation.inputs[1])
-            if value is not None and flatbuffer.is_sign_matrix(value):
-                yield _Candidate(operation, operation.inputs[1], value)
-        elif operation.name == "GATHER":
-            value = flatbuffer.constant(model, operation.inputs[0])
-            if value is not None and flatbuffer.is_sign_matrix(value):
-                yield _Candidate(operation, operation.inputs[0], value, is_embedding=True)
+            unpack = producers.get(id(operation.inputs[1]))
+            if unpack is not None and unpack.name == flatbuffer.UNPACK:
+                kernel = _unpacked(model, unpack.inputs[0], unpack)
+                if kernel is not None:
+                    yield _Candidate(operation, unpack.inputs[0], kernel)
+        elif operation.name == flatbuffer.UNPACK:
+            gather = producers.get(id(operation.inputs[0]))
+            if gather is not None and gather.name == "GATHER":
+                table = _unpacked(model, gather.inputs[0], operation)
+                if table is not None:
+                    yield _Candidate(gather, gather.inputs[0], table, is_embedding=True)
+
+
+def _unpacked(model: Any, tensor: Any, unpack: Operation) -> np.ndarray | None:
+    """The signs in a packed matrix, as `unpack` reads its rows; None if it is no such constant."""
+    words = flatbuffer.constant(model, tensor)
+    if words is None or words.dtype != np.int32 or words.ndim != 2:
+        return None
+    return flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
 
 
 def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, int]]) -> None:

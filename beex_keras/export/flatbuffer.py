@@ -5,7 +5,7 @@ A pass is a function that changes a model in place and knows nothing of the othe
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import flatbuffers
@@ -16,6 +16,9 @@ from beex_keras.errors import BeexError
 from beex_keras.export import lce
 
 IDENTIFIER = b"TFL3"
+
+UNPACK = "LceDequantize"
+"""The op that turns bit-packed int32 into ±1; how many channels, its output's shape says."""
 
 _ALIGNMENT = 16
 _BITS = 32
@@ -32,6 +35,7 @@ class Operation:
         outputs: tensors.
         options: a custom op's attributes, by name.
         graph: the subgraph it stands in.
+        operator: the schema's object, for passes that change it.
     """
 
     name: str
@@ -40,6 +44,7 @@ class Operation:
     outputs: tuple[Any, ...]
     options: dict[str, Any]
     graph: Any
+    operator: Any
 
     @property
     def label(self) -> str:
@@ -119,11 +124,17 @@ def operations(model: Any) -> Iterator[Operation]:
             yield Operation(
                 custom or builtin.get(number, f"BUILTIN_{number}"),
                 bool(custom),
-                tuple(graph.tensors[i] if i >= 0 else None for i in _indices(operator.inputs)),
-                tuple(graph.tensors[i] for i in _indices(operator.outputs)),
+                tuple(graph.tensors[i] if i >= 0 else None for i in indices(operator.inputs)),
+                tuple(graph.tensors[i] for i in indices(operator.outputs)),
                 _custom_options(operator),
                 graph,
+                operator,
             )
+
+
+def graph_operations(model: Any, graph: Any) -> list[Operation]:
+    """Every operator of one graph, in order."""
+    return [operation for operation in operations(model) if operation.graph is graph]
 
 
 def _custom_options(operator: Any) -> dict[str, Any]:
@@ -149,6 +160,14 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
     return values.reshape(shape) if values.size == np.prod(shape, dtype=int) else None
 
 
+def pack_bits(signs: np.ndarray) -> np.ndarray:
+    """±1 (..., channels) → int32 (..., W), the inverse of `unpack_bits`; unused bits are zero."""
+    channels = signs.shape[-1]
+    padding = [(0, 0)] * (signs.ndim - 1) + [(0, -channels % _BITS)]
+    bits = np.packbits(np.pad(signs < 0, padding), axis=-1, bitorder="little")
+    return bits.view("<i4")
+
+
 def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
     """Bit-packed int32 (..., W) → ±1 float32 (..., `channels`); bit i of word w is channel 32w+i."""
     bits = np.unpackbits(
@@ -157,31 +176,73 @@ def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
     return 1.0 - 2.0 * bits[..., :channels].astype(np.float32)
 
 
+def add_tensor(graph: Any, name: str, shape: Sequence[int], dtype: Any) -> int:
+    """Adds a computed tensor to a graph and returns its index."""
+    tensor = _schema().TensorT()
+    tensor.name = name
+    tensor.shape = [int(size) for size in shape]
+    tensor.type = next(number for number, known in _dtypes().items() if known == dtype)
+    tensor.buffer = 0
+    tensor.hasRank = True
+    graph.tensors.append(tensor)
+    return len(graph.tensors) - 1
+
+
+def add_constant(model: Any, graph: Any, name: str, value: np.ndarray) -> int:
+    """Adds a constant to a graph and returns its tensor's index."""
+    index = add_tensor(graph, name, value.shape, value.dtype.type)
+    graph.tensors[index].buffer = _add_buffer(model, value.tobytes())
+    return index
+
+
+def custom_operator(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
+    """An operator of the custom op `name` without options, not yet in a graph."""
+    schema = _schema()
+    names = [text(code.customCode) for code in model.operatorCodes]
+    if name not in names:
+        code = schema.OperatorCodeT()
+        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
+        code.customCode = name
+        code.version = 1
+        model.operatorCodes.append(code)
+        names.append(name)
+    operator = schema.OperatorT()
+    operator.opcodeIndex = names.index(name)
+    operator.inputs, operator.outputs = inputs, outputs
+    return operator
+
+
+def _add_buffer(model: Any, content: bytes) -> int:
+    buffer = _schema().BufferT()
+    buffer.data = np.frombuffer(content, np.uint8)
+    model.buffers.append(buffer)
+    return len(model.buffers) - 1
+
+
 def remove_barriers(model: Any) -> None:
     """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
     for graph in model.subgraphs:
         renamed: dict[int, int] = {}
         kept = []
-        for operator, operation in zip(
-            graph.operators, _graph_operations(model, graph), strict=True
-        ):
-            operator.inputs = [renamed.get(i, i) for i in _indices(operator.inputs)]
+        for operation in graph_operations(model, graph):
+            operator = operation.operator
+            operator.inputs = [renamed.get(i, i) for i in indices(operator.inputs)]
             if operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1]):
                 renamed[int(operator.outputs[0])] = operator.inputs[0]
             else:
                 kept.append(operator)
         graph.operators = kept
-        graph.outputs = [renamed.get(i, i) for i in _indices(graph.outputs)]
+        graph.outputs = [renamed.get(i, i) for i in indices(graph.outputs)]
     drop_unused(model)
 
 
 def drop_unused(model: Any) -> None:
     """Drops the tensors, buffers and operator codes that nothing refers to any more."""
     for number, graph in enumerate(model.subgraphs):
-        used = {*_indices(graph.inputs), *_indices(graph.outputs)}
+        used = {*indices(graph.inputs), *indices(graph.outputs)}
         for operator in graph.operators:
-            used.update(_indices(operator.inputs), _indices(operator.outputs))
-            used.update(_indices(operator.intermediates))
+            used.update(indices(operator.inputs), indices(operator.outputs))
+            used.update(indices(operator.intermediates))
         place = {old: new for new, old in enumerate(sorted(used - {-1}))}
         graph.tensors = [graph.tensors[old] for old in place]
         graph.inputs = _moved(graph.inputs, place)
@@ -221,14 +282,10 @@ def _drop_unused_codes(model: Any) -> None:
 
 def add_metadata(model: Any, name: str, content: bytes) -> None:
     """Attaches a named metadata entry, in place of one of the same name."""
-    schema = _schema()
     model.metadata = [entry for entry in model.metadata or [] if text(entry.name) != name]
-    buffer = schema.BufferT()
-    buffer.data = np.frombuffer(content, np.uint8)
-    model.buffers.append(buffer)
-    entry = schema.MetadataT()
+    entry = _schema().MetadataT()
     entry.name = name
-    entry.buffer = len(model.buffers) - 1
+    entry.buffer = _add_buffer(model, content)
     model.metadata.append(entry)
 
 
@@ -269,6 +326,7 @@ class ByteAccount:
 def account(data: bytes, vocabulary_entry: str = "") -> ByteAccount:
     """The byte account of a packed file; `vocabulary_entry` names the vocabulary's metadata."""
     model = parse(data)
+    unpacked = {id(o.inputs[0]) for o in operations(model) if o.name == UNPACK}
     sizes = Counter[str]()
     counted: set[int] = set()
     for operation in operations(model):
@@ -278,7 +336,7 @@ def account(data: bytes, vocabulary_entry: str = "") -> ByteAccount:
             value = constant(model, tensor)
             if value is not None:
                 counted.add(tensor.buffer)
-                sizes[_kind(operation, position, value)] += value.nbytes
+                sizes[_kind(operation, position, value, unpacked)] += value.nbytes
     for entry in model.metadata or []:
         name = text(entry.name)
         kind = "vocabulary" if name == vocabulary_entry else "metadata"
@@ -298,8 +356,11 @@ def is_sign_matrix(value: np.ndarray | None) -> bool:
     )
 
 
-def _kind(operation: Operation, position: int, value: np.ndarray) -> str:
-    packed = {"LceBconv2d": 1, "LceDequantize": 0}
+def _kind(operation: Operation, position: int, value: np.ndarray, unpacked: set[int]) -> str:
+    """The kind of a constant input; `unpacked` has the ids of the tensors that UNPACK reads."""
+    packed = {"LceBconv2d": 1, UNPACK: 0}
+    if operation.name == "GATHER" and id(operation.outputs[0]) in unpacked:
+        packed["GATHER"] = 0
     if packed.get(operation.name) == position and value.dtype == np.int32:
         return "binary"
     if is_sign_matrix(value):
@@ -307,21 +368,18 @@ def _kind(operation: Operation, position: int, value: np.ndarray) -> str:
     return "real" if value.dtype.kind == "f" else "integer"
 
 
-def _graph_operations(model: Any, graph: Any) -> list[Operation]:
-    return [operation for operation in operations(model) if operation.graph is graph]
-
-
 def _is_infinity(model: Any, tensor: Any) -> bool:
     value = constant(model, tensor)
     return value is not None and value.size == 1 and bool(np.isposinf(value).all())
 
 
-def _indices(values: Any) -> list[int]:
+def indices(values: Any) -> list[int]:
+    """Tensor indices of an operator or a graph, which may be missing, as a list."""
     return [] if values is None else [int(value) for value in values]
 
 
 def _moved(values: Any, place: dict[int, int]) -> list[int]:
-    return [place.get(value, -1) for value in _indices(values)]
+    return [place.get(value, -1) for value in indices(values)]
 
 
 def _builtin_names() -> dict[int, str]:

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
+from beex_keras.export import flatbuffer
 from beex_keras.export.flatbuffer import text
 
 _PREFIX = "serving_default_"
@@ -19,6 +20,9 @@ def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
         matrices: the tensors of the binary matrices by name, from an audit of this model.
     """
     given = {id(tensor): f"{name}/kernel" for name, tensor in matrices.items()}
+    for operation in flatbuffer.operations(model):
+        if operation.name == flatbuffer.UNPACK and id(operation.inputs[0]) in given:
+            given[id(operation.outputs[0])] = f"{given[id(operation.inputs[0])]}/signs"
     for signature in model.signatureDefs or []:
         graph = model.subgraphs[signature.subgraphIndex]
         for entry in [*(signature.inputs or []), *(signature.outputs or [])]:

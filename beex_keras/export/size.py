@@ -3,11 +3,13 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
+
 from beex_keras.evaluation.accounting import Account, account
 from beex_keras.export import convert, flatbuffer
 from beex_keras.export.flatbuffer import ByteAccount
 from beex_keras.export.metadata import VOCABULARY_ENTRY
-from beex_keras.models import BEExformerClassifier
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,6 +53,9 @@ class SizeReport:
 def summarize(classifier: BEExformerClassifier, length: int | None = None) -> SizeReport:
     """Counts the model's layers and exports it and a float32 twin to measure both files.
 
+    Both are measured with random weights. A converter folds zeros and ones and stores equal
+    constants once, so that the file of an untrained model is smaller than it will ever be again.
+
     Args:
         classifier: trained or not; a size does not depend on the weights' values.
         length: tokens of a text, `config.max_length` if None.
@@ -58,10 +63,21 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     Raises:
         BeexError: `length` does not fit, or the conversion fails.
     """
-    twin = BEExformerClassifier(
-        classifier.config.twin(), classifier.preprocessor, classifier.labels, classifier.policy
-    )
+    config = classifier.config
     files = [
-        flatbuffer.account(convert(model, length), VOCABULARY_ENTRY) for model in (classifier, twin)
+        flatbuffer.account(convert(_with_random_weights(classifier, c), length), VOCABULARY_ENTRY)
+        for c in (config, config.twin())
     ]
-    return SizeReport(account(classifier.config, length), *files)
+    return SizeReport(account(config, length), *files)
+
+
+def _with_random_weights(
+    classifier: BEExformerClassifier, config: BEExformerConfig
+) -> BEExformerClassifier:
+    """A model of another configuration, or the same one, with all that goes into a file."""
+    model = BEExformerClassifier(
+        config, classifier.preprocessor, classifier.labels, classifier.policy
+    )
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])
+    return model
