@@ -53,7 +53,7 @@ def run(
         return {"model": name, "accuracy": accuracy, **figures}
 
     depth = float(config.num_blocks)
-    size = file.stat().st_size
+    size, twin_size = file.stat().st_size, twin_file.stat().st_size
     return {
         "task": task.name,
         "seed": seed,
@@ -63,7 +63,7 @@ def run(
             row(
                 "float32 twin, full depth",
                 twin.evaluation.full_depth_score,
-                **{"mean depth": depth, "FLOPs saved": 0.0, "bytes": twin_file.stat().st_size},
+                **{"mean depth": depth, "FLOPs saved": 0.0, "bytes": twin_size, "smaller": 1.0},
             ),
             row(
                 "BEExformer, full depth",
@@ -71,7 +71,11 @@ def run(
                 **{"mean depth": depth, "FLOPs saved": 0.0},
             ),
             row("BEExformer, calibrated exit", beex.evaluation.score, **_saving(beex.evaluation)),
-            row(f"{file.name}, calibrated exit", converted.score, **_saving(converted), bytes=size),
+            row(
+                f"{file.name}, calibrated exit",
+                converted.score,
+                **{**_saving(converted), "bytes": size, "smaller": twin_size / size},
+            ),
         ],
         "examples": [
             {"text": text, **prediction.to_dict()}

@@ -70,12 +70,17 @@ def main(task: str, data_dir: str | None, seeds: int, names: tuple[str, ...], jo
         results = dict(zip(cells, finished, strict=True))
 
     from beex_keras.data import load_task
-    from beex_keras.evaluation import baselines, tables
+    from beex_keras.evaluation import score, tables
+    from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
 
+    loaded = load_task(task, data_dir=data_dir)
+    baselines = {
+        "majority class": majority_predictions(loaded),
+        "TF-IDF + logistic regression": tfidf_predictions(loaded),
+    }
     rows: list[dict[str, Any]] = [
-        {"model": row["model"], "calibrated exit": row.pop(loaded.metric)}
-        for loaded in [load_task(task, data_dir=data_dir)]
-        for row in baselines.rows(loaded)
+        {"model": name, "full depth": score(loaded.test.labels, predicted, loaded.metric)}
+        for name, predicted in baselines.items()
     ]
     for name in names or VARIANTS:
         rows.append(_summary(name, [results[name, seed] for seed in range(seeds)]))
