@@ -105,7 +105,7 @@ def test_killed_command_continues_to_the_same_weights(files, tmp_path):
     command = [
         sys.executable, "-m", "beex_keras.cli", "train", "--preset", "micro", "--json",
         "--train", str(files["train"]), "--validation", str(files["validation"]),
-        "--test", str(files["test"]), "--epochs", "40", "--batch-size", "8",
+        "--test", str(files["test"]), "--epochs", "12", "--batch-size", "8",
         "--checkpoint-seconds", "0",
         *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
     ]  # fmt: skip
