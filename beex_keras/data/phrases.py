@@ -2,8 +2,8 @@
 
 SST-2's training rows are the phrases of a treebank: each sentence, and separately most of its
 constituents. Rows held out one by one have their own words, and their label, left in training, so
-they measure memory: accuracy on them lies ten points above that on new sentences and keeps rising
-while a model overfits. Here a sentence is held out together with all its parts.
+they measure memory: accuracy on them lies far above that on new sentences, and keeps rising while a
+model overfits. Here a sentence is held out together with all its parts.
 """
 
 from collections import defaultdict
