@@ -1,9 +1,10 @@
 """Numbers on a power-of-two grid: float32 arithmetic that is the same in every engine.
 
 A sign amplifies rounding: two engines whose sums differ in the last bit disagree by a whole weight
-wherever such a sum happens to lie at zero, and in a fully binary model some texts meet one. So there every number that leads to a sign is kept on a grid that is coarse enough for float32
-to add and multiply without rounding, in whatever order; what remains (division, square root) IEEE
-754 rounds correctly everywhere. Training sees the same numbers, with the gradient passing straight
+wherever such a sum happens to lie at zero, and in a fully binary model some texts meet one. So
+there every number that leads to a sign is kept on a grid that is coarse enough for float32 to add
+and multiply without rounding, in whatever order; what remains (division, square root) IEEE 754
+rounds correctly everywhere. Training sees the same numbers, with the gradient passing straight
 through.
 """
 
