@@ -4,12 +4,9 @@ TensorFlow is imported inside the commands, so that help and mistakes in options
 """
 
 import json
-import logging
 import os
 import sys
-import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +15,13 @@ import click
 from beex_keras._version import __version__
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
+from beex_keras.terminal import (
+    assignment,
+    print_figures,
+    quiet_libraries,
+    read_lines,
+    split_pairs,
+)
 
 if TYPE_CHECKING:
     from beex_keras.data import Task
@@ -179,7 +183,7 @@ def train(**options: Any) -> None:
         "weight_bits": weight_bits,
         "activation_bits": activation_bits,
         "embedding_bits": int(options["embedding_bits"] or min(32, weight_bits)),
-        **dict(_assignment(text) for text in options["settings"]),
+        **dict(assignment(text) for text in options["settings"]),
     }
     for name in ("vocabulary_size", "max_length"):
         if options[name] is not None:
@@ -219,7 +223,7 @@ def train(**options: Any) -> None:
     plots.save_run_figures(run)
     test = run.evaluation.to_dict()
     figures = {"run": options["output"], "calibration": run.calibration.to_dict(), "test": test}
-    _print(figures, options["as_json"], lambda: _evaluation_rows(test), "Test split")
+    print_figures(figures, options["as_json"], lambda: _evaluation_rows(test), "Test split")
 
 
 @app.command()
@@ -254,7 +258,7 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
     if figure:
         plots.save(plots.trade_off(found), figure)
     figures = found.to_dict()
-    _print(
+    print_figures(
         figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split"
     )
 
@@ -282,7 +286,9 @@ def evaluate(model: str, split: str, policy: str | None, threshold: float | None
         _policy(runner.policy, policy, threshold), relative_costs(runner.config), task.metric,
     )  # fmt: skip
     figures = result.to_dict()
-    _print(figures, as_json, lambda: _evaluation_rows(figures), f"{task.name}, {split} split")
+    print_figures(
+        figures, as_json, lambda: _evaluation_rows(figures), f"{task.name}, {split} split"
+    )
 
 
 @app.command()
@@ -301,7 +307,7 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     Without TEXTS, reads standard input, one text a line; a pair's two sentences stand on one line
     with a tab between them.
     """
-    lines = _lines(texts, text_file)
+    lines = read_lines(texts, text_file)
     pairs: list[str] | None = None
     if pair is not None:
         if len(lines) != 1:
@@ -311,7 +317,7 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
 
     runner = runtime.load(model)
     if runner.config.num_segments > 1 and pairs is None:
-        lines, pairs = _split_pairs(lines)
+        lines, pairs = split_pairs(lines)
     predictions = runner.classify(
         lines, pairs, policy=_policy(runner.policy, policy, threshold), truncate=truncate
     )
@@ -337,7 +343,7 @@ def convert(model: str, output: str, length: int | None, as_json: bool) -> None:
     report = export.export_file(
         classifier, output, length=length, calibration=_calibration(model, classifier.policy)
     )
-    _print(report, as_json, lambda: [report], output)
+    print_figures(report, as_json, lambda: [report], output)
 
 
 @app.command()
@@ -359,7 +365,7 @@ def summary(model: str | None, preset: str | None, length: int | None, as_json: 
     else:
         classifier = runtime.load_classifier(model)
     report = size.summarize(classifier, length)
-    _print(report.to_dict(), as_json, report.tables, "")
+    print_figures(report.to_dict(), as_json, report.tables, "")
 
 
 @app.command()
@@ -373,85 +379,13 @@ def demo(output: str, epochs: int | None, seed: int, as_json: bool) -> None:
 
     figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
     write_atomically(Path(output) / "demo.json", json.dumps(figures, indent=2) + "\n")
-    _print(figures, as_json, lambda: figures["models"], "rotten_tomatoes, test split")
+    print_figures(figures, as_json, lambda: figures["models"], "rotten_tomatoes, test split")
     if not as_json:
         for example in figures["examples"]:
             click.echo("{label}\t{score:.4f}\texit {exit}\t{text}".format(**example))
 
 
-# === Input and output ===
-
-
-@contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Runs a command without what TensorFlow's C++ libraries write to standard error.
-
-    Our own messages still reach it. BEEX_DEBUG=1 lets everything through.
-    """
-    if os.environ.get("BEEX_DEBUG") == "1":
-        yield
-        return
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    warnings.filterwarnings("ignore")
-    for name in ("tensorflow", "larq.layers_base"):
-        logging.getLogger(name).setLevel(logging.ERROR)
-    sys.stderr.flush()
-    python_stderr, descriptor = sys.stderr, os.dup(2)
-    with open(os.devnull, "wb") as null, open(descriptor, "w", buffering=1) as ours:
-        os.dup2(null.fileno(), 2)
-        if python_stderr is sys.__stderr__:
-            sys.stderr = ours
-        try:
-            yield
-        finally:
-            sys.stderr = python_stderr
-            os.dup2(descriptor, 2)
-
-
-def _assignment(text: str) -> tuple[str, Any]:
-    """NAME=VALUE with a JSON value, or else a plain string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise BeexError(f"--set {text} must have the form NAME=VALUE.")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
-def _lines(texts: tuple[str, ...], file: str | None) -> list[str]:
-    """The texts to classify: arguments, a file's lines, or those of standard input."""
-    if texts and file:
-        raise BeexError("Give texts either as arguments or by --file, not both.")
-    if texts:
-        return list(texts)
-    if file:
-        lines = read_text(file, "text file").splitlines()
-    else:
-        data = sys.stdin.buffer.read()
-        try:
-            lines = data.decode("utf-8").splitlines()
-        except UnicodeDecodeError as error:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise BeexError(
-                f"Standard input is not valid UTF-8 (line {line}); convert it to UTF-8."
-            ) from None
-    if not lines:
-        raise BeexError(
-            "There is no text to classify; give it as an argument or on standard input."
-        )
-    return lines
-
-
-def _split_pairs(lines: list[str]) -> tuple[list[str], list[str]]:
-    parts = [line.split("\t") for line in lines]
-    for number, part in enumerate(parts, start=1):
-        if len(part) != 2:
-            raise BeexError(
-                f"Text {number} is not a pair; the model reads two sentences with a tab between "
-                "them, or one and --pair."
-            )
-    return [first for first, _ in parts], [second for _, second in parts]
+# === From models and tasks to figures ===
 
 
 def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
@@ -495,16 +429,6 @@ def _evaluation_rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
         "mean depth": figures["mean_depth"], "FLOPs saved": figures["flops_saved"],
     }  # fmt: skip
     return [*rows, policy]
-
-
-def _print(values: dict[str, Any], as_json: bool, rows: Callable[[], Any], title: str) -> None:
-    """JSON for programs, or tables for people: `rows` gives one table's rows, or several tables."""
-    if as_json:
-        click.echo(json.dumps(values))
-        return
-    from beex_keras.evaluation import tables
-
-    tables.show(rows(), title)
 
 
 if __name__ == "__main__":

@@ -71,12 +71,19 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     Raises:
         BeexError: as `read_bytes`, or the file is not valid UTF-8.
     """
-    data = read_bytes(path, what)
+    return decode(read_bytes(path, what), f"{what} {path}")
+
+
+def decode(data: bytes, name: str) -> str:
+    """UTF-8 bytes as text, without a byte-order mark; `name` names their source in errors.
+
+    Raises:
+        BeexError: not valid UTF-8.
+    """
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise BeexError(
-            f"The {what} {path} is not valid UTF-8 (line {line}, byte {error.start}); "
-            "save it as UTF-8."
+            f"The {name} is not valid UTF-8 (line {line}, byte {error.start}); save it as UTF-8."
         ) from None
