@@ -38,10 +38,13 @@ def run(
     training = TrainingConfig(seed=seed, epochs=epochs or TrainingConfig.epochs)
     config = BEExformerConfig.preset("tiny")
 
-    twin = train(task, config.twin(), training, directory / "float32", verbose=verbose)
-    beex = train(task, config, training, directory / "weights-only", verbose=verbose)
-    for finished in (twin, beex):
-        plots.save_run_figures(finished)
+    runs = {}
+    for name, variant in {"float32": config.twin(), "weights-only": config}.items():
+        if verbose:
+            print(f"Training {name} on {len(task.train):,} texts")
+        runs[name] = train(task, variant, training, directory / name, verbose=verbose)
+        plots.save_run_figures(runs[name])
+    twin, beex = runs.values()
     twin_file, file = (_convert(finished) for finished in (twin, beex))
 
     runner = runtime.load(file)

@@ -59,7 +59,8 @@ def test_learns_calibrates_and_writes_the_run_folder(undisturbed):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_every_mode_trains(task, mode, tmp_path):
-    run = train(task, toy_config(**MODES[mode]), RECIPE, tmp_path / "run", verbose=0)
+    config = toy_config(**MODES[mode], dropout=0.0, token_dropout=0.0)
+    run = train(task, config, RECIPE, tmp_path / "run", verbose=0)
     assert run.evaluation.full_depth_score > 0.8
 
 
@@ -155,6 +156,20 @@ def test_patience_stops_early(task, tmp_path):
     accuracy = run.history["val_calibrated_accuracy"]
     assert len(accuracy) < 30
     assert len(accuracy) == int(np.argmax(accuracy)) + 1 + patient.patience
+
+
+class StopAfter(tf.keras.callbacks.Callback):
+    def __init__(self, epoch):
+        super().__init__()
+        self.epoch = epoch
+
+    def on_epoch_end(self, epoch, logs=None):
+        self.model.stop_training = epoch == self.epoch
+
+
+def test_a_callback_may_end_the_training(task, tmp_path):
+    run = train(task, toy_config(), RECIPE, tmp_path / "run", verbose=0, callbacks=[StopAfter(1)])
+    assert len(run.history["loss"]) == 2
 
 
 def test_latent_weights_stay_in_the_polynomials_support(undisturbed):

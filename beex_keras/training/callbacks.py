@@ -54,6 +54,20 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
             logs["val_calibrated_depth"] = self.calibration.depth
 
 
+class OneEpoch(tf.keras.callbacks.Callback):
+    """Ends `fit` after one epoch, so that the next can have its own shuffle; the last callback.
+
+    Attributes:
+        asked_to_stop: whether a callback before it had asked to end the training.
+    """
+
+    asked_to_stop = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.asked_to_stop = self.model.stop_training
+        self.model.stop_training = True
+
+
 class StepCheckpoint(tf.keras.callbacks.Callback):
     """Saves a checkpoint whenever `seconds` have passed, counting the epoch's finished steps.
 

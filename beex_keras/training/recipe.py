@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from beex_keras.files import atomic_path, read_text, write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training.callbacks import CalibratedAccuracy, StepCheckpoint
+from beex_keras.training.callbacks import CalibratedAccuracy, OneEpoch, StepCheckpoint
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.optimizer import make_optimizer
 
@@ -74,9 +75,10 @@ def train(
         directory: of the run.
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
             `model_config.vocabulary_size` entries.
-        callbacks: further Keras callbacks.
+        callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
+            epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
-        verbose: of Keras' progress display.
+        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
 
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written.
@@ -171,7 +173,10 @@ def _fit(
     history = _read_history(directory, int(state["epoch"]))
     calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
     saver = StepCheckpoint(manager, state["step"], steps, checkpoint_seconds)
-    while (epoch := int(state["epoch"])) < config.epochs:
+    one_epoch = OneEpoch()
+    if verbose == "auto":  # a moving bar for people, a line an epoch for files
+        verbose = 1 if sys.stdout.isatty() else 2
+    while (epoch := int(state["epoch"])) < config.epochs and not one_epoch.asked_to_stop:
         if config.patience and epoch - int(state["best_epoch"]) > config.patience:
             break
         skip = int(state["step"])
@@ -181,9 +186,9 @@ def _fit(
         )  # fmt: skip
         logs = model.fit(
             dataset,
-            epochs=epoch + 1,
+            epochs=config.epochs,
             initial_epoch=epoch,
-            callbacks=[calibrated, saver, *callbacks],
+            callbacks=[calibrated, saver, *callbacks, one_epoch],
             verbose=verbose,
         ).history
         for name, values in logs.items():
