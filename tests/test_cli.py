@@ -11,7 +11,9 @@ import tensorflow as tf
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import cli, export, load
+from beex_keras.exits import POLICIES
 from beex_keras.export import metadata
+from beex_keras.models import PRESETS
 
 
 def beex(*arguments) -> int:
@@ -238,6 +240,10 @@ def test_interrupt_exits_with_130(monkeypatch, folder, capsys):
     monkeypatch.setattr("beex_keras.runtime.load", interrupt)
     assert beex("predict", folder / "run", "text") == 130
     assert "interrupted" in capsys.readouterr().err
+
+
+def test_choices_are_those_of_the_package():
+    assert tuple(PRESETS) == cli.PRESETS and tuple(POLICIES) == cli.POLICIES
 
 
 def test_help_names_every_command(capsys):

@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any
 
 from beex_keras.errors import BeexError
+from beex_keras.layers.linear import check_bits
 from beex_keras.quantizers import QUANTIZERS
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -97,12 +98,7 @@ class BEExformerConfig:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
         if self.embedding_bits not in (1, 32):
             raise BeexError(f"embedding_bits={self.embedding_bits!r} must be 1 or 32.")
-        if (self.weight_bits, self.activation_bits) not in {(32, 32), (1, 32), (1, 1)}:
-            raise BeexError(
-                f"weight_bits={self.weight_bits!r} with activation_bits={self.activation_bits!r} "
-                "is not supported; use 32 and 32 (float), 1 and 32 (weights-only) or 1 and 1 "
-                "(fully binary)."
-            )
+        check_bits(self.weight_bits, self.activation_bits)
         if self.quantizer not in QUANTIZERS:
             raise BeexError(
                 f"Unknown quantizer '{self.quantizer}'; choose one of {', '.join(QUANTIZERS)}."
