@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, lce, onebit, size, tidy
+from beex_keras.export import flatbuffer, freeze, fuse, lce, onebit, size, tidy
 from beex_keras.models import BEExformerClassifier
 
 SIZES = [1, 12, 31, 32, 33, 96]
@@ -161,6 +161,7 @@ def test_passes_change_no_bit_of_the_logits(mode):
         lce.convert_function(freeze.all_exits(freeze.freeze_parts(classifier)))
     )
     flatbuffer.remove_barriers(plain)
+    fuse.fuse(plain)
     data = export.convert(classifier)
     ids = random_ids(8, 12)
     expected = interpret(plain, ids)

@@ -4,7 +4,7 @@ import dataclasses
 import os
 from typing import Any
 
-from beex_keras.export import flatbuffer, freeze, lce, metadata, onebit, tidy
+from beex_keras.export import flatbuffer, freeze, fuse, lce, metadata, onebit, tidy
 from beex_keras.export.audit import AuditReport, audit, audit_model, binary_matrices
 from beex_keras.export.flatbuffer import ByteAccount
 from beex_keras.export.metadata import Metadata
@@ -48,6 +48,7 @@ def convert(
     parts = freeze.freeze_parts(classifier, length)
     model = flatbuffer.parse(lce.convert_function(freeze.all_exits(parts)))
     flatbuffer.remove_barriers(model)
+    fuse.fuse(model)
     onebit.pack_tables(model)
     onebit.pack_kernels(model)
     tidy.share_buffers(model)

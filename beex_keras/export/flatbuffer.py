@@ -52,7 +52,8 @@ class Operation:
         return text(self.outputs[0].name) if self.outputs else self.name
 
 
-def _schema() -> Any:
+def schema() -> Any:
+    """The module of the schema's classes."""
     lce.require()
     from larq_compute_engine.mlir.python import tflite_schema
 
@@ -65,11 +66,11 @@ def parse(data: bytes) -> Any:
     Raises:
         BeexError: the bytes are not a TFLite model.
     """
-    schema = _schema()
+    classes = schema()
     if len(data) < 8 or data[4:8] != IDENTIFIER:
         raise BeexError("The data is not a TFLite model: it lacks the identifier TFL3.")
     try:
-        return schema.ModelT.InitFromObj(schema.Model.GetRootAs(data, 0))
+        return classes.ModelT.InitFromObj(classes.Model.GetRootAs(data, 0))
     except Exception as error:  # the reader raises whatever a wrong offset leads to
         raise BeexError("The data is not a readable TFLite model; it is damaged.") from error
 
@@ -93,7 +94,7 @@ class _AlignedBuffer:
         self.buffer = buffer
 
     def Pack(self, builder: Any) -> Any:
-        schema = _schema()
+        classes = schema()
         data = None
         if self.buffer.data is not None:
             content = np.asarray(self.buffer.data, np.uint8).tobytes()
@@ -102,10 +103,10 @@ class _AlignedBuffer:
             builder.Bytes[builder.head : builder.head + len(content)] = content
             builder.vectorNumElems = len(content)
             data = builder.EndVector()
-        schema.BufferStart(builder)
+        classes.BufferStart(builder)
         if data is not None:
-            schema.BufferAddData(builder, data)
-        return schema.BufferEnd(builder)
+            classes.BufferAddData(builder, data)
+        return classes.BufferEnd(builder)
 
 
 def text(value: Any) -> str:
@@ -178,7 +179,7 @@ def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
 
 def add_tensor(graph: Any, name: str, shape: Sequence[int], dtype: Any) -> int:
     """Adds a computed tensor to a graph and returns its index."""
-    tensor = _schema().TensorT()
+    tensor = schema().TensorT()
     tensor.name = name
     tensor.shape = [int(size) for size in shape]
     tensor.type = next(number for number, known in _dtypes().items() if known == dtype)
@@ -197,23 +198,46 @@ def add_constant(model: Any, graph: Any, name: str, value: np.ndarray) -> int:
 
 def custom_operator(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
     """An operator of the custom op `name` without options, not yet in a graph."""
-    schema = _schema()
-    names = [text(code.customCode) for code in model.operatorCodes]
-    if name not in names:
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.CUSTOM
-        code.customCode = name
+    return _operator(_code_index(model, schema().BuiltinOperator.CUSTOM, name), inputs, outputs)
+
+
+def builtin_operator(
+    model: Any, name: str, options: Any, inputs: list[int], outputs: list[int]
+) -> Any:
+    """An operator of the builtin op `name`, not yet in a graph."""
+    classes = schema()
+    operator = _operator(
+        _code_index(model, getattr(classes.BuiltinOperator, name)), inputs, outputs
+    )
+    operator.builtinOptions = options
+    kind = type(options).__name__.removesuffix("T")
+    operator.builtinOptionsType = getattr(classes.BuiltinOptions, kind)
+    return operator
+
+
+def _code_index(model: Any, number: int, custom: str = "") -> int:
+    """The place of an op among the model's operator codes, where it is put if it is new."""
+    known = [(code.builtinCode, text(code.customCode)) for code in model.operatorCodes]
+    if (number, custom) not in known:
+        code = schema().OperatorCodeT()
+        code.builtinCode = number
+        code.deprecatedBuiltinCode = min(number, 127)
+        code.customCode = custom or None
         code.version = 1
         model.operatorCodes.append(code)
-        names.append(name)
-    operator = schema.OperatorT()
-    operator.opcodeIndex = names.index(name)
+        known.append((number, custom))
+    return known.index((number, custom))
+
+
+def _operator(code: int, inputs: list[int], outputs: list[int]) -> Any:
+    operator = schema().OperatorT()
+    operator.opcodeIndex = code
     operator.inputs, operator.outputs = inputs, outputs
     return operator
 
 
 def _add_buffer(model: Any, content: bytes) -> int:
-    buffer = _schema().BufferT()
+    buffer = schema().BufferT()
     buffer.data = np.frombuffer(content, np.uint8)
     model.buffers.append(buffer)
     return len(model.buffers) - 1
@@ -260,6 +284,19 @@ def drop_unused(model: Any) -> None:
     _drop_unused_codes(model)
 
 
+def drop_unread(model: Any) -> None:
+    """Drops the operators whose outputs nothing reads, then what only they referred to."""
+    for graph in model.subgraphs:
+        read = set(indices(graph.outputs))
+        kept = []
+        for operator in reversed(graph.operators):
+            if read.intersection(indices(operator.outputs)):
+                read.update(indices(operator.inputs))
+                kept.append(operator)
+        graph.operators = kept[::-1]
+    drop_unused(model)
+
+
 def _drop_unused_buffers(model: Any) -> None:
     owners = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     owners += model.metadata or []
@@ -283,7 +320,7 @@ def _drop_unused_codes(model: Any) -> None:
 def add_metadata(model: Any, name: str, content: bytes) -> None:
     """Attaches a named metadata entry, in place of one of the same name."""
     model.metadata = [entry for entry in model.metadata or [] if text(entry.name) != name]
-    entry = _schema().MetadataT()
+    entry = schema().MetadataT()
     entry.name = name
     entry.buffer = _add_buffer(model, content)
     model.metadata.append(entry)
@@ -385,13 +422,13 @@ def _moved(values: Any, place: dict[int, int]) -> list[int]:
 def _builtin_names() -> dict[int, str]:
     return {
         number: name
-        for name, number in vars(_schema().BuiltinOperator).items()
+        for name, number in vars(schema().BuiltinOperator).items()
         if not name.startswith("_")
     }
 
 
 def _dtypes() -> dict[int, Any]:
-    kinds = _schema().TensorType
+    kinds = schema().TensorType
     return {
         kinds.FLOAT32: np.float32,
         kinds.FLOAT16: np.float16,

@@ -76,20 +76,28 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         scale = (self.width // self.num_heads) ** -0.5
         if self.query.activation_bits == 1:
             query, key, value = (on_grid(x, ATTENTION_BITS) for x in (query, key, value))
-            scores = tf.matmul(self._split(query), self._split(key), transpose_b=True) * scale
+            scores = self._scores(query, key) * scale
         else:
             # Scaling the query costs T·D multiplications, scaling the scores T²·H.
-            scores = tf.matmul(self._split(query * scale), self._split(key), transpose_b=True)
+            scores = self._scores(query * scale, key)
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
             scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
         if self.query.activation_bits == 1:
             weights = power_weights(scores)
             total = tf.reduce_sum(weights, axis=-1, keepdims=True)
-            context = tf.matmul(weights, self._split(value)) / total
+            context = self._context(weights, value) / total
         else:
-            context = tf.matmul(tf.nn.softmax(scores), self._split(value))
+            context = self._context(tf.nn.softmax(scores), value)
         return self.project(self._merge(context))
+
+    def _scores(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
+        """(B, H, T, T)"""
+        return tf.matmul(self._split(query), self._split(key), transpose_b=True, name="scores")
+
+    def _context(self, weights: tf.Tensor, value: tf.Tensor) -> tf.Tensor:
+        """(B, H, T, D/H)"""
+        return tf.matmul(weights, self._split(value), name="context")
 
     def _split(self, x: tf.Tensor) -> tf.Tensor:
         """(B, T, D) → (B, H, T, D/H)"""

@@ -36,6 +36,11 @@ class PointwiseConv(lq.layers.QuantConv2D):
 
     _as_matrix = True
 
+    def build(self, input_shape: tf.TensorShape) -> None:
+        super().build(input_shape)
+        # As a matrix it reads (B, T, K) too, which a convolution would refuse.
+        self.input_spec = tf.keras.layers.InputSpec(min_ndim=3, axes={-1: input_shape[-1]})
+
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         self._as_matrix = self.input_quantizer is None or bool(training)
         return super().call(inputs)
@@ -126,14 +131,18 @@ class BinaryLinear(tf.keras.layers.Layer):
         return on_grid(weights, CHANNEL_BITS) if self.activation_bits == 1 else weights
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        if inputs.shape[0] == 1 and self.activation_bits == 32:
+            return self._scaled(self.matmul(inputs))  # one matrix already
         shape = tf.shape(inputs)
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
         tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
-        outputs = self.matmul(tokens)
-        if self.weight_bits == 1:
-            outputs = outputs * self.on_grid(self.alpha)
-        outputs = outputs + self.on_grid(self.bias)
+        outputs = self._scaled(self.matmul(tokens))
         return tf.reshape(outputs, (shape[0], shape[1], self.units))
+
+    def _scaled(self, products: tf.Tensor) -> tf.Tensor:
+        if self.weight_bits == 1:
+            products = products * self.on_grid(self.alpha)
+        return products + self.on_grid(self.bias)
 
     def get_config(self) -> dict[str, Any]:
         return {

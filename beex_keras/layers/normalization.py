@@ -9,10 +9,11 @@ from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, on_grid
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class LayerNorm(tf.keras.layers.Layer):
-    r"""\(y = \gamma \odot (x - \mu) / \sqrt{\sigma^2 + \epsilon} + \beta\) over the last axis.
+    r"""\(y = \gamma \odot (x - \mu) / \sigma + \beta\) over the last axis.
 
-    Same values as `tf.keras.layers.LayerNormalization`, but not by way of a fused batch
-    normalization, which would reach the exported file as a detour of reshapes.
+    Computed as \(\gamma \sqrt{D} \odot c / \lVert c \rVert + \beta\) with \(c = x - \mu\), which
+    the exported file does in five ops. Same values as `tf.keras.layers.LayerNormalization` up to its
+    \(\epsilon\): here \(\lVert c \rVert\) is at least 1e-6, the floor of TensorFlow Lite's op.
 
     With `exact`, the squares and the outputs lie on a grid, so that equal inputs on a grid give equal
     outputs in every engine (see `beex_keras.layers.grid`).
@@ -20,7 +21,7 @@ class LayerNorm(tf.keras.layers.Layer):
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D. Tokens do not mix, so padding needs no mask.
 
     Args:
-        epsilon: added to the variance.
+        epsilon: added to the variance, if `exact`.
         exact: compute on a grid; the inputs must lie on one, or be put on one by `input_bits`.
         input_bits: the grid that inputs are put on first, if `exact`; None leaves them.
         square_bits: the grid of the squares, if `exact`; finer for smaller inputs.
@@ -51,10 +52,9 @@ class LayerNorm(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         if self.exact:
             return self._on_grid(inputs)
-        mean = tf.reduce_mean(inputs, axis=-1, keepdims=True)
-        centred = inputs - mean
-        variance = tf.reduce_mean(tf.square(centred), axis=-1, keepdims=True)
-        return centred * tf.math.rsqrt(variance + self.epsilon) * self.gamma + self.beta
+        centred = inputs - tf.reduce_mean(inputs, axis=-1, keepdims=True)
+        gain = self.gamma * inputs.shape[-1] ** 0.5
+        return tf.math.l2_normalize(centred, axis=-1) * gain + self.beta
 
     def _on_grid(self, inputs: tf.Tensor) -> tf.Tensor:
         if self.input_bits is not None:

@@ -1,0 +1,115 @@
+"""Passes that put back together what the converter took apart: fewer ops, the same values."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES, shake, tiny_config
+
+from beex_keras import export
+from beex_keras.export import flatbuffer, freeze, fuse, lce
+from beex_keras.models import BEExformerClassifier
+
+GENERATOR = np.random.default_rng(0)
+
+
+def real(*shape: int) -> np.ndarray:
+    return GENERATOR.normal(size=shape).astype(np.float32)
+
+
+def converted(function: Callable[..., tf.Tensor], *shape: int) -> Any:
+    spec = tf.TensorSpec(shape, tf.float32, "x")
+    wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
+    return flatbuffer.parse(lce.convert_function(wrapped))
+
+
+def interpret(model: Any, x: np.ndarray) -> np.ndarray:
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    return Interpreter(flatbuffer.pack(model)).predict(x)
+
+
+def counts_after(model: Any, apply: Callable[[Any], None], x: np.ndarray) -> dict[str, int]:
+    """Applies a pass, checks that the values stay, and counts the ops."""
+    before = interpret(model, x)
+    apply(model)
+    np.testing.assert_allclose(interpret(model, x), before, rtol=1e-5, atol=1e-5)
+    return flatbuffer.operation_counts(model)
+
+
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(("heads", "tokens", "depth"), [(2, 5, 3), (7, 4, 9), (1, 6, 6)])
+def test_product_of_batches(heads, tokens, depth, transposed):
+    weights = real(1, heads, tokens, tokens)
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        # Computed on both sides, so that no factor is a constant.
+        left = tf.tanh(x) if transposed else tf.nn.softmax(x[..., :1] + weights)
+        return tf.matmul(left, tf.sin(x), transpose_b=transposed) + 1.0
+
+    x = real(1, heads, tokens, depth)
+    counts = counts_after(converted(function, *x.shape), fuse.fuse_products, x)
+    if heads > 1:  # one head the converter leaves in one piece
+        assert counts["BATCH_MATMUL"] == 1
+    assert not {"SPLIT", "PACK"} & set(counts)
+
+
+def test_other_packs_stay():
+    def function(x: tf.Tensor) -> tf.Tensor:
+        first, second = tf.split(tf.tanh(x), 2, axis=1)
+        # The parts of the right factor are exchanged: no product of batches.
+        products = [first[0] @ tf.transpose(second[0]), second[0] @ tf.transpose(first[0])]
+        return tf.stack(products)
+
+    x = real(1, 6, 4)
+    assert "BATCH_MATMUL" not in counts_after(converted(function, *x.shape), fuse.fuse, x)
+
+
+@pytest.mark.parametrize("centred", [False, True])
+def test_norm(centred):
+    def function(x: tf.Tensor) -> tf.Tensor:
+        x = x - tf.reduce_mean(x, axis=-1, keepdims=True) if centred else tf.tanh(x)
+        return tf.math.l2_normalize(x, axis=-1) * 2.0
+
+    x = real(1, 5, 12)
+    counts = counts_after(converted(function, *x.shape), fuse.fuse_norms, x)
+    assert counts["L2_NORMALIZATION"] == 1 and not {"RSQRT", "MAXIMUM"} & set(counts)
+    assert sum(counts.values()) == (4 if centred else 3)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: tf.math.l2_normalize(tf.tanh(x), axis=-1, epsilon=1e-2),
+        lambda x: tf.math.l2_normalize(tf.tanh(x), axis=1),
+        lambda x: tf.sin(x) * tf.math.rsqrt(
+            tf.maximum(tf.reduce_sum(tf.tanh(x) ** 2, axis=-1, keepdims=True), 1e-12)
+        ),
+    ],
+    ids=["larger floor", "another axis", "another vector"],
+)  # fmt: skip
+def test_other_norms_stay(function):
+    x = real(1, 5, 12)
+    assert "L2_NORMALIZATION" not in counts_after(converted(function, *x.shape), fuse.fuse_norms, x)
+
+
+@pytest.mark.parametrize(
+    ("mode", "unfused", "fused"),
+    [("float", 71, 39), ("weights-only", 88, 64), ("fully-binary", 117, 94)],
+)
+def test_ops_that_each_block_adds(mode, unfused, fused):
+    before, after = [], []
+    for blocks in (1, 2):
+        config = tiny_config(num_blocks=blocks, num_segments=2, **MODES[mode])
+        classifier = shake(BEExformerClassifier(config))
+        parts = freeze.freeze_parts(classifier)
+        plain = flatbuffer.parse(lce.convert_function(freeze.all_exits(parts)))
+        flatbuffer.remove_barriers(plain)
+        before.append(sum(flatbuffer.operation_counts(plain).values()))
+        counts = flatbuffer.operation_counts(flatbuffer.parse(export.convert(classifier)))
+        after.append(sum(counts.values()))
+        assert counts["BATCH_MATMUL"] == 2 * blocks
+        assert not {"SPLIT", "SQUARED_DIFFERENCE", "RSQRT"} & set(counts)
+    assert (before[1] - before[0], after[1] - after[0]) == (unfused, fused)
