@@ -3,6 +3,7 @@
 TensorFlow is imported inside the commands, so that help and mistakes in options answer at once.
 """
 
+import itertools
 import json
 import os
 import sys
@@ -14,13 +15,13 @@ import click
 
 from beex_keras._version import __version__
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text, write_atomically
+from beex_keras.files import open_lines, read_text, write_atomically
 from beex_keras.terminal import (
     assignment,
     print_figures,
     quiet_libraries,
-    read_lines,
-    split_pairs,
+    read_records,
+    show_progress,
 )
 
 if TYPE_CHECKING:
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 PRESETS = ("micro", "tiny", "small", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+EXITS = ("in-graph", "all-outputs", "segments")
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
 
@@ -272,19 +274,27 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
 @json_option
 def evaluate(model: str, split: str, policy: str | None, threshold: float | None, as_json: bool,
              **options: Any) -> None:  # fmt: skip
-    """Accuracy of a MODEL (run folder, .keras or .tflite) at each exit and with its policy."""
+    """Accuracy of a MODEL (as for predict) with its policy, and at each exit if it computes all."""
     task = _task(options)
     from beex_keras import runtime
     from beex_keras.evaluation import evaluate as measure
+    from beex_keras.evaluation import evaluate_exits
     from beex_keras.evaluation.accounting import relative_costs
 
     runner = runtime.load(model)
     labels = _same_labels(task, runner.labels)
     samples = getattr(task, split)
-    result = measure(
-        _split_logits(runner, samples), labels[samples.labels],
-        _policy(runner.policy, policy, threshold), relative_costs(runner.config), task.metric,
-    )  # fmt: skip
+    known = labels[samples.labels]
+    rule = _policy(runner.policy, policy, threshold)
+    costs = relative_costs(runner.config)
+    if runner.exits_by_itself:
+        found = runner.decide(runner.encode(samples.texts, samples.pairs), rule)
+        predicted = found.logits.argmax(axis=1)
+        result = evaluate_exits(
+            predicted, found.exits, runner.config.num_blocks, known, costs, task.metric
+        )
+    else:
+        result = measure(_split_logits(runner, samples), known, rule, costs, task.metric)
     figures = result.to_dict()
     print_figures(
         figures, as_json, lambda: _evaluation_rows(figures), f"{task.name}, {split} split"
@@ -296,53 +306,111 @@ def evaluate(model: str, split: str, policy: str | None, threshold: float | None
 @click.argument("texts", nargs=-1)
 @click.option("--pair", help="Second sentence, for a model of sentence pairs.")
 @click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
+@click.option(
+    "--jsonl", is_flag=True, help="Lines are JSON objects; they are written back with the answer."
+)
+@click.option(
+    "--text-column", default="text", show_default=True, help="Field of the text, with --jsonl."
+)
+@click.option("--pair-column", default="text2", show_default=True, help="Field of the second text.")
 @click.option("--truncate", is_flag=True, help="Cut texts that are longer than the model reads.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=1024,
+    show_default=True,
+    help="Texts read before their answers are written; 1 answers each line at once.",
+)
+@click.option(
+    "--threads",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Threads of the interpreter.",
+)
 @policy_options
 @json_option
 def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str | None,
-            truncate: bool, policy: str | None, threshold: float | None,
+            jsonl: bool, text_column: str, pair_column: str, truncate: bool, batch_size: int,
+            threads: int, policy: str | None, threshold: float | None,
             as_json: bool) -> None:  # fmt: skip
-    """Classify TEXTS with a MODEL (run folder, .keras or .tflite): label, score, exit taken.
+    """Classify TEXTS with a MODEL: label, score, exit taken.
 
-    Without TEXTS, reads standard input, one text a line; a pair's two sentences stand on one line
-    with a tab between them.
+    MODEL is a run folder, a .keras or .tflite file, or a directory of segments. Without TEXTS, reads
+    standard input as it comes, one text a line; a pair's two sentences stand on one line with a tab
+    between them.
     """
-    lines = read_lines(texts, text_file)
-    pairs: list[str] | None = None
     if pair is not None:
-        if len(lines) != 1:
+        if len(texts) != 1:
             raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
-        pairs = [pair]
+        texts = (f"{texts[0]}\t{pair}",)
+    if not texts and text_file:
+        with open_lines(text_file, "text file") as file:
+            count: int | None = sum(1 for _ in file)
+    else:
+        count = len(texts) or None
     from beex_keras import runtime
 
-    runner = runtime.load(model)
-    if runner.config.num_segments > 1 and pairs is None:
-        lines, pairs = split_pairs(lines)
-    predictions = runner.classify(
-        lines, pairs, policy=_policy(runner.policy, policy, threshold), truncate=truncate
+    runner = runtime.load(model, threads)
+    pairs = runner.config.num_segments > 1
+    if pair is not None and not pairs:
+        raise BeexError("The model reads single texts, not pairs; leave out --pair.")
+    columns = (text_column, pair_column) if jsonl else None
+    records = read_records(texts, text_file, columns, pairs)
+    first, second, beside = itertools.tee(records, 3)
+    predictions = runner.stream(
+        (record.text for record in first),
+        (record.pair or "" for record in second) if pairs else None,
+        policy=_policy(runner.policy, policy, threshold),
+        truncate=truncate,
+        chunk=batch_size,
     )
-    for text, prediction in zip(lines, predictions, strict=True):
-        if as_json:
-            values = {"text": text, **prediction.to_dict()}
+    # Predictions come first: they read as far ahead as they need.
+    for prediction, record in zip(show_progress(predictions, count), beside, strict=False):
+        if as_json or jsonl:
+            values = {**record.values, **prediction.to_dict()}
             click.echo(json.dumps(values, ensure_ascii=False))
         else:
             depth = f"exit {prediction.exit}/{runner.config.num_blocks}"
-            click.echo(f"{prediction.label}\t{prediction.score:.4f}\t{depth}\t{text}")
+            click.echo(f"{prediction.label}\t{prediction.score:.4f}\t{depth}\t{record.text}")
 
 
 @app.command()
 @model_argument
-@click.option("-o", "--output", type=click.Path(), required=True, help="The .tflite to write.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    required=True,
+    help="The .tflite to write; with --exit segments a directory.",
+)
+@click.option(
+    "--exit",
+    "exit_kind",
+    type=click.Choice(EXITS),
+    default="in-graph",
+    show_default=True,
+    help="Let the file exit by itself, give the logits of all exits, or be one file a block.",
+)
+@click.option(
+    "--threshold-input",
+    is_flag=True,
+    help="Make the policy's threshold an input of the file instead of a constant.",
+)
+@policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
 @json_option
-def convert(model: str, output: str, length: int | None, as_json: bool) -> None:
-    """Convert a Keras MODEL (run folder or .keras) to a .tflite by Larq Compute Engine."""
+def convert(model: str, output: str, exit_kind: str, threshold_input: bool, policy: str | None,
+            threshold: float | None, length: int | None, as_json: bool) -> None:  # fmt: skip
+    """Convert a Keras MODEL (run folder or .keras) to .tflite by Larq Compute Engine."""
     from beex_keras import export, runtime
 
     classifier = runtime.load_classifier(model)
+    classifier.policy = _policy(classifier.policy, policy, threshold)
     report = export.export_file(
-        classifier, output, length=length, calibration=_calibration(model, classifier.policy)
-    )
+        classifier, output, length=length, calibration=_calibration(model, classifier.policy),
+        exit=exit_kind, threshold_input=threshold_input,
+    )  # fmt: skip
     print_figures(report, as_json, lambda: [report], output)
 
 
@@ -421,7 +489,7 @@ def _evaluation_rows(figures: dict[str, Any]) -> list[dict[str, Any]]:
     rows = [
         {"exit": number, figures["metric"]: value, "share leaving": share}
         for number, (value, share) in enumerate(
-            zip(figures["exit_scores"], figures["exit_shares"], strict=True), start=1
+            itertools.zip_longest(figures["exit_scores"], figures["exit_shares"]), start=1
         )
     ]
     policy = {

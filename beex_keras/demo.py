@@ -5,7 +5,7 @@ from typing import Any
 
 from beex_keras import export, runtime
 from beex_keras.data import load_task
-from beex_keras.evaluation import evaluate, plots
+from beex_keras.evaluation import evaluate_exits, plots
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.baselines import majority_accuracy, tfidf_accuracy
 from beex_keras.models import BEExformerConfig
@@ -49,10 +49,16 @@ def run(
 
     runner = runtime.load(file)
     test = task.test
-    logits = runner.exit_logits(runner.encode(test.texts, test.pairs))
-    converted = evaluate(logits, test.labels, runner.policy, relative_costs(runner.config))
+    found = runner.decide(runner.encode(test.texts, test.pairs))
+    converted = evaluate_exits(
+        found.logits.argmax(axis=1),
+        found.exits,
+        config.num_blocks,
+        test.labels,
+        relative_costs(config),
+    )
 
-    def row(name: str, accuracy: float, **figures: Any) -> dict[str, Any]:
+    def row(name: str, accuracy: float | None, **figures: Any) -> dict[str, Any]:
         return {"model": name, "accuracy": accuracy, **figures}
 
     depth = float(config.num_blocks)

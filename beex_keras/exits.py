@@ -69,10 +69,19 @@ class ExitPolicy:
         """The score of exit `index` (0-based), (B, C) → (B,), and the state for the next exit."""
         raise NotImplementedError
 
-    def stops(self, score: tf.Tensor) -> tf.Tensor:
-        """Whether an exit with this score is taken: (B,) → bool (B,)."""
-        threshold = tf.cast(self.threshold, score.dtype)
+    def stops(self, score: tf.Tensor, threshold: tf.Tensor | None = None) -> tf.Tensor:
+        """Whether an exit with this score is taken: (B,) → bool (B,).
+
+        Args:
+            score: from `score`.
+            threshold: a tensor in place of the policy's own threshold.
+        """
+        threshold = tf.cast(self.threshold if threshold is None else threshold, score.dtype)
         return score < threshold if self.below else score >= threshold
+
+    def deepest(self, num_exits: int) -> int:
+        """The last exit, counted from 1, that this policy can take of a model with `num_exits`."""
+        return num_exits
 
     def scores(self, exit_logits: tf.Tensor) -> tf.Tensor:
         """The scores of all exits, (B, N, C) → (B, N)."""
@@ -212,6 +221,9 @@ class FixedDepth(ExitPolicy):
 
     def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         return tf.fill(tf.shape(logits)[:1], float(index + 1)), state
+
+    def deepest(self, num_exits: int) -> int:
+        return min(int(self.threshold), num_exits)
 
 
 POLICIES: dict[str, type[ExitPolicy]] = {

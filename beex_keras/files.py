@@ -6,6 +6,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from beex_keras.errors import BeexError
 
@@ -55,8 +56,16 @@ def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
     Raises:
         BeexError: the file is missing, is a directory or cannot be read.
     """
+    with open_lines(path, what) as file:
+        return file.read()
+
+
+@contextmanager
+def open_lines(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
+    """A file opened to read bytes, as lines if they are iterated over; errors as `read_bytes`."""
     try:
-        return Path(path).read_bytes()
+        with open(path, "rb") as file:
+            yield file
     except FileNotFoundError:
         raise BeexError(f"There is no {what} at {path}; check the path.") from None
     except IsADirectoryError:
@@ -74,16 +83,21 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
     return decode(read_bytes(path, what), f"{what} {path}")
 
 
-def decode(data: bytes, name: str) -> str:
+def decode(data: bytes, name: str, line: int = 1) -> str:
     """UTF-8 bytes as text, without a byte-order mark; `name` names their source in errors.
+
+    Args:
+        data: the bytes.
+        name: of their source.
+        line: the number of their first line there.
 
     Raises:
         BeexError: not valid UTF-8.
     """
     try:
-        return data.decode("utf-8-sig")
+        return data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line += data.count(b"\n", 0, error.start)
         raise BeexError(
             f"The {name} is not valid UTF-8 (line {line}, byte {error.start}); save it as UTF-8."
         ) from None

@@ -1,18 +1,19 @@
 """What the command line reads and writes: texts, settings, tables, JSON, and nothing else."""
 
+import dataclasses
 import json
 import logging
 import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import click
 
 from beex_keras.errors import BeexError
-from beex_keras.files import decode, read_text
+from beex_keras.files import decode, open_lines
 
 
 @contextmanager
@@ -52,33 +53,88 @@ def assignment(text: str) -> tuple[str, Any]:
         return name, value
 
 
-def read_lines(texts: tuple[str, ...], file: str | None) -> list[str]:
-    """The texts to classify: arguments, a file's lines, or those of standard input."""
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """A text to classify, or a pair, with what came beside it."""
+
+    text: str
+    pair: str | None
+    values: dict[str, Any]
+
+
+def read_records(
+    texts: tuple[str, ...], file: str | None, columns: tuple[str, str] | None, pairs: bool
+) -> Iterator[Record]:
+    """What to classify, read as it is asked for: arguments, or the lines of a file or standard input.
+
+    Args:
+        texts: arguments; if there are any, nothing else is read.
+        file: a file, or None for standard input.
+        columns: where lines are JSON objects, their fields with the text and the second text.
+        pairs: whether the model reads pairs; plain lines then have a tab between the two texts.
+
+    Raises:
+        BeexError: no text at all, a line that is not UTF-8 or has another form.
+    """
     if texts and file:
         raise BeexError("Give texts either as arguments or by --file, not both.")
-    if texts:
-        return list(texts)
-    if file:
-        lines = read_text(file, "text file").splitlines()
-    else:
-        lines = decode(sys.stdin.buffer.read(), "standard input").splitlines()
-    if not lines:
+    number = 0
+    for number, line in enumerate(texts or _lines(file), start=1):
+        if columns is not None and not texts:
+            yield _json_record(line, number, columns, pairs)
+        elif pairs:
+            first, second = _split_pair(line, number)
+            yield Record(first, second, {"text": first, "text2": second})
+        else:
+            yield Record(line, None, {"text": line})
+    if number == 0:
         raise BeexError(
             "There is no text to classify; give it as an argument or on standard input."
         )
-    return lines
 
 
-def split_pairs(lines: list[str]) -> tuple[list[str], list[str]]:
-    """Lines of two texts with a tab between them, as two lists."""
-    parts = [line.split("\t") for line in lines]
-    for number, part in enumerate(parts, start=1):
-        if len(part) != 2:
-            raise BeexError(
-                f"Text {number} is not a pair; the model reads two sentences with a tab between "
-                "them, or one and --pair."
-            )
-    return [first for first, _ in parts], [second for _, second in parts]
+def _lines(file: str | None) -> Iterator[str]:
+    name = "standard input" if file is None else f"text file {file}"
+    with open_lines(file, "text file") if file else nullcontext(sys.stdin.buffer) as stream:
+        for number, line in enumerate(stream, start=1):
+            yield decode(line, name, number).rstrip("\r\n")
+
+
+def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) -> Record:
+    try:
+        values = json.loads(line)
+    except json.JSONDecodeError as error:
+        raise BeexError(
+            f"Line {number:,} is not JSON: {error.msg}; give one object a line."
+        ) from None
+    wanted = columns if pairs else columns[:1]
+    if not isinstance(values, dict) or any(name not in values for name in wanted):
+        raise BeexError(
+            f"Line {number:,} has no field '{wanted[-1]}'; name the fields that hold the text by "
+            "--text-column and --pair-column."
+        )
+    return Record(values[columns[0]], values[columns[1]] if pairs else None, values)
+
+
+def _split_pair(line: str, number: int) -> tuple[str, str]:
+    parts = line.split("\t")
+    if len(parts) != 2:
+        raise BeexError(
+            f"Text {number:,} is not a pair; the model reads two sentences with a tab between "
+            "them, or one and --pair."
+        )
+    return parts[0], parts[1]
+
+
+def show_progress(items: Iterable[Any], total: int | None) -> Iterator[Any]:
+    """The items, with a bar on standard error where a person sees it and the output goes elsewhere."""
+    if sys.stdout.isatty() or not sys.stderr.isatty():
+        yield from items
+        return
+    from rich.console import Console
+    from rich.progress import track
+
+    yield from track(items, "Texts", total=total, console=Console(file=sys.stderr), transient=True)
 
 
 def print_figures(

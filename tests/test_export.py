@@ -12,7 +12,7 @@ from conftest import MODES, random_ids, shake, tiny_config
 from beex_keras import export
 from beex_keras.errors import BeexError
 from beex_keras.exits import Patience
-from beex_keras.export import flatbuffer, freeze, lce, metadata, onebit
+from beex_keras.export import flatbuffer, freeze, graphs, lce, metadata, onebit
 from beex_keras.export.audit import EMBEDDING, matrix_shapes
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
@@ -141,7 +141,7 @@ def test_a_table_too_large_for_the_converters_folding_is_constant():
 
 def test_training_leaves_no_trace(weights_only):
     parts = freeze.freeze_parts(weights_only[0], 12)
-    graph = freeze.all_exits(parts).get_concrete_function().graph
+    graph = graphs.all_exits(parts).get_concrete_function().graph
     nodes = [*graph.as_graph_def().node]
     for function in graph.as_graph_def().library.function:
         nodes += function.node_def

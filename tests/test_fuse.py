@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, fuse, lce
+from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce
 from beex_keras.models import BEExformerClassifier
 
 GENERATOR = np.random.default_rng(0)
@@ -105,7 +105,7 @@ def test_ops_that_each_block_adds(mode, unfused, fused):
         config = tiny_config(num_blocks=blocks, num_segments=2, **MODES[mode])
         classifier = shake(BEExformerClassifier(config))
         parts = freeze.freeze_parts(classifier)
-        plain = flatbuffer.parse(lce.convert_function(freeze.all_exits(parts)))
+        plain = flatbuffer.parse(lce.convert_function(graphs.all_exits(parts)))
         flatbuffer.remove_barriers(plain)
         before.append(sum(flatbuffer.operation_counts(plain).values()))
         counts = flatbuffer.operation_counts(flatbuffer.parse(export.convert(classifier)))

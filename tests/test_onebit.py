@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, fuse, lce, onebit, size, tidy
+from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, onebit, size, tidy
 from beex_keras.models import BEExformerClassifier
 
 SIZES = [1, 12, 31, 32, 33, 96]
@@ -158,7 +158,7 @@ def test_passes_change_no_bit_of_the_logits(mode):
     config = tiny_config(width=36, hidden_width=33, num_segments=2, num_blocks=2, **MODES[mode])
     classifier = shake(BEExformerClassifier(config))
     plain = flatbuffer.parse(
-        lce.convert_function(freeze.all_exits(freeze.freeze_parts(classifier)))
+        lce.convert_function(graphs.all_exits(freeze.freeze_parts(classifier)))
     )
     flatbuffer.remove_barriers(plain)
     fuse.fuse(plain)

@@ -1,7 +1,7 @@
 """What a model is worth: accuracy per exit, calibration, size, FLOPs, figures and baselines."""
 
 from beex_keras.evaluation.calibration import Calibration, Curve, calibrate
-from beex_keras.evaluation.evaluate import Evaluation, evaluate, score
+from beex_keras.evaluation.evaluate import Evaluation, evaluate, evaluate_exits, score
 from beex_keras.evaluation.predict import predict_exit_logits
 
 __all__ = [
@@ -10,6 +10,7 @@ __all__ = [
     "Evaluation",
     "calibrate",
     "evaluate",
+    "evaluate_exits",
     "predict_exit_logits",
     "score",
 ]

@@ -16,7 +16,8 @@ class Evaluation:
     Attributes:
         num_samples: samples evaluated.
         metric: "accuracy", "matthews" or "f1", the unit of the scores below.
-        exit_scores: the metric at each exit, if all samples left there (N,).
+        exit_scores: the metric at each exit, if all samples left there (N,); empty where only the
+            exit taken was computed.
         score: the metric at the exits the policy chose.
         mean_depth: mean number of blocks executed.
         exit_shares: share of the samples that left at each exit (N,).
@@ -32,8 +33,8 @@ class Evaluation:
     flops_saved: float
 
     @property
-    def full_depth_score(self) -> float:
-        return self.exit_scores[-1]
+    def full_depth_score(self) -> float | None:
+        return self.exit_scores[-1] if self.exit_scores else None
 
     def to_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "full_depth_score": self.full_depth_score}
@@ -56,18 +57,41 @@ def evaluate(
         metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1).
     """
     depths = exit_logits.shape[1]
-    if costs is None:
-        costs = np.arange(1, depths + 1) / depths
     taken = np.asarray(policy.choose(exit_logits))
     predictions = exit_logits.argmax(axis=2)
+    found = evaluate_exits(
+        predictions[np.arange(len(labels)), taken], taken, depths, labels, costs, metric
+    )
+    exit_scores = [score(labels, predictions[:, i], metric) for i in range(depths)]
+    return dataclasses.replace(found, exit_scores=exit_scores)
+
+
+def evaluate_exits(
+    predictions: np.ndarray,
+    exits: np.ndarray,
+    num_exits: int,
+    labels: np.ndarray,
+    costs: np.ndarray | None = None,
+    metric: str = "accuracy",
+) -> Evaluation:
+    """As `evaluate`, of a model that computed the exits taken and no others.
+
+    Args:
+        predictions: class numbers (B,).
+        exits: the exits taken, counted from 0, (B,).
+        num_exits: N.
+        labels, costs, metric: as for `evaluate`.
+    """
+    if costs is None:
+        costs = np.arange(1, num_exits + 1) / num_exits
     return Evaluation(
         num_samples=len(labels),
         metric=metric,
-        exit_scores=[score(labels, predictions[:, i], metric) for i in range(depths)],
-        score=score(labels, predictions[np.arange(len(labels)), taken], metric),
-        mean_depth=float(taken.mean() + 1),
-        exit_shares=(np.bincount(taken, minlength=depths) / len(labels)).tolist(),
-        flops_saved=float(1 - costs[taken].mean()),
+        exit_scores=[],
+        score=score(labels, predictions, metric),
+        mean_depth=float(exits.mean() + 1),
+        exit_shares=(np.bincount(exits, minlength=num_exits) / len(labels)).tolist(),
+        flops_saved=float(1 - costs[exits].mean()),
     )
 
 

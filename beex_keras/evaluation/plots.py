@@ -162,10 +162,8 @@ def exit_histogram(evaluation: Evaluation) -> "Figure":
     figure, (axes,) = _subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
     bars = axes.bar(numbers, heights, width=0.68, color=_BLUE)
     axes.bar_label(bars, [f"{height:.1f} %" for height in heights], padding=2, fontsize=9.5)
-    axes.set_xticks(
-        numbers,
-        [f"{n}\n({score:.3f})" for n, score in zip(numbers, evaluation.exit_scores, strict=True)],
-    )
+    scores = [f"\n({score:.3f})" for score in evaluation.exit_scores] or [""] * len(numbers)
+    axes.set_xticks(numbers, [f"{n}{score}" for n, score in zip(numbers, scores, strict=True)])
     axes.grid(visible=False, axis="x")
     axes.set(
         title=f"Where texts leave: mean depth {evaluation.mean_depth:.2f} of {len(numbers)}",

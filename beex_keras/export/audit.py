@@ -1,10 +1,11 @@
 """Checks that what is binary by its configuration is binary in the converted file.
 
-The converter says nothing when a binarized layer comes out float; the audit raises.
+The converter says nothing when a binarized layer comes out float, or when weights end up outside the
+branch that needs them; the audit raises.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -49,14 +50,22 @@ class AuditReport:
     tensors: dict[str, Any] = dataclasses.field(repr=False, compare=False)
 
 
-def matrix_shapes(config: BEExformerConfig) -> dict[str, tuple[int, int]]:
-    """The matrices that are binary by the configuration: name → (inputs, outputs)."""
+def matrix_shapes(
+    config: BEExformerConfig, blocks: Collection[int] | None = None
+) -> dict[str, tuple[int, int]]:
+    """The matrices that are binary by the configuration: name → (inputs, outputs).
+
+    Args:
+        config: the configuration.
+        blocks: only these blocks, counted from 1; the embedding belongs to the first.
+    """
+    blocks = range(1, config.num_blocks + 1) if blocks is None else blocks
     shapes = {}
-    if config.embedding_bits == 1:
+    if config.embedding_bits == 1 and 1 in blocks:
         shapes[EMBEDDING] = (config.vocabulary_size, config.width)
     if config.weight_bits == 1:
         width, hidden = config.width, config.hidden_width
-        for number in range(1, config.num_blocks + 1):
+        for number in blocks:
             for name in ("query", "key", "value", "output"):
                 shapes[f"block_{number}/attention/{name}"] = (width, width)
             for name in ("gate", "content"):
@@ -96,49 +105,72 @@ def _signs(quantizer: Callable[[tf.Tensor], tf.Tensor], latent: tf.Variable) -> 
 
 
 def audit(
-    data: bytes, config: BEExformerConfig, matrices: Mapping[str, BinaryMatrix] | None = None
+    data: bytes,
+    config: BEExformerConfig,
+    matrices: Mapping[str, BinaryMatrix] | None = None,
+    blocks: Collection[int] | None = None,
 ) -> AuditReport:
     """Finds every binary matrix of the configuration in the converted file.
 
     All are stored at one bit. Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only:
     constants that LceDequantize unpacks for a FULLY_CONNECTED. The embedding: a constant whose rows
     are unpacked behind GATHER. With `matrices` the stored signs must equal them, weight for weight;
-    without, shapes must.
+    without, shapes must. In a file that exits by itself each must stand in the branch of its block,
+    and a branch must be given no constants.
 
     Args:
         data: the converted file.
         config: the configuration that it must fulfil.
         matrices: the Keras model's, from `binary_matrices`.
+        blocks: the blocks that the file has, counted from 1; all if None.
 
     Raises:
-        BeexError: a matrix came out float or with other signs, there are more or fewer binary ops
-            than matrices, or an op is neither TensorFlow Lite's nor Larq Compute Engine's.
+        BeexError: a matrix came out float, with other signs or outside its branch, there are more or
+            fewer binary ops than matrices, or an op is neither TensorFlow Lite's nor Larq Compute
+            Engine's.
     """
-    return audit_model(flatbuffer.parse(data), config, matrices)
+    return audit_model(flatbuffer.parse(data), config, matrices, blocks)
 
 
 def audit_model(
-    model: Any, config: BEExformerConfig, matrices: Mapping[str, BinaryMatrix] | None = None
+    model: Any,
+    config: BEExformerConfig,
+    matrices: Mapping[str, BinaryMatrix] | None = None,
+    blocks: Collection[int] | None = None,
 ) -> AuditReport:
     """`audit` of a parsed file."""
     operations = list(flatbuffer.operations(model))
     _check_operations(operations)
-    shapes = matrix_shapes(config)
-    if matrices is not None and {k: m.signs.shape for k, m in matrices.items()} != shapes:
+    _check_branches(model, operations)
+    if matrices is not None and {
+        name: matrix.signs.shape for name, matrix in matrices.items()
+    } != matrix_shapes(config):
         raise BeexError(
             "The model's binary layers are not those of its configuration; build the model from "
             "the configuration that it is exported with."
         )
+    shapes = matrix_shapes(config, blocks)
+    graphs = flatbuffer.nested_graphs(model)
     candidates = list(_candidates(model, operations, config))
     _check_counts(candidates, shapes)
     found: dict[str, _Candidate] = {}
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
-        for candidate in candidates:
-            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
-                found[name] = candidate
-                candidates.remove(candidate)
-                break
+        home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
+        holding = [
+            candidate
+            for candidate in candidates
+            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix)
+        ]
+        at_home = [candidate for candidate in holding if candidate.operation.graph is home]
+        if at_home:
+            found[name] = at_home[0]
+            candidates.remove(at_home[0])
+        elif holding:
+            raise BeexError(
+                f"{name} stands outside the branch of its block, so it would be computed where the "
+                "exit was taken before; this file must not be used, please report it."
+            )
         else:
             raise BeexError(
                 f"{name} is binary by its configuration, but no {_carrier(name, config)} of the "
@@ -183,6 +215,24 @@ def _check_operations(operations: list[Operation]) -> None:
                 "no interpreter of Larq Compute Engine has; export a model of beex_keras layers "
                 "only."
             )
+
+
+def _check_branches(model: Any, operations: list[Operation]) -> None:
+    """Raises if a branch is given a constant, which an interpreter copies and a kernel cannot pack."""
+    for operation in operations:
+        if operation.name != "IF":
+            continue
+        for tensor in operation.inputs[1:]:
+            if flatbuffer.constant(model, tensor) is not None:
+                raise BeexError(
+                    f"The constant {flatbuffer.text(tensor.name)} stands outside the branch that "
+                    f"uses it (at {operation.label}); this file must not be used, please report it."
+                )
+
+
+def _block(name: str) -> int:
+    """The block whose branch a matrix belongs to; the embedding stands before the first."""
+    return 1 if name == EMBEDDING else int(name.split("/")[0].removeprefix("block_"))
 
 
 def _candidates(

@@ -138,6 +138,35 @@ def graph_operations(model: Any, graph: Any) -> list[Operation]:
     return [operation for operation in operations(model) if operation.graph is graph]
 
 
+def branches(model: Any, operation: Operation) -> list[Any]:
+    """The graphs that an IF runs: [where the condition holds, where not]; none of another op."""
+    if operation.name != "IF":
+        return []
+    options = operation.operator.builtinOptions
+    return [
+        model.subgraphs[options.thenSubgraphIndex],
+        model.subgraphs[options.elseSubgraphIndex],
+    ]
+
+
+def outermost_first(model: Any) -> list[Any]:
+    """The main graph and those that it runs, each before its branches."""
+    found = [model.subgraphs[0]]
+    for graph in found:
+        for operation in graph_operations(model, graph):
+            found += branches(model, operation)
+    return found
+
+
+def nested_graphs(model: Any) -> list[Any]:
+    """The main graph, the one that runs where its condition fails, and so on inwards."""
+    found = [model.subgraphs[0]]
+    for graph in found:
+        for operation in graph_operations(model, graph):
+            found += branches(model, operation)[1:]
+    return found
+
+
 def _custom_options(operator: Any) -> dict[str, Any]:
     if operator.customOptions is None or len(operator.customOptions) == 0:
         return {}

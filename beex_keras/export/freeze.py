@@ -1,8 +1,7 @@
-"""From a Keras classifier to a TensorFlow function without variables, ready for the converter.
+"""From a Keras classifier to functions without variables, of which a graph can be composed.
 
 Each part (embedding, block, exit) is traced alone and frozen, so that its weights are constants
-inside it. A graph is then composed from calls to the parts: in a row for a file with every exit's
-logits, and within the branches of conditionals for a file that exits by itself.
+inside it, wherever it is called: within the branch of a conditional too.
 """
 
 import dataclasses
@@ -18,9 +17,6 @@ from beex_keras.models import BEExformerClassifier
 
 Part = Callable[..., Any]
 
-INPUT_NAME = "token_ids"
-OUTPUT_NAME = "exit_logits"
-
 BARRIER = "barrier"
 """Suffix of the nodes that keep ±1 kernels apart from the scales around them; see `_protect`."""
 
@@ -33,19 +29,19 @@ class Parts:
 
     Attributes:
         length: T.
-        embed: token_ids int32 (1, T) → x (1, T, D), padding mask bool (1, T).
+        width: D.
+        mask: token_ids int32 (1, T) → padding mask bool (1, T).
+        embed: token_ids → x (1, T, D).
         blocks: N functions of x and the mask → x.
         heads: N functions of x and the mask → logits (1, C).
     """
 
     length: int
+    width: int
+    mask: Part
     embed: Part
     blocks: tuple[Part, ...]
     heads: tuple[Part, ...]
-
-    @property
-    def input_spec(self) -> tf.TensorSpec:
-        return tf.TensorSpec((1, self.length), tf.int32, INPUT_NAME)
 
 
 def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) -> Parts:
@@ -68,7 +64,7 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
         )
     length = int(length)
     backbone = classifier.backbone
-    ids = tf.TensorSpec((1, length), tf.int32, INPUT_NAME)
+    ids = tf.TensorSpec((1, length), tf.int32, "token_ids")
     x = tf.TensorSpec((1, length, config.width), tf.float32, "x")
     mask = tf.TensorSpec((1, length), tf.bool, "padding_mask")
 
@@ -77,26 +73,12 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
 
     return Parts(
         length=length,
-        embed=freeze(
-            lambda ids: (backbone.embedding(ids, training=False), backbone.padding_mask(ids)), [ids]
-        ),
+        width=config.width,
+        mask=freeze(backbone.padding_mask, [ids]),
+        embed=freeze(lambda ids: backbone.embedding(ids, training=False), [ids]),
         blocks=tuple(masked(block) for block in backbone.blocks),
         heads=tuple(masked(head) for head in classifier.heads),
     )
-
-
-def all_exits(parts: Parts) -> tf.types.experimental.GenericFunction:
-    """token_ids int32 (1, T) → {"exit_logits": (1, N, C)}: every block runs, no control flow."""
-
-    def forward(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-        x, mask = parts.embed(token_ids)
-        logits = []
-        for block, head in zip(parts.blocks, parts.heads, strict=True):
-            x = block(x, mask)
-            logits.append(head(x, mask))
-        return {OUTPUT_NAME: tf.stack(logits, axis=1, name=OUTPUT_NAME)}
-
-    return tf.function(forward, input_signature=[parts.input_spec], autograph=False)
 
 
 def freeze(function: Part, inputs: Sequence[tf.TensorSpec]) -> Part:

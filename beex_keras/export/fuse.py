@@ -12,6 +12,9 @@ import numpy as np
 from beex_keras.export import flatbuffer
 from beex_keras.export.flatbuffer import Operation, indices
 
+_ALIGNED = {"ADD", "SUB", "MUL", "DIV", "TANH", "LOGISTIC", "RESHAPE"}
+"""Ops to which a leading axis of size 1 makes no difference."""
+
 _SMALLEST_NORM = 1e-6
 """The floor of L2_NORMALIZATION's divisor in TensorFlow Lite."""
 
@@ -20,6 +23,7 @@ def fuse(model: Any) -> None:
     """All passes of this module; sums may round differently, in the last bit, from before."""
     fuse_products(model)
     fuse_norms(model)
+    keep_batch(model)
     skip_reshapes(model)
 
 
@@ -40,9 +44,9 @@ def fuse_products(model: Any) -> None:
             factors = [indices(split.operator.inputs)[1] for split in splits]
             unsqueezed = [_with_batch(split.inputs[1], producers) for split in splits]
             (product,) = operation.outputs
-            if None not in unsqueezed:
-                factors = unsqueezed
-                product.shape = [1, *product.shape]
+            if None not in unsqueezed and _takes_batch(product, operations):
+                factors = [place for place in unsqueezed if place is not None]
+                _give_batch(product, operations)
             product.name = flatbuffer.text(product.name).split(";")[0].rstrip("0123456789")
             operators.append(
                 flatbuffer.builtin_operator(
@@ -79,6 +83,66 @@ def fuse_norms(model: Any) -> None:
             )
         graph.operators = operators
     flatbuffer.drop_unread(model)
+
+
+def keep_batch(model: Any) -> None:
+    """Lets FULLY_CONNECTED read and give (1, rows, channels) where a RESHAPE made it (rows, channels).
+
+    The values are the same; the axis that counts texts stays one of its own.
+    """
+    for graph in model.subgraphs:
+        operations = flatbuffer.graph_operations(model, graph)
+        producers = {id(tensor): o for o in operations for tensor in o.outputs}
+        for operation in operations:
+            if operation.name != "FULLY_CONNECTED":
+                continue
+            (output,) = operation.outputs
+            rows = operation.inputs[0]
+            reshape = producers.get(id(rows))
+            if (
+                reshape is not None
+                and reshape.name == "RESHAPE"
+                and len(rows.shape) == 2
+                and len(reshape.inputs[0].shape) > 2
+                and reshape.inputs[0].shape[0] == 1
+                and sum(tensor is rows for o in operations for tensor in o.inputs) == 1
+                and _takes_batch(output, operations)
+            ):
+                rows.shape = [1, *rows.shape]
+                _give_batch(output, operations)
+                operation.operator.builtinOptions.keepNumDims = True
+                shape = np.array(rows.shape, np.int32)
+                constant = flatbuffer.add_constant(model, graph, "shape", shape)
+                reshape.operator.inputs = [indices(reshape.operator.inputs)[0], constant]
+                reshape.operator.builtinOptions = None
+                reshape.operator.builtinOptionsType = 0
+    flatbuffer.drop_unused(model)
+
+
+def _takes_batch(tensor: Any, operations: list[Operation]) -> bool:
+    """Whether a leading axis of size 1 makes no difference to whatever reads the tensor."""
+    return all(
+        reader.name in _ALIGNED
+        and (
+            reader.name == "RESHAPE"
+            or len(reader.outputs[0].shape) > len(tensor.shape)
+            or _takes_batch(reader.outputs[0], operations)
+        )
+        for reader in _readers(tensor, operations)
+    )
+
+
+def _give_batch(tensor: Any, operations: list[Operation]) -> None:
+    """Adds a leading axis of size 1 to a tensor, and to what follows from it element by element."""
+    tensor.shape = [1, *tensor.shape]
+    for reader in _readers(tensor, operations):
+        (output,) = reader.outputs
+        if reader.name != "RESHAPE" and len(output.shape) < len(tensor.shape):
+            _give_batch(output, operations)
+
+
+def _readers(tensor: Any, operations: list[Operation]) -> list[Operation]:
+    return [o for o in operations if any(known is tensor for known in o.inputs)]
 
 
 def skip_reshapes(model: Any) -> None:
@@ -127,6 +191,9 @@ def _batched_product(
         )
         if left is None or right is None:
             return None
+        rows, columns = right.outputs[0].shape[-2:]
+        if rows != columns:  # a column may have become a row by a RESHAPE
+            transposed = list(product.inputs[1].shape) == [columns, rows]
         found.add((id(left), id(right), transposed))
         splits = [left, right]
     if len(found) != 1 or any(len(split.outputs) != len(pack.inputs) for split in splits):

@@ -23,7 +23,11 @@ from beex_keras.text import TextPreprocessor
 
 ENTRY = "beex_keras"
 VOCABULARY_ENTRY = "beex_keras_vocabulary"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+EXITS = ("in-graph", "all-outputs", "segments")
+"""Where an exit is taken: by the file itself, by whoever reads the logits of all exits, or by whoever
+runs one file a block."""
 
 _DIGITS = 64
 _BLANK = b"0" * _DIGITS
@@ -42,6 +46,10 @@ class Metadata:
         preprocessor: text to ids of at most `length` tokens; None if the model came without one.
         calibration: figures of the policy's calibration, as the caller gave them.
         versions: releases of the packages that wrote the file.
+        exit: where the exit is taken, one of `EXITS`.
+        threshold_input: whether the policy's threshold is an input of the graph.
+        segment: of "segments" the block that this file has, counted from 1.
+        model_digest: of "segments" a digest that all files of one model share.
     """
 
     config: BEExformerConfig
@@ -51,12 +59,19 @@ class Metadata:
     preprocessor: TextPreprocessor | None = None
     calibration: dict[str, Any] | None = None
     versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    exit: str = "all-outputs"
+    threshold_input: bool = False
+    segment: int | None = None
+    model_digest: str | None = None
 
 
 def describe(
-    classifier: BEExformerClassifier, length: int, calibration: dict[str, Any] | None = None
+    classifier: BEExformerClassifier,
+    length: int,
+    calibration: dict[str, Any] | None = None,
+    **exit: Any,
 ) -> Metadata:
-    """The metadata of a classifier that is exported for `length` tokens."""
+    """The metadata of a classifier that is exported for `length` tokens, `exit` as in `Metadata`."""
     preprocessor = classifier.preprocessor
     if preprocessor is not None and preprocessor.max_length > length:
         preprocessor = TextPreprocessor.from_config(
@@ -74,6 +89,7 @@ def describe(
             "beex-keras": __version__,
             **{package: importlib.metadata.version(package) for package in packages},
         },
+        **exit,
     )
 
 
@@ -97,6 +113,10 @@ def attach(model: Any, metadata: Metadata) -> None:
         "policy": exits.serialize(metadata.policy),
         "preprocessor": preprocessor,
         "calibration": metadata.calibration,
+        "exit": metadata.exit,
+        "threshold_input": metadata.threshold_input,
+        "segment": metadata.segment,
+        "model_digest": metadata.model_digest,
         "sha256": _BLANK.decode(),
     }
     try:
@@ -174,6 +194,10 @@ def read(data: bytes, source: str = "The model") -> Metadata:
             preprocessor=preprocessor,
             calibration=values["calibration"],
             versions=values["versions"],
+            exit=values["exit"],
+            threshold_input=values["threshold_input"],
+            segment=values["segment"],
+            model_digest=values["model_digest"],
         )
     except BeexError:
         raise

@@ -1,19 +1,22 @@
-"""Names that a reader of the file recognises."""
+"""Names and an order that a reader of the file recognises."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
 from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import text
+from beex_keras.export.flatbuffer import indices, text
 
 _PREFIX = "serving_default_"
+_NESTING = re.compile("^(cond/)+")
 
 
 def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
     """Gives inputs and outputs their signature's names, matrices their layer's, others a short one.
 
-    The converter joins the names of all ops that it fused; the first one is kept.
+    The converter joins the names of all ops that it fused; the first one is kept. What a branch is
+    given is called there as it is outside.
 
     Args:
         model: a parsed model.
@@ -27,13 +30,50 @@ def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
         graph = model.subgraphs[signature.subgraphIndex]
         for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
             given[id(graph.tensors[entry.tensorIndex])] = text(entry.name)
-    for graph in model.subgraphs:
+    for graph in flatbuffer.outermost_first(model):
         seen = Counter[str]()
         for tensor in graph.tensors:
             name = given.get(id(tensor)) or _shorten(text(tensor.name))
             seen[name] += 1
             tensor.name = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"
+        for operation in flatbuffer.graph_operations(model, graph):
+            for branch in flatbuffer.branches(model, operation):
+                for outside, place in zip(
+                    operation.inputs[1:], indices(branch.inputs), strict=True
+                ):
+                    given[id(branch.tensors[place])] = text(outside.name)
+
+
+def name_graphs(model: Any) -> None:
+    """Calls the graphs "main" and, within it, "exit_1" or "block_2", in that "exit_2", and so on."""
+    blocks = flatbuffer.nested_graphs(model)
+    blocks[0].name = "main"
+    for depth, graph in enumerate(blocks, start=1):
+        for operation in flatbuffer.graph_operations(model, graph):
+            for name, branch in zip(
+                (f"exit_{depth}", f"block_{depth + 1}"),
+                flatbuffer.branches(model, operation),
+                strict=False,
+            ):
+                branch.name = name
+
+
+def order_signature(model: Any, inputs: list[str], outputs: list[str]) -> None:
+    """Puts the inputs and outputs of the main graph into the given order of their names.
+
+    The converter sorts them by the alphabet, or by nothing that can be relied on.
+    """
+    (signature,) = model.signatureDefs
+    graph = model.subgraphs[signature.subgraphIndex]
+    for names, entries, attribute in (
+        (inputs, signature.inputs, "inputs"),
+        (outputs, signature.outputs, "outputs"),
+    ):
+        places = {text(entry.name): int(entry.tensorIndex) for entry in entries}
+        setattr(graph, attribute, [places[name] for name in names])
+        entries.sort(key=lambda entry: names.index(text(entry.name)))
 
 
 def _shorten(name: str) -> str:
-    return name.split(";")[0].removeprefix(_PREFIX).removesuffix("/product")
+    name = name.split(";")[0].removeprefix(_PREFIX).removesuffix("/product")
+    return _NESTING.sub("", name) or name

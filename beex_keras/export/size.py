@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from beex_keras.evaluation.accounting import Account, account
-from beex_keras.export import convert, flatbuffer
+from beex_keras.export import flatbuffer
+from beex_keras.export.conversion import convert
 from beex_keras.export.flatbuffer import ByteAccount
 from beex_keras.export.metadata import VOCABULARY_ENTRY
 from beex_keras.models import BEExformerClassifier, BEExformerConfig

@@ -4,15 +4,19 @@ import os
 from pathlib import Path
 
 from beex_keras.errors import BeexError
+from beex_keras.export.files import is_segments
 from beex_keras.runtime.keras import KerasRunner, load_classifier, model_directory
 from beex_keras.runtime.lce import LCERunner
-from beex_keras.runtime.runner import Prediction, Runner
+from beex_keras.runtime.runner import Decisions, Prediction, Runner
+from beex_keras.runtime.segments import SegmentRunner
 
 __all__ = [
+    "Decisions",
     "KerasRunner",
     "LCERunner",
     "Prediction",
     "Runner",
+    "SegmentRunner",
     "load",
     "load_classifier",
     "model_directory",
@@ -22,8 +26,9 @@ __all__ = [
 def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
     """The runner for whatever stands at `path`.
 
-    A ``.tflite`` file runs in Larq Compute Engine; a directory written by `save_pretrained`, a run
-    folder with such a directory named ``model``, and a ``.keras`` file run in Keras.
+    A ``.tflite`` file and a directory of segments run in Larq Compute Engine; a directory written by
+    `save_pretrained`, a run folder with such a directory named ``model``, and a ``.keras`` file run
+    in Keras.
 
     Args:
         path: file or directory.
@@ -35,6 +40,8 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
     target = Path(path)
     if target.suffix == ".tflite" and not target.is_dir():
         return LCERunner.open(target, num_threads)
+    if is_segments(target):
+        return SegmentRunner.open(target, num_threads)
     if target.suffix == ".keras" or target.is_dir() or not target.exists():
         return KerasRunner(load_classifier(target))
     raise BeexError(

@@ -25,7 +25,7 @@ class KerasRunner(Runner):
         )
         self.classifier = classifier
 
-    def _run(self, ids: np.ndarray) -> np.ndarray:
+    def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return predict_exit_logits(self.classifier, ids)
 
 

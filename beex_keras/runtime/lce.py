@@ -5,14 +5,14 @@ import os
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import lce as engine
-from beex_keras.export import metadata
+from beex_keras.exits import ExitPolicy
 from beex_keras.files import read_bytes
-from beex_keras.runtime.runner import Runner
+from beex_keras.runtime.graph import Graph, fitted
+from beex_keras.runtime.runner import Decisions, Runner
 
 
 class LCERunner(Runner):
-    """Runs a converted file, one text after the other.
+    """Runs a converted file, of all exits or one that exits by itself.
 
     Args:
         model: the file's bytes.
@@ -27,11 +27,13 @@ class LCERunner(Runner):
     """
 
     def __init__(self, model: bytes, source: str = "The model", num_threads: int = 1) -> None:
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
-        engine.require()
-        # The interpreter trusts its input: nothing reaches it that is not verified.
-        self.metadata = metadata.read(model, source)
+        self._graph = Graph(model, source, num_threads)
+        self._source = source
+        self.metadata = self._graph.metadata
+        if self.metadata.exit == "segments":
+            raise BeexError(
+                f"{source} is one block of a model in segments; give the directory of all of them."
+            )
         super().__init__(
             config=self.metadata.config,
             labels=self.metadata.labels,
@@ -39,17 +41,7 @@ class LCERunner(Runner):
             preprocessor=self.metadata.preprocessor,
             length=self.metadata.length,
         )
-        from larq_compute_engine.tflite.python.interpreter import Interpreter
-
-        try:
-            self._interpreter = Interpreter(
-                model,
-                num_threads=num_threads,
-                # Several times faster and bit-identical, as long as the graph has no branches.
-                use_indirect_bgemm=True,
-            )
-        except Exception as error:
-            raise BeexError(f"{source} does not load in Larq Compute Engine: {error}.") from error
+        self.exits_by_itself = self.metadata.exit == "in-graph"
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], num_threads: int = 1) -> "LCERunner":
@@ -60,7 +52,36 @@ class LCERunner(Runner):
         """
         return cls(read_bytes(path, "model"), str(path), num_threads)
 
-    def _run(self, ids: np.ndarray) -> np.ndarray:
-        padded = np.zeros((len(ids), self.length), np.int32)
-        padded[:, : ids.shape[1]] = ids
-        return self._interpreter.predict(padded)
+    def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
+        if self.exits_by_itself:
+            raise BeexError(
+                f"{self._source} exits by itself, so it does not compute the logits of every exit; "
+                "convert the model with --exit all-outputs for that."
+            )
+        logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
+        for rows, length in self._graph.groups(ids):
+            (logits[rows],) = self._graph.run(fitted(ids[rows], length))
+        return logits
+
+    def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
+        if not self.exits_by_itself:
+            return super()._decide(ids, policy)
+        inputs = self._threshold(policy)
+        logits = np.zeros((len(ids), self.config.num_classes), np.float32)
+        exits = np.zeros(len(ids), np.int32)
+        for rows, length in self._graph.groups(ids):
+            thresholds = [np.full(len(rows), value, np.float32) for value in inputs]
+            logits[rows], exits[rows] = self._graph.run(fitted(ids[rows], length), *thresholds)
+        return Decisions(logits, exits)
+
+    def _threshold(self, policy: ExitPolicy) -> list[float]:
+        """What the graph has to be told of the policy: nothing, or the threshold that it lets us choose."""
+        own = self.policy
+        if self.metadata.threshold_input and policy.with_threshold(own.threshold) == own:
+            return [policy.threshold]
+        if policy != own:
+            raise BeexError(
+                f"{self._source} exits by itself, by {own}, and by no other policy; convert the "
+                "model with that policy, with --threshold-input, or with --exit all-outputs."
+            )
+        return []

@@ -1,7 +1,8 @@
 """One interface for every engine that runs a classifier."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,21 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
 
-_CHUNK = 256
+CHUNK = 1024
+"""Texts that are held at a time."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """What a model computed for each of B texts up to the exit taken.
+
+    Attributes:
+        logits: of the exit taken, float32 (B, C).
+        exits: the exit taken, counted from 0, int32 (B,).
+    """
+
+    logits: np.ndarray
+    exits: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,7 +58,10 @@ class Runner:
         labels: the classes' names, in the order of the logits.
         policy: the exit policy that `classify` uses unless given another.
         preprocessor: text to ids, or None.
+        exits_by_itself: whether the model decides within itself where to exit, by `policy` alone.
     """
+
+    exits_by_itself = False
 
     def __init__(
         self,
@@ -71,7 +89,24 @@ class Runner:
         ids = self._check_ids(ids)
         if len(ids) == 0:
             return np.zeros((0, self.config.num_blocks, self.config.num_classes), np.float32)
-        return self._run(ids)
+        return self._exit_logits(ids)
+
+    def decide(self, ids: np.ndarray, policy: ExitPolicy | None = None) -> Decisions:
+        """Token ids as in `exit_logits` → the exit that the policy takes and the logits there.
+
+        Args:
+            ids: token ids (B, T).
+            policy: an exit policy in place of the runner's own.
+
+        Raises:
+            BeexError: as `exit_logits`, or the model exits by itself and by another policy.
+        """
+        ids = self._check_ids(ids)
+        if len(ids) == 0:
+            return Decisions(
+                np.zeros((0, self.config.num_classes), np.float32), np.zeros(0, np.int32)
+            )
+        return self._decide(ids, policy or self.policy)
 
     def classify(
         self,
@@ -96,35 +131,42 @@ class Runner:
 
     def stream(
         self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
+        texts: Iterable[str],
+        pairs: Iterable[str] | None = None,
         policy: ExitPolicy | None = None,
         truncate: bool = False,
+        chunk: int = CHUNK,
     ) -> Iterator[Prediction]:
-        """As `classify`, one prediction after the other, holding a few hundred texts at a time."""
-        self._check_texts(texts, pairs, truncate)
-        for rows in _chunks(len(texts)):
-            ids = self._encode(texts[rows], None if pairs is None else pairs[rows])
-            yield from self.predictions(self.exit_logits(ids), policy)
+        """As `classify`, one prediction after the other, for texts without end if need be.
+
+        Holds `chunk` texts at a time: more are grouped better by length, fewer answer sooner.
+        """
+        if isinstance(texts, str | bytes):
+            raise BeexError("Texts are needed, but one string was given; put it in a list.")
+        second = iter(() if pairs is None else pairs)
+        start = 0
+        first = iter(texts)
+        while taken := list(itertools.islice(first, chunk)):
+            beside = None if pairs is None else list(itertools.islice(second, len(taken)))
+            ids = self._encode(taken, beside, truncate, start)
+            yield from self.predictions(self.decide(ids, policy))
+            start += len(taken)
+        if next(second, None) is not None:
+            raise BeexError(
+                f"There are more second texts than the {start} texts; give one for each."
+            )
 
     def encode(
         self, texts: Sequence[str], pairs: Sequence[str] | None = None, truncate: bool = True
     ) -> np.ndarray:
         """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`."""
-        preprocessor = self._check_texts(texts, pairs, truncate)
-        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
-        for rows in _chunks(len(texts)):
-            ids[rows] = self._encode(texts[rows], None if pairs is None else pairs[rows])
-        return ids
+        return self._encode(texts, pairs, truncate)
 
-    def predictions(
-        self, exit_logits: np.ndarray, policy: ExitPolicy | None = None
-    ) -> list[Prediction]:
-        """The predictions that follow from the logits (B, N, C) of every exit."""
-        if len(exit_logits) == 0:
+    def predictions(self, decisions: Decisions) -> list[Prediction]:
+        """What follows from the logits at the exits taken."""
+        if len(decisions.exits) == 0:
             return []
-        taken = np.asarray((policy or self.policy).choose(exit_logits))
-        logits = exit_logits[np.arange(len(taken)), taken].astype(np.float64)
+        logits = decisions.logits.astype(np.float64)
         scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
         probabilities = scaled / scaled.sum(axis=-1, keepdims=True)
         best = logits.argmax(axis=-1)
@@ -135,12 +177,18 @@ class Runner:
                 exit=int(exit) + 1,
                 probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
             )
-            for row, number, exit in zip(probabilities, best, taken, strict=True)
+            for row, number, exit in zip(probabilities, best, decisions.exits, strict=True)
         ]
 
-    def _run(self, ids: np.ndarray) -> np.ndarray:
+    def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         """As `exit_logits`, for checked int32 ids of at least one row."""
         raise NotImplementedError
+
+    def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
+        """As `decide`, for checked int32 ids of at least one row."""
+        logits = self._exit_logits(ids)
+        exits = np.asarray(policy.choose(logits))
+        return Decisions(logits[np.arange(len(exits)), exits], exits)
 
     def _require_preprocessor(self) -> TextPreprocessor:
         if self.preprocessor is None:
@@ -150,21 +198,20 @@ class Runner:
             )
         return self.preprocessor
 
-    def _check_texts(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool
-    ) -> TextPreprocessor:
-        """The preprocessor, after it found the texts in order and of the kind the model reads."""
+    def _encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
+    ) -> np.ndarray:
+        """Texts to ids, after they were found in order; `start` texts came before them."""
         preprocessor = self._require_preprocessor()
         if pairs is not None and self.config.num_segments == 1:
             raise BeexError("The model reads single texts, not pairs; give one text each.")
         if pairs is None and self.config.num_segments > 1:
             raise BeexError("The model reads pairs of texts; give a second text for each.")
-        preprocessor.check(texts, pairs, truncate)
-        return preprocessor
-
-    def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-        """Checked texts to ids, longer ones cut."""
-        return np.asarray(self._require_preprocessor()(texts, pairs))
+        preprocessor.check(texts, pairs, truncate, start)
+        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
+        for rows in _chunks(len(texts)):
+            ids[rows] = preprocessor(texts[rows], None if pairs is None else pairs[rows])
+        return ids
 
     def _check_ids(self, ids: np.ndarray) -> np.ndarray:
         ids = np.asarray(ids)
@@ -189,4 +236,4 @@ class Runner:
 
 def _chunks(count: int) -> Iterator[slice]:
     """So many texts at a time that memory stays small."""
-    return (slice(start, start + _CHUNK) for start in range(0, count, _CHUNK))
+    return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))

@@ -118,20 +118,22 @@ class TextPreprocessor:
         texts: Sequence[str],
         pairs: Sequence[str] | None = None,
         truncate: bool | None = None,
+        start: int = 0,
     ) -> None:
         """Refuses what cannot be classified as it stands.
 
         Args:
             texts, pairs: what `encode` would get.
             truncate: whether longer texts may be cut; by default as the preprocessor is set.
+            start: texts that came before these, for the numbers in errors.
 
         Raises:
             BeexError: a text is not a string, empty, not valid Unicode, or, unless it may be cut,
                 longer than `max_length` tokens; or `texts` and `pairs` differ in number.
         """
-        _check_strings(texts, "Text")
+        _check_strings(texts, "Text", start)
         if pairs is not None:
-            _check_strings(pairs, "Second text")
+            _check_strings(pairs, "Second text", start)
             if len(pairs) != len(texts):
                 raise BeexError(
                     f"{len(texts)} texts came with {len(pairs)} second texts; give one for each."
@@ -141,7 +143,7 @@ class TextPreprocessor:
         lengths = self.lengths(texts, pairs)
         for index in np.flatnonzero(lengths > self.max_length)[:1]:
             raise BeexError(
-                f"{'Text' if pairs is None else 'Pair'} {index + 1} has {lengths[index]:,} tokens, "
+                f"{'Text' if pairs is None else 'Pair'} {start + index + 1:,} has {lengths[index]:,} tokens, "
                 f"the model reads {self.max_length:,}: shorten it, or allow truncation."
             )
 
@@ -175,15 +177,17 @@ def _chunks(
         yield rows, tf.constant(list(texts[rows]), tf.string), second
 
 
-def _check_strings(texts: Sequence[str], what: str) -> None:
+def _check_strings(texts: Sequence[str], what: str, start: int) -> None:
     if isinstance(texts, str | bytes):
         raise BeexError("A list of texts is needed, but one string was given; put it in a list.")
-    for number, text in enumerate(texts, 1):
+    for number, text in enumerate(texts, start + 1):
         if not isinstance(text, str):
-            raise BeexError(f"{what} {number} is a {type(text).__name__}; give it as a string.")
+            raise BeexError(f"{what} {number:,} is a {type(text).__name__}; give it as a string.")
         if not text.strip():
-            raise BeexError(f"{what} {number} is empty; remove it or fill it.")
+            raise BeexError(f"{what} {number:,} is empty; remove it or fill it.")
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise BeexError(f"{what} {number} is not valid Unicode; repair its encoding.") from None
+            raise BeexError(
+                f"{what} {number:,} is not valid Unicode; repair its encoding."
+            ) from None

@@ -1,0 +1,122 @@
+"""From a classifier to the bytes of its files."""
+
+import dataclasses
+import hashlib
+from typing import Any
+
+from beex_keras.errors import BeexError
+from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, metadata, naming, onebit, tidy
+from beex_keras.export.audit import audit_model, binary_matrices
+from beex_keras.models import BEExformerClassifier
+
+
+def convert(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    exit: str = "in-graph",
+    threshold_input: bool = False,
+) -> bytes:
+    """The classifier as a `.tflite` file: audited, named, with all that prediction needs.
+
+    Every binary weight takes one bit. Float32 twins convert too.
+
+    - ``exit="in-graph"``: the file exits by itself, by the classifier's policy. Input ``token_ids``
+      int32 (1, T); outputs ``logits`` float32 (1, C) and ``exit_index`` int32 (1,), counted from 0.
+      Blocks behind the exit do not run.
+    - ``exit="all-outputs"``: every block runs. Output ``exit_logits`` float32 (1, N, C).
+
+    The names are those of the file's signature, and the order is that of the interpreter.
+
+    Args:
+        classifier: the model; preprocessor, labels and exit policy go into the file.
+        length: T; `config.max_length` if None. A shorter graph is faster and reads less text.
+        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        exit: as above.
+        threshold_input: of "in-graph", make the policy's threshold a second input, ``threshold``
+            float32 (1,), in place of a constant.
+
+    Raises:
+        BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
+            layer that is binary by its configuration did not come out binary.
+    """
+    if exit not in ("in-graph", "all-outputs"):
+        raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
+    if threshold_input and exit != "in-graph":
+        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+    parts = freeze.freeze_parts(classifier, length)
+    if exit == "in-graph":
+        policy = classifier.policy
+        graph = graphs.self_exiting(parts, policy, threshold_input)
+        inputs = [graphs.TOKEN_IDS, graphs.THRESHOLD] if threshold_input else [graphs.TOKEN_IDS]
+        outputs = [graphs.LOGITS, graphs.EXIT_INDEX]
+        blocks = len(parts.blocks) if threshold_input else policy.deepest(len(parts.blocks))
+    else:
+        graph = graphs.all_exits(parts)
+        inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
+        blocks = len(parts.blocks)
+    model = _converted(graph, inputs, outputs)
+    _audit_and_name(model, classifier, range(1, blocks + 1))
+    description = metadata.describe(
+        classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
+    )
+    metadata.attach(model, description)
+    return metadata.seal(flatbuffer.pack(model))
+
+
+def convert_segments(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+) -> list[bytes]:
+    """The classifier as one `.tflite` file a block, for a host that decides behind each.
+
+    The first reads ``token_ids`` int32 (1, T); the following read ``hidden`` float32 (1, T, D), what
+    the one before gave, and the same ``token_ids``. All give ``logits`` float32 (1, C), and all but
+    the last give ``hidden``. The vocabulary is in the first. Arguments and errors are those of
+    `convert`.
+    """
+    parts = freeze.freeze_parts(classifier, length)
+    models = []
+    for number, graph in enumerate(graphs.segments(parts), start=1):
+        inputs = [graphs.TOKEN_IDS] if number == 1 else [graphs.HIDDEN, graphs.TOKEN_IDS]
+        last = number == len(parts.blocks)
+        outputs = [graphs.LOGITS] if last else [graphs.LOGITS, graphs.HIDDEN]
+        model = _converted(graph, inputs, outputs)
+        _audit_and_name(model, classifier, range(number, number + 1))
+        models.append(model)
+    digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
+    files = []
+    for number, model in enumerate(models, start=1):
+        description = metadata.describe(
+            classifier,
+            parts.length,
+            calibration,
+            exit="segments",
+            segment=number,
+            model_digest=digest,
+        )
+        if number > 1:
+            description = dataclasses.replace(description, preprocessor=None)
+        metadata.attach(model, description)
+        files.append(metadata.seal(flatbuffer.pack(model)))
+    return files
+
+
+def _converted(graph: graphs.Graph, inputs: list[str], outputs: list[str]) -> Any:
+    """The parsed file of a graph, with every pass applied."""
+    model = flatbuffer.parse(lce.convert_function(graph))
+    flatbuffer.remove_barriers(model)
+    fuse.fuse(model)
+    onebit.pack_tables(model)
+    onebit.pack_kernels(model)
+    tidy.share_buffers(model)
+    tidy.drop_empty_quantization(model)
+    naming.order_signature(model, inputs, outputs)
+    return model
+
+
+def _audit_and_name(model: Any, classifier: BEExformerClassifier, blocks: range) -> None:
+    report = audit_model(model, classifier.config, binary_matrices(classifier), blocks)
+    naming.name_tensors(model, report.tensors)
+    naming.name_graphs(model)

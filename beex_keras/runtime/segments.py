@@ -1,0 +1,126 @@
+"""A model of one file a block: texts that are finished leave the batch behind each."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.exits import ExitPolicy
+from beex_keras.export.files import segment_name
+from beex_keras.files import read_bytes
+from beex_keras.runtime.graph import Graph, fitted
+from beex_keras.runtime.runner import Decisions, Runner
+
+_TOGETHER = 128
+"""Texts that go through a block before the next block's turn."""
+
+
+class SegmentRunner(Runner):
+    """Runs the segments that `beex_keras.export.convert_segments` made.
+
+    Behind each block the policy decides for every text of the batch; those that are finished leave
+    it, and the rest goes on in full batches. Early exit so saves time with many texts too, not only
+    with one.
+
+    Args:
+        segments: the files' bytes, in order.
+        source: names the model in errors.
+        num_threads: threads of each interpreter.
+
+    Attributes:
+        metadata: what the first file says of itself.
+
+    Raises:
+        BeexError: a file is not ours or damaged, the files are not those of one model, or Larq
+            Compute Engine is missing.
+    """
+
+    def __init__(
+        self, segments: list[bytes], source: str = "The model", num_threads: int = 1
+    ) -> None:
+        self._graphs = [
+            Graph(data, f"{source}, segment {number}", num_threads)
+            for number, data in enumerate(segments, start=1)
+        ]
+        self.metadata = self._graphs[0].metadata
+        blocks = self.metadata.config.num_blocks
+        if len(segments) != blocks:
+            raise BeexError(
+                f"{source} has {len(segments)} of the {blocks} segments of its model; copy all."
+            )
+        for number, graph in enumerate(self._graphs, start=1):
+            found = graph.metadata
+            if (found.segment, found.model_digest) != (number, self.metadata.model_digest):
+                raise BeexError(
+                    f"{source} mixes segments of different models (segment {number} is not the "
+                    "first one's); convert the model again."
+                )
+        super().__init__(
+            config=self.metadata.config,
+            labels=self.metadata.labels,
+            policy=self.metadata.policy,
+            preprocessor=self.metadata.preprocessor,
+            length=self.metadata.length,
+        )
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], num_threads: int = 1) -> "SegmentRunner":
+        """The runner of a directory of segments.
+
+        Raises:
+            BeexError: as the class, or a segment is missing.
+        """
+        first = Graph(read_bytes(Path(path) / segment_name(1), "segment"), str(path))
+        files = [
+            read_bytes(Path(path) / segment_name(number), "segment")
+            for number in range(1, first.metadata.config.num_blocks + 1)
+        ]
+        return cls(files, str(path), num_threads)
+
+    def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
+        logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
+        for rows, tokens in self._groups(ids):
+            hidden = None
+            for index in range(len(self._graphs)):
+                logits[rows, index], hidden = self._block(index, tokens, hidden)
+        return logits
+
+    def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
+        logits = np.zeros((len(ids), self.config.num_classes), np.float32)
+        exits = np.zeros(len(ids), np.int32)
+        last = len(self._graphs) - 1
+        for rows, tokens in self._groups(ids):
+            hidden = None
+            state: tuple[tf.Tensor, ...] = ()
+            for index in range(last + 1):
+                found, hidden = self._block(index, tokens, hidden)
+                if index == 0:
+                    state = policy.initial_state(tf.constant(found))
+                score, state = policy.score(index, tf.constant(found), state)
+                stops = policy.stops(score).numpy() if index < last else np.ones(len(rows), bool)
+                logits[rows[stops]], exits[rows[stops]] = found[stops], index
+                if stops.all():
+                    break
+                goes_on = ~stops
+                rows, tokens = rows[goes_on], tokens[goes_on]
+                hidden = None if hidden is None else hidden[goes_on]
+                state = tuple(tf.boolean_mask(value, goes_on) for value in state)
+        return Decisions(logits, exits)
+
+    def _groups(self, ids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Rows, and their ids padded to one length."""
+        return [
+            (rows[start : start + _TOGETHER], fitted(ids[rows[start : start + _TOGETHER]], length))
+            for rows, length in self._graphs[0].groups(ids)
+            for start in range(0, len(rows), _TOGETHER)
+        ]
+
+    def _block(
+        self, index: int, tokens: np.ndarray, hidden: np.ndarray | None
+    ) -> tuple[np.ndarray, np.ndarray | None]:
+        """Logits and, but for the last block, what the next block reads."""
+        inputs = [tokens] if hidden is None else [hidden, tokens]
+        logits, *rest = self._graphs[index].run(*inputs)
+        return logits, rest[0] if rest else None
