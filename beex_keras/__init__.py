@@ -31,6 +31,7 @@ _PUBLIC = {
     "convert": "beex_keras.export",
     "load": "beex_keras.runtime",
     "load_task": "beex_keras.data",
+    "pipeline": "beex_keras.runtime",
     "train": "beex_keras.training",
 }
 

@@ -157,26 +157,23 @@ def audit_model(
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
         home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
-        holding = [
-            candidate
-            for candidate in candidates
-            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix)
-        ]
-        at_home = [candidate for candidate in holding if candidate.operation.graph is home]
-        if at_home:
-            found[name] = at_home[0]
-            candidates.remove(at_home[0])
-        elif holding:
-            raise BeexError(
-                f"{name} stands outside the branch of its block, so it would be computed where the "
-                "exit was taken before; this file must not be used, please report it."
-            )
+        at_home = [candidate for candidate in candidates if candidate.operation.graph is home]
+        for candidate in (*at_home, *(other for other in candidates if other not in at_home)):
+            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
+                break
         else:
             raise BeexError(
                 f"{name} is binary by its configuration, but no {_carrier(name, config)} of the "
                 "converted file holds its signs: it came out float or altered; this file must not "
                 "be used, please report it with the versions of larq and larq-compute-engine."
             )
+        if candidate not in at_home:
+            raise BeexError(
+                f"{name} stands outside the branch of its block, so it would be computed where the "
+                "exit was taken before; this file must not be used, please report it."
+            )
+        found[name] = candidate
+        candidates.remove(candidate)
     return AuditReport(
         operations=flatbuffer.operation_counts(model),
         matrices={name: candidate.operation.name for name, candidate in found.items()},

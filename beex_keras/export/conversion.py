@@ -5,7 +5,18 @@ import hashlib
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, metadata, naming, onebit, tidy
+from beex_keras.export import (
+    fixedpoint,
+    flatbuffer,
+    freeze,
+    fuse,
+    graphs,
+    lce,
+    metadata,
+    naming,
+    onebit,
+    tidy,
+)
 from beex_keras.export.audit import audit_model, binary_matrices
 from beex_keras.models import BEExformerClassifier
 
@@ -55,8 +66,7 @@ def convert(
         graph = graphs.all_exits(parts)
         inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
         blocks = len(parts.blocks)
-    model = _converted(graph, inputs, outputs)
-    _audit_and_name(model, classifier, range(1, blocks + 1))
+    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1))
     description = metadata.describe(
         classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
     )
@@ -82,9 +92,8 @@ def convert_segments(
         inputs = [graphs.TOKEN_IDS] if number == 1 else [graphs.HIDDEN, graphs.TOKEN_IDS]
         last = number == len(parts.blocks)
         outputs = [graphs.LOGITS] if last else [graphs.LOGITS, graphs.HIDDEN]
-        model = _converted(graph, inputs, outputs)
-        _audit_and_name(model, classifier, range(number, number + 1))
-        models.append(model)
+        blocks = range(number, number + 1)
+        models.append(_compiled(classifier, graph, inputs, outputs, blocks))
     digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
     files = []
     for number, model in enumerate(models, start=1):
@@ -103,20 +112,26 @@ def convert_segments(
     return files
 
 
-def _converted(graph: graphs.Graph, inputs: list[str], outputs: list[str]) -> Any:
-    """The parsed file of a graph, with every pass applied."""
+def _compiled(
+    classifier: BEExformerClassifier,
+    graph: graphs.Graph,
+    inputs: list[str],
+    outputs: list[str],
+    blocks: range,
+) -> Any:
+    """The parsed file of a graph with some blocks: every pass applied, audited and named."""
+    config = classifier.config
     model = flatbuffer.parse(lce.convert_function(graph))
     flatbuffer.remove_barriers(model)
     fuse.fuse(model)
     onebit.pack_tables(model)
     onebit.pack_kernels(model)
+    if config != config.twin():  # a float32 twin's file is float32 throughout
+        fixedpoint.pack_reals(model)
     tidy.share_buffers(model)
     tidy.drop_empty_quantization(model)
+    report = audit_model(model, config, binary_matrices(classifier), blocks)
     naming.order_signature(model, inputs, outputs)
-    return model
-
-
-def _audit_and_name(model: Any, classifier: BEExformerClassifier, blocks: range) -> None:
-    report = audit_model(model, classifier.config, binary_matrices(classifier), blocks)
     naming.name_tensors(model, report.tensors)
     naming.name_graphs(model)
+    return model

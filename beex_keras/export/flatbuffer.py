@@ -77,7 +77,15 @@ def parse(data: bytes) -> Any:
 
 def pack(model: Any) -> bytes:
     """The bytes of a `ModelT`, every constant aligned to 16 bytes as interpreters expect."""
-    builder = flatbuffers.Builder(1024)
+    builder = _SharingBuilder(1024)
+    for graph in model.subgraphs:
+        for tensor in graph.tensors:
+            tensor.shape = None if tensor.shape is None else np.array(tensor.shape, np.int32)
+        for operator in graph.operators:
+            operator.inputs, operator.outputs = (
+                np.array(indices(places), np.int32)
+                for places in (operator.inputs, operator.outputs)
+            )
     buffers = model.buffers
     try:
         model.buffers = [_AlignedBuffer(buffer) for buffer in buffers]
@@ -85,6 +93,27 @@ def pack(model: Any) -> bytes:
     finally:
         model.buffers = buffers
     return bytes(builder.Output())
+
+
+class _SharingBuilder(flatbuffers.Builder):
+    """Writes a name, a shape or a list of tensors once, however many objects have the same."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self._places: dict[tuple[str, bytes], int] = {}
+
+    def CreateString(self, value: Any, *arguments: Any) -> int:
+        content = value.encode("utf-8") if isinstance(value, str) else bytes(value)
+        key = "string", content
+        if key not in self._places:
+            self._places[key] = super().CreateString(value, *arguments)
+        return self._places[key]
+
+    def CreateNumpyVector(self, values: np.ndarray) -> int:
+        key = str(values.dtype), values.tobytes()
+        if key not in self._places:
+            self._places[key] = super().CreateNumpyVector(values)
+        return self._places[key]
 
 
 class _AlignedBuffer:
@@ -231,20 +260,24 @@ def custom_operator(model: Any, name: str, inputs: list[int], outputs: list[int]
 
 
 def builtin_operator(
-    model: Any, name: str, options: Any, inputs: list[int], outputs: list[int]
+    model: Any,
+    name: str,
+    options: Any,
+    inputs: list[int],
+    outputs: list[int],
+    version: int = 1,
 ) -> Any:
-    """An operator of the builtin op `name`, not yet in a graph."""
+    """An operator of the builtin op `name` in a version of it, not yet in a graph."""
     classes = schema()
-    operator = _operator(
-        _code_index(model, getattr(classes.BuiltinOperator, name)), inputs, outputs
-    )
+    number = getattr(classes.BuiltinOperator, name)
+    operator = _operator(_code_index(model, number, version=version), inputs, outputs)
     operator.builtinOptions = options
     kind = type(options).__name__.removesuffix("T")
     operator.builtinOptionsType = getattr(classes.BuiltinOptions, kind)
     return operator
 
 
-def _code_index(model: Any, number: int, custom: str = "") -> int:
+def _code_index(model: Any, number: int, custom: str = "", version: int = 1) -> int:
     """The place of an op among the model's operator codes, where it is put if it is new."""
     known = [(code.builtinCode, text(code.customCode)) for code in model.operatorCodes]
     if (number, custom) not in known:
@@ -252,7 +285,7 @@ def _code_index(model: Any, number: int, custom: str = "") -> int:
         code.builtinCode = number
         code.deprecatedBuiltinCode = min(number, 127)
         code.customCode = custom or None
-        code.version = 1
+        code.version = version
         model.operatorCodes.append(code)
         known.append((number, custom))
     return known.index((number, custom))
@@ -371,7 +404,7 @@ class ByteAccount:
     Attributes:
         binary: constants stored at one bit a weight.
         sign: constants of exactly ±1 that are stored as float32.
-        real: all other floating-point constants.
+        real: all other real constants, as float32 or 16-bit integers with a scale.
         integer: thresholds, shapes, axes.
         vocabulary: the vocabulary, for the runtime only.
         metadata: all other metadata.
@@ -431,7 +464,7 @@ def _kind(operation: Operation, position: int, value: np.ndarray, unpacked: set[
         return "binary"
     if is_sign_matrix(value):
         return "sign"
-    return "real" if value.dtype.kind == "f" else "integer"
+    return "real" if value.dtype.kind == "f" or value.dtype == np.int16 else "integer"
 
 
 def _is_infinity(model: Any, tensor: Any) -> bool:
@@ -463,6 +496,7 @@ def _dtypes() -> dict[int, Any]:
         kinds.FLOAT16: np.float16,
         kinds.INT32: np.int32,
         kinds.INT64: np.int64,
+        kinds.INT16: np.int16,
         kinds.INT8: np.int8,
         kinds.UINT8: np.uint8,
         kinds.BOOL: np.bool_,

@@ -15,8 +15,9 @@ _NESTING = re.compile("^(cond/)+")
 def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
     """Gives inputs and outputs their signature's names, matrices their layer's, others a short one.
 
-    The converter joins the names of all ops that it fused; the first one is kept. What a branch is
-    given is called there as it is outside.
+    The converter joins the names of all ops that it fused; the first one is kept. Constants are
+    called by what they are to the op that reads them, and what a branch is given is called there as
+    it is outside.
 
     Args:
         model: a parsed model.
@@ -30,12 +31,17 @@ def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
         graph = model.subgraphs[signature.subgraphIndex]
         for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
             given[id(graph.tensors[entry.tensorIndex])] = text(entry.name)
+    for operation in flatbuffer.operations(model):
+        for place, tensor in enumerate(operation.inputs):
+            if tensor is not None and flatbuffer.constant(model, tensor) is not None:
+                given.setdefault(id(tensor), _role(operation.name, place))
     for graph in flatbuffer.outermost_first(model):
         seen = Counter[str]()
         for tensor in graph.tensors:
             name = given.get(id(tensor)) or _shorten(text(tensor.name))
             seen[name] += 1
-            tensor.name = name if seen[name] == 1 else f"{name}_{seen[name] - 1}"
+            unique = seen[name] == 1 or flatbuffer.constant(model, tensor) is not None
+            tensor.name = name if unique else f"{name}_{seen[name] - 1}"
         for operation in flatbuffer.graph_operations(model, graph):
             for branch in flatbuffer.branches(model, operation):
                 for outside, place in zip(
@@ -72,6 +78,27 @@ def order_signature(model: Any, inputs: list[str], outputs: list[str]) -> None:
         places = {text(entry.name): int(entry.tensorIndex) for entry in entries}
         setattr(graph, attribute, [places[name] for name in names])
         entries.sort(key=lambda entry: names.index(text(entry.name)))
+
+
+def _role(reader: str, place: int) -> str:
+    """What a constant is to the op that reads it.
+
+    Many constants have the same name, which the file then holds once; the op's own tells where.
+    """
+    roles = {
+        "FULLY_CONNECTED": ("", "kernel", "bias"),
+        "LceBconv2d": ("", "kernel", "scale", "bias", "thresholds"),
+        "GATHER": ("table", ""),
+        "RESHAPE": ("", "shape"),
+        "TRANSPOSE": ("", "permutation"),
+        "MUL": ("scale", "scale"),
+        "ADD": ("bias", "bias"),
+        "SUM": ("", "axes"),
+        "MEAN": ("", "axes"),
+        "REDUCE_MAX": ("", "axes"),
+    }
+    found = roles.get(reader, ())
+    return found[place] if place < len(found) and found[place] else "constant"
 
 
 def _shorten(name: str) -> str:

@@ -42,6 +42,10 @@ class Resizer:
         self.length = length
         self.batchable = True
         self._axes: dict[int, Axes] = {}  # of every tensor that depends on an input
+        self._tables: dict[int, int] = {}  # the axis of what is unpacked from a constant of T rows
+        self._producers = {
+            id(tensor): o for o in flatbuffer.operations(model) for tensor in o.outputs
+        }
         self._shapes = {
             id(tensor): [int(size) for size in tensor.shape if tensor.shape is not None]
             for graph in model.subgraphs
@@ -85,7 +89,7 @@ class Resizer:
         try:
             for graph in model.subgraphs:
                 for tensor in graph.tensors:
-                    if id(tensor) in self._axes:
+                    if id(tensor) in self._axes or id(tensor) in self._tables:
                         tensor.shape = self._resized_shape(tensor, batch, length)
             for operation in self._reshapes:
                 new_shape = np.array(operation.outputs[0].shape, np.int32)
@@ -105,6 +109,9 @@ class Resizer:
 
     def _resized_shape(self, tensor: Any, batch: int, length: int) -> list[int]:
         shape = list(self._shape(tensor))
+        if id(tensor) in self._tables:
+            shape[self._tables[id(tensor)]] = length
+            return shape
         for axis in self.axes(tensor):
             shape[axis] = length
         if shape:
@@ -120,9 +127,12 @@ class Resizer:
     ) -> None:
         """Gives an operator another constant for as long as `restore` is not called."""
         operator, before = operation.operator, operation.operator.inputs
-        name = flatbuffer.text(operation.inputs[place].name)
+        tensor = operation.inputs[place]
         after = indices(before)
-        after[place] = flatbuffer.add_constant(self.model, operation.graph, name, value)
+        after[place] = flatbuffer.add_constant(
+            self.model, operation.graph, flatbuffer.text(tensor.name), value
+        )
+        operation.graph.tensors[after[place]].quantization = tensor.quantization
         operator.inputs = after
         restore.append(lambda: setattr(operator, "inputs", before))
 
@@ -163,13 +173,21 @@ class Resizer:
             for axis in self.axes(tensor)
         }
         for place, tensor in enumerate(operation.inputs):
-            value = None if tensor is None else flatbuffer.constant(self.model, tensor)
-            if value is None:
+            if tensor is None or id(tensor) in self._axes:
                 continue
-            for axis, size in enumerate(value.shape):
-                if axis + rank - value.ndim in found and size == self.length:
-                    self._sliced.append((operation, place, axis, value))
+            shape = self._shape(tensor)
+            for axis, size in enumerate(shape):
+                if axis + rank - len(shape) in found and size == self.length:
+                    self._cut(operation, place, axis)
         return found
+
+    def _cut(self, operation: Operation, place: int, axis: int) -> None:
+        """Notes that a constant, or the constant that an operand is unpacked from, has T rows."""
+        unpack = self._producers.get(id(operation.inputs[place]))
+        if unpack is not None and unpack.name == "DEQUANTIZE":
+            self._tables[id(operation.inputs[place])] = axis
+            operation, place = unpack, 0
+        self._sliced.append((operation, place, axis, self._constant(operation, place)))
 
     def _reshape(self, operation: Operation) -> Iterable[int]:
         """An axis is found again by the number of elements in front of one step along it."""

@@ -7,6 +7,7 @@ import tensorflow as tf
 
 from beex_keras import quantizers
 from beex_keras.layers.dropout import Dropout, TokenDropout
+from beex_keras.layers.grid import POSITION_BITS, on_grid
 from beex_keras.layers.linear import LATENT_LIMIT, check_bits, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
 
@@ -148,10 +149,15 @@ class Embedding(tf.keras.layers.Layer):
             )
         super().build(input_shape)
 
+    @property
+    def positions(self) -> tf.Tensor:
+        r"""The table of positions as the layer uses it, multiples of \(2^{-16}\): (T, D)."""
+        return on_grid(self.position, POSITION_BITS)
+
     def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         length = token_ids.shape[1] or tf.shape(token_ids)[1]
         tokens = self.token_dropout(self.token(token_ids), training=training)
-        x = tokens + self.position[:length]
+        x = tokens + self.positions[:length]
         if self.num_segments > 1:
             separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.int32)
             after = tf.cumsum(separators, axis=1, exclusive=True)

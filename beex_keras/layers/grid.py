@@ -19,6 +19,9 @@ ATTENTION_BITS = 6
 WEIGHT_BITS = 10
 """Attention weights before they are normalized."""
 
+POSITION_BITS = 16
+"""Positions, in every kind of model: so a file can hold them as 16-bit integers without loss."""
+
 SQUARE_BITS = 8
 """Squares in a variance."""
 
