@@ -1,69 +1,156 @@
-"""Keras against the converted file on real sentences: logits, and label and exit of every policy.
+"""Keras against every form of the converted file on real sentences: logits, label and exit.
 
-    python benchmarks/agreement.py runs/accuracy/rotten_tomatoes/*-0 --sentences 500
+    python benchmarks/agreement.py runs/accuracy/rotten_tomatoes/*-0 --sentences 1000
+    python benchmarks/agreement.py --untrained --sentences 1000
 
 Sentences are drawn from the test split of the task (shuffled, since splits may be sorted). Each
 policy is calibrated on the validation split first, so that its threshold lies where exits change.
+With --untrained, models of random weights with 2 to 12 blocks and 2 to 77 classes are compared
+beside the runs; their thresholds divide the sentences in two.
 """
 
 import json
+from collections.abc import Iterator
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from rich.progress import track
 
-
-@click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True))
-@click.option("--task", default="rotten_tomatoes", show_default=True)
-@click.option("--data-dir", type=click.Path())
-@click.option("--sentences", default=500, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], task: str, data_dir: str | None, sentences: int, seed: int,
-         as_json: bool) -> None:  # fmt: skip
+if TYPE_CHECKING:
     import numpy as np
 
-    from beex_keras import calibrate, convert, exits, load_task
-    from beex_keras.evaluation import tables
-    from beex_keras.runtime import KerasRunner, LCERunner, load_classifier
+    from beex_keras import BEExformerClassifier, ExitPolicy
 
+UNTRAINED = [
+    {"num_blocks": blocks, "num_classes": classes, "activation_bits": bits}
+    for bits in (32, 1)
+    for blocks, classes in ((2, 2), (4, 77), (12, 6))
+]
+
+
+@click.command()
+@click.argument("runs", nargs=-1, type=click.Path(exists=True))
+@click.option("--untrained", is_flag=True, help="Compare models of random weights too.")
+@click.option("--task", default="rotten_tomatoes", show_default=True)
+@click.option("--data-dir", type=click.Path())
+@click.option("--sentences", default=1000, show_default=True)
+@click.option("--seed", default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True)
+def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None, sentences: int,
+         seed: int, as_json: bool) -> None:  # fmt: skip
+    import numpy as np
+
+    from beex_keras import exits, load_task
+    from beex_keras.evaluation import tables
+    from beex_keras.runtime import load_classifier
+
+    if not runs and not untrained:
+        raise click.UsageError("Give run folders, or --untrained.")
     loaded = load_task(task, data_dir=data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
     test, validation = loaded.test.rows(chosen), loaded.validation
-    rows = []
-    for run in runs if as_json else track(runs, "Models"):
-        classifier = load_classifier(run)
-        keras, device = KerasRunner(classifier), LCERunner(convert(classifier))
-        reference = keras.exit_logits(keras.encode(test.texts, test.pairs))
-        converted = device.exit_logits(device.encode(test.texts, test.pairs))
-        known = keras.exit_logits(keras.encode(validation.texts, validation.pairs))
-        difference = np.abs(reference - converted).max(axis=(1, 2))
-        row: dict[str, Any] = {
-            "model": Path(run).name,
-            "sentences": len(test),
-            "largest difference": float(difference.max()),
-            "over 1e-4": int((difference > 1e-4).sum()),
-        }
-        for name, policy_class in exits.POLICIES.items():
-            policy = calibrate(policy_class(), known, validation.labels, tolerance=0.005).policy
-            pair = [np.asarray(policy.choose(logits)) for logits in (reference, converted)]
-            labels = [
-                logits[np.arange(len(test)), taken].argmax(axis=1)
-                for logits, taken in zip((reference, converted), pair, strict=True)
-            ]
-            differing = (pair[0] != pair[1]) | (labels[0] != labels[1])
-            row[f"{name}: label or exit differs"] = int(differing.sum())
-        rows.append(row)
+    models: list[tuple[str, Any, Any]] = [
+        (Path(run).name, load_classifier(run), validation) for run in runs
+    ]
+    if untrained:
+        models += [
+            (name, model, None) for name, model in _untrained(list(loaded.train.texts), seed)
+        ]
+    rows = [
+        _compare(name, model, test.texts, test.pairs, known, list(exits.POLICIES.values()))
+        for name, model, known in (models if as_json else track(models, "Models"))
+    ]
     if as_json:
         click.echo(json.dumps({"task": task, "seed": seed, "rows": rows}))
     else:
         versions = ", ".join(
             f"{name} {version(name)}" for name in ("tensorflow", "larq-compute-engine")
         )
-        tables.show(rows, f"{task}, seed {seed}, {versions}")
+        tables.show(rows, f"{task}, {len(test):,} sentences, seed {seed}, {versions}")
+
+
+def _untrained(texts: list[str], seed: int) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+    import numpy as np
+
+    from beex_keras import BEExformerClassifier, BEExformerConfig, TextPreprocessor
+    from beex_keras.text import learn_vocabulary
+
+    vocabulary = learn_vocabulary(texts, 2000)
+    for sizes in UNTRAINED:
+        config = BEExformerConfig.preset(
+            "micro", vocabulary_size=len(vocabulary), max_length=48, **sizes
+        )
+        labels = tuple(f"class {number}" for number in range(config.num_classes))
+        model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 48), labels)
+        generator = np.random.default_rng(seed)
+        model.set_weights(
+            [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
+        )
+        kind = "weights-only" if config.activation_bits == 32 else "fully binary"
+        yield f"{kind}, {config.num_blocks} blocks, {config.num_classes} classes", model
+
+
+def _compare(
+    name: str,
+    classifier: "BEExformerClassifier",
+    texts: Any,
+    pairs: Any,
+    validation: Any,
+    kinds: Any,
+) -> dict[str, Any]:
+    """How many labels or exits differ from Keras', by policy, in any form of the file."""
+    import numpy as np
+
+    from beex_keras import calibrate
+    from beex_keras.export import convert, convert_segments
+    from beex_keras.runtime import KerasRunner, LCERunner, SegmentRunner
+
+    keras = KerasRunner(classifier)
+    ids = keras.encode(texts, pairs)
+    reference = keras.exit_logits(ids)
+    known = (
+        None
+        if validation is None
+        else keras.exit_logits(keras.encode(validation.texts, validation.pairs))
+    )
+    plain = LCERunner(convert(classifier, exit="all-outputs"))
+    segments = SegmentRunner(convert_segments(classifier))
+    # One text after the other, as a device runs it, beside the batches of `plain.exit_logits`.
+    single = np.concatenate([plain.exit_logits(row[np.newaxis]) for row in ids])
+    largest = max(np.abs(found - reference).max() for found in (single, plain.exit_logits(ids)))
+    row: dict[str, Any] = {"model": name}
+    for kind in kinds:
+        policy = (
+            _dividing(kind(), reference)
+            if known is None
+            else calibrate(kind(), known, validation.labels, tolerance=0.005).policy
+        )
+        exits = np.asarray(policy.choose(reference))
+        logits = reference[np.arange(len(ids)), exits]
+        classifier.policy = policy
+        differing = np.zeros(len(ids), bool)
+        for runner in (LCERunner(convert(classifier)), segments, plain):
+            found = runner.decide(ids, policy)
+            differing |= found.exits != exits
+            differing |= found.logits.argmax(axis=1) != logits.argmax(axis=1)
+            same = found.exits == exits
+            largest = max(largest, np.abs(found.logits - logits)[same].max(initial=0.0))
+        row[f"{kind.__name__}: differ"] = int(differing.sum())
+    row["largest difference of a logit"] = float(largest)
+    return row
+
+
+def _dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
+    """The policy with a threshold in the middle of the scores that occur."""
+    import numpy as np
+
+    if policy.parameter in ("k", "n"):
+        return policy
+    scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
+    middle = len(scores) // 2
+    return policy.with_threshold(float((scores[middle - 1] + scores[middle]) / 2))
 
 
 if __name__ == "__main__":

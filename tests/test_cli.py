@@ -69,7 +69,8 @@ def test_keras_and_tflite_evaluate_alike(folder, capsys):
     for model in ("run", "model.tflite"):
         assert beex("evaluate", folder / model, *data(folder), "--json") == 0
         figures.append(json.loads(capsys.readouterr().out))
-    assert figures[0] == figures[1]
+    one_exit_only = {"exit_scores": [], "full_depth_score": None}
+    assert {**figures[0], **one_exit_only} == figures[1]
     assert figures[0] == json.loads((folder / "run" / "results.json").read_text())["test"]
     assert beex("evaluate", folder / "run", *data(folder), "--policy", "fixed_depth",
                 "--threshold", 1, "--json") == 0  # fmt: skip
@@ -125,6 +126,58 @@ def test_texts_from_a_file_and_from_standard_input(folder, tmp_path):
     assert from_file.stderr == b""
 
 
+def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
+    rows = [{"id": n, "body": text} for n, text in enumerate(["the good film", "a poor plot"] * 20)]
+    lines = tmp_path / "rows.jsonl"
+    lines.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    assert beex("predict", folder / "model.tflite", "--file", lines, "--jsonl", "--text-column",
+                "body", "--batch-size", 7) == 0  # fmt: skip
+    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [{"id": value["id"], "body": value["body"]} for value in found] == rows
+    assert all(value["label"] in ("negative", "positive") for value in found)
+
+
+def test_a_stream_is_answered_line_by_line(folder):
+    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
+    process = subprocess.Popen(
+        [*command, "--batch-size", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    for text in (b"the good film\n", b"a poor plot\n"):
+        process.stdin.write(text)
+        process.stdin.flush()
+        assert process.stdout.readline().endswith(b"\t" + text)  # before the input ends
+    process.stdin.close()
+    assert process.wait() == 0
+
+
+@pytest.mark.parametrize("exit_kind", ["in-graph", "all-outputs", "segments"])
+def test_every_form_predicts_and_evaluates_alike(folder, tmp_path, exit_kind, capsys):
+    target = tmp_path / ("parts" if exit_kind == "segments" else "model.tflite")
+    assert beex("convert", folder / "run", "--exit", exit_kind, "--policy", "confidence",
+                "--threshold", 0.7, "-o", target, "--json") == 0  # fmt: skip
+    capsys.readouterr()
+    figures = []
+    for model, options in (
+        (target, []),
+        (folder / "run", ["--policy=confidence", "--threshold=0.7"]),
+    ):
+        assert beex("evaluate", model, *data(folder), *options, "--json") == 0
+        figures.append(json.loads(capsys.readouterr().out))
+    for name in ("score", "mean_depth", "exit_shares", "flops_saved"):
+        assert figures[0][name] == figures[1][name]
+    assert beex("evaluate", target, *data(folder)) == 0  # a table, whatever is known
+    assert beex("predict", target, "the good film") == 0
+
+
+def test_threshold_input_lets_the_user_choose(folder, tmp_path, capsys):
+    target = tmp_path / "model.tflite"
+    assert beex("convert", folder / "run", "--threshold-input", "-o", target) == 0
+    for threshold, depth in ((-100, 2), (100, 1)):
+        capsys.readouterr()
+        assert beex("predict", target, "the good film", "--threshold", threshold) == 0
+        assert f"exit {depth}/2" in capsys.readouterr().out
+
+
 def test_a_real_process_fails_with_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "beex_keras.cli", "predict", str(tmp_path / "none"), "text"],
@@ -174,6 +227,14 @@ MISTAKES = {
     "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
     "policy that does not exist": (["predict", RUN, "text", "--policy", "luck"], "luck"),
     "pair for a single-text model": (["predict", RUN, "text", "--pair", "text"], "single"),
+    "another policy than the file's": (
+        ["predict", FILE, "text", "--policy", "entropy", "--threshold", "1"], "no other policy"),
+    "line that is no JSON": (["predict", FILE, "--jsonl", "--file", "{0}/text.tflite"], "not JSON"),
+    "JSON line without the field": (
+        ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t"], "'t'"),
+    "threshold input without an exit": (
+        ["convert", RUN, "--exit", "all-outputs", "--threshold-input", *OUT], "by itself"),
+    "segments into a foreign folder": (["convert", RUN, "--exit", "segments", "-o", "{0}"], "else"),
     "truncated .tflite": (["predict", "{0}/short.tflite", "text"], "short.tflite"),
     "foreign .tflite": (["predict", "{0}/foreign.tflite", "text"], "foreign.tflite"),
     "corrupted .tflite": (["predict", "{0}/corrupt.tflite", "text"], "corrupt.tflite"),
@@ -244,6 +305,7 @@ def test_interrupt_exits_with_130(monkeypatch, folder, capsys):
 
 def test_choices_are_those_of_the_package():
     assert tuple(PRESETS) == cli.PRESETS and tuple(POLICIES) == cli.POLICIES
+    assert export.EXITS == cli.EXITS
 
 
 def test_help_names_every_command(capsys):

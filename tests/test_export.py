@@ -32,19 +32,19 @@ def build(mode: str, **changes) -> BEExformerClassifier:
 def exported(request) -> tuple[BEExformerClassifier, bytes]:
     """A classifier of each mode and its converted file."""
     model = build(request.param, num_segments=2)
-    return model, export.convert(model, calibration={"accuracy": 0.5})
+    return model, export.convert(model, calibration={"accuracy": 0.5}, exit="all-outputs")
 
 
 @pytest.fixture(scope="module")
 def fully_binary() -> tuple[BEExformerClassifier, bytes]:
     model = build("fully-binary", num_blocks=1)
-    return model, export.convert(model)
+    return model, export.convert(model, exit="all-outputs")
 
 
 @pytest.fixture(scope="module")
 def weights_only() -> tuple[BEExformerClassifier, bytes]:
     model = build("weights-only", num_blocks=1)
-    return model, export.convert(model)
+    return model, export.convert(model, exit="all-outputs")
 
 
 def interpret(data: bytes, ids: np.ndarray) -> np.ndarray:
@@ -87,14 +87,16 @@ def test_fully_binary_file_flips_no_sign():
     ids = random_ids(150, 24, 200)
     for row, real in enumerate(np.random.default_rng(0).integers(1, 25, len(ids))):
         ids[row, real:] = 0
-    difference = interpret(export.convert(model), ids) - model.predict(ids, verbose=0)
+    difference = interpret(export.convert(model, exit="all-outputs"), ids) - model.predict(
+        ids, verbose=0
+    )
     # One flipped sign would show as a thousand times as much.
     assert np.abs(difference).max() < 1e-5
 
 
 def test_shorter_length(weights_only):
     model, _ = weights_only
-    data = export.convert(model, length=7)
+    data = export.convert(model, length=7, exit="all-outputs")
     ids = padded_ids(7)
     np.testing.assert_allclose(
         interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5

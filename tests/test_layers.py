@@ -83,10 +83,16 @@ def test_embedding_rows_are_signs_with_a_scale_per_column():
 def test_segments_follow_from_the_separator():
     ids = np.array([[2, 9, 3, 8, 7, 3, 0], [2, 9, 9, 3, 0, 0, 0]], np.int32)
     layer = build(layers.Embedding(50, 6, max_length=9, num_segments=2, dropout=0.0), ids)
-    token = layer.token(ids).numpy() + layer.position.numpy()[:7]
+    token = layer.token(ids).numpy() + layer.positions.numpy()[:7]
     segments = np.array([[0, 0, 0, 1, 1, 1, 1], [0, 0, 0, 0, 1, 1, 1]])
     expected = layer.normalization(token + layer.segment.numpy()[segments])
     np.testing.assert_allclose(layer(ids), expected, atol=1e-6)
+
+
+def test_positions_lie_on_a_grid():
+    layer = build(layers.Embedding(50, 6, max_length=9), random_ids(2, 7))
+    expected = np.round(layer.position.numpy().astype(np.float64) * 2**16) / 2**16
+    np.testing.assert_array_equal(layer.positions, expected)
 
 
 def test_layer_norm_equals_keras():

@@ -61,7 +61,7 @@ def test_fit_on_strings_lowers_the_loss_and_shows_exits():
     texts = ["good film", "bad film", "good films .", "bad films ."] * 8
     labels = ["yes", "no", "yes", "no"] * 8
     model.compile(tf.keras.optimizers.Adam(0.01))
-    history = model.fit(texts, labels, epochs=6, verbose=0, validation_data=(texts, labels)).history
+    history = model.fit(texts, labels, epochs=8, verbose=0, validation_data=(texts, labels)).history
     assert history["loss"][-1] < 0.5 * history["loss"][0]
     assert {"exit_1", "exit_3", "policy", "mean_depth", "val_exit_2"} <= set(history)
     results = model.evaluate(texts, labels, verbose=0, return_dict=True)

@@ -112,11 +112,10 @@ def test_kernel_of_two_products_is_unpacked_once():
 
 def test_what_is_not_a_sign_stays():
     for model in (product(signs(40, 4) * 2), product(real(40, 4)), look_up(real(50, 40))):
-        before = flatbuffer.pack(model)
+        before = flatbuffer.operation_counts(model)
         onebit.pack_kernels(model)
         onebit.pack_tables(model)
-        assert flatbuffer.operation_counts(model).get("LceDequantize") is None
-        assert len(flatbuffer.pack(model)) <= len(before)
+        assert flatbuffer.operation_counts(model) == before
 
 
 # === Tidying ===
@@ -162,7 +161,7 @@ def test_passes_change_no_bit_of_the_logits(mode):
     )
     flatbuffer.remove_barriers(plain)
     fuse.fuse(plain)
-    data = export.convert(classifier)
+    data = export.convert(classifier, exit="all-outputs")
     ids = random_ids(8, 12)
     expected = interpret(plain, ids)
     for indirect in (False, True):

@@ -1,15 +1,18 @@
 """Runners: one interface, equal answers, and clear refusals."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
 from larq_compute_engine.tflite.python.interpreter import Interpreter
 
+import beex_keras
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import KerasRunner, LCERunner, Prediction, runner
+from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction, runner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 WORDS = [chr(97 + i) * 3 for i in range(26)] + [chr(97 + i) * 2 for i in range(19)]
@@ -44,7 +47,7 @@ def model() -> BEExformerClassifier:
 @pytest.fixture(scope="module")
 def file(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("converted") / "model.tflite"
-    export.export_file(model, path)
+    export.export_file(model, path, exit="all-outputs")
     return path
 
 
@@ -59,7 +62,7 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 @pytest.mark.parametrize("mode", MODES)
 def test_engines_agree(mode):
     model = build(mode, num_segments=2)
-    engines = LCERunner(export.convert(model)), KerasRunner(model)
+    engines = LCERunner(export.convert(model, exit="all-outputs")), KerasRunner(model)
     texts, pairs = sentences(40), sentences(40, seed=1)
     for policy in POLICIES:
         lce, keras = (e.classify(texts, pairs, policy=policy, truncate=True) for e in engines)
@@ -72,8 +75,8 @@ def test_engines_agree(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_fast_kernel_is_bit_identical(mode):
-    data = export.convert(build(mode))
-    ids = random_ids(20, 12)
+    data = export.convert(build(mode), exit="all-outputs")
+    ids = random_ids(12, 12)
     fast = LCERunner(data).exit_logits(ids)
     np.testing.assert_array_equal(fast, Interpreter(data).predict(ids))
     np.testing.assert_array_equal(fast, LCERunner(data, num_threads=2).exit_logits(ids))
@@ -122,9 +125,8 @@ def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path):
 
 
 def test_prediction_is_the_softmax_at_the_exit_taken(file):
-    logits = np.zeros((1, 3, 4), np.float32)
-    logits[0, 1] = np.log([1, 2, 4, 1])
-    (prediction,) = runtime.load(file).predictions(logits, exits.FixedDepth(2))
+    logits = np.log([[1, 2, 4, 1]]).astype(np.float32)
+    (prediction,) = runtime.load(file).predictions(Decisions(logits, np.array([1])))
     assert prediction == Prediction("blue", pytest.approx(0.5), 2, prediction.probabilities)
     assert prediction.probabilities == pytest.approx(
         {"red": 0.125, "green": 0.25, "blue": 0.5, "grey": 0.125}
@@ -145,10 +147,85 @@ def test_many_texts_are_taken_in_chunks(file, monkeypatch):
     loaded = runtime.load(file)
     texts = sentences(10)
     whole, ids = loaded.classify(texts), loaded.encode(texts)
-    monkeypatch.setattr(runner, "_CHUNK", 3)
+    monkeypatch.setattr(runner, "CHUNK", 3)
     assert loaded.classify(texts) == whole
     np.testing.assert_array_equal(loaded.encode(texts), ids)
     assert loaded.classify([]) == [] and len(loaded.encode([])) == 0
+
+
+# === Pipeline ===
+
+
+def test_pipeline_answers_a_text_a_list_and_a_stream(file):
+    classify = beex_keras.pipeline(file)
+    texts = sentences(40)
+    predictions = classify(texts)
+    assert [p.label for p in predictions] == [p.label for p in runtime.load(file).classify(texts)]
+    assert classify(texts[3]).label == predictions[3].label
+    assert list(classify.stream(iter(texts))) == predictions
+    assert classify([]) == []
+
+
+def test_stream_reads_no_further_than_it_must(file):
+    read = []
+
+    def endless():
+        for text in itertools.cycle(sentences(7)):
+            read.append(text)
+            yield text
+
+    classify = beex_keras.pipeline(file)
+    classify.chunk = 5
+    answers = classify.stream(endless())
+    first = [next(answers) for _ in range(7)]
+    assert len(read) == 10 and first[0] == runtime.load(file).classify(read[:1])[0]
+
+
+def test_pipeline_of_pairs(tmp_path):
+    model = build(num_segments=2)
+    export.export_file(model, tmp_path / "pairs.tflite")
+    classify = beex_keras.pipeline(tmp_path / "pairs.tflite", truncate=True)
+    texts, pairs = sentences(20), sentences(20, seed=1)
+    labels = [prediction.label for prediction in classify(texts, pairs)]
+    assert labels == [p.label for p in KerasRunner(model).classify(texts, pairs, truncate=True)]
+    assert classify(texts[0], pairs[0]).label == labels[0]
+    for second, message in (
+        (pairs[:-1], "20 texts came with 19"),
+        ([*pairs, "aaa"], "more second"),
+    ):
+        with pytest.raises(BeexError, match=message):
+            classify(texts, second)
+
+
+def test_errors_count_from_the_first_text(file):
+    classify = beex_keras.pipeline(file)
+    classify.chunk = 4
+    with pytest.raises(BeexError, match="Text 7 is empty"):
+        classify([*sentences(6), " "])
+    with pytest.raises(BeexError, match="Text 6 has 47 tokens"):
+        classify([*sentences(5), " ".join(WORDS)])
+
+
+# === Files that exit by themselves ===
+
+
+def test_a_file_that_exits_has_one_policy(model):
+    fixed = LCERunner(export.convert(model))
+    texts = sentences(10)
+    assert [p.exit for p in fixed.classify(texts, policy=model.policy)] == [
+        p.exit for p in KerasRunner(model).classify(texts)
+    ]
+    with pytest.raises(BeexError, match="exits by itself, by Confidence.* and by no other policy"):
+        fixed.classify(texts, policy=exits.Entropy(1.0))
+    with pytest.raises(BeexError, match="does not compute the logits of every exit"):
+        fixed.exit_logits(random_ids(2, 12))
+    adjustable = LCERunner(export.convert(model, threshold_input=True))
+    for some in (texts, sentences(30)):
+        for policy in (exits.Confidence(0.3), exits.Confidence(0.6)):
+            found = [p.exit for p in adjustable.classify(some, policy=policy)]
+            assert found == [p.exit for p in KerasRunner(model).classify(some, policy=policy)]
+    with pytest.raises(BeexError, match="by no other policy"):
+        adjustable.classify(texts, policy=exits.Patience(1))
 
 
 # === Refusals ===

@@ -77,7 +77,8 @@ class LCERunner(Runner):
     def _threshold(self, policy: ExitPolicy) -> list[float]:
         """What the graph has to be told of the policy: nothing, or the threshold that it lets us choose."""
         own = self.policy
-        if self.metadata.threshold_input and policy.with_threshold(own.threshold) == own:
+        alike = type(policy) is type(own) and own.with_threshold(policy.threshold) == policy
+        if self.metadata.threshold_input and alike:
             return [policy.threshold]
         if policy != own:
             raise BeexError(

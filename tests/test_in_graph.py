@@ -1,0 +1,267 @@
+"""Files that exit by themselves: the exit and logits of Keras, and nothing computed behind the exit."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES, random_ids, shake, tiny_config
+
+from beex_keras import exits, export
+from beex_keras.errors import BeexError
+from beex_keras.export import conversion, flatbuffer, freeze, graphs, onebit
+from beex_keras.export.flatbuffer import text
+from beex_keras.export.freeze import Parts
+from beex_keras.layers.linear import PointwiseConv
+from beex_keras.models import BEExformerClassifier
+
+ROWS = 40
+
+
+def build(mode: str, policy: exits.ExitPolicy | None = None, **changes) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    config = tiny_config(**MODES[mode], **changes)
+    return shake(BEExformerClassifier(config, policy=policy or exits.Confidence(0.4)))
+
+
+def rows(length: int = 12) -> np.ndarray:
+    """Texts of 1 to `length` tokens."""
+    ids = random_ids(ROWS, length)
+    for row, real in enumerate(np.linspace(1, length, ROWS).astype(int)):
+        ids[row, real:] = 0
+    return ids
+
+
+def run(data: bytes, ids: np.ndarray, *thresholds: float) -> tuple[np.ndarray, np.ndarray]:
+    """Logits (B, C) and exits (B,) of Larq Compute Engine's interpreter."""
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    interpreter = Interpreter(data).interpreter
+    extra = [np.array([value], np.float32) for value in thresholds]
+    outputs = [interpreter.predict([row[np.newaxis], *extra]) for row in ids]
+    logits, index = (np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
+    assert (logits.dtype, index.dtype) == (np.float32, np.int32)
+    return logits, index
+
+
+def dividing(policy: exits.ExitPolicy, exit_logits: np.ndarray) -> exits.ExitPolicy:
+    """The policy with a threshold between two scores, so that about half stop at each exit."""
+    if isinstance(policy, exits.Patience | exits.FixedDepth):
+        return policy
+    scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
+    middle = len(scores) // 2
+    return policy.with_threshold(float((scores[middle] + scores[middle - 1]) / 2))
+
+
+POLICIES = {
+    "fractional entropy": exits.FractionalEntropy(),
+    "fractional entropy, above": exits.FractionalEntropy(direction="above"),
+    "entropy": exits.Entropy(),
+    "confidence": exits.Confidence(),
+    "patience": exits.Patience(1),
+    "fixed depth": exits.FixedDepth(2),
+}
+
+
+# === Equal answers ===
+
+
+@pytest.fixture(scope="module", params=MODES)
+def traced(request) -> tuple[BEExformerClassifier, Parts]:
+    """A classifier of each mode, traced once for all policies."""
+    model = build(request.param)
+    return model, freeze.freeze_parts(model)
+
+
+@pytest.fixture
+def frozen(traced, monkeypatch) -> BEExformerClassifier:
+    model, parts = traced
+    monkeypatch.setattr(freeze, "freeze_parts", lambda *_: parts)
+    return model
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_exit_and_logits_are_those_of_keras(frozen, policy):
+    model, ids = frozen, rows()
+    exit_logits = model.predict(ids, verbose=0)
+    model.policy = dividing(POLICIES[policy], exit_logits)
+    logits, index = run(export.convert(model), ids)
+    expected = model.policy.choose(exit_logits).numpy()
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_allclose(logits, exit_logits[np.arange(ROWS), expected], rtol=0, atol=1e-5)
+    assert policy == "fixed depth" or len(set(expected)) > 1
+
+
+@pytest.mark.parametrize(
+    ("mode", "blocks", "classes"),
+    [("weights-only", 1, 2), ("weights-only", 12, 3), ("fully-binary", 2, 77)],
+)
+def test_depths_and_numbers_of_classes(mode, blocks, classes):
+    model = build(mode, num_blocks=blocks, num_classes=classes, num_segments=2)
+    ids = rows()
+    ids[::2, 1] = 3
+    exit_logits = model.predict(ids, verbose=0)
+    model.policy = dividing(exits.FractionalEntropy(), exit_logits) if blocks > 1 else model.policy
+    logits, index = run(export.convert(model), ids)
+    expected = model.policy.choose(exit_logits).numpy()
+    np.testing.assert_array_equal(index, expected)
+    np.testing.assert_allclose(logits, exit_logits[np.arange(ROWS), expected], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_threshold_as_an_input(frozen, policy):
+    model, ids = frozen, rows()
+    model.policy = POLICIES[policy]
+    exit_logits = model.predict(ids, verbose=0)
+    data = export.convert(model, threshold_input=True)
+    other = dividing(POLICIES[policy], exit_logits)
+    for rule in (other, other.with_threshold(1), other.with_threshold(3)):
+        _, index = run(data, ids, rule.threshold)
+        np.testing.assert_array_equal(index, rule.choose(exit_logits))
+
+
+def test_threshold_input_needs_a_file_that_exits():
+    with pytest.raises(BeexError, match="only of a file that exits by itself"):
+        export.convert(build("float"), exit="all-outputs", threshold_input=True)
+    with pytest.raises(BeexError, match="must be 'in-graph' or 'all-outputs'"):
+        export.convert(build("float"), exit="in_graph")
+
+
+# === Form ===
+
+
+@pytest.fixture(scope="module", params=["weights-only", "fully-binary"])
+def exported(request) -> tuple[BEExformerClassifier, bytes]:
+    model = build(request.param)
+    return model, export.convert(model, threshold_input=True)
+
+
+def test_inputs_outputs_and_signature(exported):
+    model = flatbuffer.parse(exported[1])
+    main = model.subgraphs[0]
+    names = [
+        [text(main.tensors[place].name) for place in places]
+        for places in (main.inputs, main.outputs)
+    ]
+    assert names == [["token_ids", "threshold"], ["logits", "exit_index"]]
+    (signature,) = model.signatureDefs
+    assert [text(entry.name) for entry in signature.inputs] == names[0]
+    assert [text(entry.name) for entry in signature.outputs] == names[1]
+
+
+def test_graphs_and_ops_are_named(exported):
+    model = flatbuffer.parse(exported[1])
+    names = [text(graph.name) for graph in flatbuffer.outermost_first(model)]
+    assert names == ["main", "exit_1", "block_2", "exit_2", "block_3"]
+    labels = {text(graph.name): set() for graph in model.subgraphs}
+    for operation in flatbuffer.operations(model):
+        labels[text(operation.graph.name)].add(operation.label)
+    for graph in ("block_2", "block_3"):
+        assert any(label.startswith(f"{graph}/slfn/gate_out") for label in labels[graph])
+    assert any(label.startswith("exit_1/policy/") for label in labels["main"])
+    assert not any("cond/" in label for found in labels.values() for label in found)
+
+
+def test_a_block_that_can_never_run_is_not_in_the_file():
+    shallow, deep = (
+        export.convert(build("weights-only", exits.FixedDepth(depth))) for depth in (1, 3)
+    )
+    assert len(shallow) < 0.6 * len(deep)
+    model = flatbuffer.parse(shallow)
+    assert len(model.subgraphs) == 1 and "IF" not in flatbuffer.operation_counts(model)
+
+
+def test_blocks_behind_the_exit_do_not_run(exported):
+    """With every constant of the last branch made rubbish, earlier exits give what they gave."""
+    model, data = exported
+    ids = rows()
+    threshold = model.policy.threshold
+    logits, index = run(data, ids, threshold)
+    poisoned = flatbuffer.parse(data)
+    last = flatbuffer.nested_graphs(poisoned)[-1]
+    for tensor in list(last.tensors):
+        value = flatbuffer.constant(poisoned, tensor)
+        if value is not None and value.dtype == np.float32:
+            buffer = np.full_like(value, np.nan)
+            place = flatbuffer.add_constant(poisoned, last, "poison", buffer)
+            tensor.buffer = last.tensors[place].buffer
+    spoiled, again = run(flatbuffer.pack(poisoned), ids, threshold)
+    np.testing.assert_array_equal(again, index)
+    early = index < 2
+    assert 0 < early.sum() < ROWS
+    np.testing.assert_array_equal(spoiled[early], logits[early])
+    assert (spoiled[~early] != logits[~early]).all()
+
+
+# === Audit ===
+
+
+def test_audit_finds_every_matrix_in_its_branch(exported):
+    model, data = exported
+    report = export.audit(data, model.config, export.binary_matrices(model))
+    assert len(report.matrices) == 1 + 8 * 3
+
+
+def test_audit_refuses_a_branch_left_float(monkeypatch):
+    pack = onebit.pack_kernels
+
+    def pack_main_only(model: Any) -> None:
+        branches, model.subgraphs = model.subgraphs, model.subgraphs[:1]
+        pack(model)
+        model.subgraphs = branches
+
+    monkeypatch.setattr(onebit, "pack_kernels", pack_main_only)
+    monkeypatch.setattr(flatbuffer, "drop_unused", lambda model: None)
+    with pytest.raises(BeexError, match="block_2/attention/query is binary"):
+        export.convert(build("weights-only"))
+
+
+def test_audit_refuses_a_product_that_is_no_convolution_in_a_branch(monkeypatch):
+    model = build("fully-binary")
+    special = model.backbone.blocks[1].slfn.gate_out.matmul
+    convolve = PointwiseConv.convolution_op
+
+    def product(self: PointwiseConv, x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
+        return tf.matmul(x, kernel[0, 0]) if self is special else convolve(self, x, kernel)
+
+    monkeypatch.setattr(PointwiseConv, "convolution_op", product)
+    with pytest.raises(BeexError, match="block_2/slfn/gate_out is binary"):
+        export.convert(model)
+
+
+def test_audit_refuses_a_block_outside_its_branch(monkeypatch):
+    def eager(parts: Parts, *_: Any) -> graphs.Graph:
+        """Computes all blocks and then chooses."""
+
+        def forward(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
+            x, mask = parts.embed(token_ids), parts.mask(token_ids)
+            first = parts.blocks[0](x, mask)
+            second = parts.blocks[1](first, mask)
+            logits, index = tf.cond(
+                parts.heads[0](first, mask)[0, 0] > 0,
+                lambda: (parts.heads[0](first, mask), tf.constant([0])),
+                lambda: (parts.heads[1](second, mask), tf.constant([1])),
+            )
+            return {"logits": tf.identity(logits), "exit_index": tf.identity(index)}
+
+        spec = tf.TensorSpec((1, parts.length), tf.int32, "token_ids")
+        return tf.function(forward, input_signature=[spec], autograph=False)
+
+    monkeypatch.setattr(conversion.graphs, "self_exiting", eager)
+    with pytest.raises(BeexError, match="block_2/attention/query stands outside the branch"):
+        export.convert(build("weights-only", num_blocks=2))
+
+
+def test_audit_refuses_a_constant_outside_its_branch(exported):
+    classifier, data = exported
+    model = flatbuffer.parse(data)
+    main = model.subgraphs[0]
+    (condition,) = [o for o in flatbuffer.graph_operations(model, main) if o.name == "IF"]
+    value = np.ones(classifier.config.width, np.float32)
+    place = flatbuffer.add_constant(model, main, "alpha", value)
+    condition.operator.inputs = [*flatbuffer.indices(condition.operator.inputs), place]
+    for branch in flatbuffer.branches(model, condition):
+        inner = flatbuffer.add_tensor(branch, "alpha", value.shape, np.float32)
+        branch.inputs = [*flatbuffer.indices(branch.inputs), inner]
+    with pytest.raises(BeexError, match="The constant alpha stands outside the branch"):
+        export.audit(flatbuffer.pack(model), classifier.config)
