@@ -128,6 +128,7 @@ def _compiled(
     onebit.pack_kernels(model)
     if config != config.twin():  # a float32 twin's file is float32 throughout
         fixedpoint.pack_reals(model)
+    tidy.use_select_v2(model)
     tidy.share_buffers(model)
     tidy.drop_empty_quantization(model)
     report = audit_model(model, config, binary_matrices(classifier), blocks)

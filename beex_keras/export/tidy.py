@@ -1,4 +1,4 @@
-"""Passes that leave out what is repeated or says nothing.
+"""Passes that leave out what is repeated or says nothing, and say the rest in ops all engines have.
 
 The converter gives each tensor a buffer and a quantization of its own, empty ones included.
 """
@@ -30,3 +30,19 @@ def drop_empty_quantization(model: Any) -> None:
                 continue
             if quantization.scale is None or len(quantization.scale) == 0:
                 tensor.quantization = None
+
+
+def use_select_v2(model: Any) -> None:
+    """Makes SELECT, which TensorFlow Lite Micro lacks, SELECT_V2, the same for equal shapes."""
+    for operation in flatbuffer.operations(model):
+        if operation.name == "SELECT":
+            replacement = flatbuffer.builtin_operator(
+                model,
+                "SELECT_V2",
+                flatbuffer.schema().SelectV2OptionsT(),
+                flatbuffer.indices(operation.operator.inputs),
+                flatbuffer.indices(operation.operator.outputs),
+            )
+            operators = operation.graph.operators
+            operators[operators.index(operation.operator)] = replacement
+    flatbuffer.drop_unused(model)

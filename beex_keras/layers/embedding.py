@@ -159,9 +159,10 @@ class Embedding(tf.keras.layers.Layer):
         tokens = self.token_dropout(self.token(token_ids), training=training)
         x = tokens + self.positions[:length]
         if self.num_segments > 1:
-            separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.int32)
-            after = tf.cumsum(separators, axis=1, exclusive=True)
-            x = x + tf.gather(self.segment, tf.minimum(after, self.num_segments - 1))
+            # Counted in float32: microcontrollers have no sum of integers.
+            separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.float32)
+            after = tf.minimum(tf.cumsum(separators, axis=1, exclusive=True), self.num_segments - 1)
+            x = x + tf.gather(self.segment, tf.cast(after, tf.int32))
         return self.dropout(self.normalization(x), training=training)
 
     def get_config(self) -> dict[str, Any]:
