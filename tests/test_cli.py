@@ -104,6 +104,14 @@ def test_summary_counts_the_files_bytes(folder, capsys):
     assert sum(kinds) == report["file"]["total"]
 
 
+def test_summary_of_a_preset_in_each_mode(capsys):
+    ratios = {}
+    for bits in ("float", "weights-only", "fully-binary"):
+        assert beex("summary", "--preset", "micro", "--bits", bits, "--json") == 0
+        ratios[bits] = json.loads(capsys.readouterr().out)["ratio"]
+    assert ratios["float"] == 1 and min(ratios["weights-only"], ratios["fully-binary"]) > 10
+
+
 def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
     figure = tmp_path / "curve.png"
     assert beex("calibrate", folder / "run", *data(folder), "--policy", "entropy",
@@ -245,6 +253,7 @@ MISTAKES = {
     "task with other labels": (
         ["evaluate", RUN, "--train", "{0}/other.jsonl"], "the model knows"),
     "summary of nothing": (["summary"], "--preset"),
+    "bits of a trained model": (["summary", RUN, "--bits", "float"], "--bits goes with --preset"),
     "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
 }  # fmt: skip
 

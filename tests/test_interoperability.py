@@ -45,6 +45,7 @@ def check(model: BEExformerClassifier, logits: np.ndarray, index: np.ndarray) ->
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
 
+@pytest.mark.filterwarnings("ignore:.*deprecated")
 @pytest.mark.parametrize("policy", POLICIES)
 def test_float_files_run_in_both(policy):
     """Only a float32 twin's file has none of Larq Compute Engine's ops."""
