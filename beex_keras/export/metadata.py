@@ -171,8 +171,17 @@ def read(data: bytes, source: str = "The model") -> Metadata:
     Raises:
         BeexError: as `verify`, or the metadata was written by a release we cannot read.
     """
+    return read_parsed(verified(data, source), source)
+
+
+def verified(data: bytes, source: str) -> Any:
+    """The parsed model of a file that is ours and undamaged; errors as `verify`."""
     verify(data, source)
-    model = flatbuffer.parse(data)
+    return flatbuffer.parse(data)
+
+
+def read_parsed(model: Any, source: str) -> Metadata:
+    """The metadata of a parsed model; errors as `read`."""
     try:
         values = json.loads((flatbuffer.get_metadata(model, ENTRY) or b"").decode("utf-8"))
         version = values["format"]

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import flatbuffer, metadata
+from beex_keras.export import metadata
 from beex_keras.export import lce as engine
 from beex_keras.export.resize import Resizer
 
@@ -42,10 +42,10 @@ class Graph:
             raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
         engine.require()
         # The interpreter trusts its input: nothing reaches it that is not verified.
-        self.metadata = metadata.read(data, source)
+        model = metadata.verified(data, source)
+        self.metadata = metadata.read_parsed(model, source)
         self._source = source
         self._num_threads = num_threads
-        model = flatbuffer.parse(data)
         # Several times faster and bit-identical, but wrong within the branches of a conditional.
         self._indirect = len(model.subgraphs) == 1
         self._resizer = Resizer(model, self.metadata.length)
