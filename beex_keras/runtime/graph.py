@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import metadata
 from beex_keras.export import lce as engine
+from beex_keras.export import metadata
 from beex_keras.export.resize import Resizer
 
 BATCH = 8
