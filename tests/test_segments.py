@@ -75,18 +75,19 @@ def test_finished_texts_leave_the_batch(converted, monkeypatch):
     assert texts == {block: int((found >= block - 1).sum()) for block in (1, 2, 3)}
 
 
-def test_all_forms_of_a_file_decide_alike(converted):
+@pytest.mark.parametrize("policy", [exits.Confidence(0.4), exits.FixedDepth(2)])
+def test_all_forms_of_a_file_decide_alike(converted, policy, monkeypatch):
     model, files = converted
+    monkeypatch.setattr(model, "policy", policy)
     ids = rows()
     expected = KerasRunner(model).decide(ids)
     runners = [
-        SegmentRunner(files),
         LCERunner(export.convert(model)),
         LCERunner(export.convert(model, exit="all-outputs")),
     ]
-    for engine in runners:
+    for engine in (*runners, SegmentRunner(files)):
         for count in (ROWS, 5):  # in batches by length, and one by one
-            found = engine.decide(ids[:count])
+            found = engine.decide(ids[:count], policy)
             np.testing.assert_array_equal(found.exits, expected.exits[:count])
             np.testing.assert_allclose(found.logits, expected.logits[:count], rtol=0, atol=1e-5)
 

@@ -60,6 +60,9 @@ class Resizer:
             # The threshold, one number, is the only input that does not count tokens.
             self._axes[id(tensor)] = Axes({1} if len(self._shape(tensor)) > 1 else ())
         self._follow(main)
+        # An index of the only exit there is counts no texts.
+        if any(id(main.tensors[place]) not in self._axes for place in indices(main.outputs)):
+            self.batchable = False
         for graph in model.subgraphs:
             for tensor in graph.tensors:
                 if self.axes(tensor) & {0}:
