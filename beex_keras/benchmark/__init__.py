@@ -1,0 +1,1 @@
+"""The paper's evaluation as one command: trainings in cells, tables and figures from their logits."""

@@ -1,0 +1,67 @@
+"""A hash of the code that decides what a training gives."""
+
+import ast
+import functools
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent.parent
+# What a cell's logits follow from, besides its settings and its data. Figures are computed from
+# stored logits each time, so evaluation is here only as far as it chooses the best epoch.
+_SOURCES = (
+    "quantizers.py",
+    "losses.py",
+    "exits.py",
+    "metrics.py",
+    "layers",
+    "models",
+    "text",
+    "training",
+    "data/pipeline.py",
+    "evaluation/accounting.py",
+    "evaluation/calibration.py",
+    "evaluation/predict.py",
+)
+_LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
+
+
+@functools.cache
+def code_version() -> str:
+    """16 hexadecimal digits that change with the training code and the libraries under it.
+
+    Comments, docstrings and layout do not count: the hash is of each module's syntax tree.
+    """
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        path = _PACKAGE / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0")
+            digest.update(meaning(file.read_text("utf-8")).encode() + b"\0")
+    for name, number in library_versions().items():
+        digest.update(f"{name}=={number}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a training's result depends on."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def meaning(source: str) -> str:
+    """Python source as a syntax tree, without what does not run."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef) and _is_text(body[0:1]):
+            node.body = body[1:]
+    return ast.dump(tree)
+
+
+def _is_text(statements: list[ast.stmt]) -> bool:
+    return any(
+        isinstance(node, ast.Expr)
+        and isinstance(node.value, ast.Constant)
+        and isinstance(node.value.value, str)
+        for node in statements
+    )

@@ -1,0 +1,125 @@
+"""Runs the cells of a suite, each in its own process, and keeps what they leave."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from beex_keras.benchmark.cell import (
+    CELL_FILE,
+    ELSEWHERE,
+    FAILURE_FILE,
+    RESULT_FILE,
+    environment,
+)
+from beex_keras.benchmark.suite import Cell, Suite
+from beex_keras.data import Task
+from beex_keras.errors import BeexError
+from beex_keras.files import write_atomically
+
+DONE, FAILED, RUNNING, MISSING = "done", "failed", "elsewhere", "missing"
+
+
+def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dict[str, str]]:
+    """The suite's tasks whose data is there, and why the others are left out, by name.
+
+    Raises:
+        BeexError: no task has data.
+    """
+    tasks, skipped = {}, {}
+    for name in suite.tasks:
+        try:
+            tasks[name] = suite.load(name, data_dir)
+        except BeexError as error:
+            skipped[name] = str(error)
+    if not tasks:
+        raise BeexError(
+            f"None of the suite's tasks can be loaded; the first says: {next(iter(skipped.values()))}"
+        )
+    return tasks, skipped
+
+
+def state(folder: Path) -> str:
+    """Of a cell: "done", "failed", or "missing"."""
+    if (folder / RESULT_FILE).exists():
+        return DONE
+    return FAILED if (folder / FAILURE_FILE).exists() else MISSING
+
+
+def run_cells(
+    cells: list[Cell],
+    suite: str,
+    directory: Path,
+    data_dir: str | None,
+    jobs: int = 1,
+    threads: int = 1,
+    report: Callable[[Cell, str], None] = lambda cell, state: None,
+) -> None:
+    """Trains the cells that are not done, `jobs` at a time, in their order.
+
+    A cell that fails leaves its reason in its folder, and the others go on. A cell on which another
+    process works, here or on another machine that shares the folder, is left to it.
+
+    Args:
+        cells: to train.
+        suite: name or path, as for `load_suite`.
+        directory: holds one folder a cell.
+        data_dir: where the tasks' data is.
+        jobs: cells side by side.
+        threads: that each may use.
+        report: told of each cell when it starts ("running") and of its state when it ends.
+    """
+    processes: set[subprocess.Popen] = set()
+    stopping = threading.Event()
+
+    def run(cell: Cell) -> None:
+        folder = directory / cell.folder
+        if stopping.is_set():
+            return
+        if state(folder) == DONE:
+            report(cell, DONE)
+            return
+        if not (folder / CELL_FILE).exists():
+            write_atomically(folder / CELL_FILE, json.dumps(cell.to_dict(), indent=2) + "\n")
+        command = [
+            sys.executable, "-m", "beex_keras.benchmark.cell", os.fspath(folder),
+            "--suite", suite, "--parent", str(os.getpid()),
+            *(["--data-dir", data_dir] if data_dir else []),
+        ]  # fmt: skip
+        report(cell, "running")
+        process = subprocess.Popen(
+            command,
+            env=environment(threads),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            errors="replace",
+        )
+        processes.add(process)
+        _, errors = process.communicate()
+        processes.discard(process)
+        if stopping.is_set():
+            return
+        if process.returncode == ELSEWHERE:
+            report(cell, RUNNING)
+            return
+        if state(folder) == MISSING:  # killed, or it never came to the point of saying why
+            reason = errors.strip()[-2000:] or f"its process ended with {process.returncode}"
+            write_atomically(folder / FAILURE_FILE, reason + "\n")
+        report(cell, state(folder))
+
+    pool = ThreadPoolExecutor(jobs)
+    try:
+        for future in [pool.submit(run, cell) for cell in cells]:
+            future.result()
+    except BaseException:
+        stopping.set()
+        for process in list(processes):
+            process.terminate()
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
