@@ -195,9 +195,7 @@ def test_ffn_against_its_equation(bits):
 @pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
 def test_block_ignores_padding(bits, network):
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
-    layer = build(
-        layers.BEExformerBlock(12, 3, 20, None, *bits, network=network), tf.constant(x)
-    )
+    layer = build(layers.BEExformerBlock(12, 3, 20, None, *bits, network=network), tf.constant(x))
     padded = np.concatenate([x, 100 * np.ones((2, 4, 12), np.float32)], axis=1)
     mask = np.arange(9)[None].repeat(2, 0) < 5
     alone = layer(x, padding_mask=mask[:, :5])

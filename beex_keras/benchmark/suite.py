@@ -9,8 +9,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from beex_keras.benchmark.code import code_version
-from beex_keras.data import Task, load_task
+from beex_keras.data import Split, Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
@@ -24,7 +26,7 @@ else:
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": {"about", "preset", "seeds", "model", "training", "tasks", "variants", "groups"},
-    "task": {"model", "training", "metrics", "files", "pair_column"},
+    "task": {"model", "training", "metrics", "files", "pair_column", "rows"},
     "variant": {"model", "training"},
     "group": {"table", "tasks", "variants", "seeds"},
 }
@@ -118,7 +120,9 @@ class Suite:
         return list(dict.fromkeys([task.metric, *self._of("tasks", name).get("metrics", [])]))
 
     def load(self, name: str, data_dir: str | os.PathLike[str] | None) -> Task:
-        """The task of that name; a suite may also name a user's files, relative to `data_dir`.
+        """The task of that name, or of a user's files, whose paths are relative to `data_dir`.
+
+        Where the suite says `rows`, each split keeps that many texts at most, drawn at random.
 
         Raises:
             BeexError: its data is missing or faulty.
@@ -128,9 +132,13 @@ class Suite:
             folder = Path(data_dir or ".")
             files = {part: folder / file for part, file in values["files"].items()}
             task = load_task("files", pair_column=values.get("pair_column"), **files)
-            return dataclasses.replace(task, name=name)
-        # The packaged task reads no folder; all others look into the same one.
-        return load_task(name, data_dir=None if name == "rotten_tomatoes" else data_dir)
+        else:  # the packaged task reads no folder; all others look into the same one
+            task = load_task(name, data_dir=None if name == "rotten_tomatoes" else data_dir)
+        rows = values.get("rows")
+        splits = {} if rows is None else {
+            part: _draw(getattr(task, part), rows) for part in ("train", "validation", "test")
+        }  # fmt: skip
+        return dataclasses.replace(task, name=name, **splits)
 
     def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
         """All trainings on the given tasks, each once, in the order in which to do them.
@@ -172,6 +180,10 @@ class Suite:
 
     def _of(self, kind: str, name: str) -> dict[str, Any]:
         return self.values.get(kind, {}).get(name, {})
+
+
+def _draw(split: Split, rows: int) -> Split:
+    return split.rows(np.random.default_rng(0).permutation(len(split))[:rows])
 
 
 def names() -> list[str]:

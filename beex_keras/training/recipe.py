@@ -132,9 +132,7 @@ def train(
         training_config.tolerance,
     )  # fmt: skip
     model.policy = calibration.policy
-    evaluation = evaluate(
-        exit_logits["test"], task.test.labels, model.policy, costs, task.metric
-    )
+    evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
     history = json.loads(read_text(directory / "history.json", "history"))
     if not (directory / "results.json").exists():
         model.save_pretrained(directory / "model")
