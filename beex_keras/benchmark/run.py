@@ -114,7 +114,8 @@ def run_cells(
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        for future in [pool.submit(run, cell) for cell in cells]:
+        once = {cell.key: cell for cell in reversed(cells)}
+        for future in [pool.submit(run, cell) for cell in reversed(once.values())]:
             future.result()
     except BaseException:
         stopping.set()

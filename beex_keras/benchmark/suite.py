@@ -135,26 +135,29 @@ class Suite:
         else:  # the packaged task reads no folder; all others look into the same one
             task = load_task(name, data_dir=None if name == "rotten_tomatoes" else data_dir)
         rows = values.get("rows")
-        splits = {} if rows is None else {
+        splits: dict[str, Any] = {} if rows is None else {
             part: _draw(getattr(task, part), rows) for part in ("train", "validation", "test")
         }  # fmt: skip
-        return dataclasses.replace(task, name=name, **splits)
+        notes = task.notes if rows is None else f"{task.notes}; at most {rows:,} texts of each"
+        return dataclasses.replace(task, name=name, notes=notes, **splits)
 
     def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
-        """All trainings on the given tasks, each once, in the order in which to do them.
+        """All trainings on the given tasks in the order in which to do them.
+
+        Each name of task, variant and seed comes once; two names may mean the same training.
 
         Raises:
             BeexError: a setting that does not exist or is out of range.
         """
         data = {name: task.fingerprint() for name, task in tasks.items()}
-        cells: dict[str, Cell] = {}
+        cells: dict[tuple[str, str, int], Cell] = {}
         for group in self.groups:
             for seed in group.seeds:
                 for task in group.tasks:
                     for variant in group.variants:
-                        if task in tasks:
-                            cell = self.cell(task, variant, seed, data[task])
-                            cells.setdefault(cell.key, cell)
+                        name = task, variant, seed
+                        if task in tasks and name not in cells:
+                            cells[name] = self.cell(*name, data[task])
         return list(cells.values())
 
     def cell(self, task: str, variant: str, seed: int, data: str) -> Cell:

@@ -1,0 +1,250 @@
+"""Figures of collected results, means over seeds; in the style of `beex_keras.evaluation.style`."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beex_keras.benchmark import summary
+from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
+from beex_keras.benchmark.summary import Results
+from beex_keras.evaluation import plots
+from beex_keras.evaluation.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    grid,
+    percent,
+    styled,
+    subplots,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 4
+_TFIDF = "TF-IDF + logistic regression"
+
+
+@styled
+def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure":
+    """Score against FLOPs for every policy on one variant, and the float32 twin: a panel a task.
+
+    Points of a policy are its thresholds from full depth to the first exit, on the test split; each
+    seed's curve is read at the same costs, and the seeds' mean is drawn. The twin is drawn with the
+    paper's policy, and its full depth as a star.
+
+    Args:
+        results: collected results.
+        variant: whose policies to draw.
+        twin: the variant to compare with.
+    """
+
+    def draw(axes: "Axes", task: str) -> None:
+        name = summary.metric(results, task)
+        for index, policy in enumerate(POLICIES):
+            cost, score = _mean_curve(summary.cells(results, task, variant), policy)
+            axes.plot(
+                cost, score, color=(*CYCLE, ORANGE, GREY)[index], linestyle=DASHES[index % 4],
+                marker=MARKERS[index], markersize=3.5, linewidth=1.2, label=policy,
+            )  # fmt: skip
+        others = summary.cells(results, task, twin)
+        if others:
+            cost, score = _mean_curve(others, PAPERS_POLICY)
+            axes.plot(cost, score, color="black", linewidth=1.0, label=f"{twin}, {PAPERS_POLICY}")
+            full = np.mean([summary.full_depth(c, name) for c in others])
+            axes.plot(100, 100 * full, "*", color="black", markersize=11,
+                      label=f"{twin}, full depth")  # fmt: skip
+        baseline = results["tasks"][task]["baselines"][_TFIDF][name]
+        axes.axhline(
+            100 * baseline, color=GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
+        )
+        axes.set(xlabel="FLOPs (% of full depth)", ylabel=name)
+
+    return _panels(results, variant, f"{variant}: score against FLOPs", draw)
+
+
+@styled
+def exits_taken(results: Results, variant: str) -> "Figure":
+    """Share of the test texts that leaves at each exit by the paper's policy: a panel a task."""
+
+    def draw(axes: "Axes", task: str) -> None:
+        shares = np.array(
+            [
+                c["policies"][PAPERS_POLICY]["exit_shares"]
+                for c in summary.cells(results, task, variant)
+            ]
+        )
+        mean = percent(shares.mean(axis=0))
+        numbers = np.arange(1, len(mean) + 1)
+        bars = axes.bar(numbers, mean, width=0.7, color=BLUE)
+        for values in percent(shares):
+            axes.plot(numbers, values, "o", color="black", markersize=2.5)
+        axes.bar_label(bars, [f"{value:.0f}" for value in mean], padding=6, fontsize=9)
+        axes.set_xticks(numbers)
+        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 112))
+        axes.grid(visible=False, axis="x")
+
+    return _panels(
+        results, variant, f"{variant}: exits taken (mean; dots are seeds)", draw, height=2.4
+    )
+
+
+@styled
+def accuracy_per_exit(results: Results) -> "Figure":
+    """Score of each exit, if all texts left there, for the first table's variants: a panel a task."""
+    _, variants = summary.main_table(results)
+
+    def draw(axes: "Axes", task: str) -> None:
+        name = summary.metric(results, task)
+        for index, variant in enumerate(variants):
+            scores = percent([c["exits"][name] for c in summary.cells(results, task, variant)])
+            if not len(scores):
+                continue
+            numbers = np.arange(1, scores.shape[1] + 1)
+            spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else None
+            axes.errorbar(
+                numbers + 0.06 * (index - 1), scores.mean(axis=0), spread, color=CYCLE[index % 4],
+                linestyle=DASHES[index % 4], marker=MARKERS[index % 8], capsize=2, label=variant,
+            )  # fmt: skip
+            axes.set_xticks(numbers)
+        axes.set(xlabel="exit", ylabel=name)
+
+    return _panels(results, variants[0], "Score of each exit (mean ± deviation over seeds)", draw)
+
+
+@styled
+def overthinking(results: Results, variant: str) -> "Figure":
+    """What running on to the last exit gains and loses, from each earlier exit: a panel a task.
+
+    Upwards the texts that are wrong there and right at the end, downwards those that are right there
+    and wrong at the end: what the network overthinks. Mean over seeds.
+    """
+
+    def draw(axes: "Axes", task: str) -> None:
+        found = [c["overthinking"] for c in summary.cells(results, task, variant)]
+        gained, lost = (
+            percent(np.mean([f[key] for f in found], axis=0)) for key in ("gained", "lost")
+        )
+        numbers = np.arange(1, len(gained) + 1)
+        axes.bar(numbers, gained, width=0.6, color=GREEN, label="wrong there, right at the last")
+        axes.bar(numbers, -lost, width=0.6, color=ORANGE, hatch="//", edgecolor="white",
+                 label="right there, wrong at the last")  # fmt: skip
+        axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
+        axes.axhline(0, color=GREY, linewidth=1)
+        axes.set_xticks(numbers)
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel="exit", ylabel="test texts (%)")
+
+    return _panels(results, variant, f"{variant}: does depth help or hurt?", draw)
+
+
+@styled
+def sizes(results: Results) -> "Figure":
+    """Bytes of the weights by place and kind, and of the exported file: a bar a variant."""
+    figure, (axes,) = subplots(1, width=8.4, height=1.5 + 0.75 * len(results["files"]))
+    names = list(results["files"])
+    kinds = [
+        (place, kind) for place in ("embedding", "blocks", "exits") for kind in ("binary", "real")
+    ]
+    colours = {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}
+    left = np.zeros(len(names))
+    for place, kind in kinds:
+        values = np.array(
+            [results["files"][n]["account"]["bytes_by_place"][place][kind] / 1024 for n in names]
+        )
+        if values.any():
+            axes.barh(
+                names, values, left=left, height=0.55, color=colours[place], edgecolor="white",
+                hatch="//" if kind == "binary" else None, label=f"{place}, {kind}",
+            )  # fmt: skip
+        left += values
+    for index, name in enumerate(names):
+        figures = results["files"][name]
+        ratio = figures["float32_bytes"] / figures["bytes"]
+        axes.annotate(
+            f" {figures['bytes'] / 1024:,.0f} KiB file, {ratio:.1f}x smaller", (left[index], index),
+            va="center", fontsize=9.5,
+        )  # fmt: skip
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.35 * left.max())
+    axes.grid(visible=False, axis="y")
+    axes.set(title="Weights by place and kind, vocabulary apart", xlabel="KiB")
+    figure.legend(loc="outside lower center", ncols=3)
+    return figure
+
+
+def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
+    """Draws everything into `folder`.
+
+    Returns:
+        File name and title of each figure.
+
+    Raises:
+        BeexError: matplotlib is missing.
+    """
+    _, variants = summary.main_table(results)
+    trained = [v for v in variants if any(c["variant"] == v for c in results["cells"])]
+    if not trained:
+        return []
+    drawn: list[tuple[str, str, Figure]] = []
+    for variant in trained[1:] or trained:
+        slug = variant.replace(" ", "-")
+        drawn += [
+            (f"flops-{slug}.png", f"Score against FLOPs, {variant}",
+             accuracy_against_flops(results, variant, trained[0])),
+            (f"exits-{slug}.png", f"Exits taken, {variant}", exits_taken(results, variant)),
+            (f"overthinking-{slug}.png", f"Overthinking, {variant}", overthinking(results, variant)),
+        ]  # fmt: skip
+    drawn += [
+        ("accuracy-per-exit.png", "Score of each exit", accuracy_per_exit(results)),
+        ("sizes.png", "Bytes of the weights", sizes(results)),
+    ]
+    for name, _, figure in drawn:
+        plots.save(figure, folder / name)
+    return [(name, title) for name, title, _ in drawn]
+
+
+def _panels(
+    results: Results,
+    variant: str,
+    title: str,
+    draw: "Callable[[Axes, str], None]",
+    height: float = 3.0,
+) -> "Figure":
+    """A panel for each task on which the variant is trained, and one legend for all."""
+    names, _ = summary.main_table(results)
+    tasks = [task for task in names if summary.cells(results, task, variant)]
+    columns = min(_COLUMNS, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure, axes = grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
+    for panel, task in zip(axes, tasks, strict=False):
+        draw(panel, task)
+        panel.set_title(task)
+    for panel in axes[len(tasks) :]:
+        panel.set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    return figure
+
+
+def _mean_curve(cells: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, np.ndarray]:
+    """Costs and mean scores of a policy, in percent, where all seeds' curves reach."""
+    curves = [np.array(sorted(c["policies"][policy]["curve"])) for c in cells]
+    if min(map(len, curves)) == len({len(c) for c in curves}) == 1:
+        return percent(curves[0][:, 0]), percent(curves[0][:, 1])
+    start, end = max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves)
+    costs = np.linspace(start, end, 12)
+    # Fixed depth and patience have a handful of points: drawn as they are.
+    if all(np.array_equal(c[:, 0], curves[0][:, 0]) for c in curves):
+        costs = curves[0][:, 0]
+    scores = [np.interp(costs, c[:, 0], c[:, 1]) for c in curves]
+    return percent(costs), percent(np.mean(scores, axis=0))
