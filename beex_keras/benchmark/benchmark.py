@@ -120,7 +120,7 @@ class _Display:
                 self.running.remove(name)
             self.done += 1
             self.progress.advance(self.bar)
-            if state == "failed":
+            if state == "failed" and not self.progress.disable:
                 self.progress.print(f"[bold]failed[/]: {name}")
         self.progress.update(self.bar, description="; ".join(self.running) or "Training")
         if self.lines:

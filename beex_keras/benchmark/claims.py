@@ -5,6 +5,7 @@ import os
 import socket
 import threading
 import time
+import uuid
 from pathlib import Path
 from types import TracebackType
 
@@ -45,7 +46,7 @@ class Claim:
         file = self.folder / f"claim-{_number(held) + 1 if held else 1}"
         owner = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
         # Written aside and linked, so that the file appears with its contents, once.
-        aside = self.folder / f".claim-{socket.gethostname()}-{os.getpid()}"
+        aside = self.folder / f".{uuid.uuid4().hex}"
         aside.write_text(owner, "utf-8")
         try:
             os.link(aside, file)
@@ -76,12 +77,6 @@ class Claim:
                 os.utime(self.file)
             except OSError:  # the folder was removed, or its disk is away for the moment
                 continue
-
-
-def is_held(folder: Path) -> bool:
-    """Whether a process works on this cell."""
-    newest = _newest(folder)
-    return newest is not None and not is_stale(newest)
 
 
 def is_stale(file: Path) -> bool:

@@ -18,7 +18,7 @@ from beex_keras.evaluation.baselines import majority_predictions, tfidf_predicti
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import size
-from beex_keras.files import read_text
+from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 POLICIES: dict[str, ExitPolicy] = {
@@ -78,7 +78,7 @@ def collect(
         "code": code_version(),
         "versions": library_versions(),
         "tasks": {
-            name: task_figures(task, suite.metrics(task, name))
+            name: _known_task_figures(directory, task, suite.metrics(task, name))
             for name, task in progress(tasks.items(), "Baselines")
         },
         "tables": tables,
@@ -110,6 +110,14 @@ def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
             for name, predicted in baselines.items()
         },
     }
+
+
+def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict[str, Any]:
+    """`task_figures`, kept in `directory`: the baselines of a large task take a while."""
+    file = directory / f"task-{task.fingerprint([task.notes, *metrics])}.json"
+    if not file.exists():
+        write_atomically(file, json.dumps(task_figures(task, metrics)) + "\n")
+    return json.loads(read_text(file, "baselines"))
 
 
 def cell_figures(

@@ -1,6 +1,6 @@
 """Figures of collected results, means over seeds; in the style of `beex_keras.evaluation.style`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 _COLUMNS = 4
+_BROWN = "#7A5C14"
 _TFIDF = "TF-IDF + logistic regression"
 
 
@@ -51,13 +52,15 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
         for index, policy in enumerate(POLICIES):
             cost, score = _mean_curve(summary.cells(results, task, variant), policy)
             axes.plot(
-                cost, score, color=(*CYCLE, ORANGE, GREY)[index], linestyle=DASHES[index % 4],
-                marker=MARKERS[index], markersize=3.5, linewidth=1.2, label=policy,
+                cost, score, color=(*CYCLE, _BROWN, GREY)[index], linestyle=DASHES[index % 4],
+                marker=MARKERS[index], markersize=3.5, linewidth=1.2, label=summary.POLICY_NAMES[policy],
             )  # fmt: skip
         others = summary.cells(results, task, twin)
         if others:
             cost, score = _mean_curve(others, PAPERS_POLICY)
-            axes.plot(cost, score, color="black", linewidth=1.0, label=f"{twin}, {PAPERS_POLICY}")
+            axes.plot(
+                cost, score, color="black", linewidth=1.0, label=f"{twin}, the paper's policy"
+            )
             full = np.mean([summary.full_depth(c, name) for c in others])
             axes.plot(100, 100 * full, "*", color="black", markersize=11,
                       label=f"{twin}, full depth")  # fmt: skip
@@ -67,7 +70,7 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
         )
         axes.set(xlabel="FLOPs (% of full depth)", ylabel=name)
 
-    return _panels(results, variant, f"{variant}: score against FLOPs", draw)
+    return _panels(results, [variant], f"{variant}: score against FLOPs", draw)
 
 
 @styled
@@ -92,7 +95,7 @@ def exits_taken(results: Results, variant: str) -> "Figure":
         axes.grid(visible=False, axis="x")
 
     return _panels(
-        results, variant, f"{variant}: exits taken (mean; dots are seeds)", draw, height=2.4
+        results, [variant], f"{variant}: exits taken (mean; dots are seeds)", draw, height=2.4
     )
 
 
@@ -116,7 +119,7 @@ def accuracy_per_exit(results: Results) -> "Figure":
             axes.set_xticks(numbers)
         axes.set(xlabel="exit", ylabel=name)
 
-    return _panels(results, variants[0], "Score of each exit (mean ± deviation over seeds)", draw)
+    return _panels(results, variants, "Score of each exit (mean ± deviation over seeds)", draw)
 
 
 @styled
@@ -142,42 +145,45 @@ def overthinking(results: Results, variant: str) -> "Figure":
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="exit", ylabel="test texts (%)")
 
-    return _panels(results, variant, f"{variant}: does depth help or hurt?", draw)
+    return _panels(results, [variant], f"{variant}: does depth help or hurt?", draw)
 
 
 @styled
 def sizes(results: Results) -> "Figure":
     """Bytes of the weights by place and kind, and of the exported file: a bar a variant."""
-    figure, (axes,) = subplots(1, width=8.4, height=1.5 + 0.75 * len(results["files"]))
     names = list(results["files"])
-    kinds = [
-        (place, kind) for place in ("embedding", "blocks", "exits") for kind in ("binary", "real")
-    ]
-    colours = {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}
-    left = np.zeros(len(names))
-    for place, kind in kinds:
-        values = np.array(
-            [results["files"][n]["account"]["bytes_by_place"][place][kind] / 1024 for n in names]
-        )
-        if values.any():
-            axes.barh(
-                names, values, left=left, height=0.55, color=colours[place], edgecolor="white",
-                hatch="//" if kind == "binary" else None, label=f"{place}, {kind}",
-            )  # fmt: skip
-        left += values
-    for index, name in enumerate(names):
-        figures = results["files"][name]
-        ratio = figures["float32_bytes"] / figures["bytes"]
-        axes.annotate(
-            f" {figures['bytes'] / 1024:,.0f} KiB file, {ratio:.1f}x smaller", (left[index], index),
-            va="center", fontsize=9.5,
-        )  # fmt: skip
-    axes.invert_yaxis()
-    axes.set_xlim(0, 1.35 * left.max())
-    axes.grid(visible=False, axis="y")
-    axes.set(title="Weights by place and kind, vocabulary apart", xlabel="KiB")
-    figure.legend(loc="outside lower center", ncols=3)
+    small = [n for n in names if results["files"][n]["account"]["binary_parameters"]] or names
+    figure, panels = subplots(2, width=11, height=1.9 + 0.55 * len(names))
+    for axes, shown in zip(panels, (names, small), strict=True):
+        _size_bars(axes, results["files"], shown)
+    panels[0].set_title("Bytes of the weights, vocabulary apart")
+    panels[1].set_title("The binary ones alone")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
     return figure
+
+
+def _size_bars(axes: "Axes", files: dict[str, Any], names: list[str]) -> None:
+    left = np.zeros(len(names))
+    for place, colour in {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}.items():
+        for kind in ("binary", "real"):
+            values = np.array(
+                [files[n]["account"]["bytes_by_place"][place][kind] / 1024 for n in names]
+            )
+            if values.any():
+                axes.barh(
+                    names, values, left=left, height=0.55, color=colour, edgecolor="white",
+                    linewidth=0.5, alpha=0.5 if kind == "binary" else 1.0,
+                    hatch="//" if kind == "binary" else None, label=f"{place}, {kind}",
+                )  # fmt: skip
+            left += values
+    for index, name in enumerate(names):
+        file, twin = files[name]["bytes"], files[name]["float32_bytes"]
+        text = f" file {file / 1024:,.0f} KiB" + (f": {twin / file:.1f}x" if file != twin else "")
+        axes.annotate(text, (left[index], index), va="center", fontsize=9.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.5 * left.max())
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("KiB")
 
 
 def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
@@ -213,14 +219,14 @@ def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
 
 def _panels(
     results: Results,
-    variant: str,
+    variants: Sequence[str],
     title: str,
     draw: "Callable[[Axes, str], None]",
     height: float = 3.0,
 ) -> "Figure":
-    """A panel for each task on which the variant is trained, and one legend for all."""
+    """A panel for each task on which one of the variants is trained, and one legend for all."""
     names, _ = summary.main_table(results)
-    tasks = [task for task in names if summary.cells(results, task, variant)]
+    tasks = [t for t in names if any(summary.cells(results, t, v) for v in variants)]
     columns = min(_COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
     figure, axes = grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
@@ -232,7 +238,12 @@ def _panels(
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
-        figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(columns if len(labels) > 3 else 3, len(labels)),
+        )
     return figure
 
 

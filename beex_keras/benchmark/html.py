@@ -9,6 +9,7 @@ import numpy as np
 from beex_keras.benchmark.cell import RESULT_FILE, read_logits
 from beex_keras.benchmark.collect import POLICIES, calibrated
 from beex_keras.benchmark.suite import Cell, Suite
+from beex_keras.benchmark.summary import POLICY_NAMES
 from beex_keras.data import Split, Task
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.exits import ExitPolicy
@@ -43,6 +44,7 @@ def write(
             models[name] = model_data(cell, folder / cell.folder)
     data = {
         "title": suite.name,
+        "policies": {name: POLICY_NAMES[name] for name in POLICIES},
         "texts": {task: _texts(tasks[task].test) for task in dict.fromkeys(t for t, _ in models)},
         "models": list(models.values()),
     }

@@ -8,14 +8,6 @@ from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
 from beex_keras.benchmark.summary import Mean, Results, Row
 
 NONE = "–"
-_POLICY_NAMES = {
-    "fractional_entropy": "fractional entropy (the paper's)",
-    "fractional_entropy, above": "fractional entropy, opposite direction",
-    "entropy": "entropy (DeeBERT)",
-    "confidence": "confidence",
-    "patience": "patience (PABEE)",
-    "fixed_depth": "fixed depth",
-}
 _METRIC_NAMES = {"accuracy": "accuracy", "matthews": "Matthews", "f1": "F1"}
 
 
@@ -26,15 +18,16 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def points(mean: Mean | None) -> str:
-    """A share in points: "81.2 ± 0.3", and how many seeds where they are fewer than three."""
+    """A share in points: "81.2 ± 0.3", or "81.2 (1 seed)"."""
     if mean is None:
         return NONE
     text = f"{100 * mean.value:.1f}"
-    return text if mean.spread is None else f"{text} ± {100 * mean.spread:.1f}"
+    return f"{text} (1 seed)" if mean.spread is None else f"{text} ± {100 * mean.spread:.1f}"
 
 
 def saving(mean: Mean | None) -> str:
-    return NONE if mean is None else f"{100 * mean.value:.0f} %"
+    """A share in whole percent."""
+    return NONE if mean is None else f"{round(100 * mean.value)} %"
 
 
 def task_title(results: Results, task: str) -> str:
@@ -136,7 +129,7 @@ def policies(results: Results, variant: str) -> str:
             continue
         rows.append(
             [
-                _POLICY_NAMES[policy],
+                summary.POLICY_NAMES[policy],
                 points(found.exit),
                 gain(found),
                 saving(found.saved),

@@ -13,6 +13,16 @@ Results = dict[str, Any]
 Figures = dict[str, Any]
 """One of its `cells`."""
 
+POLICY_NAMES = {
+    "fractional_entropy": "fractional entropy (the paper's)",
+    "fractional_entropy, above": "fractional entropy, opposite direction",
+    "entropy": "entropy (DeeBERT)",
+    "confidence": "confidence",
+    "patience": "patience (PABEE)",
+    "fixed_depth": "fixed depth",
+}
+"""What people call the policies."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Mean:
