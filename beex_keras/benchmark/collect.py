@@ -1,6 +1,7 @@
 """From stored exit logits to figures: every policy, every exit, no training."""
 
 import json
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def collect(
             figures.append({**name, **cell_figures(cell, folder, metrics, curves)})
         elif (folder / FAILURE_FILE).exists():
             reason = read_text(folder / FAILURE_FILE, "failure").strip().splitlines()[-1]
-            failed.append({**name, "reason": reason})
+            failed.append({**name, "reason": reason.replace(f"{directory}{os.sep}", "")})
         else:
             missing.append(name)
     return {

@@ -35,7 +35,8 @@ def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dic
         try:
             tasks[name] = suite.load(name, data_dir)
         except BeexError as error:
-            skipped[name] = str(error)
+            # Results are passed on, and a path on this machine tells nobody anything.
+            skipped[name] = str(error).replace(data_dir or "\0", "the data folder")
     if not tasks:
         raise BeexError(
             f"None of the suite's tasks can be loaded; the first says: {next(iter(skipped.values()))}"
