@@ -24,7 +24,8 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
     missing = markdown.gaps(results)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     return string.Template(template).substitute(
-        gaps=f"**Not measured yet or not measurable here:**\n\n{missing}" if missing else "",
+        done=progress(results),
+        gaps=f"## Not measured\n\n{missing}" if missing else "",
         claims=claims(results, published["paper"]),
         complete=", ".join(complete) or "none yet",
         main=markdown.main_tables(results),
@@ -45,6 +46,17 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
         tasks=markdown.tasks(results),
         code=results["code"],
         versions=versions,
+    )
+
+
+def progress(results: dict[str, Any]) -> str:
+    """How much of the suite these results are."""
+    done, missing = len(results["cells"]), len(results["missing"]) + len(results["failed"])
+    if not missing:
+        return f"All {done} trainings are done."
+    return (
+        f"**{done} of {done + missing} trainings are done**; the first command, given again, does the "
+        "rest, and the end of this page lists them. A dash is a figure that waits for one."
     )
 
 

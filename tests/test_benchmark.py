@@ -312,7 +312,7 @@ def test_report_shows_what_is_there_and_what_is_not():
     assert "| one | 50.0 | 60.0 | 85.0 ± 7.1 | 70.0 ± 0.0 |" in text
     assert "| two | 50.0 | 60.0 | 60.0 (1 seed) | – |" in text
     assert "- three was left out. There is no folder THREE." in text
-    assert "- binary on two: seed 0 not trained yet" in text
+    assert "- binary is not trained yet on two (seed 0)." in text
     assert "twin on two, seed 1, failed: No disk is left." in text
     assert "![A figure](figures/a.png)" in text
 

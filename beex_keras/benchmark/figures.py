@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _COLUMNS = 4
 _BROWN = "#7A5C14"
+_LEAST_SHOWN = 0.5  # percent of texts, lest one text fill a panel
 _TFIDF = "TF-IDF + logistic regression"
 
 
@@ -141,6 +142,8 @@ def overthinking(results: Results, variant: str) -> "Figure":
                  label="right there, wrong at the last")  # fmt: skip
         axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
         axes.axhline(0, color=GREY, linewidth=1)
+        most = 1.15 * max(gained.max(), lost.max(), _LEAST_SHOWN)
+        axes.set_ylim(-most, most)
         axes.set_xticks(numbers)
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="exit", ylabel="test texts (%)")

@@ -248,13 +248,13 @@ def gaps(results: Results) -> str:
         f"- {cell['variant']} on {cell['task']}, seed {cell['seed']}, failed: {cell['reason']}"
         for cell in results["failed"]
     ]
-    by_variant: dict[tuple[str, str], list[str]] = {}
+    by_variant: dict[str, dict[str, list[int]]] = {}
     for cell in results["missing"]:
-        by_variant.setdefault((cell["variant"], cell["task"]), []).append(str(cell["seed"]))
-    lines += [
-        f"- {variant} on {task}: seed {', '.join(seeds)} not trained yet"
-        for (variant, task), seeds in by_variant.items()
-    ]
+        of_variant = by_variant.setdefault(cell["variant"], {})
+        of_variant.setdefault(cell["task"], []).append(cell["seed"])
+    for variant, found in by_variant.items():
+        seeds = (f"{task} (seed {', '.join(map(str, n))})" for task, n in found.items())
+        lines.append(f"- {variant} is not trained yet on {', '.join(seeds)}.")
     return "\n".join(lines)
 
 
