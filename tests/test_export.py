@@ -92,6 +92,16 @@ def test_fully_binary_file_flips_no_sign():
     assert np.abs(difference).max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["weights-only", "fully-binary"])
+def test_plain_feed_forward_network(kind):
+    model = build(kind, num_blocks=1, network="ffn")
+    data = export.convert(model)  # which audits every binary matrix
+    ids = padded_ids()
+    np.testing.assert_allclose(
+        interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5
+    )
+
+
 def test_shorter_length(weights_only):
     model, _ = weights_only
     data = export.convert(model, length=7)

@@ -11,7 +11,8 @@ from beex_keras.layers.linear import BinaryLinear
 class FeedForwardNetwork(tf.keras.layers.Layer):
     r"""\(\mathrm{FFN}(x) = W_2\,\mathrm{GELU}(W_1 x)\), a transformer's usual second half of a block.
 
-    Its inner width is 2·`hidden_width`, so that its matrices hold as many weights as the SLFN's.
+    The GELU is its approximation by a tanh, which every engine has. The inner width is 2·`hidden_width`,
+    so that its matrices hold as many weights as the SLFN's.
     In fully binary mode \(W_2\) reads signs, and the binarization is itself the non-linearity, with
     the bias of \(W_1\) as its threshold.
 
@@ -47,7 +48,7 @@ class FeedForwardNetwork(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         hidden = self.up(inputs)
         if self.up.activation_bits == 32:
-            hidden = tf.nn.gelu(hidden)
+            hidden = tf.nn.gelu(hidden, approximate=True)
         return self.down(hidden)
 
     def get_config(self) -> dict[str, Any]:
