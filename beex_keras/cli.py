@@ -379,10 +379,12 @@ def summary(model: str | None, preset: str | None, length: int | None, as_json: 
               help="Threads of each training.")  # fmt: skip
 @click.option("--train/--no-train", default=True,
               help="Train what is missing, or only report on what is there.")  # fmt: skip
+@click.option("--adopt", metavar="CODE",
+              help="Take over trainings by another version of the code that gives the same results.")  # fmt: skip
 @click.option("-o", "--output", type=click.Path(), required=True, help="Folder of the benchmark.")
 @json_option
 def benchmark(suite: str, data_dir: str | None, jobs: int, threads: int, train: bool,
-              output: str, as_json: bool) -> None:  # fmt: skip
+              adopt: str | None, output: str, as_json: bool) -> None:  # fmt: skip
     """Train and measure a whole suite of tasks and variants; write tables, figures, a page.
 
     The same command continues a benchmark that was interrupted.
@@ -390,7 +392,9 @@ def benchmark(suite: str, data_dir: str | None, jobs: int, threads: int, train: 
     from beex_keras.benchmark import benchmark as run_benchmark
     from beex_keras.benchmark import summary
 
-    results = run_benchmark(suite, output, data_dir, jobs, threads, train, verbose=not as_json)
+    results = run_benchmark(
+        suite, output, data_dir, jobs, threads, train, adopt, verbose=not as_json
+    )
     print_figures(results, as_json, lambda: summary.rows(results), f"Suite {suite}, test splits")
     if not as_json:
         click.echo(f"{output}/report.md and {output}/report.html have all of it.")

@@ -44,7 +44,7 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
         peers=peers(results, published["peers"]),
         source=published["peers"]["source"],
         tasks=markdown.tasks(results),
-        code=results["code"],
+        code=", ".join(results["code"]),
         versions=versions,
     )
 

@@ -13,7 +13,7 @@ import pytest
 from conftest import glue_like
 from toy import TOY_SIZE, write_toy_files
 
-from beex_keras.benchmark import claims, code, collect, load_suite, markdown, suite, summary
+from beex_keras.benchmark import claims, code, collect, load_suite, markdown, run, suite, summary
 from beex_keras.benchmark.cell import LOGITS_FILE, RESULT_FILE, read_logits, run_cell
 from beex_keras.benchmark.run import load_tasks
 from beex_keras.data import load_task
@@ -157,6 +157,20 @@ def test_docstrings_and_comments_are_no_code():
     assert code.meaning(bare) != code.meaning(bare.replace("1", "2"))
 
 
+def test_trainings_of_another_code_version_are_adopted_if_asked(toy):
+    described = load_suite(toy / "toy.toml")
+    cells = [described.cell("toy", "plain", seed, "data") for seed in (0, 1)]
+    old = toy / cells[0].folder_by("old")
+    old.mkdir()
+    (old / RESULT_FILE).write_text('{"code": "old"}', "utf-8")
+    with pytest.raises(BeexError, match="No training .* by code version older"):
+        run.adopt(cells, toy, "older")
+    assert run.adopt(cells, toy, "old") == 1
+    assert [run.state(toy / cell.folder) for cell in cells] == ["done", "missing"]
+    assert run.trained_by(toy / cells[0].folder) == "old"
+    assert run.adopt(cells, toy, "old") == 0  # asked again, it finds its work done
+
+
 # === Claims ===
 
 
@@ -278,7 +292,7 @@ def toy_results(**changes):
     file = {"bytes": 50, "float32_bytes": 1000, "ratio": 20.0,
             "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE)))}  # fmt: skip
     return {
-        "suite": "toy", "about": "A toy", "code": "0", "versions": {"numpy": "1"},
+        "suite": "toy", "about": "A toy", "code": {"0": 5}, "versions": {"numpy": "1"},
         "tasks": {"one": task, "two": task},
         "tables": {"Main": {"tasks": ["one", "two"], "variants": ["twin", "binary"]}},
         "cells": [

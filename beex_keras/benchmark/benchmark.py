@@ -14,7 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from beex_keras.benchmark import figures, html, markdown, summary
 from beex_keras.benchmark.collect import collect
-from beex_keras.benchmark.run import load_tasks, run_cells
+from beex_keras.benchmark.run import adopt, load_tasks, run_cells
 from beex_keras.benchmark.suite import Cell, load_suite
 from beex_keras.files import write_atomically
 
@@ -26,6 +26,7 @@ def benchmark(
     jobs: int = 1,
     threads: int = 1,
     train: bool = True,
+    adopted: str | None = None,
     verbose: bool = True,
 ) -> dict[str, Any]:
     """Runs a suite and reports on it.
@@ -41,18 +42,23 @@ def benchmark(
         jobs: trainings side by side.
         threads: that each may use.
         train: train what is missing; otherwise report on what is there.
+        adopted: another code version whose trainings to take over, see
+            `beex_keras.benchmark.run.adopt`.
         verbose: show progress on standard error.
 
     Returns:
         The results, as in `results.json`; see `beex_keras.benchmark.collect.collect`.
 
     Raises:
-        BeexError: an unknown or faulty suite, or none of its tasks can be loaded.
+        BeexError: an unknown or faulty suite, none of its tasks can be loaded, or nothing is there
+            to be adopted.
     """
     directory = Path(directory)
     described = load_suite(suite)
     tasks, skipped = load_tasks(described, data_dir)
     cells = described.cells(tasks)
+    if adopted is not None:
+        adopt(cells, directory / "cells", adopted)
     with _Display(len(cells), verbose) as display:
         if train:
             run_cells(cells, suite, directory / "cells", data_dir, jobs, threads, display.report)

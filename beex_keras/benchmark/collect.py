@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.benchmark.cell import FAILURE_FILE, RESULT_FILE, read_logits
-from beex_keras.benchmark.code import code_version, library_versions
+from beex_keras.benchmark.code import library_versions
 from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
 from beex_keras.evaluation import calibrate, evaluate, score
@@ -53,14 +54,15 @@ def collect(
         progress: wraps an iterable with a display of how far it is.
 
     Returns:
-        `suite`, `about`, `code`, `versions`; `tasks` (sizes, splits, baselines); `tables` (which
+        `suite`, `about`; `code`, how many trainings are by which version; `versions`; `tasks` (sizes, splits, baselines); `tables` (which
         tasks and variants each shows); `cells` (figures of each training); `files` (bytes of the
         exported files of the first table's variants); `missing` and `failed` cells and `skipped`
         tasks, with reasons.
     """
     tables = _tables(suite)
     main = next(iter(tables.values()))
-    figures, missing, failed = [], [], []
+    figures: list[dict[str, Any]] = []
+    missing, failed = [], []
     for cell in progress(cells, "Figures"):
         name = {"task": cell.task, "variant": cell.variant, "seed": cell.seed}
         folder = directory / cell.folder
@@ -76,7 +78,7 @@ def collect(
     return {
         "suite": suite.name,
         "about": suite.about,
-        "code": code_version(),
+        "code": dict(Counter(found["code"] for found in figures)),
         "versions": library_versions(),
         "tasks": {
             name: _known_task_figures(directory, task, suite.metrics(task, name))
@@ -145,6 +147,7 @@ def cell_figures(
         "policies": found,
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(account(config)),
+        "code": result["code"],
         "best_epoch": result["best_epoch"],
         "epochs": result["epochs"],
         "seconds": result["seconds"],

@@ -289,5 +289,5 @@ def report(results: Results, figures: Sequence[tuple[str, str]] = ()) -> str:
     if figures:
         parts += ["## Figures", *(f"![{title}]({path})" for path, title in figures)]
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
-    parts.append(f"Code {results['code']}; {versions}.")
+    parts.append(f"Code {', '.join(results['code'])}; {versions}.")
     return "\n\n".join(parts) + "\n"

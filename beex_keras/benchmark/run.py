@@ -19,7 +19,7 @@ from beex_keras.benchmark.cell import (
 from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
-from beex_keras.files import write_atomically
+from beex_keras.files import read_text, write_atomically
 
 DONE, FAILED, RUNNING, MISSING = "done", "failed", "elsewhere", "missing"
 
@@ -42,6 +42,43 @@ def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dic
             f"None of the suite's tasks can be loaded; the first says: {next(iter(skipped.values()))}"
         )
     return tasks, skipped
+
+
+def adopt(cells: list[Cell], directory: Path, code: str) -> int:
+    """Takes over the finished trainings of another version of the code; returns how many.
+
+    For a change of the code that is known to leave every result as it was, so that nothing need be
+    trained again. Each result keeps the version that it was trained by.
+
+    Args:
+        cells: that may be taken over, if they are not trained by the present code.
+        directory: of the cells.
+        code: the other version, see `beex_keras.benchmark.code.code_version`.
+
+    Raises:
+        BeexError: the folder has no training by that version.
+    """
+    adopted, known = 0, 0
+    for cell in cells:
+        old, new = directory / cell.folder_by(code), directory / cell.folder
+        if state(old) == DONE:
+            known += 1
+            if not new.exists():
+                old.rename(new)
+                adopted += 1
+    if not known and not any(trained_by(directory / cell.folder) == code for cell in cells):
+        raise BeexError(
+            f"No training in {directory} was done by code version {code}; the results.json of the "
+            "benchmark names the versions."
+        )
+    return adopted
+
+
+def trained_by(folder: Path) -> str | None:
+    """The version of the code that a finished training was done by."""
+    if state(folder) != DONE:
+        return None
+    return json.loads(read_text(folder / RESULT_FILE, "result"))["code"]
 
 
 def state(folder: Path) -> str:

@@ -58,13 +58,21 @@ class Cell:
         The names of task and variant do not count, so that a training that two tables need is
         done once.
         """
-        parts = [self.model.to_dict(), self.training.to_dict(), self.data, code_version()]
+        return self.key_by(code_version())
+
+    def key_by(self, code: str) -> str:
+        """The key under another version of the code."""
+        parts = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def folder(self) -> str:
         """Name of its folder, readable and unique."""
-        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key}"
+        return self.folder_by(code_version())
+
+    def folder_by(self, code: str) -> str:
+        """The name under another version of the code."""
+        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key_by(code)}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
