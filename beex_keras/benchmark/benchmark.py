@@ -12,7 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from beex_keras.benchmark import figures, html, markdown, summary
+from beex_keras.benchmark import figures, markdown, page, summary
 from beex_keras.benchmark.collect import collect
 from beex_keras.benchmark.run import adopt, load_tasks, run_cells
 from beex_keras.benchmark.suite import Cell, load_suite
@@ -64,7 +64,7 @@ def benchmark(
             run_cells(cells, suite, directory / "cells", data_dir, jobs, threads, display.report)
         results = collect(described, cells, tasks, skipped, directory / "cells", display.track)
     write_results(results, directory)
-    html.write(directory / "report.html", described, cells, tasks, directory / "cells")
+    page.write(directory / "report.html", described, cells, tasks, directory / "cells")
     return results
 
 

@@ -5,7 +5,6 @@ import os
 import socket
 import threading
 import time
-import uuid
 from pathlib import Path
 from types import TracebackType
 
@@ -44,16 +43,11 @@ class Claim:
         if held is not None and not is_stale(held):
             return False
         file = self.folder / f"claim-{_number(held) + 1 if held else 1}"
-        owner = json.dumps({"host": socket.gethostname(), "process": os.getpid()})
-        # Written aside and linked, so that the file appears with its contents, once.
-        aside = self.folder / f".{uuid.uuid4().hex}"
-        aside.write_text(owner, "utf-8")
         try:
-            os.link(aside, file)
+            with open(file, "x", encoding="utf-8") as new:
+                json.dump({"host": socket.gethostname(), "process": os.getpid()}, new)
         except FileExistsError:
             return False
-        finally:
-            aside.unlink()
         self.file = file
         self._heart.start()
         return True
@@ -86,7 +80,7 @@ def is_stale(file: Path) -> bool:
         age = time.time() - file.stat().st_mtime
     except FileNotFoundError:
         return True
-    except ValueError:
+    except ValueError:  # just being written, or damaged
         owner, age = {}, time.time() - file.stat().st_mtime
     if age > STALE:
         return True

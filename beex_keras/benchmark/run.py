@@ -21,7 +21,7 @@ from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 
-DONE, FAILED, RUNNING, MISSING = "done", "failed", "elsewhere", "missing"
+DONE, FAILED, MISSING = "done", "failed", "missing"
 
 
 def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dict[str, str]]:
@@ -99,8 +99,9 @@ def run_cells(
 ) -> None:
     """Trains the cells that are not done, `jobs` at a time, in their order.
 
-    A cell that fails leaves its reason in its folder, and the others go on. A cell on which another
-    process works, here or on another machine that shares the folder, is left to it.
+    A cell that fails leaves its reason in its folder, and the others go on; the next call tries it
+    again. A cell on which another process works, here or on another machine that shares the folder,
+    is left to it.
 
     Args:
         cells: to train.
@@ -109,7 +110,8 @@ def run_cells(
         data_dir: where the tasks' data is.
         jobs: cells side by side.
         threads: that each may use.
-        report: told of each cell when it starts ("running") and of its state when it ends.
+        report: told of each cell when it starts ("running") and of its state when it ends: "done",
+            "failed", or "in work elsewhere".
     """
     processes: set[subprocess.Popen] = set()
     stopping = threading.Event()
@@ -143,7 +145,7 @@ def run_cells(
         if stopping.is_set():
             return
         if process.returncode == ELSEWHERE:
-            report(cell, RUNNING)
+            report(cell, "in work elsewhere")
             return
         if state(folder) == MISSING:  # killed, or it never came to the point of saying why
             reason = errors.strip()[-2000:] or f"its process ended with {process.returncode}"

@@ -2,7 +2,7 @@
 
 import dataclasses
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
@@ -66,13 +66,6 @@ def metric(results: Results, task: str) -> str:
 def full_depth(figures: Figures, metric: str) -> float:
     """The score of the last exit."""
     return figures["exits"][metric][-1]
-
-
-def over_seeds(
-    results: Results, task: str, variant: str, value: Callable[[Figures], float]
-) -> Mean | None:
-    """The mean of one figure over the seeds that are done."""
-    return Mean.of([value(figures) for figures in cells(results, task, variant)])
 
 
 @dataclasses.dataclass(frozen=True)
