@@ -54,10 +54,10 @@ def collect(
         progress: wraps an iterable with a display of how far it is.
 
     Returns:
-        `suite`, `about`; `code`, how many trainings are by which version; `versions`; `tasks` (sizes, splits, baselines); `tables` (which
-        tasks and variants each shows); `cells` (figures of each training); `files` (bytes of the
-        exported files of the first table's variants); `missing` and `failed` cells and `skipped`
-        tasks, with reasons.
+        `suite` and `about`; `code`, how many trainings are by which version; `versions` of the
+        libraries; `tasks` (sizes, splits, baselines); `tables` (which tasks and variants each
+        shows); `cells` (figures of each training); `files` (bytes of the exported files of the
+        first table's variants); `missing` and `failed` cells and `skipped` tasks, with reasons.
     """
     tables = _tables(suite)
     main = next(iter(tables.values()))

@@ -11,10 +11,10 @@ from beex_keras.layers.linear import BinaryLinear
 class FeedForwardNetwork(tf.keras.layers.Layer):
     r"""\(\mathrm{FFN}(x) = W_2\,\mathrm{GELU}(W_1 x)\), a transformer's usual second half of a block.
 
-    The GELU is its approximation by a tanh, which every engine has. The inner width is 2·`hidden_width`,
-    so that its matrices hold as many weights as the SLFN's.
-    In fully binary mode \(W_2\) reads signs, and the binarization is itself the non-linearity, with
-    the bias of \(W_1\) as its threshold.
+    The GELU is its approximation by a tanh, which every engine has. The inner width is
+    2·`hidden_width`, so that the matrices hold as many weights as the SLFN's. In fully binary mode
+    \(W_2\) reads signs, and the binarization is itself the non-linearity, with the bias of \(W_1\)
+    as its threshold.
 
     Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + D biases
     and as many scales if binary. Tokens do not mix, so padding needs no mask.
