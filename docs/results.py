@@ -20,14 +20,14 @@ _BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "
 def page(results: dict[str, Any], published: dict[str, Any], template: str) -> str:
     """The text of results.md."""
     _, variants = summary.main_table(results)
-    complete = summary.complete_tasks(results)
+    shared, seeds = summary.measured(results)
     missing = markdown.gaps(results)
     versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
     return string.Template(template).substitute(
         done=progress(results),
         gaps=f"## Not measured\n\n{missing}" if missing else "",
         claims=claims(results, published["paper"]),
-        complete=", ".join(complete) or "none yet",
+        shared=f"{', '.join(shared)}, seeds {', '.join(map(str, seeds))}" if shared else "none yet",
         main=markdown.main_tables(results),
         second=markdown.second_metrics(results),
         policies="\n\n".join(
@@ -63,18 +63,15 @@ def progress(results: dict[str, Any]) -> str:
 def claims(results: dict[str, Any], paper: dict[str, Any]) -> str:
     """The paper's claims, each with what we measure."""
     _, (twin, *binary) = summary.main_table(results)
-    complete = summary.complete_tasks(results)
-    rows = {variant: summary.over_tasks(results, complete, variant) for variant in (twin, *binary)}
+    rows = {variant: summary.over_tasks(results, variant) for variant in (twin, *binary)}
     sizes = results["files"]
 
     def ours(value: Any) -> list[str]:
         return [markdown.NONE if rows[v] is None else value(rows[v]) for v in binary]
 
-    def below_twin(row: Any) -> str:
-        reference = rows[twin]
-        if reference is None:
-            return markdown.NONE
-        return f"{100 * (row.full.value - reference.full.value):+.1f}"
+    def against_twin(part: str) -> list[str]:
+        reference = getattr(rows[twin], part).value if rows[twin] else 0.0
+        return ours(lambda row: f"{100 * (getattr(row, part).value - reference):+.2f}")
 
     lines = [
         [
@@ -92,7 +89,8 @@ def claims(results: dict[str, Any], paper: dict[str, Any]) -> str:
             f"{100 * paper['gain']:+.2f}",
             *ours(lambda row: f"{100 * (row.exit.value - row.full.value):+.2f}"),
         ],
-        ["score against the float32 twin at full depth, points", markdown.NONE, *ours(below_twin)],
+        ["against the float32 twin, both at full depth", markdown.NONE, *against_twin("full")],
+        ["against the float32 twin, both with exits", markdown.NONE, *against_twin("exit")],
     ]
     for task, score in paper["scores"].items():
         found = [summary.row(results, task, v) for v in binary]

@@ -261,7 +261,6 @@ def test_policy_figures_by_hand():
 
 
 def test_means_and_spreads():
-    assert summary.Mean.of([]) is None
     assert summary.Mean.of([0.5]) == summary.Mean(0.5, None, 1)
     mean = summary.Mean.of([0.7, 0.8, 0.9])
     assert (mean.value, mean.spread) == pytest.approx((0.8, 0.1))
@@ -314,11 +313,14 @@ def test_rows_by_hand():
     assert (row.full.value, row.full.spread) == pytest.approx((0.85, 0.0707), abs=1e-4)
     assert row.saved.value == pytest.approx(0.2)
     assert summary.row(results, "two", "binary") is None
-    # A mean over tasks counts the tasks that are complete, and then seeds that have them all.
-    assert summary.complete_tasks(results) == ["one"]
-    both = summary.over_tasks(results, ["one", "two"], "twin")
+    # A mean over tasks is of those that all variants have, with the seeds that all have.
+    assert summary.measured(results) == (["one"], [0, 1])
+    assert summary.over_tasks(results, "binary").exit.value == pytest.approx(0.7)
+    results["cells"].append({**results["cells"][4], "variant": "binary"})
+    assert summary.measured(results) == (["one", "two"], [0])
+    both = summary.over_tasks(results, "twin")
     assert (both.full.value, both.full.count) == pytest.approx((0.7, 1))
-    assert summary.over_tasks(results, ["one", "two"], "binary") is None
+    assert summary.over_tasks({**results, "cells": []}, "twin") is None
 
 
 def test_report_shows_what_is_there_and_what_is_not():

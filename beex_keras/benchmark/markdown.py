@@ -42,7 +42,7 @@ def main_tables(results: Results) -> str:
     """Score at full depth, with a calibrated exit, and FLOPs saved: a row a task."""
     tasks, variants = summary.main_table(results)
     baselines = list(next(iter(results["tasks"].values()))["baselines"])
-    complete = summary.complete_tasks(results)
+    shared, seeds = summary.measured(results)
 
     def lines(cell: Any, with_baselines: bool) -> str:
         rows = []
@@ -62,19 +62,19 @@ def main_tables(results: Results) -> str:
                     *(NONE if f is None else cell(f) for f in found),
                 ]
             )
-        means = [summary.over_tasks(results, complete, variant) for variant in variants]
-        if complete:
+        means = [summary.over_tasks(results, variant) for variant in variants]
+        if shared:
             shown = []
             if with_baselines:
                 for b in baselines:
                     scores = [
                         results["tasks"][t]["baselines"][b][summary.metric(results, t)]
-                        for t in complete
+                        for t in shared
                     ]
                     shown.append(f"**{100 * sum(scores) / len(scores):.1f}**")
             rows.append(
                 [
-                    f"**mean of {len(complete)} tasks**",
+                    f"**mean of {len(shared)} tasks, {len(seeds)} seeds**",
                     *shown,
                     *(NONE if f is None else f"**{cell(f)}**" for f in means),
                 ]
@@ -119,12 +119,11 @@ def second_metrics(results: Results) -> str:
 
 
 def policies(results: Results, variant: str) -> str:
-    """Every policy on one variant: mean over the complete tasks."""
-    tasks = summary.complete_tasks(results)
+    """Every policy on one variant: mean over the tasks that every variant has been trained on."""
     rows = []
     for policy in POLICIES:
-        found = summary.over_tasks(results, tasks, variant, policy)
-        strict = summary.over_tasks(results, tasks, variant, policy, strict=True)
+        found = summary.over_tasks(results, variant, policy)
+        strict = summary.over_tasks(results, variant, policy, strict=True)
         if found is None or strict is None:
             continue
         rows.append(

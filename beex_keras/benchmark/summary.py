@@ -39,10 +39,8 @@ class Mean:
     count: int
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Mean | None":
-        """None where there are no values."""
-        if not values:
-            return None
+    def of(cls, values: Sequence[float]) -> "Mean":
+        """Of one value or more."""
         spread = statistics.stdev(values) if len(values) > 1 else None
         return cls(statistics.fmean(values), spread, len(values))
 
@@ -111,58 +109,50 @@ def row(
     )
     taken = [figures["policies"][policy] for figures in done]
 
-    def mean(values: list[float]) -> Mean:
-        found = Mean.of(values)
-        assert found is not None
-        return found
-
     return Row(
-        mean([full_depth(figures, name) for figures in done]),
-        mean([figures[exit_key] for figures in taken]),
-        mean([figures[saved_key] for figures in taken]),
-        mean([figures["mean_depth"] for figures in taken]),
+        Mean.of([full_depth(figures, name) for figures in done]),
+        Mean.of([figures[exit_key] for figures in taken]),
+        Mean.of([figures[saved_key] for figures in taken]),
+        Mean.of([figures["mean_depth"] for figures in taken]),
     )
 
 
-def complete_tasks(results: Results) -> list[str]:
-    """The first table's tasks for which every variant has every seed."""
+def measured(results: Results) -> tuple[list[str], list[int]]:
+    """The first table's tasks that every variant has been trained on, and the seeds that have all.
+
+    Means over tasks are of these: every variant on the same tasks, with the same seeds.
+    """
     tasks, variants = main_table(results)
-    absent = {(c["task"], c["variant"]) for c in (*results["missing"], *results["failed"])}
-    return [
-        task
+    seeds = {
+        task: set.intersection(*({c["seed"] for c in cells(results, task, v)} for v in variants))
         for task in tasks
-        if task in results["tasks"]
-        and all((task, v) not in absent and cells(results, task, v) for v in variants)
-    ]
+    }
+    found = [task for task in tasks if seeds[task]]
+    return found, sorted(set.intersection(*(seeds[task] for task in found))) if found else []
 
 
 def over_tasks(
     results: Results,
-    tasks: Sequence[str],
     variant: str,
     policy: str = PAPERS_POLICY,
     strict: bool = False,
 ) -> Row | None:
-    """Means over tasks, with the spread over seeds of these means; None where no seed has all."""
-    by_seed: dict[int, list[tuple[float, float, float, float]]] = {}
-    for task in tasks:
-        for figures in cells(results, task, variant):
-            name = metric(results, task)
-            found = figures["policies"][policy]
+    """Means over the `measured` tasks, with the spread over seeds of these means."""
+    tasks, seeds = measured(results)
+    if not seeds:
+        return None
+    means = []
+    for seed in seeds:
+        values = []
+        for task in tasks:
+            (figures,) = (c for c in cells(results, task, variant) if c["seed"] == seed)
+            name, found = metric(results, task), figures["policies"][policy]
             keys = ("strict_score", "strict_flops_saved") if strict else (name, "flops_saved")
-            by_seed.setdefault(figures["seed"], []).append(
+            values.append(
                 (full_depth(figures, name), *(found[key] for key in keys), found["mean_depth"])
             )
-    complete = [values for values in by_seed.values() if len(values) == len(tasks)]
-    if not tasks or not complete:
-        return None
-    columns = zip(
-        *([statistics.fmean(part) for part in zip(*values, strict=True)] for values in complete),
-        strict=True,
-    )
-    means = [Mean.of(list(column)) for column in columns]
-    full, exit_, saved, depth = (mean for mean in means if mean is not None)
-    return Row(full, exit_, saved, depth)
+        means.append([statistics.fmean(column) for column in zip(*values, strict=True)])
+    return Row(*(Mean.of(column) for column in zip(*means, strict=True)))
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
