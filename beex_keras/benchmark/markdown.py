@@ -30,6 +30,10 @@ def saving(mean: Mean | None) -> str:
     return NONE if mean is None else f"{round(100 * mean.value)} %"
 
 
+def _number(things: Sequence[Any], name: str) -> str:
+    return f"{len(things)} {name}{'' if len(things) == 1 else 's'}"
+
+
 def task_title(results: Results, task: str) -> str:
     """ "glue/cola (Matthews)", or the name alone for accuracy."""
     if task not in results["tasks"]:
@@ -74,7 +78,7 @@ def main_tables(results: Results) -> str:
                     shown.append(f"**{100 * sum(scores) / len(scores):.1f}**")
             rows.append(
                 [
-                    f"**mean of {len(shared)} tasks, {len(seeds)} seeds**",
+                    f"**mean of {_number(shared, 'task')}, {_number(seeds, 'seed')}**",
                     *shown,
                     *(NONE if f is None else f"**{cell(f)}**" for f in means),
                 ]
