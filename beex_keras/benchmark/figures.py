@@ -87,12 +87,13 @@ def exits_taken(results: Results, variant: str) -> "Figure":
         )
         mean = percent(shares.mean(axis=0))
         numbers = np.arange(1, len(mean) + 1)
-        bars = axes.bar(numbers, mean, width=0.7, color=BLUE)
+        axes.bar(numbers, mean, width=0.7, color=BLUE)
         for values in percent(shares):
             axes.plot(numbers, values, "o", color="black", markersize=2.5)
-        axes.bar_label(bars, [f"{value:.0f}" for value in mean], padding=6, fontsize=9)
+        for number, value in zip(numbers, mean, strict=True):
+            axes.annotate(f"{value:.0f}", (number, 106), ha="center", fontsize=9)
         axes.set_xticks(numbers)
-        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 112))
+        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 116))
         axes.grid(visible=False, axis="x")
 
     return _panels(
