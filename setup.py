@@ -33,6 +33,7 @@ CORE = [
     "tensorboard>=2.20",
     "click>=8.1",
     "rich>=13",
+    'tomli>=2; python_version < "3.11"',
 ]
 
 EXTRAS = {
@@ -41,7 +42,7 @@ EXTRAS = {
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
-    "dev": ["pytest>=8", "ruff>=0.15", "mypy>=1.15"],
+    "dev": ["pytest>=8", "ruff>=0.15", "mypy>=1.15", "selenium>=4.20"],
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 
@@ -54,7 +55,10 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["beex_keras", "beex_keras.*"]),
-    package_data={"beex_keras": ["py.typed"]},
+    package_data={
+        "beex_keras": ["py.typed"],
+        "beex_keras.benchmark": ["report.html", "suites/*.toml"],
+    },
     python_requires=">=3.10,<3.13",
     install_requires=CORE,
     extras_require=EXTRAS,

@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 
-__all__ = ["QUANTIZERS", "PolynomialSign", "polynomial_sign", "sign"]
+__all__ = ["QUANTIZERS", "MagnitudeAwareSign", "PolynomialSign", "polynomial_sign", "sign"]
 
 
 def sign(x: tf.Tensor) -> tf.Tensor:
@@ -72,11 +72,45 @@ class PolynomialSign(lq.quantizers.Quantizer):
         return polynomial_sign(inputs)
 
 
+@lq.utils.register_alias("beex_keras>magnitude_aware_sign")
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class MagnitudeAwareSign(lq.quantizers.Quantizer):
+    r"""Larq's quantizer of this name with a forward pass of exactly ±1.
+
+    \[
+    q(w) = \operatorname{sign}(w), \qquad
+    \frac{\partial q}{\partial w} := \overline{|w|} \cdot \mathbf{1}_{|w| \leq 1}
+    \]
+
+    \(\overline{|w|}\) is the mean magnitude of an output channel. Larq multiplies it into the
+    forward pass too; here every output channel has a learned scale of its own behind the product,
+    which takes that part.
+
+    Source: Bi-Real Net, section 3.3 (Liu et al., ECCV 2018); the division of forward and gradient
+    is our reading.
+    """
+
+    precision = 1
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        return _magnitude_aware_sign(inputs)
+
+
+@tf.custom_gradient
+def _magnitude_aware_sign(x: tf.Tensor) -> tf.Tensor:
+    def grad(dy: tf.Tensor) -> tf.Tensor:
+        magnitude = tf.reduce_mean(tf.abs(x), axis=list(range(x.shape.rank - 1)))
+        return dy * magnitude * tf.cast(tf.abs(x) <= 1.0, x.dtype)
+
+    return sign(x), grad
+
+
 QUANTIZERS: dict[str, type[lq.quantizers.Quantizer]] = {
     "polynomial_sign": PolynomialSign,
     "ste_sign": lq.quantizers.SteSign,
     "approx_sign": lq.quantizers.ApproxSign,
     "swish_sign": lq.quantizers.SwishSign,
+    "magnitude_aware_sign": MagnitudeAwareSign,
 }
 """Quantizers whose forward pass is exactly ±1, by the name that a configuration gives."""
 

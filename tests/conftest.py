@@ -56,3 +56,36 @@ def mode(request) -> str:
 def classifier(mode) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     return shake(BEExformerClassifier(tiny_config(**MODES[mode])))
+
+
+@pytest.fixture
+def tfds_folder(tmp_path, monkeypatch):
+    """An empty folder in place of the user's data sets, and no network."""
+    datasets = pytest.importorskip("tensorflow_datasets")
+    import requests
+
+    def unreachable(*args, **kwargs):
+        raise requests.ConnectionError("no network")
+
+    monkeypatch.setattr(requests, "head", unreachable)
+    builder = datasets.builder
+    monkeypatch.setattr(
+        datasets, "builder", lambda name: builder(name, data_dir=str(tmp_path / "tfds"))
+    )
+    return datasets
+
+
+def glue_like(datasets, columns):
+    """What TFDS would read from disk: distinct texts in the given columns, and labels."""
+
+    def as_dataset(self, *args, **kwargs):
+        numbers = tf.data.Dataset.range(30)
+        return numbers.map(
+            lambda i: {
+                **{column: tf.strings.format(column + " {}", i) for column in columns},
+                "label": i % 2,
+                "idx": i,
+            }
+        )
+
+    return datasets.testing.mock_data(as_dataset_fn=as_dataset)

@@ -81,7 +81,44 @@ def test_options_by_hand():
     assert pairs.flops - plain.flops == 20
 
 
-@pytest.mark.parametrize("changes", [{}, {"num_segments": 2}, {"gate_activation": "sigmoid"}])
+def test_ffn_by_hand(mode):
+    """As many weights and MACs as the SLFN: two of 4·12 for four of 4·6."""
+    slfn, ffn = (
+        accounting.total(accounting.account(small(mode, network=network), 5).block)
+        for network in ("slfn", "ffn")
+    )
+    assert ffn.macs == slfn.macs
+    assert ffn.binary_parameters == slfn.binary_parameters
+    # One output map instead of two: 4 biases less, and 4 scales.
+    binary, fully = mode != "float", mode == "fully-binary"
+    assert slfn.real_parameters - ffn.real_parameters == 4 + 4 * binary
+    # 5·4 outputs less with bias (and scale), 5·4 products of gate and content, and signs of the
+    # input taken once a map: 5·(2·4 + 2·6) there, 5·(4 + 12) here.
+    assert slfn.elementwise - ffn.elementwise == 20 * (1 + binary) + 20 + 20 * fully
+
+
+def test_macs_equal_those_of_larq(mode):
+    """`larq.models.summary` sees layers at the top of a model: each matrix is put there alone."""
+    from larq.models import ModelProfile
+
+    config, length = tiny_config(**MODES[mode]), 7
+    model = BEExformerClassifier(config)
+    counts = {count.name: count for count in accounting.account(config, length).block}
+    for name, linear in model.backbone.blocks[0].linears.items():
+        kernel = linear.kernel
+        alone = type(linear.matmul).from_config(linear.matmul.get_config())
+        profile = ModelProfile(
+            tf.keras.Sequential([tf.keras.Input((1, length, kernel.shape[2])), alone])
+        )
+        (layer,) = profile.layer_profiles
+        count = counts[f"block/{name}"]
+        assert layer.op_count("mac") == count.macs
+        assert layer.op_count("mac", precision=1) == count.binary_macs
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"num_segments": 2}, {"gate_activation": "sigmoid"}, {"network": "ffn"}]
+)
 def test_parameters_equal_the_models(mode, changes):
     config = tiny_config(**MODES[mode], **changes)
     model = BEExformerClassifier(config)

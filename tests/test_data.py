@@ -7,6 +7,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from conftest import glue_like
 
 from beex_keras import BeexError
 from beex_keras.data import Split, load_task, rotten_tomatoes, tfds
@@ -406,41 +407,6 @@ def test_public_json_lines(tmp_path):
 
 
 # --- TFDS ---
-
-
-@pytest.fixture
-def tfds_folder(tmp_path, monkeypatch):
-    """An empty folder in place of the user's data sets, and no network."""
-    datasets = pytest.importorskip("tensorflow_datasets")
-    import requests
-
-    def unreachable(*args, **kwargs):
-        raise requests.ConnectionError("no network")
-
-    monkeypatch.setattr(requests, "head", unreachable)
-    builder = datasets.builder
-    monkeypatch.setattr(
-        datasets, "builder", lambda name: builder(name, data_dir=str(tmp_path / "tfds"))
-    )
-    return datasets
-
-
-def glue_like(datasets, columns):
-    """What TFDS would read from disk: distinct texts in the given columns, and labels."""
-
-    def as_dataset(self, *args, **kwargs):
-        import tensorflow as tf
-
-        numbers = tf.data.Dataset.range(30)
-        return numbers.map(
-            lambda i: {
-                **{column: tf.strings.format(column + " {}", i) for column in columns},
-                "label": i % 2,
-                "idx": i,
-            }
-        )
-
-    return datasets.testing.mock_data(as_dataset_fn=as_dataset)
 
 
 @pytest.mark.parametrize(

@@ -94,6 +94,13 @@ def test_fully_binary_file_flips_no_sign():
     assert np.abs(difference).max() < 1e-5
 
 
+@pytest.mark.parametrize("kind", ["weights-only", "fully-binary"])
+def test_plain_feed_forward_network(kind):
+    model = build(kind, num_blocks=1, network="ffn")
+    report = export.audit(export.convert(model), model.config, export.binary_matrices(model))
+    assert {"block_1/ffn/up", "block_1/ffn/down"} < set(report.matrices)
+
+
 def test_shorter_length(weights_only):
     model, _ = weights_only
     data = export.convert(model, length=7, exit="all-outputs")

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -183,9 +185,23 @@ def test_slfn_against_its_equations(bits, gate_activation):
 
 
 @pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_block_ignores_padding(bits):
+def test_ffn_against_its_equation(bits):
+    x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
+    layer = build(layers.FeedForwardNetwork(6, 10, *bits), tf.constant(x))
+    hidden = reference_linear(layer.up, x.astype(np.float64))
+    if bits[1] == 32:  # GELU by its definition, from which its approximation differs by 0.0005
+        hidden = hidden * np.vectorize(lambda z: 0.5 * (1 + math.erf(z / math.sqrt(2))))(hidden)
+    expected = reference_linear(layer.down, hidden)
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=5e-3)
+    scales = 20 + 6 if bits[0] == 1 else 0
+    assert layer.count_params() == 4 * 6 * 10 + 20 + 6 + scales
+
+
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
+def test_block_ignores_padding(bits, network):
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
-    layer = build(layers.BEExformerBlock(12, 3, 20, None, *bits), tf.constant(x))
+    layer = build(layers.BEExformerBlock(12, 3, 20, None, *bits, network=network), tf.constant(x))
     padded = np.concatenate([x, 100 * np.ones((2, 4, 12), np.float32)], axis=1)
     mask = np.arange(9)[None].repeat(2, 0) < 5
     alone = layer(x, padding_mask=mask[:, :5])

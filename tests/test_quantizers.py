@@ -46,6 +46,20 @@ def test_every_named_quantizer_is_exactly_binary(name):
     assert np.abs(y).tolist() == [1, 1, 1, 1, 1]
 
 
+def test_magnitude_aware_gradient_is_that_of_larq():
+    import larq as lq
+
+    w = np.random.default_rng(0).normal(size=(3, 5)).astype(np.float32)
+    gradients = []
+    for quantizer in (quantizers.get("magnitude_aware_sign"), lq.quantizers.MagnitudeAwareSign()):
+        x = tf.Variable(w)
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(quantizer(x) * tf.range(15.0)[:, None][:3] * w)
+        gradients.append(tape.gradient(loss, x).numpy())
+    np.testing.assert_allclose(*gradients, rtol=1e-6)
+    assert (gradients[0] == 0).sum() == (np.abs(w) > 1).sum() + 5  # and the row that is not read
+
+
 def test_unknown_quantizer_names_the_known():
     with pytest.raises(BeexError, match="polynomial_sign"):
         quantizers.get("dorefa")

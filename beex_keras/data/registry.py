@@ -53,6 +53,11 @@ def load_task(
             pair_column=pair_column,
             label_column=label_column,
         )
+    if name == "glue/stsb":
+        raise BeexError(
+            "The task 'glue/stsb' is regression, similarity from 0 to 5, and a BEExformer "
+            "classifies; choose one of GLUE's classification tasks, such as glue/qqp."
+        )
     if name not in TASKS:
         raise BeexError(f"There is no task '{name}'; choose {', '.join(TASKS)}, or files.")
     if own_files:

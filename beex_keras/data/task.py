@@ -1,6 +1,7 @@
 """What a task is: three splits of labelled texts, and what they are scored by."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,3 +57,15 @@ class Task:
     @property
     def is_pair(self) -> bool:
         return self.train.pairs is not None
+
+    def fingerprint(self, more: Iterable[str] = ()) -> str:
+        """A hash of all texts and labels, and of what else training reads: 16 hexadecimal digits."""
+        digest = hashlib.sha256()
+        for split in (self.train, self.validation, self.test):
+            for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
+                for text in texts:
+                    digest.update(text.encode() + b"\0")
+                digest.update(b"\1")
+        for text in more:
+            digest.update(text.encode() + b"\0")
+        return digest.hexdigest()[:16]

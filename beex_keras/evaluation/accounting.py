@@ -18,7 +18,8 @@ binary × binary (an XNOR and a popcount), real × binary (an addition or subtra
 - attention: scaling of the queries; on each score: mask, and maximum, subtraction, exponential, sum
   and division of the softmax;
 - the SLFN: sigmoid and tanh of the hidden units unless fully binary, the gate's sigmoid if any, and
-  the product of gate and content;
+  the product of gate and content; or a plain feed-forward network: the GELU of the hidden units
+  unless fully binary;
 - a residual sum;
 - a layer normalization: seven;
 - an exit head: masking and sum of the pooling, division, bias.
@@ -288,7 +289,22 @@ def _block(config: BEExformerConfig, length: int) -> tuple[Count, ...]:
     # Queries times keys and weights times values: each T² products of D channels over all heads.
     products = 2 * length * size
     fully, gated = config.activation_bits == 1, config.gate_activation is not None
-    gating = size * (1 + gated) + (0 if fully else 2 * length * hidden)
+    hidden_activations = 0 if fully else 2 * length * hidden
+    network: tuple[Count, ...]
+    if config.network == "ffn":
+        network = (
+            _linear(config, "block/ffn/up", width, 2 * hidden, length),
+            _linear(config, "block/ffn/down", 2 * hidden, width, length),
+            _real("block/ffn/activation", 0, hidden_activations),
+        )
+    else:
+        network = (
+            _linear(config, "block/slfn/gate_in", width, hidden, length),
+            _linear(config, "block/slfn/gate_out", hidden, width, length),
+            _linear(config, "block/slfn/content_in", width, hidden, length),
+            _linear(config, "block/slfn/content_out", hidden, width, length),
+            _real("block/slfn/gating", 0, size * (1 + gated) + hidden_activations),
+        )
     norm = 2 * width, (1 + _LAYER_NORM) * size  # with the residual sum before it
     return (
         *(
@@ -297,11 +313,7 @@ def _block(config: BEExformerConfig, length: int) -> tuple[Count, ...]:
         ),
         _real("block/attention/scores", 0, size + (1 + _SOFTMAX) * scores, products),
         _real("block/attention_norm", *norm),
-        _linear(config, "block/slfn/gate_in", width, hidden, length),
-        _linear(config, "block/slfn/gate_out", hidden, width, length),
-        _linear(config, "block/slfn/content_in", width, hidden, length),
-        _linear(config, "block/slfn/content_out", hidden, width, length),
-        _real("block/slfn/gating", 0, gating),
+        *network,
         _real("block/slfn_norm", *norm),
     )
 

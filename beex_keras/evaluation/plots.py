@@ -1,73 +1,37 @@
 """Figures of a training, a calibration, the exits taken and the quantizers.
 
-Every function returns a `matplotlib.figure.Figure` made without pyplot, so that it draws without a
-display and keeps no global state. The colours can be told apart with any colour vision and in grey,
-and a marker or dash always says the same as the colour.
+Every function returns a `matplotlib.figure.Figure` in the style of `beex_keras.evaluation.style`.
 """
 
-import functools
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ParamSpec
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.evaluation.evaluate import Evaluation
+from beex_keras.evaluation.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    GREY,
+    MARKERS,
+    ORANGE,
+    percent,
+    shades,
+    styled,
+    subplots,
+)
 from beex_keras.files import atomic_path
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-_BLUE, _ORANGE, _GREEN, _PURPLE, _GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#5F6368"
-_CYCLE = (_BLUE, _ORANGE, _GREEN, _PURPLE)
-_DASHES = ("-", "--", "-.", ":")
-_MARKERS = "osD^vP*X"
-_STYLE: Any = {
-    "font.size": 10.5,
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": _GREY,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E3E5E8",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-}
 
-
-Arguments = ParamSpec("Arguments")
-
-
-def _styled(draw: "Callable[Arguments, Figure]") -> "Callable[Arguments, Figure]":
-    """Runs a drawing function in the house style.
-
-    Raises:
-        BeexError: matplotlib is missing.
-    """
-
-    @functools.wraps(draw)
-    def styled(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
-        try:
-            import matplotlib
-        except ModuleNotFoundError:
-            raise BeexError("Figures need matplotlib; pip install 'beex-keras[plots]'.") from None
-        with matplotlib.rc_context(_STYLE):
-            return draw(*args, **kwargs)
-
-    return styled
-
-
-@_styled
+@styled
 def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     """Loss, and accuracy at each exit, over the epochs of a history as Keras keeps it.
 
@@ -82,10 +46,10 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     if not logs.get("loss"):
         raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
     epochs = np.arange(1, len(logs["loss"]) + 1)
-    figure, (left, right) = _subplots(2, width=10)
+    figure, (left, right) = subplots(2, width=10)
 
     for name, label, colour, dash in (
-        ("loss", "training", _BLUE, "-"), ("val_loss", "validation", _ORANGE, "--"),
+        ("loss", "training", BLUE, "-"), ("val_loss", "validation", ORANGE, "--"),
     ):  # fmt: skip
         if name in logs:
             left.plot(epochs, logs[name], dash, marker="o", color=colour, label=label)
@@ -95,13 +59,13 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     prefix, data = ("val_", "validation") if "val_exit_1" in logs else ("", "training")
     exits = [name for name in logs if name.startswith(f"{prefix}exit_")]
     exits.sort(key=lambda name: int(name.rsplit("_", 1)[1]))
-    for index, (name, colour) in enumerate(zip(exits, _shades(len(exits)), strict=True)):
-        marker = _MARKERS[index % len(_MARKERS)]
+    for index, (name, colour) in enumerate(zip(exits, shades(len(exits)), strict=True)):
+        marker = MARKERS[index % len(MARKERS)]
         label = f"exit {name.rsplit('_', 1)[1]}"
-        right.plot(epochs, _percent(logs[name]), marker=marker, color=colour, label=label)
+        right.plot(epochs, percent(logs[name]), marker=marker, color=colour, label=label)
     if "val_calibrated_accuracy" in logs:
         right.plot(
-            epochs, _percent(logs["val_calibrated_accuracy"]), "--", color="black",
+            epochs, percent(logs["val_calibrated_accuracy"]), "--", color="black",
             linewidth=1.2, label="calibrated",
         )  # fmt: skip
     right.set(title=f"Accuracy, {data} data", xlabel="epoch", ylabel="accuracy (%)")
@@ -112,7 +76,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     return figure
 
 
-@_styled
+@styled
 def trade_off(calibration: Calibration) -> "Figure":
     """Accuracy against cost for every threshold tried, with the chosen point marked.
 
@@ -122,21 +86,21 @@ def trade_off(calibration: Calibration) -> "Figure":
         BeexError: matplotlib is missing.
     """
     curve, chosen = calibration.curve, calibration.index
-    figure, (axes,) = _subplots(1, width=6.4, height=4.6)
+    figure, (axes,) = subplots(1, width=6.4, height=4.6)
     order = np.argsort(curve.cost, kind="stable")
-    accuracy, cost = _percent(curve.accuracy), _percent(curve.cost)
-    axes.plot(cost[order], accuracy[order], color=_BLUE, zorder=2)
+    accuracy, cost = percent(curve.accuracy), percent(curve.cost)
+    axes.plot(cost[order], accuracy[order], color=BLUE, zorder=2)
     if len(cost) <= 16:
-        axes.plot(cost, accuracy, "o", color=_BLUE, zorder=2)
+        axes.plot(cost, accuracy, "o", color=BLUE, zorder=2)
     full = 100 * calibration.full_depth_accuracy
-    axes.axhline(full, color=_GREY, linestyle="--", linewidth=1.2, zorder=1,
+    axes.axhline(full, color=GREY, linestyle="--", linewidth=1.2, zorder=1,
                  label=f"full depth: {full:.2f} %")  # fmt: skip
     if calibration.tolerance:
-        axes.axhline(full - 100 * calibration.tolerance, color=_GREY, linestyle=":", linewidth=1.2,
+        axes.axhline(full - 100 * calibration.tolerance, color=GREY, linestyle=":", linewidth=1.2,
                      zorder=1, label=f"tolerated: {full - 100 * calibration.tolerance:.2f} %")  # fmt: skip
     policy = calibration.policy
     axes.plot(
-        cost[chosen], accuracy[chosen], "*", markersize=17, color=_ORANGE, markeredgecolor="white",
+        cost[chosen], accuracy[chosen], "*", markersize=17, color=ORANGE, markeredgecolor="white",
         zorder=3, label=f"chosen: {accuracy[chosen]:.2f} % at {cost[chosen]:.1f} % of the FLOPs\n"
         f"({type(policy).__name__}, {policy.parameter} = {policy.threshold:.4g})",
     )  # fmt: skip
@@ -150,17 +114,17 @@ def trade_off(calibration: Calibration) -> "Figure":
     return figure
 
 
-@_styled
+@styled
 def exit_histogram(evaluation: Evaluation) -> "Figure":
     """Share of the texts that leave at each exit, with the score of that exit if all left there.
 
     Raises:
         BeexError: matplotlib is missing.
     """
-    heights = _percent(evaluation.exit_shares)
+    heights = percent(evaluation.exit_shares)
     numbers = np.arange(1, len(heights) + 1)
-    figure, (axes,) = _subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
-    bars = axes.bar(numbers, heights, width=0.68, color=_BLUE)
+    figure, (axes,) = subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
+    bars = axes.bar(numbers, heights, width=0.68, color=BLUE)
     axes.bar_label(bars, [f"{height:.1f} %" for height in heights], padding=2, fontsize=9.5)
     scores = [f"\n({score:.3f})" for score in evaluation.exit_scores] or [""] * len(numbers)
     axes.set_xticks(numbers, [f"{n}{score}" for n, score in zip(numbers, scores, strict=True)])
@@ -174,7 +138,7 @@ def exit_histogram(evaluation: Evaluation) -> "Figure":
     return figure
 
 
-@_styled
+@styled
 def quantizer(names: str | Sequence[str] = "polynomial_sign", limit: float = 1.6) -> "Figure":
     """Forward and gradient of one or several quantizers on [−`limit`, `limit`].
 
@@ -189,7 +153,7 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign", limit: float = 1.6
     from beex_keras import quantizers
 
     names = [names] if isinstance(names, str) else list(names)
-    figure, (left, right) = _subplots(2, width=8.6)
+    figure, (left, right) = subplots(2, width=8.6)
     # An even number of points: none at the step, which is drawn as a vertical line.
     x = np.linspace(-limit, limit, 1200, dtype=np.float32)
     for index, name in enumerate(names):
@@ -198,15 +162,15 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign", limit: float = 1.6
             y = quantizers.get(name)(variable)
         gradient = tape.gradient(y, variable)
         style: dict[str, Any] = {
-            "color": _CYCLE[index % 4],
-            "linestyle": _DASHES[index % 4],
+            "color": CYCLE[index % 4],
+            "linestyle": DASHES[index % 4],
             "label": name,
         }
         left.plot(x, y.numpy(), **style)
         right.plot(x, gradient.numpy(), **style)
     if names == ["polynomial_sign"]:
         inside = np.clip(x, -1, 1)
-        left.plot(x, 2 * inside - np.sign(inside) * inside**2, "--", color=_ORANGE, linewidth=1.4,
+        left.plot(x, 2 * inside - np.sign(inside) * inside**2, "--", color=ORANGE, linewidth=1.4,
                   label="F(w), behind the gradient")  # fmt: skip
     left.set(title="Forward: the weight used", xlabel="latent weight w", ylabel="q(w)")
     right.set(title="Backward: the gradient passed", xlabel="latent weight w", ylabel="dq / dw")
@@ -253,22 +217,3 @@ def save_run_figures(run: Any) -> list[Path]:
     for name, figure in figures.items():
         save(figure, folder / name)
     return [folder / name for name in figures]
-
-
-def _subplots(columns: int, width: float, height: float = 4.0) -> tuple["Figure", list["Axes"]]:
-    """A figure with one row of axes, which make room for legends beside them."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), layout="constrained")
-    return figure, list(figure.subplots(1, columns, squeeze=False)[0])
-
-
-def _percent(values: Any) -> np.ndarray:
-    return 100 * np.asarray(values, float)
-
-
-def _shades(count: int) -> list[Any]:
-    """Colours that darken with depth, all readable on white."""
-    import matplotlib
-
-    return list(matplotlib.colormaps["viridis_r"](np.linspace(0.18, 1.0, count)))

@@ -68,6 +68,10 @@ def matrix_shapes(
         for number in blocks:
             for name in ("query", "key", "value", "output"):
                 shapes[f"block_{number}/attention/{name}"] = (width, width)
+            if config.network == "ffn":
+                shapes[f"block_{number}/ffn/up"] = (width, 2 * hidden)
+                shapes[f"block_{number}/ffn/down"] = (2 * hidden, width)
+                continue
             for name in ("gate", "content"):
                 shapes[f"block_{number}/slfn/{name}_in"] = (width, hidden)
                 shapes[f"block_{number}/slfn/{name}_out"] = (hidden, width)
@@ -81,18 +85,7 @@ def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]
     if token.table_quantizer is not None:
         matrices[EMBEDDING] = BinaryMatrix(_signs(token.table_quantizer, token.table))
     for number, block in enumerate(classifier.backbone.blocks, start=1):
-        attention, slfn = block.attention, block.slfn
-        linears = {
-            "attention/query": attention.query,
-            "attention/key": attention.key,
-            "attention/value": attention.value,
-            "attention/output": attention.project,
-            "slfn/gate_in": slfn.gate_in,
-            "slfn/gate_out": slfn.gate_out,
-            "slfn/content_in": slfn.content_in,
-            "slfn/content_out": slfn.content_out,
-        }
-        for name, linear in linears.items():
+        for name, linear in block.linears.items():
             if linear.weight_bits == 1:
                 signs = _signs(linear.matmul.kernel_quantizer, linear.kernel)[0, 0]
                 scale = np.asarray(linear.on_grid(linear.alpha))

@@ -5,6 +5,7 @@ from beex_keras.layers.block import BEExformerBlock
 from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.embedding import BinaryTokenEmbedding, Embedding, PaddingMask
 from beex_keras.layers.exit_head import ExitHead
+from beex_keras.layers.ffn import FeedForwardNetwork
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
@@ -16,6 +17,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "ExitHead",
+    "FeedForwardNetwork",
     "LayerNorm",
     "MultiHeadAttention",
     "PaddingMask",

@@ -71,6 +71,11 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.value = BinaryLinear(*linear, name="value")
         self.project = BinaryLinear(*linear, name="output")
 
+    @property
+    def linears(self) -> dict[str, BinaryLinear]:
+        """The projections by name."""
+        return {layer.name: layer for layer in (self.query, self.key, self.value, self.project)}
+
     def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
         query, key, value = self.query(inputs), self.key(inputs), self.value(inputs)
         scale = (self.width // self.num_heads) ** -0.5

@@ -6,13 +6,15 @@ import tensorflow as tf
 
 from beex_keras.layers.attention import MultiHeadAttention
 from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.ffn import FeedForwardNetwork
+from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class BEExformerBlock(tf.keras.layers.Layer):
-    r"""Attention and SLFN, each with a residual connection that is normalized after the sum.
+    r"""Attention and a feed-forward network, the SLFN, each with a residual connection that is normalized after the sum.
 
     \[
     x \leftarrow \operatorname{LN}(x + \operatorname{Drop}(\operatorname{MHA}(x))), \qquad
@@ -20,7 +22,8 @@ class BEExformerBlock(tf.keras.layers.Layer):
     \]
 
     Masking: as `MultiHeadAttention`. Shapes: (B, T, D) → (B, T, D). Weights: those of the two
-    networks and 4·D of the normalizations.
+    networks and 4·D of the normalizations. With ``network="ffn"`` a plain `FeedForwardNetwork` of as
+    many weights stands in the SLFN's place, under its own name.
 
     Source: post-normalization is our reading, after the first author's earlier SLFN code.
     """
@@ -36,6 +39,7 @@ class BEExformerBlock(tf.keras.layers.Layer):
         quantizer: str = "polynomial_sign",
         latent_scale: float = 0.1,
         dropout: float = 0.1,
+        network: str = "slfn",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -45,11 +49,30 @@ class BEExformerBlock(tf.keras.layers.Layer):
         self.attention = MultiHeadAttention(width, num_heads, *linear, name="attention")
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
         self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
-        self.slfn = SelectiveLearnForgetNetwork(
-            width, hidden_width, gate_activation, *linear, name="slfn"
-        )
+        self.gate_activation = gate_activation
+        # Each under its own name, by which saved weights are found again.
+        if network == "slfn":
+            self.slfn = SelectiveLearnForgetNetwork(
+                width, hidden_width, gate_activation, *linear, name="slfn"
+            )
+        else:
+            self.ffn = FeedForwardNetwork(width, hidden_width, *linear, name="ffn")
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
         self.slfn_norm = LayerNorm(exact=exact, name="slfn_norm")
+
+    @property
+    def network(self) -> SelectiveLearnForgetNetwork | FeedForwardNetwork:
+        """What stands behind attention."""
+        return self.slfn if hasattr(self, "slfn") else self.ffn
+
+    @property
+    def linears(self) -> dict[str, BinaryLinear]:
+        """The matrices by name, such as "attention/query" and "slfn/gate_in"."""
+        return {
+            f"{part.name}/{name}": linear
+            for part in (self.attention, self.network)
+            for name, linear in part.linears.items()
+        }
 
     def call(
         self,
@@ -59,14 +82,16 @@ class BEExformerBlock(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         attended = self.attention(inputs, padding_mask=padding_mask)
         x = self.attention_norm(inputs + self.attention_dropout(attended, training=training))
-        return self.slfn_norm(x + self.slfn_dropout(self.slfn(x), training=training))
+        return self.slfn_norm(x + self.slfn_dropout(self.network(x), training=training))
 
     def get_config(self) -> dict[str, Any]:
-        slfn = self.slfn.get_config()
-        names = ("width", "hidden_width", "gate_activation", "weight_bits", "activation_bits")
+        network = self.network.get_config()
+        names = ("width", "hidden_width", "weight_bits", "activation_bits", "quantizer")
         return {
             **super().get_config(),
-            **{name: slfn[name] for name in (*names, "quantizer", "latent_scale")},
+            **{name: network[name] for name in (*names, "latent_scale")},
+            "gate_activation": self.gate_activation,
+            "network": self.network.name,
             "num_heads": self.attention.num_heads,
             "dropout": self.dropout_rate,
         }

@@ -52,6 +52,7 @@ class BEExformer(tf.keras.Model):
                 quantizer=config.quantizer,
                 latent_scale=config.latent_scale,
                 dropout=config.dropout,
+                network=config.network,
                 name=f"block_{number}",
             )
             for number in range(1, config.num_blocks + 1)

@@ -40,6 +40,7 @@ class BEExformerConfig:
         weight_bits: 1 or 32, for the eight matrices of a block.
         activation_bits: 32, or 1 for a fully binary model (with `weight_bits` 1).
         embedding_bits: 1 or 32, for the token table.
+        network: "slfn", or "ffn" for a plain feed-forward network of as many weights.
         gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.
         quantizer: name from `beex_keras.quantizers.QUANTIZERS`.
         latent_scale: latent weights of the blocks start uniformly in ±`latent_scale`.
@@ -63,6 +64,7 @@ class BEExformerConfig:
     weight_bits: int = 1
     activation_bits: int = 32
     embedding_bits: int = 1
+    network: str = "slfn"
     gate_activation: str | None = None
     quantizer: str = "polynomial_sign"
     latent_scale: float = 0.1
@@ -105,6 +107,10 @@ class BEExformerConfig:
             )
         if self.gate_activation not in (None, "sigmoid"):
             raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
+        if self.network not in ("slfn", "ffn"):
+            raise BeexError(f"network={self.network!r} must be 'slfn' or 'ffn'.")
+        if self.network == "ffn" and self.gate_activation is not None:
+            raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> "BEExformerConfig":

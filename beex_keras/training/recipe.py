@@ -1,7 +1,6 @@
 """The recipe: from a task to a run folder with a trained, calibrated and evaluated model."""
 
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -41,6 +40,7 @@ class Run:
         history: logs of each epoch, by name.
         calibration: on the validation split.
         evaluation: on the test split.
+        exit_logits: "validation" and "test", (B, N, C) each.
     """
 
     directory: Path
@@ -48,6 +48,7 @@ class Run:
     history: dict[str, list[float]]
     calibration: Calibration
     evaluation: Evaluation
+    exit_logits: dict[str, np.ndarray] = dataclasses.field(repr=False)
 
 
 def train(
@@ -86,7 +87,7 @@ def train(
     directory = Path(directory)
     settings = {
         "task": task.name,
-        "data": _fingerprint(task, vocabulary),
+        "data": task.fingerprint(vocabulary or ()),
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
     }
@@ -123,20 +124,22 @@ def train(
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
 
-    ids, labels = splits["validation"]
+    exit_logits = {
+        name: predict_exit_logits(model, splits[name][0]) for name in ("validation", "test")
+    }
     calibration = calibrate(
-        model.policy, predict_exit_logits(model, ids), labels, costs, training_config.tolerance
-    )
+        model.policy, exit_logits["validation"], task.validation.labels, costs,
+        training_config.tolerance,
+    )  # fmt: skip
     model.policy = calibration.policy
-    ids, labels = splits["test"]
-    evaluation = evaluate(predict_exit_logits(model, ids), labels, model.policy, costs, task.metric)
+    evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
     history = json.loads(read_text(directory / "history.json", "history"))
     if not (directory / "results.json").exists():
         model.save_pretrained(directory / "model")
         results = {"calibration": calibration.to_dict(), "test": evaluation.to_dict()}
         write_atomically(directory / "results.json", json.dumps(results, indent=2) + "\n")
         _remove_checkpoints(directory)
-    return Run(directory, model, history, calibration, evaluation)
+    return Run(directory, model, history, calibration, evaluation, exit_logits)
 
 
 def _fit(
@@ -236,19 +239,6 @@ def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
         elif value != other:
             names.append(key)
     return names or ["fields"]
-
-
-def _fingerprint(task: Task, vocabulary: Sequence[str] | None) -> str:
-    """A hash of all that is trained on, so that a resumed run has the data it began with."""
-    digest = hashlib.sha256()
-    for split in (task.train, task.validation, task.test):
-        for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
-            for text in texts:
-                digest.update(text.encode() + b"\0")
-            digest.update(b"\1")
-    for word in vocabulary or ():
-        digest.update(word.encode() + b"\0")
-    return digest.hexdigest()[:16]
 
 
 def _preprocessor(

@@ -1,0 +1,66 @@
+"""A hash of the code that decides what a training gives."""
+
+import ast
+import functools
+import hashlib
+from importlib.metadata import version
+from pathlib import Path
+
+_PACKAGE = Path(__file__).parent.parent
+# What a cell's logits follow from, besides its settings and its data. Figures are computed from
+# stored logits each time, so evaluation is here only as far as it chooses the best epoch.
+_SOURCES = (
+    "quantizers.py",
+    "losses.py",
+    "exits.py",
+    "metrics.py",
+    "layers",
+    "models",
+    "text",
+    "training",
+    "data/pipeline.py",
+    "evaluation/accounting.py",
+    "evaluation/calibration.py",
+    "evaluation/predict.py",
+)
+_LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
+
+
+@functools.cache
+def code_version() -> str:
+    """16 hexadecimal digits that change with the training code and the libraries under it.
+
+    Comments, docstrings and layout do not count: the hash is of each module's syntax tree.
+    """
+    digest = hashlib.sha256()
+    for name in _SOURCES:
+        path = _PACKAGE / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(file.relative_to(_PACKAGE).as_posix().encode() + b"\0")
+            digest.update(meaning(file.read_text("utf-8")).encode() + b"\0")
+    for name, number in library_versions().items():
+        digest.update(f"{name}=={number}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a training's result depends on."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def meaning(source: str) -> str:
+    """Python source as a syntax tree, without what does not run."""
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+            node.body = [statement for statement in node.body if not _is_text(statement)]
+    return ast.dump(tree)
+
+
+def _is_text(statement: ast.stmt) -> bool:
+    """Whether it is a bare string: a docstring, or the description below a constant."""
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )

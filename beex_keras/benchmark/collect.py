@@ -1,0 +1,283 @@
+"""From stored exit logits to figures: every policy, every exit, no training."""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras.benchmark.cell import FAILURE_FILE, RESULT_FILE, read_logits
+from beex_keras.benchmark.code import library_versions
+from beex_keras.benchmark.suite import Cell, Suite
+from beex_keras.data import Task
+from beex_keras.evaluation import calibrate, evaluate, score
+from beex_keras.evaluation.accounting import Account, account, relative_costs, total
+from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
+from beex_keras.evaluation.calibration import Calibration
+from beex_keras.exits import ExitPolicy
+from beex_keras.export import size
+from beex_keras.files import read_text, write_atomically
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+
+POLICIES: dict[str, ExitPolicy] = {
+    **{name: exits.get(name) for name in exits.POLICIES},
+    "fractional_entropy, above": exits.FractionalEntropy(direction="above"),
+}
+"""All exit policies, and the opposite direction of the paper's; calibrated for each cell."""
+
+PAPERS_POLICY = "fractional_entropy"
+
+_CURVE_POINTS = 12
+_DIGITS = 5
+
+
+def collect(
+    suite: Suite,
+    cells: list[Cell],
+    tasks: Mapping[str, Task],
+    skipped: Mapping[str, str],
+    directory: Path,
+    progress: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, title: items,
+) -> dict[str, Any]:
+    """All figures of a suite as far as its cells are done, for JSON.
+
+    Args:
+        suite: what was to be measured.
+        cells: its trainings.
+        tasks: those that could be loaded.
+        skipped: why others could not, by name.
+        directory: of the cells.
+        progress: wraps an iterable with a display of how far it is.
+
+    Returns:
+        `suite` and `about`; `code`, how many trainings are by which version; `versions` of the
+        libraries; `tasks` (sizes, splits, baselines); `tables` (which tasks and variants each
+        shows); `cells` (figures of each training); `files` (bytes of the exported files of the
+        first table's variants); `missing` and `failed` cells and `skipped` tasks, with reasons.
+    """
+    tables = _tables(suite)
+    main = next(iter(tables.values()))
+    figures: list[dict[str, Any]] = []
+    missing, failed = [], []
+    for cell in progress(cells, "Figures"):
+        name = {"task": cell.task, "variant": cell.variant, "seed": cell.seed}
+        folder = directory / cell.folder
+        if (folder / RESULT_FILE).exists():
+            metrics = suite.metrics(tasks[cell.task], cell.task)
+            curves = cell.variant in main["variants"]
+            figures.append({**name, **cell_figures(cell, folder, metrics, curves)})
+        elif (folder / FAILURE_FILE).exists():
+            reason = read_text(folder / FAILURE_FILE, "failure").strip().splitlines()[-1]
+            failed.append({**name, "reason": reason.replace(f"{directory}{os.sep}", "")})
+        else:
+            missing.append(name)
+    return {
+        "suite": suite.name,
+        "about": suite.about,
+        "code": dict(Counter(found["code"] for found in figures)),
+        "versions": library_versions(),
+        "tasks": {
+            name: _known_task_figures(directory, task, suite.metrics(task, name))
+            for name, task in progress(tasks.items(), "Baselines")
+        },
+        "tables": tables,
+        "cells": figures,
+        "files": {
+            variant: file_figures(suite.cell("", variant, 0, "").model)
+            for variant in progress(main["variants"], "Files")
+        },
+        "missing": missing,
+        "failed": failed,
+        "skipped": dict(skipped),
+    }
+
+
+def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
+    """Size and origin of the splits, and what the baselines reach on the test split."""
+    baselines = {
+        "majority class": majority_predictions(task),
+        "TF-IDF + logistic regression": tfidf_predictions(task),
+    }
+    return {
+        "metric": task.metric,
+        "classes": len(task.labels),
+        "pairs": task.is_pair,
+        "texts": {part: len(getattr(task, part)) for part in ("train", "validation", "test")},
+        "splits": task.notes,
+        "baselines": {
+            name: {m: _round(score(task.test.labels, predicted, m)) for m in metrics}
+            for name, predicted in baselines.items()
+        },
+    }
+
+
+def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict[str, Any]:
+    """`task_figures`, kept in `directory`: the baselines of a large task take a while."""
+    file = directory / f"task-{task.fingerprint([task.notes, *metrics])}.json"
+    if not file.exists():
+        write_atomically(file, json.dumps(task_figures(task, metrics)) + "\n")
+    return json.loads(read_text(file, "baselines"))
+
+
+def cell_figures(
+    cell: Cell, folder: Path, metrics: list[str], curves: bool = True
+) -> dict[str, Any]:
+    """Figures of one training: its exits, each policy calibrated on validation, its size.
+
+    Args:
+        cell: the training.
+        folder: where its result is.
+        metrics: the task's own, then others.
+        curves: whether to follow each policy over all its thresholds.
+    """
+    result = json.loads(read_text(folder / RESULT_FILE, "result"))
+    config = BEExformerConfig.from_dict(result["trained"])
+    logits, costs = read_logits(folder), relative_costs(config)
+    labels, predicted = logits["test_labels"], logits["test"].argmax(axis=2)
+    found = {
+        name: policy_figures(policy, logits, costs, cell.training.tolerance, metrics, curves)
+        for name, policy in POLICIES.items()
+    }
+    return {
+        "exits": {m: [_round(score(labels, p, m)) for p in predicted.T] for m in metrics},
+        "policies": found,
+        "overthinking": overthinking(predicted, labels),
+        "account": size_figures(account(config)),
+        "code": result["code"],
+        "best_epoch": result["best_epoch"],
+        "epochs": result["epochs"],
+        "seconds": result["seconds"],
+        "machine": result["machine"],
+    }
+
+
+def calibrated(
+    policy: ExitPolicy, logits: Mapping[str, np.ndarray], costs: np.ndarray, tolerance: float
+) -> Calibration:
+    """The policy with the threshold that a cell's validation data gives it."""
+    return calibrate(policy, logits["validation"], logits["validation_labels"], costs, tolerance)
+
+
+def policy_figures(
+    policy: ExitPolicy,
+    logits: Mapping[str, np.ndarray],
+    costs: np.ndarray,
+    tolerance: float,
+    metrics: list[str],
+    curves: bool = True,
+) -> dict[str, Any]:
+    """What a policy reaches on the test split, with its threshold from the validation split.
+
+    Returns:
+        `policy`; scores by metric; `mean_depth`, `exit_shares`, `flops_saved`, and `strict_…`, the
+        same for a calibration that may lose nothing on validation; by `curves` also `curve`, pairs
+        of cost and score on the test split for thresholds spread over the whole range.
+    """
+    test, labels = logits["test"], logits["test_labels"]
+    found = calibrated(policy, logits, costs, tolerance)
+    strict = calibrated(policy, logits, costs, 0.0)
+    scored = {m: evaluate(test, labels, found.policy, costs, m) for m in metrics}
+    without_loss = evaluate(test, labels, strict.policy, costs, metrics[0])
+    own = scored[metrics[0]]
+    curve = {"curve": _curve(found, test, labels, costs, metrics[0])} if curves else {}
+    return {
+        "policy": exits.serialize(found.policy),
+        **{m: _round(figures.score) for m, figures in scored.items()},
+        "mean_depth": _round(own.mean_depth),
+        "exit_shares": [_round(share) for share in own.exit_shares],
+        "flops_saved": _round(own.flops_saved),
+        "strict_score": _round(without_loss.score),
+        "strict_flops_saved": _round(without_loss.flops_saved),
+        **curve,
+    }
+
+
+def _curve(
+    found: Calibration, test: np.ndarray, labels: np.ndarray, costs: np.ndarray, metric: str
+) -> list[list[float]]:
+    """[cost, score] on the test split, at thresholds evenly spread over validation cost."""
+    wanted = np.linspace(found.curve.cost[0], found.curve.cost[-1], _CURVE_POINTS)
+    chosen = {int(np.abs(found.curve.cost - cost).argmin()) for cost in wanted}
+    points = []
+    for index in sorted(chosen):
+        threshold = found.curve.thresholds[index].item()
+        if isinstance(found.policy, exits.FixedDepth | exits.Patience):
+            threshold = int(threshold)
+        figures = evaluate(test, labels, found.policy.with_threshold(threshold), costs, metric)
+        points.append([_round(1 - figures.flops_saved), _round(figures.score)])
+    return points
+
+
+def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
+    r"""Where depth hurts and where it helps: shares of all texts, for each exit but the last.
+
+    Args:
+        predicted: class numbers (B, N).
+        labels: (B,).
+
+    Returns:
+        `lost`: right at exit i and wrong at the last; `gained`: wrong at exit i and right at the
+        last. Their difference is the accuracy gained by running on from exit i. Source: Kaya et
+        al., ICML 2019.
+    """
+    right = predicted == labels[:, None]
+    early, last = right[:, :-1], right[:, -1:]
+    return {
+        "lost": [_round(share) for share in (early & ~last).mean(axis=0)],
+        "gained": [_round(share) for share in (~early & last).mean(axis=0)],
+    }
+
+
+def size_figures(counted: Account) -> dict[str, Any]:
+    """Weights, bytes by kind and place, and operations of a text of the greatest length."""
+    places = {
+        "embedding": total(counted.embedding),
+        "blocks": total([stage for stage in counted.stages() if stage.name.startswith("block")]),
+        "exits": total([stage for stage in counted.stages() if stage.name.startswith("exit")]),
+    }
+    whole = counted.total()
+    return {
+        "length": counted.length,
+        "binary_parameters": whole.binary_parameters,
+        "real_parameters": whole.real_parameters,
+        "bytes": whole.bytes,
+        "float32_bytes": whole.float32_bytes,
+        "binary_macs": whole.binary_macs,
+        "mixed_macs": whole.mixed_macs,
+        "real_macs": whole.real_macs,
+        "full_depth_flops": counted.full_depth_flops(),
+        "depth_flops": counted.depth_flops().tolist(),
+        "bytes_by_place": {
+            place: {"binary": count.binary_bytes, "real": 4 * count.real_parameters}
+            for place, count in places.items()
+        },
+    }
+
+
+def file_figures(config: BEExformerConfig) -> dict[str, Any]:
+    """Bytes of the exported file beside those of its float32 twin's, both without a vocabulary."""
+    report = size.summarize(BEExformerClassifier(config))
+    return {
+        "bytes": report.file.total,
+        "float32_bytes": report.twin_file.total,
+        "ratio": _round(report.ratio),
+        "account": size_figures(report.layers),
+    }
+
+
+def _tables(suite: Suite) -> dict[str, dict[str, list[str]]]:
+    """Of each table the tasks and variants that it shows, in order."""
+    tables: dict[str, dict[str, list[str]]] = {}
+    for group in suite.groups:
+        table = tables.setdefault(group.table, {"tasks": [], "variants": []})
+        for part, names in (("tasks", group.tasks), ("variants", group.variants)):
+            table[part] += [name for name in names if name not in table[part]]
+    return tables
+
+
+def _round(value: float) -> float:
+    return round(float(value), _DIGITS)

@@ -1,0 +1,265 @@
+"""Figures of collected results, means over seeds; in the style of `beex_keras.evaluation.style`."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from beex_keras.benchmark import summary
+from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
+from beex_keras.benchmark.summary import Results
+from beex_keras.evaluation import plots
+from beex_keras.evaluation.style import (
+    BLUE,
+    CYCLE,
+    DASHES,
+    GREEN,
+    GREY,
+    MARKERS,
+    ORANGE,
+    grid,
+    percent,
+    styled,
+    subplots,
+)
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_COLUMNS = 4
+_BROWN = "#7A5C14"
+_LEAST_SHOWN = 0.5  # percent of texts, lest one text fill a panel
+_TFIDF = "TF-IDF + logistic regression"
+
+
+@styled
+def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure":
+    """Score against FLOPs for every policy on one variant, and the float32 twin: a panel a task.
+
+    Points of a policy are its thresholds from full depth to the first exit, on the test split; each
+    seed's curve is read at the same costs, and the seeds' mean is drawn. The twin is drawn with the
+    paper's policy, and its full depth as a star.
+
+    Args:
+        results: collected results.
+        variant: whose policies to draw.
+        twin: the variant to compare with.
+    """
+
+    def draw(axes: "Axes", task: str) -> None:
+        name = summary.metric(results, task)
+        for index, policy in enumerate(POLICIES):
+            cost, score = _mean_curve(summary.cells(results, task, variant), policy)
+            axes.plot(
+                cost, score, color=(*CYCLE, _BROWN, GREY)[index], linestyle=DASHES[index % 4],
+                marker=MARKERS[index], markersize=3.5, linewidth=1.2, label=summary.POLICY_NAMES[policy],
+            )  # fmt: skip
+        others = summary.cells(results, task, twin)
+        if others:
+            cost, score = _mean_curve(others, PAPERS_POLICY)
+            axes.plot(
+                cost, score, color="black", linewidth=1.0, label=f"{twin}, the paper's policy"
+            )
+            full = np.mean([summary.full_depth(c, name) for c in others])
+            axes.plot(100, 100 * full, "*", color="black", markersize=11,
+                      label=f"{twin}, full depth")  # fmt: skip
+        baseline = results["tasks"][task]["baselines"][_TFIDF][name]
+        axes.axhline(
+            100 * baseline, color=GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
+        )
+        axes.set(xlabel="FLOPs (% of full depth)", ylabel=name)
+
+    return _panels(results, [variant], f"{variant}: score against FLOPs", draw)
+
+
+@styled
+def exits_taken(results: Results, variant: str) -> "Figure":
+    """Share of the test texts that leaves at each exit by the paper's policy: a panel a task."""
+
+    def draw(axes: "Axes", task: str) -> None:
+        shares = np.array(
+            [
+                c["policies"][PAPERS_POLICY]["exit_shares"]
+                for c in summary.cells(results, task, variant)
+            ]
+        )
+        mean = percent(shares.mean(axis=0))
+        numbers = np.arange(1, len(mean) + 1)
+        axes.bar(numbers, mean, width=0.7, color=BLUE)
+        for values in percent(shares):
+            axes.plot(numbers, values, "o", color="black", markersize=2.5)
+        for number, value in zip(numbers, mean, strict=True):
+            axes.annotate(f"{value:.0f}", (number, 106), ha="center", fontsize=9)
+        axes.set_xticks(numbers)
+        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 116))
+        axes.grid(visible=False, axis="x")
+
+    return _panels(
+        results, [variant], f"{variant}: exits taken (mean; dots are seeds)", draw, height=2.4
+    )
+
+
+@styled
+def accuracy_per_exit(results: Results) -> "Figure":
+    """Score of each exit, if all texts left there, for the first table's variants: a panel a task."""
+    _, variants = summary.main_table(results)
+
+    def draw(axes: "Axes", task: str) -> None:
+        name = summary.metric(results, task)
+        for index, variant in enumerate(variants):
+            scores = percent([c["exits"][name] for c in summary.cells(results, task, variant)])
+            if not len(scores):
+                continue
+            numbers = np.arange(1, scores.shape[1] + 1)
+            spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else None
+            axes.errorbar(
+                numbers + 0.06 * (index - 1), scores.mean(axis=0), spread, color=CYCLE[index % 4],
+                linestyle=DASHES[index % 4], marker=MARKERS[index % 8], capsize=2, label=variant,
+            )  # fmt: skip
+            axes.set_xticks(numbers)
+        axes.set(xlabel="exit", ylabel=name)
+
+    return _panels(results, variants, "Score of each exit (mean ± deviation over seeds)", draw)
+
+
+@styled
+def overthinking(results: Results, variant: str) -> "Figure":
+    """What running on to the last exit gains and loses, from each earlier exit: a panel a task.
+
+    Upwards the texts that are wrong there and right at the end, downwards those that are right there
+    and wrong at the end: what the network overthinks. Mean over seeds.
+    """
+
+    def draw(axes: "Axes", task: str) -> None:
+        found = [c["overthinking"] for c in summary.cells(results, task, variant)]
+        gained, lost = (
+            percent(np.mean([f[key] for f in found], axis=0)) for key in ("gained", "lost")
+        )
+        numbers = np.arange(1, len(gained) + 1)
+        axes.bar(numbers, gained, width=0.6, color=GREEN, label="wrong there, right at the last")
+        axes.bar(numbers, -lost, width=0.6, color=ORANGE, hatch="//", edgecolor="white",
+                 label="right there, wrong at the last")  # fmt: skip
+        axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
+        axes.axhline(0, color=GREY, linewidth=1)
+        most = 1.15 * max(gained.max(), lost.max(), _LEAST_SHOWN)
+        axes.set_ylim(-most, most)
+        axes.set_xticks(numbers)
+        axes.grid(visible=False, axis="x")
+        axes.set(xlabel="exit", ylabel="test texts (%)")
+
+    return _panels(results, [variant], f"{variant}: does depth help or hurt?", draw)
+
+
+@styled
+def sizes(results: Results) -> "Figure":
+    """Bytes of the weights by place and kind, and of the exported file: a bar a variant."""
+    names = list(results["files"])
+    small = [n for n in names if results["files"][n]["account"]["binary_parameters"]] or names
+    figure, panels = subplots(2, width=11, height=1.9 + 0.55 * len(names))
+    for axes, shown in zip(panels, (names, small), strict=True):
+        _size_bars(axes, results["files"], shown)
+    panels[0].set_title("Bytes of the weights, vocabulary apart")
+    panels[1].set_title("The binary ones alone")
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=5)
+    return figure
+
+
+def _size_bars(axes: "Axes", files: dict[str, Any], names: list[str]) -> None:
+    left = np.zeros(len(names))
+    for place, colour in {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}.items():
+        for kind in ("binary", "real"):
+            values = np.array(
+                [files[n]["account"]["bytes_by_place"][place][kind] / 1024 for n in names]
+            )
+            if values.any():
+                axes.barh(
+                    names, values, left=left, height=0.55, color=colour, edgecolor="white",
+                    linewidth=0.5, alpha=0.5 if kind == "binary" else 1.0,
+                    hatch="//" if kind == "binary" else None, label=f"{place}, {kind}",
+                )  # fmt: skip
+            left += values
+    for index, name in enumerate(names):
+        file, twin = files[name]["bytes"], files[name]["float32_bytes"]
+        text = f" file {file / 1024:,.0f} KiB" + (f": {twin / file:.1f}x" if file != twin else "")
+        axes.annotate(text, (left[index], index), va="center", fontsize=9.5)
+    axes.invert_yaxis()
+    axes.set_xlim(0, 1.5 * left.max())
+    axes.grid(visible=False, axis="y")
+    axes.set_xlabel("KiB")
+
+
+def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
+    """Draws everything into `folder`.
+
+    Returns:
+        File name and title of each figure.
+
+    Raises:
+        BeexError: matplotlib is missing.
+    """
+    _, variants = summary.main_table(results)
+    trained = [v for v in variants if any(c["variant"] == v for c in results["cells"])]
+    if not trained:
+        return []
+    drawn: list[tuple[str, str, Figure]] = []
+    for variant in trained[1:] or trained:
+        slug = variant.replace(" ", "-")
+        drawn += [
+            (f"flops-{slug}.png", f"Score against FLOPs, {variant}",
+             accuracy_against_flops(results, variant, trained[0])),
+            (f"exits-{slug}.png", f"Exits taken, {variant}", exits_taken(results, variant)),
+            (f"overthinking-{slug}.png", f"Overthinking, {variant}", overthinking(results, variant)),
+        ]  # fmt: skip
+    drawn += [
+        ("accuracy-per-exit.png", "Score of each exit", accuracy_per_exit(results)),
+        ("sizes.png", "Bytes of the weights", sizes(results)),
+    ]
+    for name, _, figure in drawn:
+        plots.save(figure, folder / name)
+    return [(name, title) for name, title, _ in drawn]
+
+
+def _panels(
+    results: Results,
+    variants: Sequence[str],
+    title: str,
+    draw: "Callable[[Axes, str], None]",
+    height: float = 3.0,
+) -> "Figure":
+    """A panel for each task on which one of the variants is trained, and one legend for all."""
+    names, _ = summary.main_table(results)
+    tasks = [t for t in names if any(summary.cells(results, t, v) for v in variants)]
+    columns = min(_COLUMNS, len(tasks))
+    rows = -(-len(tasks) // columns)
+    figure, axes = grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
+    for panel, task in zip(axes, tasks, strict=False):
+        draw(panel, task)
+        panel.set_title(task)
+    for panel in axes[len(tasks) :]:
+        panel.set_visible(False)
+    figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
+    handles, labels = axes[0].get_legend_handles_labels()
+    if handles:
+        figure.legend(
+            handles,
+            labels,
+            loc="outside lower center",
+            ncols=min(columns if len(labels) > 3 else 3, len(labels)),
+        )
+    return figure
+
+
+def _mean_curve(cells: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, np.ndarray]:
+    """Costs and mean scores of a policy, in percent, where all seeds' curves reach."""
+    curves = [np.array(sorted(c["policies"][policy]["curve"])) for c in cells]
+    if min(map(len, curves)) == len({len(c) for c in curves}) == 1:
+        return percent(curves[0][:, 0]), percent(curves[0][:, 1])
+    start, end = max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves)
+    costs = np.linspace(start, end, 12)
+    # Fixed depth and patience have a handful of points: drawn as they are.
+    if all(np.array_equal(c[:, 0], curves[0][:, 0]) for c in curves):
+        costs = curves[0][:, 0]
+    scores = [np.interp(costs, c[:, 0], c[:, 1]) for c in curves]
+    return percent(costs), percent(np.mean(scores, axis=0))

@@ -1,0 +1,255 @@
+"""What a benchmark measures, as data: cells of task, variant and seed, from one TOML file."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras.benchmark.code import code_version
+from beex_keras.data import Split, Task, load_task
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.config import TrainingConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FOLDER = Path(__file__).parent / "suites"
+_FIELDS = {
+    "suite": {"about", "preset", "seeds", "model", "training", "tasks", "variants", "groups"},
+    "task": {"model", "training", "metrics", "files", "pair_column", "rows"},
+    "variant": {"model", "training"},
+    "group": {"table", "tasks", "variants", "seeds"},
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Cell:
+    """One training of a suite.
+
+    Attributes:
+        task: name of the task in the suite.
+        variant: name of the variant in the suite.
+        seed: of the training.
+        model, training: its settings, the seed included.
+        data: hash of the task's texts and labels.
+    """
+
+    task: str
+    variant: str
+    seed: int
+    model: BEExformerConfig
+    training: TrainingConfig
+    data: str
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the result follows from: settings, data and code.
+
+        The names of task and variant do not count, so that a training that two tables need is
+        done once.
+        """
+        return self.key_by(code_version())
+
+    def key_by(self, code: str) -> str:
+        """The key under another version of the code."""
+        parts = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder, readable and unique."""
+        return self.folder_by(code_version())
+
+    def folder_by(self, code: str) -> str:
+        """The name under another version of the code."""
+        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key_by(code)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "task": self.task,
+            "variant": self.variant,
+            "seed": self.seed,
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+            "data": self.data,
+            "code": code_version(),
+        }
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Cells that belong together: every variant on every task with every seed.
+
+    Attributes:
+        table: title of the table that shows them; groups of one title share a table.
+        tasks, variants: names.
+        seeds: of the trainings.
+    """
+
+    table: str
+    tasks: tuple[str, ...]
+    variants: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A suite as its file says it.
+
+    Attributes:
+        name: of the file.
+        about: what it is for, in a sentence.
+        values: the file's other contents, checked for unknown names only.
+        groups: in the order in which cells are trained.
+    """
+
+    name: str
+    about: str
+    values: dict[str, Any]
+    groups: tuple[Group, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of all tasks, in the order of their first use."""
+        return list(dict.fromkeys(task for group in self.groups for task in group.tasks))
+
+    def metrics(self, task: Task, name: str) -> list[str]:
+        """The task's own metric, and those that the suite asks for besides."""
+        return list(dict.fromkeys([task.metric, *self._of("tasks", name).get("metrics", [])]))
+
+    def load(self, name: str, data_dir: str | os.PathLike[str] | None) -> Task:
+        """The task of that name, or of a user's files, whose paths are relative to `data_dir`.
+
+        Where the suite says `rows`, each split keeps that many texts at most, drawn at random.
+
+        Raises:
+            BeexError: its data is missing or faulty.
+        """
+        values = self._of("tasks", name)
+        if "files" in values:
+            folder = Path(data_dir or ".")
+            files = {part: folder / file for part, file in values["files"].items()}
+            task = load_task("files", pair_column=values.get("pair_column"), **files)
+        else:  # the packaged task reads no folder; all others look into the same one
+            task = load_task(name, data_dir=None if name == "rotten_tomatoes" else data_dir)
+        rows = values.get("rows")
+        splits: dict[str, Any] = {} if rows is None else {
+            part: _draw(getattr(task, part), rows) for part in ("train", "validation", "test")
+        }  # fmt: skip
+        notes = task.notes if rows is None else f"{task.notes}; at most {rows:,} texts of each"
+        return dataclasses.replace(task, name=name, notes=notes, **splits)
+
+    def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
+        """All trainings on the given tasks in the order in which to do them.
+
+        Each name of task, variant and seed comes once; two names may mean the same training.
+
+        Raises:
+            BeexError: a setting that does not exist or is out of range.
+        """
+        data = {name: task.fingerprint() for name, task in tasks.items()}
+        cells: dict[tuple[str, str, int], Cell] = {}
+        for group in self.groups:
+            for seed in group.seeds:
+                for task in group.tasks:
+                    for variant in group.variants:
+                        name = task, variant, seed
+                        if task in tasks and name not in cells:
+                            cells[name] = self.cell(*name, data[task])
+        return list(cells.values())
+
+    def cell(self, task: str, variant: str, seed: int, data: str) -> Cell:
+        """The cell of these names; settings of the task go over the suite's, the variant's over both."""
+        layers = [self.values, self._of("tasks", task), self._of("variants", variant)]
+        model, training = (
+            {name: value for layer in layers for name, value in layer.get(part, {}).items()}
+            for part in ("model", "training")
+        )
+        unknown = set(training) - {field.name for field in dataclasses.fields(TrainingConfig)}
+        if unknown or "seed" in training:
+            name = "seed" if "seed" in training else min(unknown)
+            raise BeexError(
+                f"The suite {self.name} sets training.{name} of {variant} on {task}; it is "
+                + ("set by 'seeds'." if name == "seed" else "no field of TrainingConfig.")
+            )
+        return Cell(
+            task, variant, seed,
+            BEExformerConfig.preset(self.values.get("preset", "tiny"), **model),
+            TrainingConfig(**training, seed=seed),
+            data,
+        )  # fmt: skip
+
+    def _of(self, kind: str, name: str) -> dict[str, Any]:
+        return self.values.get(kind, {}).get(name, {})
+
+
+def _draw(split: Split, rows: int) -> Split:
+    return split.rows(np.random.default_rng(0).permutation(len(split))[:rows])
+
+
+def names() -> list[str]:
+    """Names of the packaged suites."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str | os.PathLike[str]) -> Suite:
+    """A packaged suite by its name, or one's own by the path of its .toml file.
+
+    Raises:
+        BeexError: there is no such suite, or its file is faulty.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _FOLDER / f"{name}.toml"
+        if not path.is_file():
+            raise BeexError(
+                f"There is no suite '{name}'; choose {', '.join(names())}, or give a .toml file."
+            )
+    try:
+        values = tomllib.loads(read_text(path, "suite"))
+    except tomllib.TOMLDecodeError as error:
+        raise BeexError(f"The suite {path} is not valid TOML: {error}.") from None
+    _check_names("suite", values, path)
+    for kind in ("task", "variant"):
+        for entry in values.get(f"{kind}s", {}).values():
+            _check_names(kind, entry, path)
+    default_seeds = values.get("seeds", [0])
+    groups = []
+    for entry in values.get("groups", []):
+        _check_names("group", entry, path)
+        missing = {"table", "tasks", "variants"} - set(entry)
+        if missing:
+            raise BeexError(f"A group of the suite {path} lacks '{min(missing)}'; add it.")
+        unknown = [v for v in entry["variants"] if v not in values.get("variants", {})]
+        if unknown:
+            raise BeexError(f"The suite {path} has no variant '{unknown[0]}'; describe it there.")
+        groups.append(
+            Group(
+                entry["table"],
+                tuple(entry["tasks"]),
+                tuple(entry["variants"]),
+                tuple(entry.get("seeds", default_seeds)),
+            )
+        )
+    if not groups:
+        raise BeexError(f"The suite {path} has no [[groups]], so there is nothing to do; add one.")
+    return Suite(path.stem, values.pop("about", ""), values, tuple(groups))
+
+
+def _check_names(kind: str, values: Any, path: Path) -> None:
+    if not isinstance(values, dict):
+        raise BeexError(f"A {kind} of the suite {path} must be a table of named values.")
+    unknown = sorted(set(values) - _FIELDS[kind])
+    if unknown:
+        known = ", ".join(sorted(_FIELDS[kind]))
+        raise BeexError(f"A {kind} of the suite {path} has no '{unknown[0]}'; known are {known}.")

