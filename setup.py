@@ -42,7 +42,13 @@ EXTRAS = {
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
-    "dev": ["pytest>=8", "ruff>=0.15", "mypy>=1.15", "selenium>=4.20"],
+    "dev": [
+        "pytest>=8",
+        "ruff>=0.15",
+        "mypy>=1.15",
+        "selenium>=4.20",
+        "tflite-micro==0.dev20261023182759",
+    ],
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 
