@@ -90,7 +90,7 @@ typedef struct {
 
   /* === Real-valued functions === */
 
-  /* y = LN(a + b), over each row of float [rows][width]; y may be a or b. */
+  /* y = LN(a + b), over each row of float [rows][width]; b may be null for zeros, y may be a or b. */
   void (*layer_norm)(size_t rows, size_t width, const float *a, const float *b,
                      const float *gamma, const float *beta, float *y);
 

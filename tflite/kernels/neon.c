@@ -15,8 +15,9 @@ typedef float32x4_t vec;
 INLINE vec v_load(const float *p) { return vld1q_f32(p); }
 INLINE void v_store(float *p, vec x) { vst1q_f32(p, x); }
 INLINE vec v_set(float x) { return vdupq_n_f32(x); }
-INLINE vec v_max(vec a, vec b) { return vmaxq_f32(a, b); }
-INLINE vec v_min(vec a, vec b) { return vminq_f32(a, b); }
+/* Of a NaN and a number these give the number, as the other implementations do. */
+INLINE vec v_max(vec a, vec b) { return vmaxnmq_f32(a, b); }
+INLINE vec v_min(vec a, vec b) { return vminnmq_f32(a, b); }
 INLINE vec v_round(vec x) { return vrndnq_f32(x); }
 INLINE vec v_is_negative(vec x) {
   const uint32x4_t one = vreinterpretq_u32_f32(vdupq_n_f32(1.0f));
