@@ -19,7 +19,7 @@ import tensorflow_text as tf_text
 
 OUTPUT = Path(__file__).parents[1] / "tflite" / "engine" / "unicode_tables.h"
 HANGUL = range(0xAC00, 0xD7A4)
-CODE_POINTS = [c for c in range(1, 0x110000) if not 0xD800 <= c <= 0xDFFF]
+CODE_POINTS = [c for c in range(0x110000) if not 0xD800 <= c <= 0xDFFF]
 _CHUNK = 1 << 16
 
 # The pieces of "a", the character and "a", with a vocabulary of [UNK], "a" and "##a" (0, 1, 2).

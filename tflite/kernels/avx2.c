@@ -28,6 +28,18 @@ INLINE vec v_power_of_2(vec n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(exponent, 23));
 }
 
+INLINE float v_total(vec x) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+INLINE __m256i first_lanes(size_t n) {
+  const __m256i lane = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32((int)n), lane);
+}
+INLINE vec v_load_some(const float *p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
+INLINE void v_store_some(float *p, size_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
+
 #include "real.inc"
 
 /* Eight floats of y, of which outputs - output may be fewer. */

@@ -31,12 +31,23 @@ INLINE vec v_power_of_2(vec n) {
   return _mm512_castsi512_ps(_mm512_slli_epi32(exponent, 23));
 }
 
-#include "real.inc"
-
 /* The first n of 16 lanes. */
 INLINE __mmask16 first_lanes(size_t n) {
   return (__mmask16)(n < 16 ? (1u << n) - 1 : 0xffffu);
 }
+
+INLINE vec v_load_some(const float *p, size_t n) { return _mm512_maskz_loadu_ps(first_lanes(n), p); }
+INLINE void v_store_some(float *p, size_t n, vec x) {
+  _mm512_mask_storeu_ps(p, first_lanes(n), x);
+}
+INLINE float v_total(vec x) {
+  const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+#include "real.inc"
 
 /* 64 signs a word: the comparison of 16 floats is 16 bits. */
 static TARGET void avx512_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {

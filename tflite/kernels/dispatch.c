@@ -1,9 +1,8 @@
-/* Which implementations this machine can run. */
+/* Which implementations this machine can run; the reference is for tests alone. */
 #include "kernels.h"
 
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
-    &beex_kernels_reference,
     &beex_kernels_portable,
 #ifdef BEEX_HAS_AVX
     &beex_kernels_avx2,
@@ -15,12 +14,11 @@ const beex_kernels *const *beex_available_kernels(void) {
     NULL,
   };
 #ifdef BEEX_HAS_AVX
-  static const beex_kernels *const no_avx[] = {&beex_kernels_reference, &beex_kernels_portable,
-                                               NULL};
-  static const beex_kernels *const no_avx512[] = {&beex_kernels_reference, &beex_kernels_portable,
-                                                  &beex_kernels_avx2, NULL};
+  static const beex_kernels *const no_avx[] = {&beex_kernels_portable, NULL};
+  static const beex_kernels *const no_avx512[] = {&beex_kernels_portable, &beex_kernels_avx2,
+                                                  NULL};
   /* These ask the operating system too, which has to save the registers. */
-  if (!__builtin_cpu_supports("avx2")) return no_avx;
+  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return no_avx;
   if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
       !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
       !__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512vpopcntdq")) {

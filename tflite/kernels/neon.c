@@ -28,6 +28,21 @@ INLINE vec v_power_of_2(vec n) {
   return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
 }
 
+INLINE float v_total(vec x) {
+  const float32x2_t two = vadd_f32(vget_low_f32(x), vget_high_f32(x));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+INLINE vec v_load_some(const float *p, size_t n) {
+  float buffer[LANES] = {0};
+  for (size_t i = 0; i < n; i++) buffer[i] = p[i];
+  return v_load(buffer);
+}
+INLINE void v_store_some(float *p, size_t n, vec x) {
+  float buffer[LANES];
+  v_store(buffer, x);
+  for (size_t i = 0; i < n; i++) p[i] = buffer[i];
+}
+
 #include "real.inc"
 
 #define ROWS 4

@@ -5,7 +5,7 @@
 #define NAME(f) portable_##f
 #include "real.inc"
 
-#define ROWS 4
+#define ROWS 8
 
 /* Bits set in a word, by adding neighbours: pairs, nibbles, bytes, and all bytes by one product. */
 static inline unsigned count_bits(uint64_t word) {
@@ -73,7 +73,20 @@ static void binary_signs(size_t rows, size_t depth, size_t outputs, const uint64
   }
 }
 
-/* The next four inputs of up to ROWS rows, for one panel: a group of weights is taken apart once. */
+/* +-1 of the four inputs of a group, of 16 outputs each: 1.0 with the weight's bit as its sign. */
+static inline void unpack_group(uint64_t group, float weight[4][BEEX_REAL_PANEL]) {
+  uint32_t bits[4][BEEX_REAL_PANEL];
+  for (int o = 0; o < BEEX_REAL_PANEL; o++) {
+    const uint32_t four = (uint32_t)(group >> 4 * o);
+    for (int i = 0; i < 4; i++) bits[i][o] = four << (31 - i) & 0x80000000u;
+  }
+  for (int i = 0; i < 4; i++) {
+    for (int o = 0; o < BEEX_REAL_PANEL; o++) bits[i][o] |= 0x3f800000u;
+  }
+  memcpy(weight, bits, sizeof bits);
+}
+
+/* A group of weights is unpacked once for ROWS rows. */
 static void real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                         const uint64_t *weights, const float *scale, const float *bias,
                         float *y) {
@@ -83,13 +96,15 @@ static void real_linear(size_t rows, size_t depth, size_t outputs, const float *
     for (size_t first = 0; first < rows; first += ROWS) {
       const size_t tile = rows - first < ROWS ? rows - first : ROWS;
       float sum[ROWS][BEEX_REAL_PANEL] = {{0}};
-      for (size_t i = 0; i < depth; i++) {
-        const uint64_t bits = weights[i / 4] >> i % 4;
-        float weight[BEEX_REAL_PANEL];
-        for (int o = 0; o < BEEX_REAL_PANEL; o++) weight[o] = bits >> 4 * o & 1 ? -1.0f : 1.0f;
+      for (size_t group = 0; group < groups; group++) {
+        const size_t inputs = depth - 4 * group < 4 ? depth - 4 * group : 4;
+        float weight[4][BEEX_REAL_PANEL];
+        unpack_group(weights[group], weight);
         for (size_t row = 0; row < tile; row++) {
-          const float value = x[(first + row) * depth + i];
-          for (int o = 0; o < BEEX_REAL_PANEL; o++) sum[row][o] += value * weight[o];
+          const float *value = x + (first + row) * depth + 4 * group;
+          for (size_t i = 0; i < inputs; i++) {
+            for (int o = 0; o < BEEX_REAL_PANEL; o++) sum[row][o] += value[i] * weight[i][o];
+          }
         }
       }
       for (size_t row = 0; row < tile; row++) {

@@ -3,6 +3,7 @@
 #define BEEX_SCALAR_H
 
 #include <math.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <string.h>
 
@@ -13,6 +14,11 @@ typedef float vec;
 
 static inline vec v_load(const float *p) { return *p; }
 static inline void v_store(float *p, vec x) { *p = x; }
+static inline float v_total(vec x) { return x; }
+static inline vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; }
+static inline void v_store_some(float *p, size_t n, vec x) {
+  if (n) *p = x;
+}
 static inline vec v_set(float x) { return x; }
 static inline vec v_max(vec a, vec b) { return a > b ? a : b; }
 static inline vec v_min(vec a, vec b) { return a < b ? a : b; }
