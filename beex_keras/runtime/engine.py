@@ -3,7 +3,7 @@
 import ctypes
 import dataclasses
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any
@@ -15,17 +15,14 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
 from beex_keras.files import read_bytes
 from beex_keras.runtime import library
-from beex_keras.runtime.runner import Prediction, Runner
+from beex_keras.runtime.runner import Decisions, Runner
 
-_BATCH = 256
-"""Texts that are held at a time."""
-
-_CHUNK = 16
-"""Texts that a thread takes at a time: few, so that all end together."""
+_ROWS = 16
+"""Texts that a thread takes at a time: few, so that all threads end together."""
 
 
 class CRunner(Runner):
-    """Runs a ``.beex`` file in the C engine, which stops each text at its exit.
+    """Runs a ``.beex`` file in the C engine, which computes each text up to its exit and no further.
 
     Only real tokens are computed. Threads share a batch, and other Python threads run meanwhile.
 
@@ -92,45 +89,55 @@ class CRunner(Runner):
 
     # === The runner's interface ===
 
-    def stream(
-        self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
-        policy: exits.ExitPolicy | None = None,
-        truncate: bool = False,
-    ) -> Iterator[Prediction]:
-        self._check_texts(texts, pairs, truncate=True)
-        for start in range(0, len(texts), _BATCH):
-            batch = _Texts(texts, pairs, start)
-            taken, logits = self._run_texts(batch, policy or self.policy, truncate)
-            yield from self._predictions_at(logits, taken)
+    def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
+        logits, _ = self._run(ids, exits.FixedDepth(self.config.num_blocks))
+        return logits
 
-    def _encode(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-        batch = _Texts(texts, pairs, 0, len(texts))
-        ids = np.zeros((len(batch), self._require_preprocessor().max_length), np.int32)
+    def _decide(self, ids: np.ndarray, policy: exits.ExitPolicy) -> Decisions:
+        logits, taken = self._run(ids, policy)
+        return Decisions(logits[np.arange(len(taken)), taken], taken)
 
-        def run(engine: "_Engine", first: int, last: int) -> None:
+    def _encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
+    ) -> np.ndarray:
+        preprocessor = self._preprocessor_for(pairs)
+        # Of the checks only that of the length needs tokens; the engine makes it.
+        preprocessor.check(texts, pairs, truncate=True, start=start)
+        columns = [_Column(texts), None if pairs is None else _Column(pairs)]
+        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
+
+        def encode(engine: "_Engine", first: int, last: int) -> None:
             done, tokens = ctypes.c_size_t(), ctypes.c_size_t()
+            places = [place for c in columns for place in (c.at(first) if c else (None, None))]
             status = self._library.beex_encode_texts(
-                _at(engine.state), *batch.pointers(first), last - first, True, _at(ids[first:]),
+                _at(engine.state), *places, last - first, truncate, _at(ids[first:]),
                 ctypes.byref(done), ctypes.byref(tokens),
             )  # fmt: skip
-            self._check(status, batch.name(first + done.value))
+            name = f"{'Text' if pairs is None else 'Pair'} {start + first + done.value + 1:,}"
+            if status == library.TOO_LONG:
+                raise BeexError(
+                    f"{name} has {tokens.value:,} tokens, the model reads "
+                    f"{preprocessor.max_length:,}: shorten it, or allow truncation."
+                )
+            self._check(status, name)
 
-        self._divide(len(batch), run)
+        self._divide(len(texts), encode)
         return ids
-
-    def _run(self, ids: np.ndarray) -> np.ndarray:
-        _, logits = self._run_ids(ids, exits.FixedDepth(self.config.num_blocks))
-        return logits
 
     # === Calls of the library ===
 
-    def _run_ids(self, ids: np.ndarray, policy: exits.ExitPolicy) -> tuple[np.ndarray, np.ndarray]:
-        """Exits taken, counted from 0, and logits, zeros behind the exit."""
+    def _run(self, ids: np.ndarray, policy: exits.ExitPolicy) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (B, N, C), zeros behind the exit taken, and the exits, counted from 0 (B,)."""
         ids = np.ascontiguousarray(ids, np.int32)
-        rule = _rule(policy)
-        taken, logits = self._outputs(len(ids))
+        rule = library.Policy(
+            beex_format.POLICY_KINDS.index(exits.serialize(policy)["name"]),
+            policy.below,
+            policy.threshold,
+        )
+        taken = np.zeros(len(ids), np.int32)
+        logits = np.zeros(
+            (len(ids), self.config.num_blocks, self.config.num_classes), np.float32
+        )
 
         def run(engine: "_Engine", first: int, last: int) -> None:
             done = ctypes.c_size_t()
@@ -141,58 +148,31 @@ class CRunner(Runner):
             self._check(status, f"Row {first + done.value + 1}")
 
         self._divide(len(ids), run)
-        return taken - 1, logits
+        return logits, taken - 1
 
-    def _run_texts(
-        self, batch: "_Texts", policy: exits.ExitPolicy, truncate: bool
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """The same of texts."""
-        rule = _rule(policy)
-        taken, logits = self._outputs(len(batch))
+    def _divide(self, rows: int, work: Callable[["_Engine", int, int], None]) -> None:
+        """Does the work for all rows, a few at a time on each thread."""
 
-        def run(engine: "_Engine", first: int, last: int) -> None:
-            done, tokens = ctypes.c_size_t(), ctypes.c_size_t()
-            status = self._library.beex_run_texts(
-                _at(engine.state), *batch.pointers(first), last - first, truncate,
-                ctypes.byref(rule), _at(taken[first:]), _at(logits[first:]), ctypes.byref(done),
-                ctypes.byref(tokens),
-            )  # fmt: skip
-            name = batch.name(first + done.value)
-            if status == library.TOO_LONG:
-                limit = self._require_preprocessor().max_length
-                raise BeexError(
-                    f"{name} has {tokens.value:,} tokens, the model reads {limit:,}: shorten it, or "
-                    "allow truncation."
-                )
-            self._check(status, name)
-
-        self._divide(len(batch), run)
-        return taken - 1, logits
-
-    def _outputs(self, rows: int) -> tuple[np.ndarray, np.ndarray]:
-        shape = (rows, self.config.num_blocks, self.config.num_classes)
-        return np.zeros(rows, np.int32), np.zeros(shape, np.float32)
-
-    def _divide(self, rows: int, run: Callable[["_Engine", int, int], None]) -> None:
-        """Runs all rows, a few at a time on each thread."""
-
-        def chunk(first: int) -> None:
+        def part(first: int) -> None:
             engine = self._idle.get()
             try:
-                run(engine, first, min(first + _CHUNK, rows))
+                work(engine, first, min(first + _ROWS, rows))
             finally:
                 self._idle.put(engine)
 
-        starts = range(0, rows, _CHUNK)
-        for _ in map(chunk, starts) if self._pool is None else self._pool.map(chunk, starts):
+        starts = range(0, rows, _ROWS)
+        for _ in map(part, starts) if self._pool is None else self._pool.map(part, starts):
             pass
 
     def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
         size = self._library.beex_arena_size(_at(self._model))
         try:
             engine = _Engine(_memory(self._library.beex_engine_bytes()), _memory(size))
-        except MemoryError:
-            raise BeexError(f"There is no memory for the {size:,} bytes the model needs.") from None
+        except (MemoryError, ValueError):
+            raise BeexError(
+                f"There is no memory for the {size:,} bytes that the model needs; convert it with a "
+                "smaller --length."
+            ) from None
         status = self._library.beex_start_named(
             _at(engine.state), _at(self._model), _at(engine.arena), size, kernels.encode(),
             int8_activations,
@@ -216,49 +196,18 @@ class _Engine:
     arena: np.ndarray
 
 
-class _Texts:
-    """A batch of texts, or of pairs, as the library reads them."""
-
-    def __init__(
-        self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None,
-        start: int,
-        count: int = _BATCH,
-    ) -> None:
-        self._start = start
-        self._kind = "Text" if pairs is None else "Pair"
-        self._columns = [_Column(texts[start : start + count])]
-        if pairs is not None:
-            self._columns.append(_Column(pairs[start : start + count]))
-
-    def __len__(self) -> int:
-        return len(self._columns[0].data)
-
-    def name(self, row: int) -> str:
-        """For errors, counted as the user counts."""
-        return f"{self._kind} {self._start + row + 1}"
-
-    def pointers(self, first: int) -> list[Any]:
-        """Where texts, their sizes, second texts and their sizes stand, from row `first` on."""
-        found = [pointer for column in self._columns for pointer in column.pointers(first)]
-        return found + [None] * (4 - len(found))
-
-
 class _Column:
+    """Texts as the library reads them: pointers to UTF-8 and sizes."""
+
     def __init__(self, texts: Sequence[str]) -> None:
-        self.data = [text.encode("utf-8") for text in texts]
-        self._places = (ctypes.c_char_p * len(self.data))(*self.data)
-        self._sizes = (ctypes.c_size_t * len(self.data))(*map(len, self.data))
+        self._data = [text.encode("utf-8") for text in texts]
+        self._places = (ctypes.c_char_p * len(self._data))(*self._data)
+        self._sizes = (ctypes.c_size_t * len(self._data))(*map(len, self._data))
 
-    def pointers(self, first: int) -> list[Any]:
-        offset = first * ctypes.sizeof(ctypes.c_void_p)
-        return [ctypes.byref(self._places, offset), ctypes.byref(self._sizes, offset)]
-
-
-def _rule(policy: exits.ExitPolicy) -> library.Policy:
-    kind = beex_format.POLICY_KINDS.index(exits.serialize(policy)["name"])
-    return library.Policy(kind, policy.below, policy.threshold)
+    def at(self, row: int) -> tuple[Any, Any]:
+        """Where pointers and sizes stand, from a row on."""
+        offset = row * ctypes.sizeof(ctypes.c_void_p)
+        return ctypes.byref(self._places, offset), ctypes.byref(self._sizes, offset)
 
 
 def _memory(size: int) -> np.ndarray:

@@ -26,10 +26,6 @@ _SIGNATURES = {
         _status,
         [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],
     ),
-    "beex_run_texts": (
-        _status,
-        [_pointer, *4 * [_pointer], _size, _int, _pointer, _pointer, _pointer, _pointer, _pointer],
-    ),
     "beex_encode_texts": (
         _status,
         [_pointer, *4 * [_pointer], _size, _int, _pointer, _pointer, _pointer],

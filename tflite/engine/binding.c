@@ -45,25 +45,6 @@ beex_status beex_run_rows(beex_engine *engine, const int32_t *ids, size_t rows, 
   return BEEX_OK;
 }
 
-beex_status beex_run_texts(beex_engine *engine, const char *const *texts, const size_t *sizes,
-                           const char *const *pairs, const size_t *pair_sizes, size_t rows,
-                           int truncate, const beex_policy *policy, int32_t *exits, float *logits,
-                           size_t *done, size_t *tokens) {
-  const beex_header *h = engine->model->header;
-  const size_t all = (size_t)h->num_blocks * h->num_classes;
-  for (*done = 0; *done < rows; ++*done) {
-    const size_t row = *done;
-    beex_status status =
-        beex_encode(engine->model, texts[row], sizes[row], pairs ? pairs[row] : NULL,
-                    pairs ? pair_sizes[row] : 0, truncate, engine->ids, tokens);
-    if (status == BEEX_OK) {
-      status = run(engine, engine->ids, *tokens, policy, exits + row, logits + row * all);
-    }
-    if (status != BEEX_OK) return status;
-  }
-  return BEEX_OK;
-}
-
 beex_status beex_encode_texts(beex_engine *engine, const char *const *texts, const size_t *sizes,
                               const char *const *pairs, const size_t *pair_sizes, size_t rows,
                               int truncate, int32_t *ids, size_t *done, size_t *tokens) {

@@ -24,14 +24,8 @@ const char *beex_kernels_name(const beex_engine *engine);
 beex_status beex_run_rows(beex_engine *engine, const int32_t *ids, size_t rows, size_t stride,
                           const beex_policy *policy, int32_t *exits, float *logits, size_t *done);
 
-/* The same from UTF-8 texts of the given sizes; pairs may be null. *tokens is the count of a text that is
- * too long. */
-beex_status beex_run_texts(beex_engine *engine, const char *const *texts, const size_t *sizes,
-                           const char *const *pairs, const size_t *pair_sizes, size_t rows,
-                           int truncate, const beex_policy *policy, int32_t *exits, float *logits,
-                           size_t *done, size_t *tokens);
-
-/* Ids of texts, [rows][text_length], 0 behind the last. */
+/* UTF-8 texts of the given sizes to ids [rows][text_length], 0 behind the last; pairs may be null.
+ * *tokens is the count of a text that is too long. */
 beex_status beex_encode_texts(beex_engine *engine, const char *const *texts, const size_t *sizes,
                               const char *const *pairs, const size_t *pair_sizes, size_t rows,
                               int truncate, int32_t *ids, size_t *done, size_t *tokens);

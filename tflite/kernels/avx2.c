@@ -39,6 +39,18 @@ INLINE __m256i first_lanes(size_t n) {
 }
 INLINE vec v_load_some(const float *p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 INLINE void v_store_some(float *p, size_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
+INLINE float v_largest(vec x) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
+  const __m256i whole = _mm256_cvtps_epi32(x);
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  const int64_t bytes = _mm_cvtsi128_si64(_mm_packs_epi16(words, words));
+  memcpy(q, &bytes, n);
+}
 
 #include "real.inc"
 

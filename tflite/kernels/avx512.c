@@ -46,6 +46,10 @@ INLINE float v_total(vec x) {
   const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
   return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
+INLINE float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
+INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
+  _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
+}
 
 #include "real.inc"
 

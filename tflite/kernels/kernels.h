@@ -78,7 +78,7 @@ typedef struct {
   void (*real_linear)(size_t rows, size_t depth, size_t outputs, const float *x,
                       const uint64_t *weights, const float *scale, const float *bias, float *y);
 
-  /* x: as `quantize` writes it, w +-1; the product is exact in int32 up to depth 2^24. */
+  /* x: as `quantize` writes it, w +-1; the product is exact, and so is `sum` up to depth 2^17. */
   void (*int8_linear)(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                       const beex_quantized_row *row, const uint64_t *weights, const float *scale,
                       const float *bias, float *y);
@@ -123,7 +123,7 @@ typedef struct {
 
 extern const beex_kernels beex_kernels_reference;
 extern const beex_kernels beex_kernels_portable;
-#if (defined(__x86_64__) || defined(__i386__)) && defined(__GNUC__)
+#if defined(__x86_64__) && defined(__GNUC__)
 #define BEEX_HAS_AVX 1
 extern const beex_kernels beex_kernels_avx2;
 extern const beex_kernels beex_kernels_avx512;

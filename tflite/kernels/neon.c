@@ -42,6 +42,13 @@ INLINE void v_store_some(float *p, size_t n, vec x) {
   v_store(buffer, x);
   for (size_t i = 0; i < n; i++) p[i] = buffer[i];
 }
+INLINE float v_largest(vec x) { return vmaxvq_f32(x); }
+INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
+  const int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
+  const int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
+  const int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+  memcpy(q, &four, n);
+}
 
 #include "real.inc"
 

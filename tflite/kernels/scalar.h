@@ -15,6 +15,10 @@ typedef float vec;
 static inline vec v_load(const float *p) { return *p; }
 static inline void v_store(float *p, vec x) { *p = x; }
 static inline float v_total(vec x) { return x; }
+static inline float v_largest(vec x) { return x; }
+static inline void v_to_int8(int8_t *q, size_t n, vec x) {
+  if (n) *q = (int8_t)x;
+}
 static inline vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; }
 static inline void v_store_some(float *p, size_t n, vec x) {
   if (n) *p = x;
