@@ -6,8 +6,16 @@
 
 #include <string.h>
 
-/* Before a loop with a constant number of passes, whose arrays are meant to be registers. */
-#ifdef __clang__
+/* Before a loop with a constant number of passes, whose arrays are meant to be registers. Not with
+ * sanitizers, whose checks in unrolled loops take minutes to compile. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define BEEX_SANITIZED 1
+#endif
+#endif
+#if defined(BEEX_SANITIZED) || defined(__SANITIZE_ADDRESS__)
+#define UNROLL
+#elif defined(__clang__)
 #define UNROLL _Pragma("unroll")
 #else
 #define UNROLL _Pragma("GCC unroll 16")
