@@ -62,7 +62,9 @@ ENGINE = Extension(
         for file in (ROOT / "tflite" / folder).glob("*.c")
     ),
     depends=sorted(
-        str(file.relative_to(ROOT)) for file in (ROOT / "tflite").glob("*/*.[hi]*") if file.is_file()
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "tflite").glob("*/*.[hi]*")
+        if file.is_file()
     ),
     extra_compile_args=["-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=default"],
     libraries=["m"],

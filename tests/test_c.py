@@ -130,9 +130,7 @@ def test_beexrun(plain, models):
         assert label in "0123"
         assert 0.25 <= float(score) <= 1
         assert depth.endswith("/3")
-    refused = subprocess.run(
-        [program, models["float"]], input=b"no tab\n", capture_output=True
-    )
+    refused = subprocess.run([program, models["float"]], input=b"no tab\n", capture_output=True)
     assert refused.returncode == 2
     assert b"line 1" in refused.stderr
     missing = subprocess.run([program, folder / "none.beex"], capture_output=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
-import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is loaded)
 import tensorflow as tf
 import tensorflow_text as tf_text
 

@@ -9,6 +9,7 @@ import os
 import struct
 import zlib
 from collections.abc import Iterable, Mapping
+from itertools import takewhile
 from typing import Any
 
 import numpy as np
@@ -204,9 +205,7 @@ def _write_norm(writer: _Writer, norm: LayerNorm) -> None:
     writer.channels(norm.beta)
 
 
-def _write_linear(
-    writer: _Writer, linear: BinaryLinear, matrix: BinaryMatrix | None
-) -> None:
+def _write_linear(writer: _Writer, linear: BinaryLinear, matrix: BinaryMatrix | None) -> None:
     if matrix is None:
         writer.put(linear.kernel.numpy()[0, 0])
     else:
@@ -296,7 +295,8 @@ def _write_vocabulary(writer: _Writer, preprocessor: TextPreprocessor | None) ->
         names = ("has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length",
                  "words", "words_size", "pieces", "pieces_size")  # fmt: skip
         return dict.fromkeys(names, 0)
-    words, pieces = {}, {}
+    words: dict[bytes, int] = {}
+    pieces: dict[bytes, int] = {}
     for number, token in enumerate(preprocessor.vocabulary):
         is_piece = token.startswith("##") and len(token) > 2
         (pieces if is_piece else words)[token[2 * is_piece :].encode("utf-8")] = number
@@ -323,7 +323,9 @@ def pack_dictionary(words: dict[bytes, int]) -> bytes:
         if index % _WORDS_A_BLOCK == 0:
             places.append(len(entries))
             before = b""
-        shared = len(os.path.commonprefix([before, word]))
+        shared = len(
+            list(takewhile(lambda pair: pair[0] == pair[1], zip(before, word, strict=False)))
+        )
         entries += bytes((shared, len(word) - shared)) + _varint(words[word]) + word[shared:]
         before = word
     start = 4 + 4 * len(places)

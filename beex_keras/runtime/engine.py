@@ -77,9 +77,7 @@ class CRunner(Runner):
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
 
     @classmethod
-    def open(
-        cls, path: str | os.PathLike[str], num_threads: int = 1, **options: Any
-    ) -> "CRunner":
+    def open(cls, path: str | os.PathLike[str], num_threads: int = 1, **options: Any) -> "CRunner":
         """The runner of a file; options as those of the class.
 
         Raises:
@@ -135,9 +133,7 @@ class CRunner(Runner):
             policy.threshold,
         )
         taken = np.zeros(len(ids), np.int32)
-        logits = np.zeros(
-            (len(ids), self.config.num_blocks, self.config.num_classes), np.float32
-        )
+        logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
 
         def run(engine: "_Engine", first: int, last: int) -> None:
             done = ctypes.c_size_t()

@@ -36,7 +36,7 @@ _SIGNATURES = {
 class Policy(ctypes.Structure):
     """`beex_policy` of tflite/engine/beex.h."""
 
-    _fields_ = [  # noqa: RUF012
+    _fields_ = [
         ("kind", ctypes.c_uint32),
         ("below", ctypes.c_uint32),
         ("threshold", ctypes.c_float),
