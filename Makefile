@@ -13,7 +13,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks beexrun clean stale
+.PHONY: help demo test lint notebooks beexrun header clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -41,6 +41,9 @@ beexrun: build/beexrun ## Build the C program that classifies standard input by 
 build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc)
 	@mkdir -p build
 	@$(CC) -std=c99 $(CFLAGS) -ffp-contract=off $(LDFLAGS) $(filter %.c,$^) -lm -o $@
+
+header: ## Join the C engine into one header, build/beex.h
+	@python3 tools/amalgamate.py build/beex.h
 
 clean: ## Remove the environment, caches and builds (trained models stay)
 	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .mypy_cache .ruff_cache

@@ -3,6 +3,7 @@
 import platform
 import shutil
 import subprocess
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -136,6 +137,20 @@ def test_beexrun(plain, models):
     missing = subprocess.run([program, folder / "none.beex"], capture_output=True)
     assert missing.returncode == 2
     assert b"none.beex" in missing.stderr
+
+
+def test_single_header(plain, models, tmp_path):
+    """A program of one file, beside one linked from many."""
+    run(sys.executable, TFLITE.parent / "tools" / "amalgamate.py", tmp_path / "beex.h")
+    program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
+    source = tmp_path / "program.c"
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + program)
+    run(COMPILER, *FLAGS, "-O1", f"-I{tmp_path}", source, "-lm", "-o", tmp_path / "program")
+    folder, objects = plain
+    other = link(folder / "beexrun_parts", objects, "beexrun.c")
+    for path in models.values():
+        text = "a b\tunaffable\n"
+        assert run(tmp_path / "program", path, input=text) == run(other, path, input=text)
 
 
 @pytest.mark.skipif(CROSS is None or EMULATOR is None, reason="no aarch64 compiler or emulator")

@@ -87,13 +87,13 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
 typedef struct {
   const beex_linear *linear;
   float *y; /* [rows][outputs] */
-} output;
+} layer_output;
 
 static void linear_layers(beex_engine *e, size_t rows, size_t inputs, size_t outputs,
-                          const float *x, const output *results, size_t count) {
+                          const float *x, const layer_output *results, size_t count) {
   const beex_kernels *k = e->kernels;
   if (e->int8_activations) k->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
-  for (const output *result = results; result < results + count; result++) {
+  for (const layer_output *result = results; result < results + count; result++) {
     const beex_linear *l = result->linear;
     if (!l->scale) {
       k->matmul(rows, inputs, outputs, x, inputs, l->weights, outputs, result->y, outputs);
@@ -178,7 +178,7 @@ static void attention(beex_engine *e, const beex_block *b, size_t rows) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
   const size_t width = h->width;
-  const output projections[3] = {{&b->query, e->query}, {&b->key, e->key}, {&b->value, e->value}};
+  const layer_output projections[3] = {{&b->query, e->query}, {&b->key, e->key}, {&b->value, e->value}};
   if (h->activation_bits == 1) {
     k->pack_signs(rows, width, e->x, e->bits);
     for (int i = 0; i < 3; i++) {
@@ -196,7 +196,7 @@ static void attention(beex_engine *e, const beex_block *b, size_t rows) {
   } else {
     linear_layers(e, rows, width, width, e->x, projections, 3);
     attend(e, rows);
-    const output result = {&b->output, e->key};
+    const layer_output result = {&b->output, e->key};
     linear_layers(e, rows, width, width, e->query, &result, 1);
     k->layer_norm(rows, width, e->x, e->key, b->attention_gamma, b->attention_beta, e->x);
   }
@@ -210,7 +210,7 @@ static void slfn(beex_engine *e, const beex_block *b, size_t rows, float *x) {
   const beex_kernels *k = e->kernels;
   const size_t width = h->width, hidden = h->hidden_width;
   const int sigmoid = h->sigmoid_gate != 0;
-  const output outputs[2] = {{&b->gate_out, e->gate}, {&b->content_out, e->content}};
+  const layer_output outputs[2] = {{&b->gate_out, e->gate}, {&b->content_out, e->content}};
   if (h->activation_bits == 1) {
     const beex_linear *in[2] = {&b->gate_in, &b->content_in};
     uint64_t *signs[2] = {e->gate_bits, e->content_bits};
@@ -225,7 +225,7 @@ static void slfn(beex_engine *e, const beex_block *b, size_t rows, float *x) {
     k->gate_grid(rows * width, sigmoid, e->gate, e->content, e->gate);
     k->layer_norm_grid(rows, width, x, e->gate, b->slfn_gamma, b->slfn_beta, 0, 8, x);
   } else {
-    const output inputs[2] = {{&b->gate_in, e->gate_hidden}, {&b->content_in, e->content_hidden}};
+    const layer_output inputs[2] = {{&b->gate_in, e->gate_hidden}, {&b->content_in, e->content_hidden}};
     linear_layers(e, rows, width, hidden, x, inputs, 2);
     k->sigmoid(rows * hidden, e->gate_hidden);
     k->tanh(rows * hidden, e->content_hidden);

@@ -19,7 +19,7 @@ static double log_total(const float *logits, size_t num_classes, double largest)
 }
 
 /* In nats. */
-static double entropy(const float *logits, size_t num_classes) {
+static double entropy_of(const float *logits, size_t num_classes) {
   const double largest = logits[best_class(logits, num_classes)];
   const double normalizer = log_total(logits, num_classes, largest);
   double result = 0;
@@ -46,13 +46,13 @@ static float score(const beex_policy *policy, beex_exit_state *state, size_t ind
   const size_t label = best_class(logits, num_classes);
   switch (policy->kind) {
     case BEEX_FRACTIONAL_ENTROPY: {
-      const float before = state->entropy, now = (float)entropy(logits, num_classes);
+      const float before = state->entropy, now = (float)entropy_of(logits, num_classes);
       state->entropy = now;
       if (before > 1e-6f) return (before - now) / before;
       return policy->below ? -1e9f : 1e9f; /* nothing is left to reduce: taken */
     }
     case BEEX_ENTROPY:
-      return (float)entropy(logits, num_classes);
+      return (float)entropy_of(logits, num_classes);
     case BEEX_CONFIDENCE:
       return (float)exp(-log_total(logits, num_classes, logits[label])); /* that of the label */
     case BEEX_PATIENCE:

@@ -15,7 +15,7 @@ static inline unsigned count_bits(uint64_t word) {
   return (unsigned)(word * UINT64_C(0x0101010101010101) >> 56);
 }
 
-static void pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
+static void portable_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
   for (; rows; rows--) {
     for (size_t left = depth; left;) {
       const size_t n = left < 64 ? left : 64;
@@ -40,7 +40,7 @@ static inline void binary_panel(size_t depth, const uint64_t *x, const uint64_t 
   }
 }
 
-static void binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+static void portable_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
                           const uint64_t *weights, const float *scale, const float *bias,
                           float *y) {
   const size_t words = BEEX_WORDS(depth);
@@ -55,7 +55,7 @@ static void binary_linear(size_t rows, size_t depth, size_t outputs, const uint6
   }
 }
 
-static void binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+static void portable_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
                          const uint64_t *weights, const float *scale, const float *bias,
                          uint64_t *y) {
   const size_t words = BEEX_WORDS(depth), y_words = BEEX_WORDS(outputs);
@@ -87,7 +87,7 @@ static inline void unpack_group(uint64_t group, float weight[4][BEEX_REAL_PANEL]
 }
 
 /* A group of weights is unpacked once for ROWS rows. */
-static void real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
+static void portable_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                         const uint64_t *weights, const float *scale, const float *bias,
                         float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
@@ -119,7 +119,7 @@ static void real_linear(size_t rows, size_t depth, size_t outputs, const float *
 
 /* The sum of all inputs, less twice that of those with a negative weight: for each group of four
  * inputs, one of the 16 sums that four bits can choose. */
-static void int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+static void portable_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                         const beex_quantized_row *row, const uint64_t *weights,
                         const float *scale, const float *bias, float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
@@ -147,7 +147,7 @@ static void int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t 
 }
 
 /* 16 columns at a time, so that the inner loop runs over neighbours in memory. */
-static void matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
+static void portable_matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                    const float *b, size_t b_stride, float *c, size_t c_stride) {
   for (size_t row = 0; row < rows; row++, a += a_stride, c += c_stride) {
     for (size_t column = 0; column < columns; column += 16) {
@@ -163,11 +163,11 @@ static void matmul(size_t rows, size_t depth, size_t columns, const float *a, si
 
 const beex_kernels beex_kernels_portable = {
     .name = "portable",
-    .pack_signs = pack_signs,
-    .binary_linear = binary_linear,
-    .binary_signs = binary_signs,
-    .real_linear = real_linear,
-    .int8_linear = int8_linear,
-    .matmul = matmul,
+    .pack_signs = portable_pack_signs,
+    .binary_linear = portable_binary_linear,
+    .binary_signs = portable_binary_signs,
+    .real_linear = portable_real_linear,
+    .int8_linear = portable_int8_linear,
+    .matmul = portable_matmul,
     REAL_FUNCTIONS,
 };
