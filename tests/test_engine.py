@@ -84,13 +84,15 @@ VARIANTS = [
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
 def test_engine_equals_keras(mode, changes):
     model = build(mode, **changes)
-    keras, engine = KerasRunner(model), CRunner(beex_format.convert(model))
+    engine = CRunner(beex_format.convert(model))
     ids = padded_ids(40)
-    np.testing.assert_allclose(engine.exit_logits(ids), keras.exit_logits(ids), rtol=0, atol=2e-5)
+    logits = model(ids).numpy()
+    np.testing.assert_allclose(engine.exit_logits(ids), logits, rtol=0, atol=2e-5)
     for policy in POLICIES:
-        ours, theirs = (r.decide(ids, policy) for r in (engine, keras))
-        np.testing.assert_array_equal(ours.exits, theirs.exits)
-        np.testing.assert_allclose(ours.logits, theirs.logits, rtol=0, atol=2e-5)
+        decided, exits_taken = engine.decide(ids, policy), policy.choose(logits).numpy()
+        np.testing.assert_array_equal(decided.exits, exits_taken)
+        at_exits = logits[np.arange(len(ids)), exits_taken]
+        np.testing.assert_allclose(decided.logits, at_exits, rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("changes", VARIANTS, ids=str)
@@ -101,9 +103,7 @@ def test_fully_binary_equals_keras_to_the_last_bit(changes):
     for head in model.heads:
         head.dense.set_weights([np.eye(width, dtype=np.float32), np.zeros(width, np.float32)])
     ids = padded_ids(60)
-    np.testing.assert_array_equal(
-        CRunner(beex_format.convert(model)).exit_logits(ids), KerasRunner(model).exit_logits(ids)
-    )
+    np.testing.assert_array_equal(CRunner(beex_format.convert(model)).exit_logits(ids), model(ids))
 
 
 def test_all_kernels_give_the_same_bits(mode):
@@ -222,9 +222,7 @@ def test_without_vocabulary_it_reads_ids_alone():
     model.preprocessor = None
     engine = CRunner(beex_format.convert(model))
     ids = padded_ids(5)
-    np.testing.assert_allclose(
-        engine.exit_logits(ids), KerasRunner(model).exit_logits(ids), rtol=0, atol=2e-5
-    )
+    np.testing.assert_allclose(engine.exit_logits(ids), model(ids), rtol=0, atol=2e-5)
     with pytest.raises(BeexError, match="without a vocabulary"):
         engine.classify(["a"])
 

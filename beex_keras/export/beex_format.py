@@ -184,7 +184,7 @@ def _write_embedding(
         writer.channels(embedding.token.scale)
     else:
         writer.put(embedding.token.table.numpy())
-    writer.put(embedding.position.numpy()[:length])
+    writer.put(embedding.positions.numpy()[:length])
     if embedding.num_segments > 1:
         writer.put(embedding.segment.numpy())
     _write_norm(writer, embedding.normalization)
