@@ -219,8 +219,9 @@ def texts(preset: str, run: str | None, task: str, data_dir: str | None, sentenc
     ids = preprocessor.encode(loaded.test.rows(chosen).texts)
     twin = BEExformerClassifier(config.twin())
     works: dict[str, Work] = {
-        "float32, TFLite": tflite_texts(twin, ids, quantize=False),
-        "int8, TFLite": tflite_texts(twin, ids, quantize=True),
+        "float32, TFLite": tflite_texts(twin, ids),
+        "int8, TFLite": tflite_texts(twin, ids, "int8"),
+        "int8 dynamic, TFLite": tflite_texts(twin, ids, "dynamic"),
         "float32, engine": engine_texts(twin, ids),
     }
     for name, bits in (("weights-only", 32), ("fully binary", 1)):
@@ -235,13 +236,19 @@ def texts(preset: str, run: str | None, task: str, data_dir: str | None, sentenc
     if run is not None:
         works["trained, engine"] = engine_texts(trained, ids)
         works["trained, engine, own exit"] = engine_texts(trained, ids, policy=trained.policy)
+    try:
+        works["int8, TFLite"]()
+    except RuntimeError as error:  # of random weights, some divide by what int8 rounds to zero
+        click.echo(f"int8, TFLite, is left out, as it fails: {error}", err=True)
+        del works["int8, TFLite"]
     found = medians(works, rounds, as_json)
+    int8 = min(seconds for name, seconds in found.items() if name.startswith("int8"))
     rows = [
         {
             "model and engine": name,
             "texts/s": len(ids) / seconds,
             "of float32": found["float32, TFLite"] / seconds,
-            "of int8": found["int8, TFLite"] / seconds,
+            "of int8": int8 / seconds,
         }
         for name, seconds in found.items()
     ]
@@ -280,8 +287,12 @@ def lce_texts(model: Any, ids: Any) -> Work:
     return call
 
 
-def tflite_texts(model: Any, ids: Any, quantize: bool) -> Work:
-    """The Keras model by TensorFlow's own converter, which int8 makes int8 where it can."""
+def tflite_texts(model: Any, ids: Any, quantize: str = "") -> Work:
+    """The Keras model by TensorFlow's own converter.
+
+    With "int8" weights and activations are 8 bits wherever it can; with "dynamic" the weights, and
+    activations where they meet them.
+    """
     import tensorflow as tf
 
     function = tf.function(lambda token_ids: model(token_ids, training=False))
@@ -294,6 +305,7 @@ def tflite_texts(model: Any, ids: Any, quantize: bool) -> Work:
         converter = tf.lite.TFLiteConverter.from_saved_model(directory)
         if quantize:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "int8":
             converter.representative_dataset = lambda: [[row[None]] for row in ids[:32]]
         data = converter.convert()
     interpreter = tf.lite.Interpreter(model_content=data, num_threads=1)
