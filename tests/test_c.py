@@ -8,20 +8,19 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import MODES, shake, tiny_config
+from conftest import COMPILER, MODES, needs_engine, shake, tiny_config
 
 from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 TFLITE = Path(__file__).parents[1] / "tflite"
-COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
 SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
 FORBIDDEN = {"malloc", "calloc", "realloc", "free", "aligned_alloc", "posix_memalign", "abort"}
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="no C compiler")
+pytestmark = needs_engine
 
 
 def run(*command, **options) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import needs_engine
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import cli, export, load
@@ -53,7 +54,9 @@ def test_train_leaves_model_figures_and_results(folder):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", ["run", "run/model", "model.tflite", "model.beex"])
+@pytest.mark.parametrize(
+    "model", ["run", "run/model", "model.tflite", pytest.param("model.beex", marks=needs_engine)]
+)
 def test_predict_prints_label_score_and_exit(folder, model, capsys):
     assert beex("predict", folder / model, "the good film", "a really awful plot") == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]

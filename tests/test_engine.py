@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 
 import beex_keras
 from beex_keras import exits, runtime
@@ -18,6 +18,8 @@ from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+
+pytestmark = needs_engine
 
 WORDS = ["a", "b", "good", "un", "##aff", "##able", "##a", "##b", "cafe", "café", "é", "##é", "中",
          "!", ",", "ﬁ", "fi", "##n", "ㄱ", "가", "##ㅏ", "film", "[", "]", "sep"]  # fmt: skip

@@ -25,6 +25,10 @@
 #error "The engine's results are defined to the last bit: build it without -ffast-math."
 #endif
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* Binary x binary weights: panels of 8 outputs. Word k of the 8 outputs stand side by side, bit i of
  * word k is input 64 k + i; missing outputs and inputs are 0.
  *     uint64_t weights[panels][words][8]
@@ -139,5 +143,9 @@ const beex_kernels *const *beex_available_kernels(void);
 
 /* The last of them. */
 const beex_kernels *beex_best_kernels(void);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif
