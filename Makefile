@@ -13,7 +13,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks clean stale
+.PHONY: help demo test lint notebooks beexrun header clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,8 +32,21 @@ lint: $(STAMP) ## Check style, formatting and types
 notebooks: $(STAMP) ## Run the notebooks and keep their output
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
+# The C engine alone, without Python. Static: make beexrun LDFLAGS=-static
+ENGINE := $(wildcard tflite/kernels/*.c tflite/engine/*.c)
+CFLAGS ?= -O3
+
+beexrun: build/beexrun ## Build the C program that classifies standard input by a .beex file
+
+build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc)
+	@mkdir -p build
+	@$(CC) -std=c99 $(CFLAGS) -ffp-contract=off $(LDFLAGS) $(filter %.c,$^) -lm -o $@
+
+header: $(STAMP) ## Join the C engine into one header, build/beex.h
+	@$(BIN)/python tools/amalgamate.py build/beex.h
+
 clean: ## Remove the environment, caches and builds (trained models stay)
-	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp appears only when everything is installed and holds the place it was made for, so an
@@ -42,7 +55,7 @@ ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CU
 $(STAMP): stale
 endif
 
-$(STAMP): requirements.txt setup.py
+$(STAMP): requirements.txt setup.py $(wildcard tflite/kernels/* tflite/engine/*)
 	@for python in $(PYTHON); do \
 	    if "$$python" -c '$(PROBE)' >/dev/null 2>&1; then \
 	        exec "$$python" tools/make_venv.py $(VENV); \

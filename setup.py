@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 ROOT = Path(__file__).parent
 
@@ -52,6 +52,25 @@ EXTRAS = {
 }
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 
+# Loaded by ctypes, so it needs no Python headers; without a compiler the package still installs. The
+# engine's results are defined to the last bit, which contracted operations would change.
+ENGINE = Extension(
+    "beex_keras.runtime._engine",
+    sources=sorted(
+        str(file.relative_to(ROOT))
+        for folder in ("kernels", "engine")
+        for file in (ROOT / "tflite" / folder).glob("*.c")
+    ),
+    depends=sorted(
+        str(file.relative_to(ROOT))
+        for file in (ROOT / "tflite").glob("*/*.[hi]*")
+        if file.is_file()
+    ),
+    extra_compile_args=["-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=default"],
+    libraries=["m"],
+    optional=True,
+)
+
 setup(
     name="beex-keras",
     version=version(),
@@ -61,6 +80,7 @@ setup(
     license="Apache-2.0",
     license_files=["LICENSE"],
     packages=find_packages(include=["beex_keras", "beex_keras.*"]),
+    ext_modules=[ENGINE],
     package_data={
         "beex_keras": ["py.typed"],
         "beex_keras.benchmark": ["report.html", "suites/*.toml"],

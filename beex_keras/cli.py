@@ -336,7 +336,7 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
             as_json: bool) -> None:  # fmt: skip
     """Classify TEXTS with a MODEL: label, score, exit taken.
 
-    MODEL is a run folder, a .keras or .tflite file, or a directory of segments. Without TEXTS, reads
+    MODEL is a run folder, a .keras, .tflite or .beex file, or a directory of segments. Without TEXTS, reads
     standard input as it comes, one text a line; a pair's two sentences stand on one line with a tab
     between them.
     """
@@ -382,7 +382,13 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     "--output",
     type=click.Path(),
     required=True,
-    help="The .tflite to write; with --exit segments a directory.",
+    help="The file to write; with --exit segments a directory.",
+)
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["tflite", "beex"]),
+    help="By default beex if the output's suffix says so, or else tflite.",
 )
 @click.option(
     "--exit",
@@ -400,17 +406,32 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
 @policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
 @json_option
-def convert(model: str, output: str, exit_kind: str, threshold_input: bool, policy: str | None,
-            threshold: float | None, length: int | None, as_json: bool) -> None:  # fmt: skip
-    """Convert a Keras MODEL (run folder or .keras) to .tflite by Larq Compute Engine."""
+def convert(model: str, output: str, file_format: str | None, exit_kind: str,
+            threshold_input: bool, policy: str | None, threshold: float | None,
+            length: int | None, as_json: bool) -> None:  # fmt: skip
+    """Convert a Keras MODEL (run folder or .keras) to a file for a device.
+
+    A .tflite runs in Larq Compute Engine, a .beex in the C engine.
+    """
+    chosen = click.get_current_context().get_parameter_source("exit_kind")
+    is_beex = (file_format or Path(output).suffix.removeprefix(".")) == "beex"
+    if is_beex and (threshold_input or chosen is not click.core.ParameterSource.DEFAULT):
+        raise BeexError(
+            "--exit and --threshold-input are for .tflite files; a .beex file always exits by "
+            "itself, and by any policy."
+        )
     from beex_keras import export, runtime
+    from beex_keras.export import beex_format
 
     classifier = runtime.load_classifier(model)
     classifier.policy = _policy(classifier.policy, policy, threshold)
-    report = export.export_file(
-        classifier, output, length=length, calibration=_calibration(model, classifier.policy),
-        exit=exit_kind, threshold_input=threshold_input,
-    )  # fmt: skip
+    calibration = _calibration(model, classifier.policy)
+    if is_beex:
+        report = beex_format.export_file(classifier, output, length, calibration)
+    else:
+        report = export.export_file(
+            classifier, output, length, calibration, exit_kind, threshold_input
+        )
     print_figures(report, as_json, lambda: [report], output)
 
 

@@ -104,8 +104,8 @@ def _compare(
     import numpy as np
 
     from beex_keras import calibrate
-    from beex_keras.export import convert, convert_segments
-    from beex_keras.runtime import KerasRunner, LCERunner, SegmentRunner
+    from beex_keras.export import beex_format, convert, convert_segments
+    from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
 
     keras = KerasRunner(classifier)
     ids = keras.encode(texts, pairs)
@@ -117,6 +117,7 @@ def _compare(
     )
     plain = LCERunner(convert(classifier, exit="all-outputs"))
     segments = SegmentRunner(convert_segments(classifier))
+    engine = CRunner(beex_format.convert(classifier))
     # One text after the other, as a device runs it, beside the batches of `plain.exit_logits`.
     single = np.concatenate([plain.exit_logits(row[np.newaxis]) for row in ids])
     largest = max(np.abs(found - reference).max() for found in (single, plain.exit_logits(ids)))
@@ -131,7 +132,7 @@ def _compare(
         logits = reference[np.arange(len(ids)), exits]
         classifier.policy = policy
         differing = np.zeros(len(ids), bool)
-        for runner in (LCERunner(convert(classifier)), segments, plain):
+        for runner in (LCERunner(convert(classifier)), segments, plain, engine):
             found = runner.decide(ids, policy)
             differing |= found.exits != exits
             differing |= found.logits.argmax(axis=1) != logits.argmax(axis=1)

@@ -1,6 +1,7 @@
 """Shared fixtures; Keras 2 is selected here, since some tests import TensorFlow first."""
 
 import os
+import shutil
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -17,6 +18,11 @@ MODES = {
     "fully-binary": {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1},
 }
 """The three kinds of model that every capability has to serve."""
+
+
+COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
+
+needs_engine = pytest.mark.skipif(COMPILER is None, reason="no C compiler, so no C engine")
 
 
 def tiny_config(**changes) -> BEExformerConfig:

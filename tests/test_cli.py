@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from conftest import needs_engine
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import cli, export, load
@@ -35,6 +36,7 @@ def folder(tmp_path_factory):
     )  # fmt: skip
     assert code == 0
     assert beex("convert", path / "run", "-o", path / "model.tflite", "--json") == 0
+    assert beex("convert", path / "run", "-o", path / "model.beex", "--json") == 0
     return path
 
 
@@ -52,7 +54,9 @@ def test_train_leaves_model_figures_and_results(folder):
     }  # fmt: skip
 
 
-@pytest.mark.parametrize("model", ["run", "run/model", "model.tflite"])
+@pytest.mark.parametrize(
+    "model", ["run", "run/model", "model.tflite", pytest.param("model.beex", marks=needs_engine)]
+)
 def test_predict_prints_label_score_and_exit(folder, model, capsys):
     assert beex("predict", folder / model, "the good film", "a really awful plot") == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
@@ -250,6 +254,8 @@ MISTAKES = {
     "corrupted .tflite": (["predict", "{0}/corrupt.tflite", "text"], "corrupt.tflite"),
     "text as .tflite": (["predict", "{0}/text.tflite", "text"], "text.tflite"),
     "checkpoint of another shape": (["predict", "{0}/reshaped", "text"], "another shape"),
+    "exit of a .beex": (
+        ["convert", "{0}/run", "-o", "{0}/x.beex", "--exit", "in-graph"], "--exit"),
     "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
     "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
     "task with other labels": (

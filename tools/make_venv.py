@@ -15,6 +15,9 @@ from pathlib import Path
 
 SOURCES = ("requirements.txt", "setup.py")
 
+# Compiled into the package when it is installed.
+COMPILED = "tflite/*/*.[chi]*"
+
 
 def main(directory: Path) -> int:
     root = Path.cwd()
@@ -24,7 +27,8 @@ def main(directory: Path) -> int:
     with open(f"{directory}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if usable := _made_here(stamp, python, root):
-            if all(stamp.stat().st_mtime_ns >= Path(name).stat().st_mtime_ns for name in SOURCES):
+            sources = [*map(Path, SOURCES), *root.glob(COMPILED)]
+            if all(stamp.stat().st_mtime_ns >= file.stat().st_mtime_ns for file in sources):
                 return 0
             stamp.unlink()
         version = ".".join(map(str, sys.version_info[:3]))

@@ -1,5 +1,6 @@
 """Classification with a trained or converted model, the same way for every engine."""
 
+from beex_keras.runtime.engine import CRunner
 from beex_keras.runtime.keras import KerasRunner, load_classifier, model_directory
 from beex_keras.runtime.lce import LCERunner
 from beex_keras.runtime.loading import load
@@ -8,6 +9,7 @@ from beex_keras.runtime.runner import Decisions, Prediction, Runner
 from beex_keras.runtime.segments import SegmentRunner
 
 __all__ = [
+    "CRunner",
     "Decisions",
     "KerasRunner",
     "LCERunner",

@@ -80,9 +80,10 @@ def pipeline(
     """The `Pipeline` of whatever model stands at `path`; it needs nothing else.
 
     Args:
-        path: a ``.tflite`` file, a directory of segments, a ``.keras`` file or a run folder.
+        path: a ``.tflite`` or ``.beex`` file, a directory of segments, a ``.keras`` file or a run
+            folder.
         policy, truncate, progress: as of `Pipeline`.
-        num_threads: threads of Larq Compute Engine's interpreter.
+        num_threads: threads of Larq Compute Engine or of the C engine.
 
     Raises:
         BeexError: nothing stands there, or nothing that can be loaded.

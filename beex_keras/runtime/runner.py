@@ -198,15 +198,20 @@ class Runner:
             )
         return self.preprocessor
 
-    def _encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
-    ) -> np.ndarray:
-        """Texts to ids, after they were found in order; `start` texts came before them."""
+    def _preprocessor_for(self, pairs: Sequence[str] | None) -> TextPreprocessor:
+        """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
         preprocessor = self._require_preprocessor()
         if pairs is not None and self.config.num_segments == 1:
             raise BeexError("The model reads single texts, not pairs; give one text each.")
         if pairs is None and self.config.num_segments > 1:
             raise BeexError("The model reads pairs of texts; give a second text for each.")
+        return preprocessor
+
+    def _encode(
+        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
+    ) -> np.ndarray:
+        """Texts to ids, after they were found in order; `start` texts came before them."""
+        preprocessor = self._preprocessor_for(pairs)
         preprocessor.check(texts, pairs, truncate, start)
         ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
         for rows in _chunks(len(texts)):

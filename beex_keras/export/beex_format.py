@@ -1,0 +1,433 @@
+"""The ``.beex`` file of the C engine; docs/beex_format.md describes it byte by byte.
+
+Written here and read by ``tflite/engine/model.c``; what Python needs of a file (configuration,
+labels, policy, vocabulary) is read here too.
+"""
+
+import json
+import os
+import struct
+import zlib
+from collections.abc import Iterable, Mapping
+from itertools import takewhile
+from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.export.audit import EMBEDDING, BinaryMatrix, binary_matrices
+from beex_keras.export.metadata import Metadata, describe
+from beex_keras.files import write_atomically
+from beex_keras.layers import BinaryLinear, LayerNorm
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.text import TextPreprocessor
+
+MAGIC = b"BEEX"
+FORMAT_VERSION = 1
+
+POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+"""The policies in the order of their numbers in a file."""
+
+BINARY_PANEL = 8
+REAL_PANEL = 16
+_PADDING = 16
+_ALIGNMENT = 64
+_WORDS_A_BLOCK = 16
+_LONGEST_WORD = 255
+
+_FIELDS = (
+    "arena_size", "vocabulary_size", "length", "num_segments", "separator_id", "width",
+    "num_heads", "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
+    "embedding_bits", "sigmoid_gate", "attention_scale", "policy", "below", "threshold",
+    "has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length", "weights",
+    "labels", "labels_size", "words", "words_size", "pieces", "pieces_size", "metadata",
+    "metadata_size",
+)  # fmt: skip
+_REAL_FIELDS = ("attention_scale", "threshold")
+_HEADER = struct.Struct(
+    "<4sIII" + "".join("f" if name in _REAL_FIELDS else "I" for name in _FIELDS)
+)
+_CHECKED_FROM = 16
+"""The checksum covers everything behind it."""
+
+_Matrices = Mapping[str, BinaryMatrix]
+
+
+# === Writing ===
+
+
+def convert(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+) -> bytes:
+    """The classifier as a ``.beex`` file.
+
+    Args:
+        classifier: the model; preprocessor, labels and exit policy go into the file.
+        length: the most tokens it reads; `config.max_length` if None. Fewer take less memory.
+        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+
+    Raises:
+        BeexError: `length` does not fit, or a label or token cannot be stored.
+    """
+    config = classifier.config
+    length = config.max_length if length is None else length
+    if not 3 <= length <= config.max_length:
+        raise BeexError(f"length={length} must lie between 3 and the model's {config.max_length}.")
+    metadata = describe(classifier, length, calibration)
+    values = _architecture(config, length) | _policy(metadata.policy)
+    writer = _Writer(_HEADER.size)
+    values["weights"] = writer.align()
+    matrices = binary_matrices(classifier)
+    _write_embedding(writer, classifier, matrices, length)
+    for number, block in enumerate(classifier.backbone.blocks, start=1):
+        _write_block(writer, block, f"block_{number}", matrices)
+        head = classifier.heads[number - 1].dense
+        writer.put(head.kernel.numpy())
+        writer.channels(head.bias)
+    values |= writer.section("labels", _pack_labels(metadata.labels))
+    values |= _write_vocabulary(writer, metadata.preprocessor)
+    values |= writer.section("metadata", _pack_metadata(metadata))
+    values["arena_size"] = arena_size(config, length)
+    body = bytes(writer.data)
+    size = len(body)
+    fields = [values[name] for name in _FIELDS]
+    header = _HEADER.pack(MAGIC, FORMAT_VERSION, size, 0, *fields)
+    data = header + body[_HEADER.size :]
+    checksum = struct.pack("<I", zlib.crc32(data[_CHECKED_FROM:]))
+    return data[: _CHECKED_FROM - 4] + checksum + data[_CHECKED_FROM:]
+
+
+def export_file(
+    classifier: BEExformerClassifier,
+    path: str | os.PathLike[str],
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+) -> dict[str, int]:
+    """Writes `convert`'s file to `path`, whole or not at all.
+
+    Returns:
+        Bytes of the file, of its weights and of its vocabulary, and the memory that the engine
+        needs to run it.
+
+    Raises:
+        BeexError: as `convert`, or the file cannot be written.
+    """
+    data = convert(classifier, length, calibration)
+    write_atomically(path, data)
+    values = _header(data)
+    return {
+        "total": len(data),
+        "weights": values["labels"] - values["weights"],
+        "vocabulary": values["words_size"] + values["pieces_size"],
+        "arena": values["arena_size"],
+    }
+
+
+class _Writer:
+    """Bytes so far; each part begins at a multiple of 64."""
+
+    def __init__(self, reserved: int) -> None:
+        self.data = bytearray(reserved)
+
+    def align(self) -> int:
+        self.data += bytes(-len(self.data) % _ALIGNMENT)
+        return len(self.data)
+
+    def put(self, array: np.ndarray) -> None:
+        """An array as it is, little-endian."""
+        self.align()
+        self.data += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
+        self.align()
+
+    def channels(self, values: Any) -> None:
+        """A float of each channel, with zeros up to the padding."""
+        values = np.asarray(values, np.float32)
+        self.put(np.pad(values, (0, -len(values) % _PADDING)))
+
+    def section(self, name: str, content: bytes) -> dict[str, int]:
+        """A part that the header names: its place and size."""
+        start = self.align()
+        self.data += content
+        return {name: start, f"{name}_size": len(content)}
+
+
+def _architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+    names = ("vocabulary_size", "num_segments", "separator_id", "width", "num_heads",
+             "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
+             "embedding_bits")  # fmt: skip
+    return {
+        **{name: getattr(config, name) for name in names},
+        "length": length,
+        "sigmoid_gate": int(config.gate_activation == "sigmoid"),
+        "attention_scale": (config.width // config.num_heads) ** -0.5,
+    }
+
+
+def _policy(policy: exits.ExitPolicy) -> dict[str, Any]:
+    name = exits.serialize(policy)["name"]
+    return {
+        "policy": POLICY_KINDS.index(name),
+        "below": int(policy.below),
+        "threshold": float(np.float32(policy.threshold)),
+    }
+
+
+def _write_embedding(
+    writer: _Writer, classifier: BEExformerClassifier, matrices: _Matrices, length: int
+) -> None:
+    embedding = classifier.backbone.embedding
+    if EMBEDDING in matrices:
+        writer.put(_pack_words(matrices[EMBEDDING].signs < 0))
+        writer.channels(embedding.token.scale)
+    else:
+        writer.put(embedding.token.table.numpy())
+    writer.put(embedding.positions.numpy()[:length])
+    if embedding.num_segments > 1:
+        writer.put(embedding.segment.numpy())
+    _write_norm(writer, embedding.normalization)
+
+
+def _write_block(writer: _Writer, block: Any, name: str, matrices: _Matrices) -> None:
+    attention, slfn = block.attention, block.slfn
+    for linear in (attention.query, attention.key, attention.value, attention.project):
+        _write_linear(writer, linear, matrices.get(f"{name}/attention/{linear.name}"))
+    _write_norm(writer, block.attention_norm)
+    for linear in (slfn.gate_in, slfn.content_in, slfn.gate_out, slfn.content_out):
+        _write_linear(writer, linear, matrices.get(f"{name}/slfn/{linear.name}"))
+    _write_norm(writer, block.slfn_norm)
+
+
+def _write_norm(writer: _Writer, norm: LayerNorm) -> None:
+    writer.channels(norm.gamma)
+    writer.channels(norm.beta)
+
+
+def _write_linear(writer: _Writer, linear: BinaryLinear, matrix: BinaryMatrix | None) -> None:
+    if matrix is None:
+        writer.put(linear.kernel.numpy()[0, 0])
+    else:
+        pack = pack_binary if linear.activation_bits == 1 else pack_real
+        writer.put(pack(matrix.signs < 0))
+        writer.channels(matrix.scale)
+    writer.channels(linear.on_grid(linear.bias))
+
+
+def _pack_words(bits: np.ndarray) -> np.ndarray:
+    """bool (rows, n) → uint64 (rows, ⌈n/64⌉), bit i of word w from column 64 w + i."""
+    padded = np.pad(bits, ((0, 0), (0, -bits.shape[1] % 64)))
+    packed = np.packbits(padded, axis=1, bitorder="little")
+    return np.ascontiguousarray(packed).view("<u8")
+
+
+def pack_binary(negative: np.ndarray) -> np.ndarray:
+    """bool (inputs, outputs) → uint64 (panels, words, 8): word by word, 8 outputs side by side."""
+    words = _pack_words(np.pad(negative.T, ((0, -negative.shape[1] % BINARY_PANEL), (0, 0))))
+    return words.reshape(-1, BINARY_PANEL, words.shape[1]).transpose(0, 2, 1)
+
+
+def pack_real(negative: np.ndarray) -> np.ndarray:
+    """bool (inputs, outputs) → uint64 (panels, groups): 16 outputs of 4 inputs each in a word."""
+    inputs, outputs = negative.shape
+    padded = np.pad(negative.T, ((0, -outputs % REAL_PANEL), (0, -inputs % 4)))
+    groups = padded.reshape(-1, REAL_PANEL, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3)
+    return _pack_words(groups.reshape(-1, 4 * REAL_PANEL)).reshape(len(padded) // REAL_PANEL, -1)
+
+
+def _pack_labels(labels: Iterable[str]) -> bytes:
+    for label in labels:
+        if "\0" in label:
+            raise BeexError(f"The label {label!r} holds a NUL character; rename it.")
+    return b"".join(label.encode("utf-8") + b"\0" for label in labels)
+
+
+def _pack_metadata(metadata: Metadata) -> bytes:
+    """JSON of what the C engine has no use for."""
+    preprocessor = None
+    if metadata.preprocessor is not None:
+        preprocessor = {**metadata.preprocessor.get_config()}
+        del preprocessor["vocabulary"]
+    values = {
+        "versions": metadata.versions,
+        "config": metadata.config.to_dict(),
+        "policy": exits.serialize(metadata.policy),
+        "preprocessor": preprocessor,
+        "calibration": metadata.calibration,
+    }
+    try:
+        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BeexError(
+            f"The calibration figures cannot be stored as JSON ({error}); give plain finite "
+            "numbers, strings, lists and dictionaries."
+        ) from None
+    return text.encode("utf-8")
+
+
+def arena_size(config: BEExformerConfig, length: int) -> int:
+    """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C."""
+    rows, width, hidden = 32, config.width, config.hidden_width
+    keys, depth = _up(length, 16), width // config.num_heads
+    words, hidden_words = -(-width // 64), -(-hidden // 64)
+    most_rows = max(length, rows)
+    parts = 4 * [4 * length * width] + [4 * depth * keys, 4 * rows * keys] + 2 * [4 * rows * width]
+    if config.activation_bits == 1:
+        parts += [8 * length * words] + 2 * [8 * rows * hidden_words]
+    else:
+        parts += 2 * [4 * rows * hidden]
+        if config.weight_bits == 1:
+            parts += [max(length * width, rows * hidden) + 4 * most_rows, 8 * most_rows]
+    parts += [4 * width, 4 * config.num_blocks * config.num_classes, 4 * length]
+    return sum(_up(part, _ALIGNMENT) for part in parts)
+
+
+def _up(value: int, multiple: int) -> int:
+    return -(-value // multiple) * multiple
+
+
+# === Vocabulary ===
+
+
+def _write_vocabulary(writer: _Writer, preprocessor: TextPreprocessor | None) -> dict[str, int]:
+    if preprocessor is None:
+        names = ("has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length",
+                 "words", "words_size", "pieces", "pieces_size")  # fmt: skip
+        return dict.fromkeys(names, 0)
+    words: dict[bytes, int] = {}
+    pieces: dict[bytes, int] = {}
+    for number, token in enumerate(preprocessor.vocabulary):
+        is_piece = token.startswith("##") and len(token) > 2
+        (pieces if is_piece else words)[token[2 * is_piece :].encode("utf-8")] = number
+    return {
+        "has_vocabulary": 1,
+        "lower_case": int(preprocessor.lower_case),
+        "unknown_id": preprocessor.vocabulary.index("[UNK]"),
+        "classification_id": preprocessor.classification_id,
+        "text_length": preprocessor.max_length,
+        **writer.section("words", pack_dictionary(words)),
+        **writer.section("pieces", pack_dictionary(pieces)),
+    }
+
+
+def pack_dictionary(words: dict[bytes, int]) -> bytes:
+    """Words and their ids, sorted by their bytes, each stored as what it adds to the one before."""
+    entries, places, before = bytearray(), [], b""
+    for index, word in enumerate(sorted(words)):
+        if len(word) > _LONGEST_WORD:
+            raise BeexError(
+                f"The token '{word[:20].decode('utf-8', 'replace')}…' has {len(word)} bytes, but a "
+                f".beex file takes {_LONGEST_WORD}; remove it from the vocabulary."
+            )
+        if index % _WORDS_A_BLOCK == 0:
+            places.append(len(entries))
+            before = b""
+        shared = len(
+            list(takewhile(lambda pair: pair[0] == pair[1], zip(before, word, strict=False)))
+        )
+        entries += bytes((shared, len(word) - shared)) + _varint(words[word]) + word[shared:]
+        before = word
+    start = 4 + 4 * len(places)
+    return struct.pack(f"<{1 + len(places)}I", len(words), *(start + p for p in places)) + entries
+
+
+def unpack_dictionary(data: bytes) -> dict[bytes, int]:
+    """The inverse of `pack_dictionary`."""
+    (count,) = struct.unpack_from("<I", data)
+    place, word, words = 4 + 4 * -(-count // _WORDS_A_BLOCK), b"", {}
+    for _ in range(count):
+        shared, rest = data[place], data[place + 1]
+        number, shift, place = 0, 0, place + 2
+        while True:
+            number |= (data[place] & 127) << shift
+            shift, place = shift + 7, place + 1
+            if data[place - 1] < 128:
+                break
+        word = word[:shared] + data[place : place + rest]
+        place += rest
+        words[word] = number
+    return words
+
+
+def _varint(number: int) -> bytes:
+    """Groups of 7 bits, the lowest first; the highest bit says that another follows."""
+    data = bytearray()
+    while number > 127:
+        data.append(number & 127 | 128)
+        number >>= 7
+    return bytes((*data, number))
+
+
+# === Reading ===
+
+
+def read(data: bytes, source: str = "The model") -> Metadata:
+    """Verifies a file and returns what Python needs of it.
+
+    Raises:
+        BeexError: it is not a ``.beex`` file of a version that this release reads, or damaged.
+    """
+    verify(data, source)
+    try:
+        values = _header(data)
+
+        def section(name: str) -> bytes:
+            return data[values[name] : values[name] + values[f"{name}_size"]]
+
+        stored = json.loads(section("metadata").decode("utf-8"))
+        preprocessor = stored["preprocessor"]
+        if preprocessor is not None:
+            words = unpack_dictionary(section("words"))
+            pieces = unpack_dictionary(section("pieces"))
+            tokens = {number: word.decode("utf-8") for word, number in words.items()}
+            tokens |= {number: "##" + word.decode("utf-8") for word, number in pieces.items()}
+            vocabulary = [tokens[number] for number in range(len(tokens))]
+            preprocessor = TextPreprocessor.from_config({**preprocessor, "vocabulary": vocabulary})
+        return Metadata(
+            config=BEExformerConfig.from_dict(stored["config"]),
+            length=values["length"],
+            labels=tuple(section("labels").decode("utf-8").split("\0")[:-1]),
+            policy=exits.deserialize(stored["policy"]),
+            preprocessor=preprocessor,
+            calibration=stored["calibration"],
+            versions=stored["versions"],
+        )
+    except BeexError:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:
+        raise BeexError(f"{source} contradicts itself; convert the model again.") from error
+
+
+def verify(data: bytes, source: str) -> None:
+    """Checks, without interpreting the content, that the file is ours, whole and undamaged.
+
+    Raises:
+        BeexError: it is not.
+    """
+    if data[:4] != MAGIC:
+        raise BeexError(
+            f"{source} is not a .beex file; give one that `beex convert --format beex` wrote."
+        )
+    if len(data) < _HEADER.size:
+        raise BeexError(f"{source} is cut short; copy the file again or convert the model again.")
+    _, version, size, checksum = struct.unpack_from("<4sIII", data)
+    if version != FORMAT_VERSION:
+        raise BeexError(
+            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; use "
+            "the release that wrote it."
+        )
+    if len(data) != size:
+        raise BeexError(
+            f"{source} has {len(data):,} bytes and should have {size:,}; copy the file again or "
+            "convert the model again."
+        )
+    if zlib.crc32(data[_CHECKED_FROM:]) != checksum:
+        raise BeexError(
+            f"{source} is damaged: its checksum does not match its content; copy the file again or "
+            "convert the model again."
+        )
+
+
+def _header(data: bytes) -> dict[str, Any]:
+    return dict(zip(_FIELDS, _HEADER.unpack_from(data)[4:], strict=True))

@@ -1,0 +1,70 @@
+"""The C engine's shared library, by ctypes."""
+
+import ctypes
+import sysconfig
+from functools import cache
+from pathlib import Path
+
+from beex_keras.errors import BeexError
+
+NAME = "_engine"
+
+# The statuses of tflite/engine/beex.h that callers tell apart.
+OK, PLATFORM, TOO_LONG = 0, 5, 9
+
+_size, _pointer, _int = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
+_status = ctypes.c_int
+_SIGNATURES = {
+    "beex_status_message": (ctypes.c_char_p, [_status]),
+    "beex_model_bytes": (_size, []),
+    "beex_engine_bytes": (_size, []),
+    "beex_open": (_status, [_pointer, _pointer, _size]),
+    "beex_arena_size": (_size, [_pointer]),
+    "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
+    "beex_kernels_name": (ctypes.c_char_p, [_pointer]),
+    "beex_run_rows": (
+        _status,
+        [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],
+    ),
+    "beex_encode_texts": (
+        _status,
+        [_pointer, *4 * [_pointer], _size, _int, _pointer, _pointer, _pointer],
+    ),
+}
+
+
+class Policy(ctypes.Structure):
+    """`beex_policy` of tflite/engine/beex.h."""
+
+    _fields_ = [
+        ("kind", ctypes.c_uint32),
+        ("below", ctypes.c_uint32),
+        ("threshold", ctypes.c_float),
+    ]
+
+
+@cache
+def load() -> ctypes.CDLL:
+    """The library, built when the package was installed. Its calls let other threads run.
+
+    Raises:
+        BeexError: it was not built, for want of a C compiler, or does not load here.
+    """
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
+    path = Path(__file__).with_name(f"{NAME}{suffix}")
+    if not path.is_file():
+        raise BeexError(
+            "The C engine was not built when beex-keras was installed, most likely for want of a C "
+            "compiler; install one (gcc or clang) and run `pip install -e .` in the checkout again."
+        )
+    try:
+        library = ctypes.CDLL(str(path))
+        for name, (result, arguments) in _SIGNATURES.items():
+            function = getattr(library, name)
+            function.restype, function.argtypes = result, arguments
+    except (OSError, AttributeError) as error:
+        raise BeexError(
+            f"The C engine at {path} does not load ({error}); run `pip install -e .` in the "
+            "checkout again."
+        ) from None
+    return library

@@ -1,0 +1,219 @@
+/* BEExformer engine: raw text in, label out, leaving at the first exit that is good enough.
+ *
+ *     beex_model model;
+ *     beex_engine engine;
+ *     beex_result result;
+ *     beex_open(&model, data, size);                     data: a .beex file, 8-byte aligned
+ *     void *arena = ...;                                 beex_arena_size(&model) bytes
+ *     beex_start(&engine, &model, arena, arena_size, NULL);
+ *     beex_classify(&engine, text, strlen(text), NULL, 0, &result);
+ *     puts(beex_label(&model, result.label));
+ *
+ * C99 and its library, no allocation, no global state: any number of engines may share a model, and run
+ * on threads of their own. The model's data must stay in place while it is used. Every function that
+ * can fail returns a status, and leaves outputs unspecified unless it is BEEX_OK.
+ *
+ * Letters in the comments on shapes: T tokens, D width, F hidden width, H heads, N blocks, C classes.
+ */
+#ifndef BEEX_H
+#define BEEX_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "../kernels/kernels.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum {
+  BEEX_OK = 0,
+  BEEX_ERROR_FORMAT,    /* not a model file of this version, or cut short */
+  BEEX_ERROR_CHECKSUM,  /* the file is damaged */
+  BEEX_ERROR_CONTENT,   /* the file contradicts itself */
+  BEEX_ERROR_ALIGNMENT, /* the data or the arena is not aligned to 8 bytes */
+  BEEX_ERROR_PLATFORM,  /* a big-endian machine */
+  BEEX_ERROR_MEMORY,    /* the arena is too small */
+  BEEX_ERROR_POLICY,    /* there is no such exit policy */
+  BEEX_ERROR_TOKENS,    /* more tokens than the model reads, or one outside its vocabulary */
+  BEEX_ERROR_LENGTH,    /* the text has more tokens than the model reads */
+  BEEX_ERROR_TEXT,      /* the text is not valid UTF-8 */
+  BEEX_ERROR_VOCABULARY /* the model came without a vocabulary: it reads token ids */
+} beex_status;
+
+/* One English sentence without a full stop. */
+const char *beex_status_message(beex_status status);
+
+/* === Model === */
+
+typedef enum {
+  BEEX_FRACTIONAL_ENTROPY,
+  BEEX_ENTROPY,
+  BEEX_CONFIDENCE,
+  BEEX_PATIENCE,
+  BEEX_FIXED_DEPTH
+} beex_policy_kind;
+
+/* An exit is taken where its score is below the threshold, or, unless `below`, not below it. */
+typedef struct {
+  uint32_t kind; /* beex_policy_kind */
+  uint32_t below;
+  float threshold;
+} beex_policy;
+
+/* The first bytes of a file; docs/beex_format.md describes it. */
+typedef struct {
+  char magic[4];     /* "BEEX" */
+  uint32_t version;  /* BEEX_FORMAT_VERSION */
+  uint32_t size;     /* bytes of the file */
+  uint32_t checksum; /* CRC-32 of all that follows */
+  uint32_t arena_size;
+  uint32_t vocabulary_size;
+  uint32_t length; /* the most tokens it reads */
+  uint32_t num_segments;
+  uint32_t separator_id;
+  uint32_t width;
+  uint32_t num_heads;
+  uint32_t hidden_width;
+  uint32_t num_blocks;
+  uint32_t num_classes;
+  uint32_t weight_bits;     /* 1 or 32 */
+  uint32_t activation_bits; /* 1 or 32 */
+  uint32_t embedding_bits;  /* 1 or 32 */
+  uint32_t sigmoid_gate;    /* 0 or 1 */
+  float attention_scale;
+  beex_policy policy;
+  uint32_t has_vocabulary; /* 0 or 1; the next four are 0 without */
+  uint32_t lower_case;     /* 0 or 1 */
+  uint32_t unknown_id;
+  uint32_t classification_id;
+  uint32_t text_length; /* the most tokens of a text, special ones included */
+  uint32_t weights;     /* where these begin */
+  uint32_t labels, labels_size;
+  uint32_t words, words_size;   /* pieces that begin a word */
+  uint32_t pieces, pieces_size; /* pieces that go on with one */
+  uint32_t metadata, metadata_size;
+} beex_header;
+
+#define BEEX_FORMAT_VERSION 1
+
+typedef struct {
+  const void *weights; /* [D][D], [D][F] or [F][D]: packed bits, or float [inputs][outputs] */
+  const float *scale;  /* [outputs], padded; null for float weights */
+  const float *bias;   /* [outputs], padded */
+} beex_linear;
+
+typedef struct {
+  beex_linear query, key, value, output;
+  const float *attention_gamma, *attention_beta; /* [D] */
+  beex_linear gate_in, content_in;               /* D -> F */
+  beex_linear gate_out, content_out;             /* F -> D */
+  const float *slfn_gamma, *slfn_beta;           /* [D] */
+  const float *head_weights;                     /* [D][C] */
+  const float *head_bias;                        /* [C] */
+} beex_block;
+
+/* Views of the file's data; beex_open fills them in. */
+typedef struct {
+  const beex_header *header;
+  const void *table;        /* [vocabulary][words of D] bits, or float [vocabulary][D] */
+  const float *table_scale; /* [D], null for a float table */
+  const float *position;    /* [length][D] */
+  const float *segment;     /* [num_segments][D], null for single texts */
+  const float *gamma, *beta; /* [D] */
+  const unsigned char *blocks; /* N of the same size */
+  size_t block_size;
+} beex_model;
+
+/* Checks a whole file, and finds its parts. */
+beex_status beex_open(beex_model *model, const void *data, size_t size);
+
+/* Bytes that beex_start needs; the header's arena_size is the same number. */
+size_t beex_arena_size(const beex_model *model);
+
+/* The name of a class, or "" if there is none of that number. */
+const char *beex_label(const beex_model *model, size_t label);
+
+/* The weights of block `index` < N. */
+beex_block beex_block_at(const beex_model *model, size_t index);
+
+/* === Text === */
+
+/* Token ids of a text, or of a pair where `pair` is not null: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+ *
+ * ids has room for the model's text_length. A longer text is cut as beex_keras.text cuts it, if
+ * `truncate`, or else BEEX_ERROR_LENGTH; *count is then what it would have. */
+beex_status beex_encode(const beex_model *model, const char *text, size_t text_size,
+                        const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                        size_t *count);
+
+/* === Engine === */
+
+typedef struct {
+  const beex_kernels *kernels; /* null: the best for this machine */
+  int int8_activations; /* weights-only models: quantize what binary weights multiply to 8 bits */
+} beex_options;
+
+typedef struct {
+  size_t exit;  /* counted from 1 */
+  size_t label; /* the most probable class */
+  float score;  /* its probability */
+} beex_result;
+
+typedef struct {
+  const beex_model *model;
+  const beex_kernels *kernels;
+  int int8_activations;
+  /* In the arena. R is the number of rows that the SLFN and the attention take at a time. */
+  float *x;            /* [T][D] */
+  float *query;        /* [T][D], then the heads' context */
+  float *key;          /* [T][D], then the attention's output */
+  float *value;        /* [T][D] */
+  float *key_columns;  /* [D/H][T rounded up to 16], of one head */
+  float *scores;       /* [R][T rounded up to 16] */
+  float *gate_hidden;  /* [R][F] */
+  float *content_hidden; /* [R][F] */
+  float *gate;         /* [R][D] */
+  float *content;      /* [R][D] */
+  uint64_t *bits;      /* [T][words of D], and hidden signs [R][words of F] twice */
+  uint64_t *gate_bits, *content_bits;
+  int8_t *quantized;   /* [T][D] or [R][F] */
+  beex_quantized_row *quantized_rows; /* [T] */
+  float *pooled;       /* [D] */
+  float *logits;       /* [N][C]: those of the exits that the last run came to */
+  int32_t *ids;        /* [text length] */
+} beex_engine;
+
+/* Lays an engine out in the arena; options may be null. */
+beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena,
+                       size_t arena_size, const beex_options *options);
+
+/* Runs ids up to the exit that the policy takes; null is the model's own. Ids 0 are padding, and are
+ * left out. engine->logits then holds the logits of exits 1 to result->exit. */
+beex_status beex_run(beex_engine *engine, const int32_t *ids, size_t count,
+                     const beex_policy *policy, beex_result *result);
+
+/* beex_encode, cutting longer texts, and beex_run by the model's own policy. */
+beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
+                          const char *pair, size_t pair_size, beex_result *result);
+
+/* === Exit rule === */
+
+/* What a policy remembers of the exits before. */
+typedef struct {
+  float entropy;
+  size_t label, repeats;
+} beex_exit_state;
+
+void beex_exit_begin(beex_exit_state *state, size_t num_classes);
+
+/* Whether the exit with these logits is taken; index is counted from 0. */
+int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
+                    const float *logits, size_t num_classes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,59 @@
+/* CRC-32 of polynomial 0xedb88320, eight bytes at a time.
+ *
+ * Table k has the remainder of each byte that is followed by k zero bytes. A remainder is linear: that
+ * of a byte is the exclusive or of those of its bits, which are all that is written down here.
+ */
+#include "internal.h"
+
+#define BITS(i, a, b, c, d, e, f, g, h)                                               \
+  (((i) & 1 ? a : 0) ^ ((i) & 2 ? b : 0) ^ ((i) & 4 ? c : 0) ^ ((i) & 8 ? d : 0) ^    \
+   ((i) & 16 ? e : 0) ^ ((i) & 32 ? f : 0) ^ ((i) & 64 ? g : 0) ^ ((i) & 128 ? h : 0))
+#define TABLE_0(i)                                                                  \
+  BITS(i, 0x77073096u, 0xee0e612cu, 0x076dc419u, 0x0edb8832u, \
+       0x1db71064u, 0x3b6e20c8u, 0x76dc4190u, 0xedb88320u)
+#define TABLE_1(i)                                                                  \
+  BITS(i, 0x191b3141u, 0x32366282u, 0x646cc504u, 0xc8d98a08u, \
+       0x4ac21251u, 0x958424a2u, 0xf0794f05u, 0x3b83984bu)
+#define TABLE_2(i)                                                                  \
+  BITS(i, 0x01c26a37u, 0x0384d46eu, 0x0709a8dcu, 0x0e1351b8u, \
+       0x1c26a370u, 0x384d46e0u, 0x709a8dc0u, 0xe1351b80u)
+#define TABLE_3(i)                                                                  \
+  BITS(i, 0xb8bc6765u, 0xaa09c88bu, 0x8f629757u, 0xc5b428efu, \
+       0x5019579fu, 0xa032af3eu, 0x9b14583du, 0xed59b63bu)
+#define TABLE_4(i)                                                                  \
+  BITS(i, 0x3d6029b0u, 0x7ac05360u, 0xf580a6c0u, 0x30704bc1u, \
+       0x60e09782u, 0xc1c12f04u, 0x58f35849u, 0xb1e6b092u)
+#define TABLE_5(i)                                                                  \
+  BITS(i, 0xcb5cd3a5u, 0x4dc8a10bu, 0x9b914216u, 0xec53826du, \
+       0x03d6029bu, 0x07ac0536u, 0x0f580a6cu, 0x1eb014d8u)
+#define TABLE_6(i)                                                                  \
+  BITS(i, 0xa6770bb4u, 0x979f1129u, 0xf44f2413u, 0x33ef4e67u, \
+       0x67de9cceu, 0xcfbd399cu, 0x440b7579u, 0x8816eaf2u)
+#define TABLE_7(i)                                                                  \
+  BITS(i, 0xccaa009eu, 0x4225077du, 0x844a0efau, 0xd3e51bb5u, \
+       0x7cbb312bu, 0xf9766256u, 0x299dc2edu, 0x533b85dau)
+#define FOUR(t, i) t(i), t((i) + 1), t((i) + 2), t((i) + 3)
+#define SIXTEEN(t, i) FOUR(t, i), FOUR(t, (i) + 4), FOUR(t, (i) + 8), FOUR(t, (i) + 12)
+#define SIXTY_FOUR(t, i) \
+  SIXTEEN(t, i), SIXTEEN(t, (i) + 16), SIXTEEN(t, (i) + 32), SIXTEEN(t, (i) + 48)
+#define ALL(t) \
+  { SIXTY_FOUR(t, 0), SIXTY_FOUR(t, 64), SIXTY_FOUR(t, 128), SIXTY_FOUR(t, 192) }
+
+static const uint32_t table[8][256] = {
+    ALL(TABLE_0), ALL(TABLE_1), ALL(TABLE_2), ALL(TABLE_3),
+    ALL(TABLE_4), ALL(TABLE_5), ALL(TABLE_6), ALL(TABLE_7),
+};
+
+uint32_t beex_crc32(const void *data, size_t size) {
+  const unsigned char *byte = data;
+  uint32_t crc = 0xffffffffu;
+  for (; size >= 8; size -= 8, byte += 8) {
+    crc ^= (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
+           (uint32_t)byte[3] << 24;
+    crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
+          table[4][crc >> 24] ^ table[3][byte[4]] ^ table[2][byte[5]] ^ table[1][byte[6]] ^
+          table[0][byte[7]];
+  }
+  for (; size; size--) crc = table[0][(crc ^ *byte++) & 255] ^ crc >> 8;
+  return ~crc;
+}

@@ -1,0 +1,71 @@
+/* The exit rule, for every policy: a score of the logits and of what the exits before left. */
+#include "internal.h"
+
+#include <math.h>
+
+static size_t best_class(const float *logits, size_t num_classes) {
+  size_t best = 0;
+  for (size_t c = 1; c < num_classes; c++) {
+    if (logits[c] > logits[best]) best = c;
+  }
+  return best;
+}
+
+/* ln sum e^logit, less the largest logit. */
+static double log_total(const float *logits, size_t num_classes, double largest) {
+  double total = 0;
+  for (size_t c = 0; c < num_classes; c++) total += exp(logits[c] - largest);
+  return log(total);
+}
+
+/* In nats. */
+static double entropy_of(const float *logits, size_t num_classes) {
+  const double largest = logits[best_class(logits, num_classes)];
+  const double normalizer = log_total(logits, num_classes, largest);
+  double result = 0;
+  for (size_t c = 0; c < num_classes; c++) {
+    const double log_p = logits[c] - largest - normalizer;
+    result -= exp(log_p) * log_p;
+  }
+  return result;
+}
+
+void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability) {
+  *label = best_class(logits, num_classes);
+  *probability = (float)exp(-log_total(logits, num_classes, logits[*label]));
+}
+
+void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
+  state->entropy = (float)log((double)num_classes);
+  state->label = num_classes; /* none */
+  state->repeats = 0;
+}
+
+static float score(const beex_policy *policy, beex_exit_state *state, size_t index,
+                   const float *logits, size_t num_classes) {
+  const size_t label = best_class(logits, num_classes);
+  switch (policy->kind) {
+    case BEEX_FRACTIONAL_ENTROPY: {
+      const float before = state->entropy, now = (float)entropy_of(logits, num_classes);
+      state->entropy = now;
+      if (before > 1e-6f) return (before - now) / before;
+      return policy->below ? -1e9f : 1e9f; /* nothing is left to reduce: taken */
+    }
+    case BEEX_ENTROPY:
+      return (float)entropy_of(logits, num_classes);
+    case BEEX_CONFIDENCE:
+      return (float)exp(-log_total(logits, num_classes, logits[label])); /* that of the label */
+    case BEEX_PATIENCE:
+      state->repeats = label == state->label ? state->repeats + 1 : 0;
+      state->label = label;
+      return (float)state->repeats;
+    default: /* BEEX_FIXED_DEPTH */
+      return (float)(index + 1);
+  }
+}
+
+int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
+                    const float *logits, size_t num_classes) {
+  const float value = score(policy, state, index, logits, num_classes);
+  return policy->below ? value < policy->threshold : value >= policy->threshold;
+}

@@ -1,0 +1,39 @@
+/* What the engine's files share. */
+#ifndef BEEX_INTERNAL_H
+#define BEEX_INTERNAL_H
+
+#include "beex.h"
+
+/* Hands out parts of a memory block, each at a multiple of 64 bytes. Without a base it only counts. */
+typedef struct {
+  unsigned char *base;
+  uint64_t offset;
+} beex_cursor;
+
+static inline void *beex_take(beex_cursor *cursor, uint64_t bytes) {
+  void *part = cursor->base ? cursor->base + cursor->offset : NULL;
+  cursor->offset += BEEX_ROUND_UP(bytes, 64);
+  return part;
+}
+
+/* CRC-32 as in zlib. */
+uint32_t beex_crc32(const void *data, size_t size);
+
+/* The most probable class, the first of equals, and its softmax probability. */
+void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
+
+/* === Dictionaries: see docs/beex_format.md === */
+
+typedef struct {
+  const unsigned char *data;
+  size_t size;
+} beex_dictionary;
+
+/* Whether the entries are well formed, in order, and have ids below `limit`. */
+int beex_dictionary_is_valid(beex_dictionary dictionary, uint32_t limit);
+
+/* Length of the longest entry that `word` begins with, and its id; 0 if there is none. */
+size_t beex_longest_prefix(beex_dictionary dictionary, const unsigned char *word, size_t size,
+                           int32_t *id);
+
+#endif

@@ -1,0 +1,367 @@
+/* NEON of 64-bit ARM. */
+#include "simd.h"
+
+#ifdef BEEX_HAS_NEON
+
+#include <arm_neon.h>
+
+#define TARGET
+#define INLINE static inline __attribute__((always_inline))
+#define NAME(f) neon_##f
+#define LANES 4
+
+typedef float32x4_t vec;
+
+INLINE vec v_load(const float *p) { return vld1q_f32(p); }
+INLINE void v_store(float *p, vec x) { vst1q_f32(p, x); }
+INLINE vec v_set(float x) { return vdupq_n_f32(x); }
+/* Of a NaN and a number these give the number, as the other implementations do. */
+INLINE vec v_max(vec a, vec b) { return vmaxnmq_f32(a, b); }
+INLINE vec v_min(vec a, vec b) { return vminnmq_f32(a, b); }
+INLINE vec v_round(vec x) { return vrndnq_f32(x); }
+INLINE vec v_is_negative(vec x) {
+  const uint32x4_t one = vreinterpretq_u32_f32(vdupq_n_f32(1.0f));
+  return vreinterpretq_f32_u32(vandq_u32(vcltzq_f32(x), one));
+}
+INLINE vec v_power_of_2(vec n) {
+  const int32x4_t exponent = vaddq_s32(vcvtq_s32_f32(n), vdupq_n_s32(127));
+  return vreinterpretq_f32_s32(vshlq_n_s32(exponent, 23));
+}
+
+INLINE float v_total(vec x) {
+  const float32x2_t two = vadd_f32(vget_low_f32(x), vget_high_f32(x));
+  return vget_lane_f32(two, 0) + vget_lane_f32(two, 1);
+}
+INLINE vec v_load_some(const float *p, size_t n) {
+  float buffer[LANES] = {0};
+  for (size_t i = 0; i < n; i++) buffer[i] = p[i];
+  return v_load(buffer);
+}
+INLINE void v_store_some(float *p, size_t n, vec x) {
+  float buffer[LANES];
+  v_store(buffer, x);
+  for (size_t i = 0; i < n; i++) p[i] = buffer[i];
+}
+INLINE float v_largest(vec x) { return vmaxvq_f32(x); }
+INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
+  const int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
+  const int8x8_t bytes = vqmovn_s16(vcombine_s16(words, words));
+  const int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
+  memcpy(q, &four, n);
+}
+
+#include "real.inc"
+
+#define ROWS 4
+
+/* 32 signs at a time would be more than they are worth: packing is a small part of a layer. */
+static void neon_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
+  static const uint32_t place[4] = {1, 2, 4, 8};
+  const uint32x4_t places = vld1q_u32(place);
+  for (; rows; rows--, x += depth) {
+    for (size_t i = 0; i < depth; i += 64, bits++) {
+      uint64_t word = 0;
+      for (size_t part = 0; part < 64 && i + part < depth; part += 4) {
+        const vec value = neon_load(x + i + part, neon_at_most(depth - i - part));
+        const uint32x4_t negative = vandq_u32(vcltzq_f32(value), places);
+        word |= (uint64_t)vaddvq_u32(negative) << part;
+      }
+      *bits = word;
+    }
+  }
+}
+
+/* === Binary x binary ===
+ *
+ * A vector holds one word of 2 outputs, four vectors a panel. CNT counts the bits of each byte.
+ *
+ *     for each word k
+ *       for each row r, quarter h of the panel
+ *         bytes[r][h] += count(broadcast(x[r][k]) ^ weights[k][h])
+ *     different[r][h] = sums of the eight bytes of each word
+ *
+ * A byte grows by 8 at most each time, so after 31 words the bytes are added up.
+ */
+#define WORDS_A_BYTE 31
+
+INLINE void binary_tile(const size_t rows, const binary_layer *layer, size_t row, size_t output) {
+  const size_t words = BEEX_WORDS(layer->depth);
+  const uint64_t *x = layer->x + row * words, *weights = layer->weights + output * words;
+  uint64x2_t different[ROWS][4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 4; h++) different[r][h] = vdupq_n_u64(0);
+  }
+  for (size_t start = 0; start < words; start += WORDS_A_BYTE) {
+    const size_t end = words - start < WORDS_A_BYTE ? words : start + WORDS_A_BYTE;
+    uint8x16_t bytes[ROWS][4];
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      UNROLL for (size_t h = 0; h < 4; h++) bytes[r][h] = vdupq_n_u8(0);
+    }
+    for (size_t word = start; word < end; word++) {
+      uint64x2_t weight[4];
+      UNROLL for (size_t h = 0; h < 4; h++) {
+        weight[h] = vld1q_u64(weights + word * BEEX_BINARY_PANEL + 2 * h);
+      }
+      UNROLL for (size_t r = 0; r < rows; r++) {
+        const uint64x2_t input = vdupq_n_u64(x[r * words + word]);
+        UNROLL for (size_t h = 0; h < 4; h++) {
+          const uint8x16_t differing = vreinterpretq_u8_u64(veorq_u64(input, weight[h]));
+          bytes[r][h] = vaddq_u8(bytes[r][h], vcntq_u8(differing));
+        }
+      }
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      UNROLL for (size_t h = 0; h < 4; h++) {
+        const uint32x4_t fours = vpaddlq_u16(vpaddlq_u8(bytes[r][h]));
+        different[r][h] = vaddq_u64(different[r][h], vpaddlq_u32(fours));
+      }
+    }
+  }
+  const int32x4_t depth = vdupq_n_s32((int32_t)layer->depth);
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float y[BEEX_BINARY_PANEL];
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      const uint32x4_t counts = vcombine_u32(vmovn_u64(different[r][2 * h]),
+                                             vmovn_u64(different[r][2 * h + 1]));
+      const int32x4_t sum = vsubq_s32(depth, vreinterpretq_s32_u32(vaddq_u32(counts, counts)));
+      const float32x4_t scaled =
+          vmulq_f32(vcvtq_f32_s32(sum), vld1q_f32(layer->scale + output + 4 * h));
+      vst1q_f32(y + 4 * h, vaddq_f32(scaled, vld1q_f32(layer->bias + output + 4 * h)));
+    }
+    if (layer->signs) {
+      unsigned byte = 0;
+      UNROLL for (size_t o = 0; o < BEEX_BINARY_PANEL; o++) byte |= (unsigned)(y[o] < 0) << o;
+      uint8_t *signs = (uint8_t *)(layer->signs + (row + r) * BEEX_WORDS(layer->outputs));
+      signs[output / 8] = (uint8_t)byte;
+    } else {
+      const size_t left = layer->outputs - output;
+      memcpy(layer->y + (row + r) * layer->outputs + output, y,
+             (left < BEEX_BINARY_PANEL ? left : BEEX_BINARY_PANEL) * sizeof *y);
+    }
+  }
+}
+
+static void binary_layer_by_tiles(const binary_layer *layer) {
+  for (size_t output = 0; output < layer->outputs; output += BEEX_BINARY_PANEL) {
+    for (size_t row = 0, n; row < layer->rows; row += n) {
+      n = beex_next_tile(layer->rows - row, ROWS);
+      TILE_OF_4(n, binary_tile, layer, row, output)
+    }
+  }
+}
+
+static void neon_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                               const uint64_t *weights, const float *scale, const float *bias,
+                               float *y) {
+  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
+  binary_layer_by_tiles(&layer);
+}
+
+static void neon_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                              const uint64_t *weights, const float *scale, const float *bias,
+                              uint64_t *y) {
+  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
+  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
+  binary_layer_by_tiles(&layer);
+}
+
+/* === Real x binary ===
+ *
+ * As in avx512.c, with four vectors for the 16 outputs of a panel: one for each quarter of a group.
+ *
+ *     for each group of inputs, each input i of it
+ *       w[h] = (bits[h] << (3 - i)) & sign | 1.0
+ *       for each row r, quarter h
+ *         sum[r][h] += x[r][4 group + i] * w[h]
+ */
+INLINE void add_group(const size_t rows, const float *x, size_t stride, uint64_t group,
+                      float32x4_t sum[ROWS][4]) {
+  static const int32_t shifts[4] = {28, 24, 20, 16};
+  const uint32x4_t sign = vdupq_n_u32(0x80000000u);
+  const uint32x4_t one = vreinterpretq_u32_f32(vdupq_n_f32(1.0f));
+  const int32x4_t to_top = vld1q_s32(shifts);
+  uint32x4_t bits[4];
+  UNROLL for (size_t h = 0; h < 4; h++) {
+    bits[h] = vshlq_u32(vdupq_n_u32((uint32_t)(group >> 16 * h)), to_top);
+  }
+  UNROLL for (size_t i = 0; i < 4; i++) {
+    float32x4_t weight[4];
+    UNROLL for (size_t h = 0; h < 4; h++) {
+      const uint32x4_t top = vshlq_u32(bits[h], vdupq_n_s32((int32_t)(3 - i)));
+      weight[h] = vreinterpretq_f32_u32(vorrq_u32(vandq_u32(top, sign), one));
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const float32x4_t input = vdupq_n_f32(x[r * stride + i]);
+      UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vfmaq_f32(sum[r][h], input, weight[h]);
+    }
+  }
+}
+
+/* The 16 outputs of a panel, of which fewer may be left. */
+INLINE void store_panel(const real_layer *layer, size_t row, size_t output,
+                        const float32x4_t sum[4]) {
+  float y[BEEX_REAL_PANEL];
+  UNROLL for (size_t h = 0; h < 4; h++) {
+    const float32x4_t scaled = vmulq_f32(sum[h], vld1q_f32(layer->scale + output + 4 * h));
+    vst1q_f32(y + 4 * h, vaddq_f32(scaled, vld1q_f32(layer->bias + output + 4 * h)));
+  }
+  const size_t left = layer->outputs - output;
+  memcpy(layer->y + row * layer->outputs + output, y,
+         (left < BEEX_REAL_PANEL ? left : BEEX_REAL_PANEL) * sizeof *y);
+}
+
+INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
+  const size_t depth = layer->depth, groups = BEEX_CEIL_DIV(depth, 4);
+  const float *x = layer->x + row * depth;
+  const uint64_t *weights = layer->weights + output / BEEX_REAL_PANEL * groups;
+  float32x4_t sum[ROWS][4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vdupq_n_f32(0.0f);
+  }
+  for (size_t group = 0; group < depth / 4; group++) {
+    add_group(rows, x + 4 * group, depth, weights[group], sum);
+  }
+  if (depth % 4) {
+    float tail[8][4] = {{0}};
+    beex_copy_tail(rows, depth, x, tail);
+    add_group(rows, tail[0], 4, weights[depth / 4], sum);
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) store_panel(layer, row + r, output, sum[r]);
+}
+
+/* int8 x binary. 16 bits of a group become 16 bytes of +-1, four inputs of four outputs. Products with
+ * the inputs fit into bytes; they are added by twos to 16 bits, which hold 128 of them, and by fours
+ * to 32.
+ *
+ *     for each group of four inputs
+ *       w[h] = bytes of (bits[h]): -1 where the bit is set, else 1
+ *       for each row r, quarter h
+ *         pairs[r][h] += w[h] * broadcast(four bytes of x[r]), added by twos
+ *     sum = pairs, added by twos
+ */
+#define GROUPS_A_PAIR 128
+
+INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
+  static const uint8_t sources[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
+  static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
+  const uint8x16_t source = vld1q_u8(sources), bit = vld1q_u8(places);
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + row * 4 * groups;
+  const uint64_t *weights = layer->weights + output / BEEX_REAL_PANEL * groups;
+  int32x4_t sum[ROWS][4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vdupq_n_s32(0);
+  }
+  for (size_t start = 0; start < groups; start += GROUPS_A_PAIR) {
+    const size_t end = groups - start < GROUPS_A_PAIR ? groups : start + GROUPS_A_PAIR;
+    int16x8_t pairs[ROWS][4];
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      UNROLL for (size_t h = 0; h < 4; h++) pairs[r][h] = vdupq_n_s16(0);
+    }
+    for (size_t group = start; group < end; group++) {
+      int8x16_t weight[4];
+      UNROLL for (size_t h = 0; h < 4; h++) {
+        const uint8x16_t word = vreinterpretq_u8_u16(vdupq_n_u16((uint16_t)(weights[group] >> 16 * h)));
+        /* All bits of a byte where the bit is set: -1. Or with 1: -1 stays, 0 becomes 1. */
+        const uint8x16_t set = vtstq_u8(vqtbl1q_u8(word, source), bit);
+        weight[h] = vreinterpretq_s8_u8(vorrq_u8(set, vdupq_n_u8(1)));
+      }
+      UNROLL for (size_t r = 0; r < rows; r++) {
+        int32_t four;
+        memcpy(&four, x + 4 * (r * groups + group), sizeof four);
+        const int8x16_t input = vreinterpretq_s8_s32(vdupq_n_s32(four));
+        UNROLL for (size_t h = 0; h < 4; h++) {
+          pairs[r][h] = vpadalq_s8(pairs[r][h], vmulq_s8(input, weight[h]));
+        }
+      }
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vpadalq_s16(sum[r][h], pairs[r][h]);
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float32x4_t real[4];
+    UNROLL for (size_t h = 0; h < 4; h++) {
+      real[h] = vmulq_f32(vcvtq_f32_s32(sum[r][h]), vdupq_n_f32(layer->row[row + r].scale));
+    }
+    store_panel(layer, row + r, output, real);
+  }
+}
+
+static void neon_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
+                             const uint64_t *weights, const float *scale, const float *bias,
+                             float *y) {
+  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y};
+  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, real_tile, &layer, row, output)
+    }
+  }
+}
+
+static void neon_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                             const beex_quantized_row *scales, const uint64_t *weights,
+                             const float *scale, const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y};
+  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, int8_tile, &layer, row, output)
+    }
+  }
+}
+
+/* === Real x real: 16 columns and up to 4 rows stay in registers === */
+
+INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t column) {
+  const float *a = m->a + row * m->a_stride, *b = m->b + column;
+  const size_t left = m->columns - column;
+  size_t width[4];
+  UNROLL for (size_t h = 0; h < 4; h++) width[h] = left > 4 * h ? neon_at_most(left - 4 * h) : 0;
+  float32x4_t sum[ROWS][4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vdupq_n_f32(0.0f);
+  }
+  for (size_t i = 0; i < m->depth; i++, b += m->b_stride) {
+    float32x4_t right[4];
+    UNROLL for (size_t h = 0; h < 4; h++) right[h] = neon_load(b + 4 * h, width[h]);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const float32x4_t value = vdupq_n_f32(a[r * m->a_stride + i]);
+      UNROLL for (size_t h = 0; h < 4; h++) {
+        sum[r][h] = vaddq_f32(sum[r][h], vmulq_f32(value, right[h]));
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float *c = m->c + (row + r) * m->c_stride + column;
+    UNROLL for (size_t h = 0; h < 4; h++) {
+      if (width[h]) neon_store(c + 4 * h, width[h], sum[r][h]);
+    }
+  }
+}
+
+static void neon_matmul(size_t rows, size_t depth, size_t columns, const float *a,
+                        size_t a_stride, const float *b, size_t b_stride, float *c,
+                        size_t c_stride) {
+  const product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
+  for (size_t column = 0; column < columns; column += 16) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, matmul_tile, &m, row, column)
+    }
+  }
+}
+
+const beex_kernels beex_kernels_neon = {
+    .name = "neon",
+    .pack_signs = neon_pack_signs,
+    .binary_linear = neon_binary_linear,
+    .binary_signs = neon_binary_signs,
+    .real_linear = neon_real_linear,
+    .int8_linear = neon_int8_linear,
+    .matmul = neon_matmul,
+    REAL_FUNCTIONS,
+};
+
+#endif

@@ -1,0 +1,173 @@
+/* Plain C99, a word at a time: for machines without a file of their own. */
+#include "kernels.h"
+#include "scalar.h"
+
+#define NAME(f) portable_##f
+#include "real.inc"
+
+#define ROWS 8
+
+/* Bits set in a word, by adding neighbours: pairs, nibbles, bytes, and all bytes by one product. */
+static inline unsigned count_bits(uint64_t word) {
+  word -= word >> 1 & UINT64_C(0x5555555555555555);
+  word = (word & UINT64_C(0x3333333333333333)) + (word >> 2 & UINT64_C(0x3333333333333333));
+  word = (word + (word >> 4)) & UINT64_C(0x0f0f0f0f0f0f0f0f);
+  return (unsigned)(word * UINT64_C(0x0101010101010101) >> 56);
+}
+
+static void portable_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
+  for (; rows; rows--) {
+    for (size_t left = depth; left;) {
+      const size_t n = left < 64 ? left : 64;
+      uint64_t word = 0;
+      for (size_t i = 0; i < n; i++) word |= (uint64_t)(*x++ < 0) << i;
+      *bits++ = word;
+      left -= n;
+    }
+  }
+}
+
+/* The eight outputs of one panel for one row: sums = depth - 2 (signs that differ). */
+static inline void binary_panel(size_t depth, const uint64_t *x, const uint64_t *panel,
+                                const float *scale, const float *bias, float *y) {
+  uint32_t different[BEEX_BINARY_PANEL] = {0};
+  for (size_t word = 0; word < BEEX_WORDS(depth); word++, panel += BEEX_BINARY_PANEL) {
+    for (int o = 0; o < BEEX_BINARY_PANEL; o++) different[o] += count_bits(x[word] ^ panel[o]);
+  }
+  for (int o = 0; o < BEEX_BINARY_PANEL; o++) {
+    const int32_t sum = (int32_t)depth - 2 * (int32_t)different[o];
+    y[o] = (float)sum * scale[o] + bias[o];
+  }
+}
+
+static void portable_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                          const uint64_t *weights, const float *scale, const float *bias,
+                          float *y) {
+  const size_t words = BEEX_WORDS(depth);
+  for (size_t output = 0; output < outputs; output += BEEX_BINARY_PANEL) {
+    const size_t n = outputs - output < BEEX_BINARY_PANEL ? outputs - output : BEEX_BINARY_PANEL;
+    for (size_t row = 0; row < rows; row++) {
+      float result[BEEX_BINARY_PANEL];
+      binary_panel(depth, x + row * words, weights + output * words, scale + output,
+                   bias + output, result);
+      memcpy(y + row * outputs + output, result, n * sizeof *result);
+    }
+  }
+}
+
+static void portable_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                         const uint64_t *weights, const float *scale, const float *bias,
+                         uint64_t *y) {
+  const size_t words = BEEX_WORDS(depth), y_words = BEEX_WORDS(outputs);
+  memset(y, 0, rows * y_words * sizeof *y);
+  for (size_t output = 0; output < outputs; output += BEEX_BINARY_PANEL) {
+    for (size_t row = 0; row < rows; row++) {
+      float result[BEEX_BINARY_PANEL];
+      binary_panel(depth, x + row * words, weights + output * words, scale + output,
+                   bias + output, result);
+      /* Missing outputs have scale and bias 0, so their bits are 0. */
+      uint64_t byte = 0;
+      for (int o = 0; o < BEEX_BINARY_PANEL; o++) byte |= (uint64_t)(result[o] < 0) << o;
+      y[row * y_words + output / 64] |= byte << output % 64;
+    }
+  }
+}
+
+/* +-1 of the four inputs of a group, of 16 outputs each: 1.0 with the weight's bit as its sign. */
+static inline void unpack_group(uint64_t group, float weight[4][BEEX_REAL_PANEL]) {
+  uint32_t bits[4][BEEX_REAL_PANEL];
+  for (int o = 0; o < BEEX_REAL_PANEL; o++) {
+    const uint32_t four = (uint32_t)(group >> 4 * o);
+    for (int i = 0; i < 4; i++) bits[i][o] = four << (31 - i) & 0x80000000u;
+  }
+  for (int i = 0; i < 4; i++) {
+    for (int o = 0; o < BEEX_REAL_PANEL; o++) bits[i][o] |= 0x3f800000u;
+  }
+  memcpy(weight, bits, sizeof bits);
+}
+
+/* A group of weights is unpacked once for ROWS rows. */
+static void portable_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
+                        const uint64_t *weights, const float *scale, const float *bias,
+                        float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL, weights += groups) {
+    const size_t n = outputs - output < BEEX_REAL_PANEL ? outputs - output : BEEX_REAL_PANEL;
+    for (size_t first = 0; first < rows; first += ROWS) {
+      const size_t tile = rows - first < ROWS ? rows - first : ROWS;
+      float sum[ROWS][BEEX_REAL_PANEL] = {{0}};
+      for (size_t group = 0; group < groups; group++) {
+        const size_t inputs = depth - 4 * group < 4 ? depth - 4 * group : 4;
+        float weight[4][BEEX_REAL_PANEL];
+        unpack_group(weights[group], weight);
+        for (size_t row = 0; row < tile; row++) {
+          const float *value = x + (first + row) * depth + 4 * group;
+          for (size_t i = 0; i < inputs; i++) {
+            for (int o = 0; o < BEEX_REAL_PANEL; o++) sum[row][o] += value[i] * weight[i][o];
+          }
+        }
+      }
+      for (size_t row = 0; row < tile; row++) {
+        for (size_t o = 0; o < n; o++) {
+          y[(first + row) * outputs + output + o] =
+              sum[row][o] * scale[output + o] + bias[output + o];
+        }
+      }
+    }
+  }
+}
+
+/* The sum of all inputs, less twice that of those with a negative weight: for each group of four
+ * inputs, one of the 16 sums that four bits can choose. */
+static void portable_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                        const beex_quantized_row *row, const uint64_t *weights,
+                        const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (; rows; rows--, row++, x += 4 * groups) {
+    const uint64_t *panel = weights;
+    for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL, panel += groups) {
+      const size_t n = outputs - output < BEEX_REAL_PANEL ? outputs - output : BEEX_REAL_PANEL;
+      int32_t negative[BEEX_REAL_PANEL] = {0};
+      for (size_t group = 0; group < groups; group++) {
+        int32_t chosen[16] = {0};
+        for (int i = 0; i < 4; i++) {
+          for (int bits = 0; bits < 1 << i; bits++) {
+            chosen[bits | 1 << i] = chosen[bits] + x[4 * group + i];
+          }
+        }
+        const uint64_t bits = panel[group];
+        for (int o = 0; o < BEEX_REAL_PANEL; o++) negative[o] += chosen[bits >> 4 * o & 15];
+      }
+      for (size_t o = 0; o < n; o++) {
+        const int32_t sum = row->sum - 2 * negative[o];
+        *y++ = (float)sum * row->scale * scale[output + o] + bias[output + o];
+      }
+    }
+  }
+}
+
+/* 16 columns at a time, so that the inner loop runs over neighbours in memory. */
+static void portable_matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
+                   const float *b, size_t b_stride, float *c, size_t c_stride) {
+  for (size_t row = 0; row < rows; row++, a += a_stride, c += c_stride) {
+    for (size_t column = 0; column < columns; column += 16) {
+      const size_t n = columns - column < 16 ? columns - column : 16;
+      float sum[16] = {0};
+      for (size_t i = 0; i < depth; i++) {
+        for (size_t o = 0; o < n; o++) sum[o] += a[i] * b[i * b_stride + column + o];
+      }
+      memcpy(c + column, sum, n * sizeof *sum);
+    }
+  }
+}
+
+const beex_kernels beex_kernels_portable = {
+    .name = "portable",
+    .pack_signs = portable_pack_signs,
+    .binary_linear = portable_binary_linear,
+    .binary_signs = portable_binary_signs,
+    .real_linear = portable_real_linear,
+    .int8_linear = portable_int8_linear,
+    .matmul = portable_matmul,
+    REAL_FUNCTIONS,
+};

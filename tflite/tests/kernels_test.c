@@ -1,0 +1,218 @@
+/* Every implementation of the kernels that this machine can run, against reference.c, bit for bit, on
+ * random shapes; and the real-valued functions against the C library in double.
+ *
+ *     kernels_test [rounds]
+ */
+#include "../kernels/kernels.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static uint64_t state = 88172645463325252u;
+static int failures;
+
+/* xorshift64 */
+static uint64_t random_word(void) {
+  state ^= state << 13;
+  state ^= state >> 7;
+  state ^= state << 17;
+  return state;
+}
+
+static size_t random_below(size_t limit) { return (size_t)(random_word() >> 16) % limit; }
+
+static float random_float(void) { return (float)((double)(random_word() >> 11) * 0x1p-52 - 1.0); }
+
+/* Memory of exactly the size asked for, so that the sanitizers see any access beyond it. */
+static void *block(size_t count, size_t size) {
+  void *memory = calloc(count ? count : 1, size);
+  if (!memory) exit(2);
+  return memory;
+}
+
+static float *random_floats(size_t count, float scale) {
+  float *x = block(count, sizeof *x);
+  for (size_t i = 0; i < count; i++) x[i] = scale * random_float();
+  if (count) x[random_below(count)] = 0.0f;
+  if (count) x[random_below(count)] = -0.0f;
+  return x;
+}
+
+/* A value an output, and zeros up to the padding. */
+static float *random_channels(size_t count, float scale) {
+  float *x = block(BEEX_ROUND_UP(count, BEEX_PADDING), sizeof *x);
+  for (size_t i = 0; i < count; i++) x[i] = scale * random_float();
+  return x;
+}
+
+static uint64_t *binary_weights(size_t depth, size_t outputs) {
+  const size_t words = BEEX_WORDS(depth);
+  const size_t panels = BEEX_CEIL_DIV(outputs, BEEX_BINARY_PANEL);
+  uint64_t *weights = block(panels * words * BEEX_BINARY_PANEL, sizeof *weights);
+  for (size_t output = 0; output < outputs; output++) {
+    for (size_t i = 0; i < depth; i++) {
+      const size_t word = (output / BEEX_BINARY_PANEL * words + i / 64) * BEEX_BINARY_PANEL;
+      weights[word + output % BEEX_BINARY_PANEL] |= (random_word() >> 40 & 1) << i % 64;
+    }
+  }
+  return weights;
+}
+
+static uint64_t *real_weights(size_t depth, size_t outputs) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  uint64_t *weights = block(BEEX_CEIL_DIV(outputs, BEEX_REAL_PANEL) * groups, sizeof *weights);
+  for (size_t output = 0; output < outputs; output++) {
+    for (size_t i = 0; i < depth; i++) {
+      const size_t bit = output % BEEX_REAL_PANEL * 4 + i % 4;
+      weights[output / BEEX_REAL_PANEL * groups + i / 4] |= (random_word() >> 40 & 1) << bit;
+    }
+  }
+  return weights;
+}
+
+static void check(const beex_kernels *k, const char *what, size_t rows, size_t depth,
+                  size_t outputs, const void *expected, const void *found, size_t bytes) {
+  if (memcmp(expected, found, bytes) == 0) return;
+  printf("FAIL %s %s: rows %zu, depth %zu, outputs %zu\n", k->name, what, rows, depth, outputs);
+  failures++;
+}
+
+static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t outputs) {
+  const beex_kernels *truth = &beex_kernels_reference;
+  const size_t words = BEEX_WORDS(depth), out_words = BEEX_WORDS(outputs);
+  float *x = random_floats(rows * depth, 3.0f);
+  float *scale = random_channels(outputs, 1.0f), *bias = random_channels(outputs, 1.0f);
+  uint64_t *weights = binary_weights(depth, outputs), *real = real_weights(depth, outputs);
+  uint64_t *bits[2], *signs[2];
+  float *y[2];
+  int8_t *q[2];
+  beex_quantized_row *row[2];
+  const size_t q_size = rows * BEEX_ROUND_UP(depth, 4);
+  const beex_kernels *both[2] = {truth, k};
+  for (int i = 0; i < 2; i++) {
+    bits[i] = block(rows * words, sizeof(uint64_t));
+    signs[i] = block(rows * out_words, sizeof(uint64_t));
+    y[i] = block(rows * outputs, sizeof(float));
+    q[i] = block(q_size, 1);
+    row[i] = block(rows, sizeof(beex_quantized_row));
+    memset(bits[i], 0xa5, rows * words * sizeof(uint64_t));
+    memset(signs[i], 0xa5, rows * out_words * sizeof(uint64_t));
+    memset(q[i], 0xa5, q_size);
+  }
+#define BOTH(what, call, result, size)                                      \
+  do {                                                                      \
+    for (int i = 0; i < 2; i++) both[i]->call;                              \
+    check(k, what, rows, depth, outputs, result[0], result[1], size);       \
+  } while (0)
+  const size_t y_size = rows * outputs * sizeof(float);
+  BOTH("pack_signs", pack_signs(rows, depth, x, bits[i]), bits, rows * words * sizeof(uint64_t));
+  BOTH("quantize", quantize(rows, depth, x, q[i], row[i]), q, q_size);
+  check(k, "quantize", rows, depth, outputs, row[0], row[1], rows * sizeof **row);
+  BOTH("binary_linear", binary_linear(rows, depth, outputs, bits[0], weights, scale, bias, y[i]),
+       y, y_size);
+  BOTH("binary_signs",
+       binary_signs(rows, depth, outputs, bits[0], weights, scale, bias, signs[i]), signs,
+       rows * out_words * sizeof(uint64_t));
+  BOTH("real_linear", real_linear(rows, depth, outputs, x, real, scale, bias, y[i]), y, y_size);
+  BOTH("int8_linear",
+       int8_linear(rows, depth, outputs, q[0], row[0], real, scale, bias, y[i]), y, y_size);
+  for (int i = 0; i < 2; i++) {
+    free(bits[i]), free(signs[i]), free(y[i]), free(q[i]), free(row[i]);
+  }
+  free(x), free(scale), free(bias), free(weights), free(real);
+}
+
+static void test_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t columns) {
+  const size_t a_stride = depth + random_below(3), b_stride = columns + random_below(20);
+  const size_t c_stride = columns + random_below(3), outputs = columns;
+  const size_t c_size = (rows - 1) * c_stride + columns;
+  float *a = random_floats((rows - 1) * a_stride + depth, 2.0f);
+  float *b = random_floats((depth - 1) * b_stride + columns, 2.0f);
+  float *c[2] = {block(c_size, sizeof(float)), block(c_size, sizeof(float))};
+  const beex_kernels *both[2] = {&beex_kernels_reference, k};
+  BOTH("matmul", matmul(rows, depth, columns, a, a_stride, b, b_stride, c[i], c_stride), c,
+       c_size * sizeof(float));
+  free(a), free(b), free(c[0]), free(c[1]);
+}
+
+static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
+  const beex_kernels *both[2] = {&beex_kernels_reference, k};
+  const size_t stride = depth + random_below(5), outputs = 0;
+  const size_t size = (rows - 1) * stride + depth, bytes = size * sizeof(float);
+  float *a = random_floats(size, 9.0f), *b = random_floats(size, 9.0f);
+  float *gamma = random_floats(depth, 1.0f), *beta = random_floats(depth, 1.0f);
+  float *y[2] = {block(size, sizeof(float)), block(size, sizeof(float))};
+  const size_t plain = rows * depth * sizeof(float) <= bytes ? rows * depth : size;
+#define IN_PLACE(what, call)                                      \
+  do {                                                            \
+    for (int i = 0; i < 2; i++) memcpy(y[i], a, bytes);           \
+    BOTH(what, call, y, bytes);                                   \
+  } while (0)
+  IN_PLACE("layer_norm", layer_norm(rows, depth, a, b, gamma, beta, y[i]));
+  IN_PLACE("layer_norm in place", layer_norm(rows, depth, y[i], b, gamma, beta, y[i]));
+  IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 0, 8, y[i]));
+  IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 16, 18, y[i]));
+  IN_PLACE("softmax", softmax(rows, depth, stride, 0.3f, y[i]));
+  IN_PLACE("power_weights", power_weights(rows, depth, stride, 0.3f, y[i]));
+  IN_PLACE("sigmoid", sigmoid(plain, y[i]));
+  IN_PLACE("tanh", tanh(plain, y[i]));
+  const int bits = (int)random_below(13);
+  IN_PLACE("round_to_grid", round_to_grid(plain, bits, y[i]));
+  for (int sigmoid = 0; sigmoid < 2; sigmoid++) {
+    IN_PLACE("gate", gate(plain, sigmoid, a, b, y[i]));
+    IN_PLACE("gate_grid", gate_grid(plain, sigmoid, a, b, y[i]));
+  }
+  free(a), free(b), free(gamma), free(beta), free(y[0]), free(y[1]);
+}
+
+static void bound(const beex_kernels *k, const char *what, double error, double limit) {
+  if (error < limit) return;
+  printf("FAIL %s %s: error %g, limit %g\n", k->name, what, error, limit);
+  failures++;
+}
+
+/* The stated error bounds, on a fine sweep. */
+static void test_accuracy(const beex_kernels *k) {
+  enum { STEPS = 1 << 16 };
+  double logistic = 0, hyperbolic = 0, exponential = 0;
+  for (int i = -STEPS; i <= STEPS; i++) {
+    const float x = 40.0f * (float)i / STEPS;
+    float y = x, z = x, pair[2] = {0.0f, -fabsf(x)};
+    k->sigmoid(1, &y);
+    k->tanh(1, &z);
+    /* The ratio of the two weights is the exponential, but for two more roundings. */
+    k->softmax(1, 2, 2, 1.0f, pair);
+    logistic = fmax(logistic, fabs(y - 1 / (1 + exp(-(double)x))));
+    hyperbolic = fmax(hyperbolic, fabs(z - tanh((double)x)));
+    exponential = fmax(exponential, fabs(pair[1] / pair[0] / exp(-fabs((double)x)) - 1));
+  }
+  bound(k, "sigmoid", logistic, 0x1p-22);
+  bound(k, "tanh", hyperbolic, 0x1p-22);
+  bound(k, "softmax", exponential, 0x1p-22 + 0x1p-23);
+  float half[5] = {0.5f, 1.5f, -2.5f, 8388609.0f, -3e9f};
+  k->round_to_grid(5, 0, half);
+  const float even[5] = {0.0f, 2.0f, -2.0f, 8388609.0f, -3e9f};
+  check(k, "round_to_grid: ties", 1, 5, 0, even, half, sizeof even);
+}
+
+int main(int count, char **arguments) {
+  const int rounds = count > 1 ? atoi(arguments[1]) : 100;
+  test_accuracy(&beex_kernels_reference);
+  for (const beex_kernels *const *k = beex_available_kernels(); *k; k++) {
+    test_accuracy(*k);
+    for (int round = 0; round < rounds; round++) {
+      const size_t rows = 1 + random_below(20), outputs = 1 + random_below(90);
+      test_linear(*k, rows, 1 + random_below(700), outputs);
+      test_matmul(*k, rows, 1 + random_below(70), outputs);
+      test_rows(*k, rows, 1 + random_below(90));
+    }
+    /* So deep that counts in bytes, 16-bit and packed accumulators would overflow. */
+    test_linear(*k, 2, 20000, 17);
+    test_linear(*k, 3, 64 * 31, 16);
+    test_linear(*k, 3, 64 * 32, 16);
+    printf("%s: %s\n", (*k)->name, failures ? "FAILED" : "equal to the reference");
+  }
+  return failures != 0;
+}

@@ -1,0 +1,82 @@
+"""Joins the C engine into one header, for people who just want to drop it in.
+
+    python tools/amalgamate.py build/beex.h
+
+One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
+include it. Build that file with -ffp-contract=off, and link with -lm.
+
+Names that belong to one source file get its name in front, and its macros end with it.
+"""
+
+import re
+import sys
+from pathlib import Path
+
+TFLITE = Path(__file__).parents[1] / "tflite"
+INTERFACE = ("kernels/kernels.h", "engine/beex.h")
+SHARED = ("engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
+# Without reference.c, which is for tests, and binding.c, which is for Python.
+SOURCES = (
+    "kernels/portable.c",
+    "kernels/avx2.c",
+    "kernels/avx512.c",
+    "kernels/neon.c",
+    "kernels/dispatch.c",
+    "engine/crc32.c",
+    "engine/dictionary.c",
+    "engine/exits.c",
+    "engine/model.c",
+    "engine/tokenizer.c",
+    "engine/engine.c",
+)
+
+INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
+MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+OWN_NAME = re.compile(
+    r"^(?:static|INLINE)\b[^;{}=()]*?\b(\w+)(?=\(|\[)"  # functions and arrays
+    r"|^typedef [^{};]*?\b(\w+);|^\} (\w+);",  # types
+    re.MULTILINE,
+)
+
+
+def expand(path: Path) -> str:
+    """A source with what only it includes in place; the shared headers stand before it."""
+
+    def included(match: re.Match[str]) -> str:
+        name = match[1]
+        if any(header.endswith(f"/{name}") for header in INTERFACE + SHARED):
+            return ""
+        return expand(path.with_name(name))
+
+    return INCLUDE.sub(included, path.read_text("utf-8"))
+
+
+def source(name: str) -> str:
+    """A source whose own names and macros do not reach the next one."""
+    text = expand(TFLITE / name)
+    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(text)}
+    names -= {"NAME", "TARGET", "__attribute__"}
+    prefix = f"beex_{Path(name).stem}_"
+    before = "".join(f"#define {own} {prefix}{own}\n" for own in sorted(names))
+    ends = sorted(names | set(MACRO.findall(text)))
+    after = "".join(f"#undef {own}\n" for own in ends)
+    return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
+
+
+def main(output: Path) -> None:
+    license_line = "/* BEExformer engine in one header, of BEEx-Keras. Licensed under Apache-2.0.\n"
+    usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
+    parts = [f"{license_line} *\n * {usage}\n */\n"]
+    parts += [INCLUDE.sub("", (TFLITE / name).read_text("utf-8")) for name in INTERFACE]
+    parts.append("\n#ifdef BEEX_IMPLEMENTATION\n")
+    parts += [INCLUDE.sub("", (TFLITE / name).read_text("utf-8")) for name in SHARED]
+    parts += [source(name) for name in SOURCES]
+    parts.append("\n#endif /* BEEX_IMPLEMENTATION */\n")
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text("".join(parts), "utf-8")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        sys.exit("usage: python tools/amalgamate.py OUTPUT.h")
+    main(Path(sys.argv[1]))
