@@ -330,6 +330,8 @@ def test_what_cannot_be_stored_is_refused():
     model.labels = ("a", "b\0", "c", "d")
     with pytest.raises(BeexError, match="NUL"):
         beex_format.convert(model)
+    with pytest.raises(BeexError, match="feed-forward"):
+        beex_format.convert(build(network="ffn"))
     with pytest.raises(BeexError, match="255"):
         beex_format.pack_dictionary({b"x" * 256: 0})
 

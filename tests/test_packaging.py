@@ -85,7 +85,8 @@ def test_files_that_are_no_python_are_shipped(declared):
         for file in (ROOT / package.replace(".", "/")).glob(pattern)
     }
     found = {file for file in (ROOT / "beex_keras").rglob("*") if file.is_file()}
-    assert shipped == {f for f in found if f.suffix not in (".py", ".pyc")}
+    # The engine's library is built where it is installed.
+    assert shipped == {f for f in found if f.suffix not in (".py", ".pyc", ".so")}
 
 
 def test_every_package_is_shipped(declared):

@@ -70,9 +70,15 @@ def convert(
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
 
     Raises:
-        BeexError: `length` does not fit, or a label or token cannot be stored.
+        BeexError: `length` does not fit, a label or token cannot be stored, or the blocks have a
+            plain feed-forward network.
     """
     config = classifier.config
+    if config.network != "slfn":
+        raise BeexError(
+            "The C engine runs the Selective Learn-Forget Network alone; convert a model with a plain "
+            "feed-forward network to .tflite."
+        )
     length = config.max_length if length is None else length
     if not 3 <= length <= config.max_length:
         raise BeexError(f"length={length} must lie between 3 and the model's {config.max_length}.")
