@@ -109,6 +109,14 @@ def test_ids_of_any_length(file, model):
         assert engine.exit_logits(np.zeros((2, 5), np.int64)).shape == (2, 3, 4)
 
 
+def test_padding_within_a_row_is_no_end_of_it(file, model):
+    ids = random_ids(20, 12)
+    ids[:, 4] = ids[:, 9:] = 0
+    expected = model.predict(ids, verbose=0)
+    for engine in (runtime.load(file), KerasRunner(model)):
+        np.testing.assert_allclose(engine.exit_logits(ids), expected, rtol=0, atol=1e-5)
+
+
 def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path):
     export.export_file(model, tmp_path / "short.tflite", length=6)
     short = runtime.load(tmp_path / "short.tflite")

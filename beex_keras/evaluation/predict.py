@@ -14,7 +14,8 @@ def predict_exit_logits(
     Samples are batched by length and put back in order; padding never changes a logit, so this is
     `model.predict` at a fraction of the time.
     """
-    lengths = np.maximum((ids != 0).sum(axis=1), 1)
+    # Up to the last token that is not padding: ids given by hand may have holes.
+    lengths = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1, initial=1)
     order = np.argsort(lengths, kind="stable")
 
     def batches() -> Iterator[np.ndarray]:
