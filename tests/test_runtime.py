@@ -282,7 +282,7 @@ def test_paths_that_hold_no_model(tmp_path, file):
         ("missing.tflite", "There is no model at"),
         ("missing.keras", "There is no model at"),
         ("empty", "neither config.json nor model/config.json"),
-        ("notes.txt", "is not a model; give a .tflite file"),
+        ("notes.txt", "is not a model; give a .tflite, .beex or .keras file"),
         ("folder.tflite", "neither config.json"),
     ):
         with pytest.raises(BeexError, match=message):
