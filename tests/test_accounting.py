@@ -104,7 +104,7 @@ def test_macs_equal_those_of_larq(mode):
     config, length = tiny_config(**MODES[mode]), 7
     model = BEExformerClassifier(config)
     counts = {count.name: count for count in accounting.account(config, length).block}
-    for name, linear in model.backbone.blocks[0].linears.items():
+    for name, linear in model.backbone.blocks[0].linears().items():
         kernel = linear.kernel
         alone = type(linear.matmul).from_config(linear.matmul.get_config())
         profile = ModelProfile(

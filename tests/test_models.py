@@ -1,5 +1,6 @@
 import json
 
+import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -219,3 +220,17 @@ def test_what_does_not_fit_the_model_is_refused():
         BEExformerClassifier(config, TextPreprocessor(VOCABULARY, 40))
     with pytest.raises(BeexError, match="Unknown label"):
         BEExformerClassifier(config).to_label_ids(["maybe"])
+
+
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+def test_weights_are_saved_under_their_layers_names(network, tmp_path):
+    """A method that gives layers must not become the path that saved weights are found by."""
+    model = BEExformerClassifier(tiny_config(network=network))
+    model.save_pretrained(tmp_path)
+    with h5py.File(tmp_path / "model.weights.h5") as file:
+        block = file["layers/be_exformer/layers/be_exformer_block"]
+        assert set(block) == {
+            "attention", "attention_dropout", "attention_norm", network, "slfn_dropout",
+            "slfn_norm", "vars",
+        }  # fmt: skip
+        assert set(block["attention"]) == {"key", "project", "query", "value", "vars"}

@@ -85,7 +85,7 @@ def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]
     if token.table_quantizer is not None:
         matrices[EMBEDDING] = BinaryMatrix(_signs(token.table_quantizer, token.table))
     for number, block in enumerate(classifier.backbone.blocks, start=1):
-        for name, linear in block.linears.items():
+        for name, linear in block.linears().items():
             if linear.weight_bits == 1:
                 signs = _signs(linear.matmul.kernel_quantizer, linear.kernel)[0, 0]
                 scale = np.asarray(linear.on_grid(linear.alpha))

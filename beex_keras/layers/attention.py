@@ -71,7 +71,6 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         self.value = BinaryLinear(*linear, name="value")
         self.project = BinaryLinear(*linear, name="output")
 
-    @property
     def linears(self) -> dict[str, BinaryLinear]:
         """The projections by name."""
         return {layer.name: layer for layer in (self.query, self.key, self.value, self.project)}

@@ -60,18 +60,20 @@ class BEExformerBlock(tf.keras.layers.Layer):
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
         self.slfn_norm = LayerNorm(exact=exact, name="slfn_norm")
 
-    @property
     def network(self) -> SelectiveLearnForgetNetwork | FeedForwardNetwork:
-        """What stands behind attention."""
+        """What stands behind attention.
+
+        A method and not a property: Keras looks for weights to save in every attribute, and would
+        find these under this name.
+        """
         return self.slfn if hasattr(self, "slfn") else self.ffn
 
-    @property
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name, such as "attention/query" and "slfn/gate_in"."""
         return {
             f"{part.name}/{name}": linear
-            for part in (self.attention, self.network)
-            for name, linear in part.linears.items()
+            for part in (self.attention, self.network())
+            for name, linear in part.linears().items()
         }
 
     def call(
@@ -82,16 +84,16 @@ class BEExformerBlock(tf.keras.layers.Layer):
     ) -> tf.Tensor:
         attended = self.attention(inputs, padding_mask=padding_mask)
         x = self.attention_norm(inputs + self.attention_dropout(attended, training=training))
-        return self.slfn_norm(x + self.slfn_dropout(self.network(x), training=training))
+        return self.slfn_norm(x + self.slfn_dropout(self.network()(x), training=training))
 
     def get_config(self) -> dict[str, Any]:
-        network = self.network.get_config()
+        network = self.network().get_config()
         names = ("width", "hidden_width", "weight_bits", "activation_bits", "quantizer")
         return {
             **super().get_config(),
             **{name: network[name] for name in (*names, "latent_scale")},
             "gate_activation": self.gate_activation,
-            "network": self.network.name,
+            "network": self.network().name,
             "num_heads": self.attention.num_heads,
             "dropout": self.dropout_rate,
         }

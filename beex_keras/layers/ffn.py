@@ -40,7 +40,6 @@ class FeedForwardNetwork(tf.keras.layers.Layer):
         self.up = BinaryLinear(2 * hidden_width, *linear, name="up")
         self.down = BinaryLinear(width, *linear, name="down")
 
-    @property
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name."""
         return {layer.name: layer for layer in (self.up, self.down)}

@@ -57,7 +57,6 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         self.content_in = BinaryLinear(hidden_width, *linear, name="content_in")
         self.content_out = BinaryLinear(width, *linear, name="content_out")
 
-    @property
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name."""
         layers = self.gate_in, self.gate_out, self.content_in, self.content_out
