@@ -33,6 +33,7 @@ CORE = [
     "tensorboard>=2.20",
     "click>=8.1",
     "rich>=13",
+    "filelock>=3.15",
     'tomli>=2; python_version < "3.11"',
 ]
 

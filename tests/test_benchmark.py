@@ -1,11 +1,8 @@
-"""Suites, claims and figures of the benchmark, each against cases worked out by hand."""
+"""Suites, locks and figures of the benchmark, each against cases worked out by hand."""
 
 import json
-import os
-import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +10,8 @@ import pytest
 from conftest import glue_like
 from toy import TOY_SIZE, write_toy_files
 
-from beex_keras.benchmark import claims, code, collect, load_suite, markdown, run, suite, summary
-from beex_keras.benchmark.cell import LOGITS_FILE, RESULT_FILE, read_logits, run_cell
+from beex_keras.benchmark import code, collect, load_suite, markdown, run, suite, summary
+from beex_keras.benchmark.cell import LOCK_FILE, LOGITS_FILE, RESULT_FILE, read_logits, run_cell
 from beex_keras.benchmark.run import load_tasks
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
@@ -171,48 +168,56 @@ def test_trainings_of_another_code_version_are_adopted_if_asked(toy):
     assert run.adopt(cells, toy, "old") == 0  # asked again, it finds its work done
 
 
-# === Claims ===
+# === Locks ===
 
 
-def test_a_claim_holds_others_off_and_ends(tmp_path):
-    with claims.Claim(tmp_path / "cell") as first:
-        assert first
-        with claims.Claim(tmp_path / "cell") as second:
-            assert not second
-    with claims.Claim(tmp_path / "cell") as third:
-        assert third
-    assert not list((tmp_path / "cell").iterdir())
-
-
-@pytest.mark.parametrize("kind", ["ended", "silent", "damaged"])
-def test_a_stale_claim_is_taken_over_once(tmp_path, kind):
-    ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait()
-    owner = {
-        "ended": {"host": socket.gethostname(), "process": ended.pid},
-        "silent": {"host": "elsewhere", "process": 1},
-    }
-    file = tmp_path / "claim-1"
-    file.write_text(json.dumps(owner[kind]) if kind in owner else "{", "utf-8")
-    if kind != "ended":
-        with claims.Claim(tmp_path) as ours:
-            assert not ours  # it may be alive
-        past = time.time() - claims.STALE - 1
-        os.utime(file, (past, past))
-    with claims.Claim(tmp_path) as first, claims.Claim(tmp_path) as second:
-        assert first and not second
-        assert (tmp_path / "claim-2").exists()
-
-
-def test_of_many_claims_at_once_one_wins(tmp_path):
-    script = (
-        "import sys, time; from pathlib import Path\n"
-        "from beex_keras.benchmark.claims import Claim\n"
-        "with Claim(Path(sys.argv[1])) as ours:\n"
-        "    print(ours, flush=True); sys.stdin.read()\n"
+def test_a_cell_in_work_elsewhere_is_left_alone(toy):
+    """As long as its lock is held; once the holder is killed, the cell is anybody's."""
+    described = load_suite(toy / "toy.toml")
+    tasks, _ = run.load_tasks(described, str(toy))
+    (first, *_) = described.cells(tasks)
+    folder = toy / "held" / first.folder
+    folder.mkdir(parents=True)
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(folder / LOCK_FILE)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
     )
+    assert holder.stdout.readline() == b"True\n"
+    seen = []
+
+    def attempt() -> None:
+        seen.clear()
+        run.run_cells(
+            [first],
+            str(toy / "toy.toml"),
+            toy / "held",
+            str(toy),
+            report=lambda _, s: seen.append(s),
+        )
+
+    attempt()
+    assert seen == ["running", "in work elsewhere"] and run.state(folder) == run.MISSING
+    holder.kill()
+    holder.wait()
+    attempt()
+    assert seen == ["running", "done"] and run.state(folder) == run.DONE
+
+
+HOLD = """
+import sys, filelock
+try:
+    lock = filelock.FileLock(sys.argv[1]).acquire(blocking=False)
+    print(True, flush=True)
+except filelock.Timeout:
+    print(False, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_of_many_that_want_a_lock_one_has_it(tmp_path):
     processes = [
-        subprocess.Popen([sys.executable, "-c", script, str(tmp_path)], text=True,
+        subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], text=True,
                          stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(4)
     ]  # fmt: skip
