@@ -18,6 +18,7 @@ from beex_keras.errors import BeexError
 from beex_keras.files import open_lines, read_text, write_atomically
 from beex_keras.terminal import (
     assignment,
+    make_record,
     print_figures,
     quiet_libraries,
     read_records,
@@ -336,14 +337,12 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
             as_json: bool) -> None:  # fmt: skip
     """Classify TEXTS with a MODEL: label, score, exit taken.
 
-    MODEL is a run folder, a .keras, .tflite or .beex file, or a directory of segments. Without TEXTS, reads
-    standard input as it comes, one text a line; a pair's two sentences stand on one line with a tab
-    between them.
+    MODEL is a run folder, a .keras, .tflite or .beex file, or a directory of segments. Without
+    TEXTS, reads standard input as it comes, one text a line; a pair's two sentences stand on one
+    line with a tab between them.
     """
-    if pair is not None:
-        if len(texts) != 1:
-            raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
-        texts = (f"{texts[0]}\t{pair}",)
+    if pair is not None and len(texts) != 1:
+        raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     if not texts and text_file:
         with open_lines(text_file, "text file") as file:
             count: int | None = sum(1 for _ in file)
@@ -356,7 +355,10 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     if pair is not None and not pairs:
         raise BeexError("The model reads single texts, not pairs; leave out --pair.")
     columns = (text_column, pair_column) if jsonl else None
-    records = read_records(texts, text_file, columns, pairs)
+    if pair is None:
+        records = read_records(texts, text_file, columns, pairs)
+    else:
+        records = iter([make_record(texts[0], pair)])
     first, second, beside = itertools.tee(records, 3)
     predictions = runner.stream(
         (record.text for record in first),

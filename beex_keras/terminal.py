@@ -62,6 +62,11 @@ class Record:
     values: dict[str, Any]
 
 
+def make_record(text: str, pair: str | None = None) -> Record:
+    """A text, or a pair, that nothing came beside."""
+    return Record(text, pair, {"text": text} if pair is None else {"text": text, "text2": pair})
+
+
 def read_records(
     texts: tuple[str, ...], file: str | None, columns: tuple[str, str] | None, pairs: bool
 ) -> Iterator[Record]:
@@ -83,10 +88,9 @@ def read_records(
         if columns is not None and not texts:
             yield _json_record(line, number, columns, pairs)
         elif pairs:
-            first, second = _split_pair(line, number)
-            yield Record(first, second, {"text": first, "text2": second})
+            yield make_record(*_split_pair(line, number))
         else:
-            yield Record(line, None, {"text": line})
+            yield make_record(line)
     if number == 0:
         raise BeexError(
             "There is no text to classify; give it as an argument or on standard input."

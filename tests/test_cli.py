@@ -14,7 +14,8 @@ from toy import TOY_SIZE, write_toy_files
 from beex_keras import cli, export, load
 from beex_keras.exits import POLICIES
 from beex_keras.export import metadata
-from beex_keras.models import PRESETS
+from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 
 def beex(*arguments) -> int:
@@ -147,6 +148,27 @@ def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{"id": value["id"], "body": value["body"]} for value in found] == rows
     assert all(value["label"] in ("negative", "positive") for value in found)
+
+
+def test_pairs_in_every_form(tmp_path, capsys):
+    words = [*SPECIAL_TOKENS, "a", "good", "bad", "film"]
+    config = BEExformerConfig(**{**TOY_SIZE, "vocabulary_size": len(words)}, num_segments=2)
+    model = BEExformerClassifier(config, TextPreprocessor(words, config.max_length))
+    file = tmp_path / "pairs.tflite"
+    export.export_file(model, file)
+    (expected,) = load(file).classify(["a good film"], ["a bad film"])
+    (tmp_path / "lines.txt").write_text("a good film\ta bad film\n", "utf-8")
+    (tmp_path / "rows.jsonl").write_text('{"text": "a good film", "text2": "a bad film"}\n')
+    for options in (
+        ["a good film", "--pair", "a bad film"],
+        ["a good film", "--pair", "a\tbad film"],
+        ["--file", tmp_path / "lines.txt"],
+        ["--file", tmp_path / "rows.jsonl", "--jsonl"],
+    ):
+        assert beex("predict", file, *options, "--json") == 0
+        found = json.loads(capsys.readouterr().out)
+        assert (found["label"], found["score"]) == (expected.label, pytest.approx(expected.score))
+        assert found["text"] == "a good film" and found["text2"].split() == ["a", "bad", "film"]
 
 
 def test_a_stream_is_answered_line_by_line(folder):

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce
+from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, tidy
 from beex_keras.models import BEExformerClassifier
 
 GENERATOR = np.random.default_rng(0)
@@ -106,7 +106,7 @@ def test_ops_that_each_block_adds(mode, unfused, fused):
         classifier = shake(BEExformerClassifier(config))
         parts = freeze.freeze_parts(classifier)
         plain = flatbuffer.parse(lce.convert_function(graphs.all_exits(parts)))
-        flatbuffer.remove_barriers(plain)
+        tidy.remove_barriers(plain)
         before.append(sum(flatbuffer.operation_counts(plain).values()))
         data = export.convert(classifier, exit="all-outputs")
         counts = flatbuffer.operation_counts(flatbuffer.parse(data))

@@ -159,7 +159,7 @@ def test_passes_change_no_bit_of_the_logits(mode):
     plain = flatbuffer.parse(
         lce.convert_function(graphs.all_exits(freeze.freeze_parts(classifier)))
     )
-    flatbuffer.remove_barriers(plain)
+    tidy.remove_barriers(plain)
     fuse.fuse(plain)
     data = export.convert(classifier, exit="all-outputs")
     ids = random_ids(8, 12)

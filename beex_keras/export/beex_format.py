@@ -17,6 +17,7 @@ import numpy as np
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export.audit import EMBEDDING, BinaryMatrix, binary_matrices
+from beex_keras.export.freeze import checked_length
 from beex_keras.export.metadata import Metadata, describe
 from beex_keras.files import write_atomically
 from beex_keras.layers import BinaryLinear, LayerNorm
@@ -79,9 +80,7 @@ def convert(
             "The C engine runs the Selective Learn-Forget Network alone; convert a model with a plain "
             "feed-forward network to .tflite."
         )
-    length = config.max_length if length is None else length
-    if not 3 <= length <= config.max_length:
-        raise BeexError(f"length={length} must lie between 3 and the model's {config.max_length}.")
+    length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
     values = _architecture(config, length) | _policy(metadata.policy)
     writer = _Writer(_HEADER.size)

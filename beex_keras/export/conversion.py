@@ -122,7 +122,7 @@ def _compiled(
     """The parsed file of a graph with some blocks: every pass applied, audited and named."""
     config = classifier.config
     model = flatbuffer.parse(lce.convert_function(graph))
-    flatbuffer.remove_barriers(model)
+    tidy.remove_barriers(model)
     fuse.fuse(model)
     onebit.pack_tables(model)
     onebit.pack_kernels(model)

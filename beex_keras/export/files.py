@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import flatbuffer, metadata
+from beex_keras.export.byte_account import account
 from beex_keras.export.conversion import convert, convert_segments
-from beex_keras.export.flatbuffer import ByteAccount
 from beex_keras.files import atomic_path, write_atomically
 from beex_keras.models import BEExformerClassifier
 
@@ -59,8 +58,3 @@ def segment_name(number: int) -> str:
 def is_segments(path: str | os.PathLike[str]) -> bool:
     """Whether `path` is a directory of segments."""
     return (Path(path) / segment_name(1)).is_file()
-
-
-def account(data: bytes) -> ByteAccount:
-    """Where the bytes of a converted file go, the vocabulary's apart."""
-    return flatbuffer.account(data, metadata.VOCABULARY_ENTRY)

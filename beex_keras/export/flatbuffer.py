@@ -305,23 +305,6 @@ def _add_buffer(model: Any, content: bytes) -> int:
     return len(model.buffers) - 1
 
 
-def remove_barriers(model: Any) -> None:
-    """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
-    for graph in model.subgraphs:
-        renamed: dict[int, int] = {}
-        kept = []
-        for operation in graph_operations(model, graph):
-            operator = operation.operator
-            operator.inputs = [renamed.get(i, i) for i in indices(operator.inputs)]
-            if operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1]):
-                renamed[int(operator.outputs[0])] = operator.inputs[0]
-            else:
-                kept.append(operator)
-        graph.operators = kept
-        graph.outputs = [renamed.get(i, i) for i in indices(graph.outputs)]
-    drop_unused(model)
-
-
 def drop_unused(model: Any) -> None:
     """Drops the tensors, buffers and operator codes that nothing refers to any more."""
     for number, graph in enumerate(model.subgraphs):
@@ -397,54 +380,6 @@ def get_metadata(model: Any, name: str) -> bytes | None:
     return None
 
 
-@dataclasses.dataclass(frozen=True)
-class ByteAccount:
-    """Where the bytes of a file go; the kinds add up to `total`.
-
-    Attributes:
-        binary: constants stored at one bit a weight.
-        sign: constants of exactly ±1 that are stored as float32.
-        real: all other real constants, as float32 or 16-bit integers with a scale.
-        integer: thresholds, shapes, axes.
-        vocabulary: the vocabulary, for the runtime only.
-        metadata: all other metadata.
-        structure: operators, tensors, names and padding.
-        total: length of the file.
-    """
-
-    binary: int
-    sign: int
-    real: int
-    integer: int
-    vocabulary: int
-    metadata: int
-    structure: int
-    total: int
-
-
-def account(data: bytes, vocabulary_entry: str = "") -> ByteAccount:
-    """The byte account of a packed file; `vocabulary_entry` names the vocabulary's metadata."""
-    model = parse(data)
-    unpacked = {id(o.inputs[0]) for o in operations(model) if o.name == UNPACK}
-    sizes = Counter[str]()
-    counted: set[int] = set()
-    for operation in operations(model):
-        for position, tensor in enumerate(operation.inputs):
-            if tensor is None or tensor.buffer in counted:
-                continue
-            value = constant(model, tensor)
-            if value is not None:
-                counted.add(tensor.buffer)
-                sizes[_kind(operation, position, value, unpacked)] += value.nbytes
-    for entry in model.metadata or []:
-        name = text(entry.name)
-        kind = "vocabulary" if name == vocabulary_entry else "metadata"
-        sizes[kind] += len(get_metadata(model, name) or b"")
-    kinds = ("binary", "sign", "real", "integer", "vocabulary", "metadata")
-    known = {kind: sizes[kind] for kind in kinds}
-    return ByteAccount(**known, structure=len(data) - sum(known.values()), total=len(data))
-
-
 def is_sign_matrix(value: np.ndarray | None) -> bool:
     """Whether the constant is a float matrix of exactly ±1."""
     return (
@@ -453,23 +388,6 @@ def is_sign_matrix(value: np.ndarray | None) -> bool:
         and value.ndim >= 2
         and bool(np.all(np.abs(value) == 1))
     )
-
-
-def _kind(operation: Operation, position: int, value: np.ndarray, unpacked: set[int]) -> str:
-    """The kind of a constant input; `unpacked` has the ids of the tensors that UNPACK reads."""
-    packed = {"LceBconv2d": 1, UNPACK: 0}
-    if operation.name == "GATHER" and id(operation.outputs[0]) in unpacked:
-        packed["GATHER"] = 0
-    if packed.get(operation.name) == position and value.dtype == np.int32:
-        return "binary"
-    if is_sign_matrix(value):
-        return "sign"
-    return "real" if value.dtype.kind == "f" or value.dtype == np.int16 else "integer"
-
-
-def _is_infinity(model: Any, tensor: Any) -> bool:
-    value = constant(model, tensor)
-    return value is not None and value.size == 1 and bool(np.isposinf(value).all())
 
 
 def indices(values: Any) -> list[int]:

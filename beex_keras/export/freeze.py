@@ -13,7 +13,7 @@ import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
 from beex_keras.errors import BeexError
-from beex_keras.models import BEExformerClassifier
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 Part = Callable[..., Any]
 
@@ -55,14 +55,7 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
         BeexError: `length` is not between 3 and `config.max_length`.
     """
     config = classifier.config
-    length = config.max_length if length is None else length
-    if isinstance(length, bool) or not isinstance(length, int | np.integer):
-        raise BeexError(f"length={length!r} must be a whole number of tokens.")
-    if not 3 <= length <= config.max_length:
-        raise BeexError(
-            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
-        )
-    length = int(length)
+    length = checked_length(config, length)
     backbone = classifier.backbone
     ids = tf.TensorSpec((1, length), tf.int32, "token_ids")
     x = tf.TensorSpec((1, length, config.width), tf.float32, "x")
@@ -79,6 +72,22 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
         blocks=tuple(masked(block) for block in backbone.blocks),
         heads=tuple(masked(head) for head in classifier.heads),
     )
+
+
+def checked_length(config: BEExformerConfig, length: int | None) -> int:
+    """The tokens that a file reads: `length`, or `config.max_length` if it is None.
+
+    Raises:
+        BeexError: `length` is not between 3 and `config.max_length`.
+    """
+    length = config.max_length if length is None else length
+    if isinstance(length, bool) or not isinstance(length, int | np.integer):
+        raise BeexError(f"length={length!r} must be a whole number of tokens.")
+    if not 3 <= length <= config.max_length:
+        raise BeexError(
+            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
+        )
+    return int(length)
 
 
 def freeze(function: Part, inputs: Sequence[tf.TensorSpec]) -> Part:
@@ -146,7 +155,7 @@ def _protect(graph: Any) -> Any:
 
     Left alone the converter multiplies a kernel by the scales that stand before and behind it, and
     it is no longer ±1. min(x, ∞) is x for it too, but nothing that it fuses across. The barriers
-    are taken out of the converted file by `flatbuffer.remove_barriers`. A 1×1 convolution needs
+    are taken out of the converted file by `tidy.remove_barriers`. A 1×1 convolution needs
     none: its scales become part of LceBconv2d beside the kernel.
     """
     kernels = {node.name for node in graph.node if node.op == "Const" and _is_binary(node)}

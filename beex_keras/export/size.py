@@ -6,10 +6,9 @@ from typing import Any
 import numpy as np
 
 from beex_keras.evaluation.accounting import Account, account
-from beex_keras.export import flatbuffer
+from beex_keras.export.byte_account import ByteAccount
+from beex_keras.export.byte_account import account as file_account
 from beex_keras.export.conversion import convert
-from beex_keras.export.flatbuffer import ByteAccount
-from beex_keras.export.metadata import VOCABULARY_ENTRY
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 
@@ -66,7 +65,7 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     """
     config = classifier.config
     files = [
-        flatbuffer.account(convert(_with_random_weights(classifier, c), length), VOCABULARY_ENTRY)
+        file_account(convert(_with_random_weights(classifier, c), length))
         for c in (config, config.twin())
     ]
     return SizeReport(account(config, length), *files)

@@ -1,6 +1,7 @@
 """Passes that leave out what is repeated or says nothing, and say the rest in ops all engines have.
 
-The converter gives each tensor a buffer and a quantization of its own, empty ones included.
+The converter gives each tensor a buffer and a quantization of its own, empty ones included, and it
+keeps the barriers that were there for it alone.
 """
 
 from typing import Any
@@ -8,6 +9,23 @@ from typing import Any
 import numpy as np
 
 from beex_keras.export import flatbuffer
+
+
+def remove_barriers(model: Any) -> None:
+    """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
+    for graph in model.subgraphs:
+        renamed: dict[int, int] = {}
+        kept = []
+        for operation in flatbuffer.graph_operations(model, graph):
+            operator = operation.operator
+            operator.inputs = [renamed.get(i, i) for i in flatbuffer.indices(operator.inputs)]
+            if operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1]):
+                renamed[int(operator.outputs[0])] = operator.inputs[0]
+            else:
+                kept.append(operator)
+        graph.operators = kept
+        graph.outputs = [renamed.get(i, i) for i in flatbuffer.indices(graph.outputs)]
+    flatbuffer.drop_unused(model)
 
 
 def share_buffers(model: Any) -> None:
@@ -46,3 +64,8 @@ def use_select_v2(model: Any) -> None:
             operators = operation.graph.operators
             operators[operators.index(operation.operator)] = replacement
     flatbuffer.drop_unused(model)
+
+
+def _is_infinity(model: Any, tensor: Any) -> bool:
+    value = flatbuffer.constant(model, tensor)
+    return value is not None and value.size == 1 and bool(np.isposinf(value).all())

@@ -14,7 +14,7 @@ from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class BEExformerBlock(tf.keras.layers.Layer):
-    r"""Attention and a feed-forward network, the SLFN, each with a residual connection that is normalized after the sum.
+    r"""Attention and the SLFN, each with a residual connection that is normalized after the sum.
 
     \[
     x \leftarrow \operatorname{LN}(x + \operatorname{Drop}(\operatorname{MHA}(x))), \qquad

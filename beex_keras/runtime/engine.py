@@ -15,7 +15,7 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
 from beex_keras.files import read_bytes
 from beex_keras.runtime import library
-from beex_keras.runtime.runner import Decisions, Runner
+from beex_keras.runtime.runner import Decisions, Runner, check_threads
 
 _ROWS = 16
 """Texts that a thread takes at a time: few, so that all threads end together."""
@@ -52,8 +52,7 @@ class CRunner(Runner):
         int8_activations: bool = False,
         kernels: str = "",
     ) -> None:
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
+        check_threads(num_threads)
         self._library = library.load()
         self.metadata = beex_format.read(model, source)
         super().__init__(

@@ -9,6 +9,7 @@ from beex_keras.errors import BeexError
 from beex_keras.export import lce as engine
 from beex_keras.export import metadata
 from beex_keras.export.resize import Resizer
+from beex_keras.runtime.runner import check_threads
 
 BATCH = 8
 """Texts that a graph takes at once. More are no faster: the products are large enough by then."""
@@ -38,8 +39,7 @@ class Graph:
     """
 
     def __init__(self, data: bytes, source: str, num_threads: int = 1) -> None:
-        if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
-            raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
+        check_threads(num_threads)
         engine.require()
         # The interpreter trusts its input: nothing reaches it that is not verified.
         model = metadata.verified(data, source)

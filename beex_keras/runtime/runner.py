@@ -239,6 +239,12 @@ class Runner:
         return ids.astype(np.int32)
 
 
+def check_threads(num_threads: int) -> None:
+    """Raises `BeexError` unless it is a whole number of at least 1."""
+    if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
+        raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
+
+
 def _chunks(count: int) -> Iterator[slice]:
     """So many texts at a time that memory stays small."""
     return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
+from beex_keras.export import metadata
 from beex_keras.export.files import segment_name
 from beex_keras.files import read_bytes
 from beex_keras.runtime.graph import Graph, fitted
@@ -72,12 +73,13 @@ class SegmentRunner(Runner):
         Raises:
             BeexError: as the class, or a segment is missing.
         """
-        first = Graph(read_bytes(Path(path) / segment_name(1), "segment"), str(path))
-        files = [
+        first = read_bytes(Path(path) / segment_name(1), "segment")
+        blocks = metadata.read(first, str(path)).config.num_blocks
+        rest = [
             read_bytes(Path(path) / segment_name(number), "segment")
-            for number in range(1, first.metadata.config.num_blocks + 1)
+            for number in range(2, blocks + 1)
         ]
-        return cls(files, str(path), num_threads)
+        return cls([first, *rest], str(path), num_threads)
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
