@@ -174,6 +174,14 @@ def test_pipeline_answers_a_text_a_list_and_a_stream(file):
     assert classify([]) == []
 
 
+def test_progress_of_a_list_is_shown(file, capsys):
+    texts = sentences(20)
+    expected = beex_keras.pipeline(file)(texts)
+    assert capsys.readouterr().out == ""
+    assert beex_keras.pipeline(file, progress=True)(texts) == expected
+    assert "Texts" in capsys.readouterr().out
+
+
 def test_stream_reads_no_further_than_it_must(file):
     read = []
 
