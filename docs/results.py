@@ -1,16 +1,20 @@
-"""Writes results.md and its figures anew: python docs/results.py [FOLDER of beex benchmark]
+"""Writes results.md and its figures anew: python docs/results.py [FOLDER of beex benchmark] [--keep]
 
-Without a folder, from the results.json beside it; with one, from that benchmark's, which it keeps.
+Without a folder, from the results.json beside it; with one, from that benchmark's, which takes its
+place. --keep leaves those trainings of it that the benchmark lacks.
 """
 
 import json
 import string
-import sys
 from pathlib import Path
 from typing import Any
 
+import click
+
 import beex_keras  # noqa: F401  (selects Keras 2)
 from beex_keras.benchmark import figures, markdown, summary
+from beex_keras.benchmark.benchmark import dumps
+from beex_keras.benchmark.collect import fill_gaps
 from beex_keras.files import write_atomically
 
 DOCS = Path(__file__).parent
@@ -122,11 +126,17 @@ def peers(results: dict[str, Any], published: dict[str, Any]) -> str:
     return markdown.table(["", "", "bits", "MB", *published["columns"]], lines)
 
 
-def main(folder: str | None = None) -> None:
+@click.command()
+@click.argument("folder", type=click.Path(exists=True, path_type=Path), required=False)
+@click.option("--keep", is_flag=True, help="Keep trainings that the benchmark lacks.")
+def main(folder: Path | None, keep: bool) -> None:
+    """Write results.md anew, from the results of the benchmark in FOLDER if it is given."""
+    file = DOCS / "results.json"
+    results = json.loads(file.read_text("utf-8"))
     if folder is not None:
-        text = (Path(folder) / "results.json").read_text("utf-8")
-        write_atomically(DOCS / "results.json", text)
-    results = json.loads((DOCS / "results.json").read_text("utf-8"))
+        found = json.loads((folder / "results.json").read_text("utf-8"))
+        results = fill_gaps(found, results) if keep else found
+        write_atomically(file, dumps(results))
     published = json.loads((DOCS / "published.json").read_text("utf-8"))
     template = (DOCS / "results.template.md").read_text("utf-8")
     write_atomically(DOCS / "results.md", page(results, published, template))
@@ -134,4 +144,4 @@ def main(folder: str | None = None) -> None:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:2])
+    main()

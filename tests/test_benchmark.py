@@ -328,6 +328,24 @@ def test_rows_by_hand():
     assert summary.over_tasks({**results, "cells": []}, "twin") is None
 
 
+def test_gaps_are_filled_from_other_results():
+    results = toy_results()
+    twin = {**results["cells"][4], "seed": 1, "code": "1"}
+    mine, better = {**results["cells"][0], "code": "0"}, {**results["cells"][0], "code": "1"}
+    results["cells"] = [mine]
+    filled = collect.fill_gaps(results, toy_results(cells=[better, twin]))
+    assert filled["cells"] == [mine, twin]  # what both have is the first's
+    assert filled["code"] == {"0": 1, "1": 1}
+    assert filled["failed"] == [] and filled["missing"] == results["missing"]
+    # Trainings on other texts fill nothing.
+    texts = {"train": 5, "validation": 3, "test": 2}
+    other = toy_results(cells=[better, twin])
+    other["tasks"]["two"] = {**other["tasks"]["two"], "texts": texts}
+    assert collect.fill_gaps(results, other)["cells"] == [mine]
+    with pytest.raises(BeexError, match="cannot be joined"):
+        collect.fill_gaps(results, toy_results(suite="paper"))
+
+
 def test_report_shows_what_is_there_and_what_is_not():
     text = markdown.report(toy_results(), [("figures/a.png", "A figure")])
     assert "| one | 50.0 | 60.0 | 85.0 ± 7.1 | 70.0 ± 0.0 |" in text

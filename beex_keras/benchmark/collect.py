@@ -14,6 +14,7 @@ from beex_keras.benchmark.cell import FAILURE_FILE, RESULT_FILE, read_logits
 from beex_keras.benchmark.code import library_versions
 from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
+from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate, score
 from beex_keras.evaluation.accounting import Account, account, relative_costs, total
 from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
@@ -93,6 +94,47 @@ def collect(
         "missing": missing,
         "failed": failed,
         "skipped": dict(skipped),
+    }
+
+
+def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
+    """Results with the trainings that they lack and another benchmark of the same suite has.
+
+    For machines without a common folder, and for a suite that grew. A training counts as the same by
+    its task, variant and seed, if both saw the same texts; what both have is taken from `results`.
+
+    Args:
+        results, other: what `collect` returned.
+
+    Raises:
+        BeexError: the results are of different suites.
+    """
+    if results["suite"] != other["suite"]:
+        raise BeexError(
+            f"Results of the suites {results['suite']} and {other['suite']} cannot be joined; "
+            "choose two of the same suite."
+        )
+
+    def name(figures: Mapping[str, Any]) -> tuple[str, str, int]:
+        return figures["task"], figures["variant"], figures["seed"]
+
+    def texts(of: Mapping[str, Any], task: str) -> Any:
+        found = of["tasks"].get(task)
+        return found and (found["texts"], found["splits"])
+
+    known = {
+        name(figures): figures
+        for figures in other["cells"]
+        if texts(other, figures["task"]) == texts(results, figures["task"])
+    }
+    gaps = {name(gap) for gap in (*results["missing"], *results["failed"])}
+    cells = [*results["cells"], *(known[key] for key in known if key in gaps)]
+    return {
+        **results,
+        "code": dict(Counter(figures["code"] for figures in cells)),
+        "cells": cells,
+        "missing": [gap for gap in results["missing"] if name(gap) not in known],
+        "failed": [gap for gap in results["failed"] if name(gap) not in known],
     }
 
 
