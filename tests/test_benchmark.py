@@ -328,6 +328,20 @@ def test_rows_by_hand():
     assert summary.over_tasks({**results, "cells": []}, "twin") is None
 
 
+def test_differences_by_hand():
+    results = toy_results()
+    results["tables"]["Kind"] = {"tasks": ["one"], "variants": ["twin", "binary", "none"]}
+    found = summary.difference(results, "Kind", "binary", "twin")  # -0.1 and -0.2
+    assert (found.value, found.spread, found.count) == pytest.approx((-0.15, 0.0707, 2), abs=1e-4)
+    assert summary.difference(results, "Kind", "none", "twin") is None
+    # On both tasks no seed is there of both.
+    assert summary.difference(results, "Main", "binary", "twin") is None
+    assert "| Kind | binary | -15.0 ± 7.1 | not surely better |" in markdown.choices(
+        results, "twin"
+    )
+    assert "| Kind | twin | +15.0 ± 7.1 | better |" in markdown.choices(results, "binary")
+
+
 def test_gaps_are_filled_from_other_results():
     results = toy_results()
     twin = {**results["cells"][4], "seed": 1, "code": "1"}

@@ -169,6 +169,32 @@ def ablation(results: Results, title: str) -> str:
     return table(["", *(f"{task}: {column}" for task in tasks for column in columns)], rows)
 
 
+def choices(results: Results, default: str) -> str:
+    """Of each table of variants the best besides the default, and whether it is better."""
+    rows = []
+    for title in list(results["tables"])[1:]:
+        found = {
+            variant: summary.difference(results, title, variant, default)
+            for variant in results["tables"][title]["variants"]
+            if variant != default
+        }
+        known = {variant: mean for variant, mean in found.items() if mean is not None}
+        if not known:
+            rows.append([title, NONE, NONE, NONE])
+            continue
+        best = max(known, key=lambda variant: known[variant].value)
+        mean = known[best]
+        sure = mean.value > (mean.spread or 0.0)
+        rows.append([title, best, difference(mean), "better" if sure else "not surely better"])
+    return table(["", f"best besides {default}", "difference, points", ""], rows)
+
+
+def difference(mean: Mean) -> str:
+    """A difference in points: "+0.4 ± 0.6"."""
+    spread = "" if mean.spread is None else f" ± {100 * mean.spread:.1f}"
+    return f"{100 * mean.value:+.1f}{spread}"
+
+
 def sizes(results: Results) -> str:
     """Weights, bytes, operations and exported files of the first table's variants."""
     rows = []

@@ -131,6 +131,30 @@ def measured(results: Results) -> tuple[list[str], list[int]]:
     return found, sorted(set.intersection(*(seeds[task] for task in found))) if found else []
 
 
+def difference(results: Results, title: str, variant: str, reference: str) -> Mean | None:
+    """By how much a variant of a table is better than another at full depth.
+
+    The mean over the table's tasks for each seed that both have on all of them; None without one.
+    """
+    tasks = [task for task in results["tables"][title]["tasks"] if task in results["tasks"]]
+    found: dict[str, dict[tuple[str, int], float]] = {
+        name: {
+            (task, figures["seed"]): full_depth(figures, metric(results, task))
+            for task in tasks
+            for figures in cells(results, task, name)
+        }
+        for name in (variant, reference)
+    }
+    theirs, ours = found.values()
+    seeds = sorted({seed for _, seed in theirs} & {seed for _, seed in ours})
+    values = [
+        statistics.fmean(theirs[task, seed] - ours[task, seed] for task in tasks)
+        for seed in seeds
+        if all((task, seed) in theirs and (task, seed) in ours for task in tasks)
+    ]
+    return Mean.of(values) if values else None
+
+
 def over_tasks(
     results: Results,
     variant: str,
