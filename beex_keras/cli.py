@@ -232,7 +232,7 @@ def train(**options: Any) -> None:
 @app.command()
 @model_argument
 @data_options
-@click.option("--policy", type=click.Choice(POLICIES), default="fractional_entropy",
+@click.option("--policy", type=click.Choice(POLICIES), default="confidence",
               show_default=True)  # fmt: skip
 @click.option("--tolerance", type=float, default=0.005, show_default=True,
               help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip

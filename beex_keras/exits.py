@@ -15,6 +15,7 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 
 __all__ = [
+    "DEFAULT",
     "POLICIES",
     "Confidence",
     "Entropy",
@@ -234,6 +235,9 @@ POLICIES: dict[str, type[ExitPolicy]] = {
     "fixed_depth": FixedDepth,
 }
 """Policies by the name that configurations and the command line use."""
+
+DEFAULT = "confidence"
+"""The policy of the recipe: the one that saves the most at equal score (docs/results.md)."""
 
 
 def get(name: str, **arguments: Any) -> ExitPolicy:

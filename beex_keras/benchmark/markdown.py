@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+from beex_keras import exits
 from beex_keras.benchmark import summary
 from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
 from beex_keras.benchmark.summary import Mean, Results, Row
@@ -36,29 +37,24 @@ def _number(things: Sequence[Any], name: str) -> str:
 
 def task_title(results: Results, task: str) -> str:
     """ "glue/cola (Matthews)", or the name alone for accuracy."""
-    if task not in results["tasks"]:
-        return task
     name = summary.metric(results, task)
     return task if name == "accuracy" else f"{task} ({_METRIC_NAMES[name]})"
 
 
 def main_tables(results: Results) -> str:
-    """Score at full depth, with a calibrated exit, and FLOPs saved: a row a task."""
+    """Score at full depth; with an exit, by the paper's policy and the default: a row a task."""
     tasks, variants = summary.main_table(results)
     baselines = list(next(iter(results["tasks"].values()))["baselines"])
     shared, seeds = summary.measured(results)
 
-    def lines(cell: Any, with_baselines: bool) -> str:
+    def lines(cell: Any, policy: str = PAPERS_POLICY, with_baselines: bool = False) -> str:
         rows = []
         for task in tasks:
-            found = [summary.row(results, task, variant) for variant in variants]
-            known = results["tasks"].get(task)
+            found = [summary.row(results, task, variant, policy) for variant in variants]
+            known = results["tasks"][task]
             shown = []
             if with_baselines:
-                shown = [
-                    f"{100 * known['baselines'][b][known['metric']]:.1f}" if known else NONE
-                    for b in baselines
-                ]
+                shown = [f"{100 * known['baselines'][b][known['metric']]:.1f}" for b in baselines]
             rows.append(
                 [
                     task_title(results, task),
@@ -66,7 +62,7 @@ def main_tables(results: Results) -> str:
                     *(NONE if f is None else cell(f) for f in found),
                 ]
             )
-        means = [summary.over_tasks(results, variant) for variant in variants]
+        means = [summary.over_tasks(results, variant, policy) for variant in variants]
         if shared:
             shown = []
             if with_baselines:
@@ -85,16 +81,18 @@ def main_tables(results: Results) -> str:
             )
         return table(["", *(baselines if with_baselines else []), *variants], rows)
 
-    return "\n\n".join(
-        [
-            "Full depth (score × 100):",
-            lines(lambda row: points(row.full), True),
-            "Calibrated exit, by the paper's policy (score × 100):",
-            lines(lambda row: points(row.exit), False),
+    parts = [
+        "Full depth (score × 100):",
+        lines(lambda row: points(row.full), with_baselines=True),
+    ]
+    for policy in dict.fromkeys((PAPERS_POLICY, exits.DEFAULT)):
+        parts += [
+            f"Calibrated exit by {summary.POLICY_NAMES[policy]} (score × 100):",
+            lines(lambda row: points(row.exit), policy),
             "FLOPs saved by it:",
-            lines(lambda row: saving(row.saved), False),
+            lines(lambda row: saving(row.saved), policy),
         ]
-    )
+    return "\n\n".join(parts)
 
 
 def second_metrics(results: Results) -> str:
@@ -102,9 +100,7 @@ def second_metrics(results: Results) -> str:
     tasks, variants = summary.main_table(results)
     rows = []
     for task in tasks:
-        known = results["tasks"].get(task)
-        if known is None:
-            continue
+        known = results["tasks"][task]
         for name in next(iter(known["baselines"].values())):
             if name == known["metric"]:
                 continue

@@ -46,9 +46,9 @@ class Mean:
 
 
 def main_table(results: Results) -> tuple[list[str], list[str]]:
-    """The tasks and variants of the first table."""
+    """The tasks and variants of the first table; tasks without data are left out."""
     table = next(iter(results["tables"].values()))
-    return table["tasks"], table["variants"]
+    return [task for task in table["tasks"] if task in results["tasks"]], table["variants"]
 
 
 def cells(results: Results, task: str, variant: str) -> list[Figures]:

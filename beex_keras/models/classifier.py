@@ -40,7 +40,7 @@ class BEExformerClassifier(tf.keras.Model):
         config: a `BEExformerConfig`, or the dictionary of one.
         preprocessor: a `TextPreprocessor` whose ids fit `config`, or None.
         labels: the classes' names, in the order of the logits; their numbers if None.
-        policy: the `ExitPolicy` that inference uses; `FractionalEntropy()` if None.
+        policy: the `ExitPolicy` that inference uses; the default one if None.
 
     Raises:
         BeexError: preprocessor or labels do not fit `config`.
@@ -85,7 +85,7 @@ class BEExformerClassifier(tf.keras.Model):
         self.config = config
         self.preprocessor = preprocessor
         self.labels = labels
-        self.policy = policy or exits.FractionalEntropy()
+        self.policy = policy or exits.get(exits.DEFAULT)
         self.backbone = backbone
         self.heads = heads
 

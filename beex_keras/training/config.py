@@ -41,7 +41,7 @@ class TrainingConfig:
     clip_norm: float = 1.0
     loss: str = "uniform"
     label_smoothing: float = 0.1
-    policy: str = "fractional_entropy"
+    policy: str = exits.DEFAULT
     tolerance: float = 0.005
     patience: int = 0
     pieces: bool = True
