@@ -41,7 +41,7 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
             f"### {title}\n\n{markdown.ablation(results, title)}"
             for title in list(results["tables"])[1:]
         ),
-        choices=markdown.choices(results, "weights-only"),
+        choices=markdown.choices(results, "micro"),
         sizes=markdown.sizes(results),
         flops="\n\n".join(
             f"{variant}:\n\n{markdown.expected_flops(results, variant)}" for variant in variants

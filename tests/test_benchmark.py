@@ -312,6 +312,24 @@ def toy_results(**changes):
     }  # fmt: skip
 
 
+def test_a_variant_may_start_from_another_preset(toy):
+    text = """
+preset = "micro"
+[variants]
+small = {}
+large = { preset = "tiny", model = { num_blocks = 2 } }
+[[groups]]
+table = "Main"
+tasks = ["toy"]
+variants = ["small", "large"]
+"""
+    (toy / "sizes.toml").write_text(text, "utf-8")
+    described = load_suite(toy / "sizes.toml")
+    small, large = (described.cell("toy", name, 0, "").model for name in ("small", "large"))
+    assert small == BEExformerConfig.preset("micro")
+    assert large == BEExformerConfig.preset("tiny", num_blocks=2)
+
+
 def test_rows_by_hand():
     results = toy_results()
     row = summary.row(results, "one", "twin")

@@ -27,7 +27,7 @@ _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": {"about", "preset", "seeds", "model", "training", "tasks", "variants", "groups"},
     "task": {"model", "training", "metrics", "files", "pair_column", "rows"},
-    "variant": {"model", "training"},
+    "variant": {"preset", "model", "training"},
     "group": {"table", "tasks", "variants", "seeds"},
 }
 
@@ -182,9 +182,10 @@ class Suite:
                 f"The suite {self.name} sets training.{name} of {variant} on {task}; it is "
                 + ("set by 'seeds'." if name == "seed" else "no field of TrainingConfig.")
             )
+        preset = self._of("variants", variant).get("preset", self.values.get("preset", "tiny"))
         return Cell(
             task, variant, seed,
-            BEExformerConfig.preset(self.values.get("preset", "tiny"), **model),
+            BEExformerConfig.preset(preset, **model),
             TrainingConfig(**training, seed=seed),
             data,
         )  # fmt: skip
