@@ -10,7 +10,7 @@ beside the runs; their thresholds divide the sentences in two.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,15 @@ UNTRAINED = [
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(exists=True))
-@click.option("--untrained", is_flag=True, help="Compare models of random weights too.")
+@click.option(
+    "--untrained", "with_untrained", is_flag=True, help="Compare models of random weights too."
+)
 @click.option("--task", default="rotten_tomatoes", show_default=True)
 @click.option("--data-dir", type=click.Path())
 @click.option("--sentences", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None, sentences: int,
+def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str | None, sentences: int,
          seed: int, as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
@@ -46,7 +48,7 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
     from beex_keras.evaluation import tables
     from beex_keras.runtime import load_classifier
 
-    if not runs and not untrained:
+    if not runs and not with_untrained:
         raise click.UsageError("Give run folders, or --untrained.")
     loaded = load_task(task, data_dir=data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
@@ -54,10 +56,8 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
     models: list[tuple[str, Any, Any]] = [
         (Path(run).name, load_classifier(run), validation) for run in runs
     ]
-    if untrained:
-        models += [
-            (name, model, None) for name, model in _untrained(list(loaded.train.texts), seed)
-        ]
+    if with_untrained:
+        models += [(name, model, None) for name, model in untrained(list(loaded.train.texts), seed)]
     rows = [
         _compare(name, model, test.texts, test.pairs, known, list(exits.POLICIES.values()))
         for name, model, known in (models if as_json else track(models, "Models"))
@@ -71,25 +71,29 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
         tables.show(rows, f"{task}, {len(test):,} sentences, seed {seed}, {versions}")
 
 
-def _untrained(texts: list[str], seed: int) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+def untrained(
+    texts: list[str], seed: int, sizes: Sequence[Mapping[str, Any]] = UNTRAINED
+) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+    """Models of random weights, each with a name that tells its size."""
     import numpy as np
 
     from beex_keras import BEExformerClassifier, BEExformerConfig, TextPreprocessor
     from beex_keras.text import learn_vocabulary
 
     vocabulary = learn_vocabulary(texts, 2000)
-    for sizes in UNTRAINED:
-        config = BEExformerConfig.preset(
-            "micro", vocabulary_size=len(vocabulary), max_length=48, **sizes
-        )
+    for changes in sizes:
+        values = {"vocabulary_size": len(vocabulary), "max_length": 48, **changes}
+        config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
-        model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 48), labels)
+        preprocessor = TextPreprocessor(vocabulary, config.max_length)
+        model = BEExformerClassifier(config, preprocessor, labels)
         generator = np.random.default_rng(seed)
         model.set_weights(
             [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
         )
         kind = "weights-only" if config.activation_bits == 32 else "fully binary"
-        yield f"{kind}, {config.num_blocks} blocks, {config.num_classes} classes", model
+        width = f", width {config.width}" if "width" in changes else ""
+        yield f"{kind}, {config.num_blocks} blocks, {config.num_classes} classes{width}", model
 
 
 def _compare(
@@ -124,7 +128,7 @@ def _compare(
     row: dict[str, Any] = {"model": name}
     for kind in kinds:
         policy = (
-            _dividing(kind(), reference)
+            dividing(kind(), reference)
             if known is None
             else calibrate(kind(), known, validation.labels, tolerance=0.005).policy
         )
@@ -143,7 +147,7 @@ def _compare(
     return row
 
 
-def _dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
+def dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
     import numpy as np
 
