@@ -4,6 +4,7 @@ The wheel `tflite-micro` finds ops of others by a symbol's name, but comes witho
 are compiled with the declarations of tflite/tests/tflm, which hold for one version of it.
 """
 
+import atexit
 import ctypes
 import os
 import re
@@ -69,6 +70,14 @@ def _run(*command: Any) -> None:
 
 
 @cache
+def library() -> Path:
+    """The ops, built once a process."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder)
+    return build(folder / "lce_ops.so")
+
+
+@cache
 def runtime() -> Any:
     """The wheel's module, with our ops loaded beside it.
 
@@ -83,9 +92,7 @@ def runtime() -> Any:
         sys.setdlopenflags(flags)
     # If it was imported before, this makes its symbols known to all.
     ctypes.CDLL(_runtime.__file__, mode=os.RTLD_GLOBAL | os.RTLD_NOW)
-    with tempfile.TemporaryDirectory() as folder:
-        library = build(Path(folder) / "lce_ops.so")
-        ctypes.CDLL(str(library), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
+    ctypes.CDLL(str(library()), mode=os.RTLD_GLOBAL | os.RTLD_NOW)
     return module
 
 
