@@ -10,9 +10,8 @@ With --untrained, models of random weights of every kind, with 2 to 12 blocks an
 compared beside the runs; their thresholds divide the sentences in two.
 """
 
-import itertools
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,20 +26,21 @@ if TYPE_CHECKING:
 
 KINDS = {"float": (32, 32), "weights-only": (1, 32), "fully binary": (1, 1)}
 UNTRAINED = [
-    {"num_blocks": blocks, "num_classes": classes, "network": network}
-    for blocks, classes, network in (
-        (2, 2, "slfn"),
-        (4, 77, "slfn"),
-        (12, 6, "slfn"),
-        (4, 6, "ffn"),
-    )
-]
+    {
+        "num_blocks": blocks, "num_classes": classes, "network": network,
+        "weight_bits": weights, "activation_bits": activations, "embedding_bits": weights,
+    }
+    for weights, activations in KINDS.values()
+    for blocks, classes, network in ((2, 2, "slfn"), (4, 77, "slfn"), (12, 6, "slfn"), (4, 6, "ffn"))
+]  # fmt: skip
 FORMS = ("exiting", "segments", "all exits", "engine")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(exists=True))
-@click.option("--untrained", is_flag=True, help="Compare models of random weights too.")
+@click.option(
+    "--untrained", "with_untrained", is_flag=True, help="Compare models of random weights too."
+)
 @click.option("--task", default="rotten_tomatoes", show_default=True)
 @click.option("--data-dir", type=click.Path())
 @click.option("--sentences", default=1000, show_default=True)
@@ -48,7 +48,7 @@ FORMS = ("exiting", "segments", "all exits", "engine")
 @click.option("--form", "forms", multiple=True, type=click.Choice(FORMS),
               help="Forms to compare, all by default: .tflite files, or the C engine's.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None, sentences: int,
+def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str | None, sentences: int,
          seed: int, forms: tuple[str, ...], as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
@@ -56,7 +56,7 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
     from beex_keras.evaluation import tables
     from beex_keras.runtime import load_classifier
 
-    if not runs and not untrained:
+    if not runs and not with_untrained:
         raise click.UsageError("Give run folders, or --untrained.")
     loaded = load_task(task, data_dir=data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
@@ -64,10 +64,8 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
     models: list[tuple[str, Any, Any]] = [
         (Path(run).name, load_classifier(run), validation) for run in runs
     ]
-    if untrained:
-        models += [
-            (name, model, None) for name, model in _untrained(list(loaded.train.texts), seed)
-        ]
+    if with_untrained:
+        models += [(name, model, None) for name, model in untrained(list(loaded.train.texts), seed)]
     rows = [
         _compare(name, model, test, known, list(exits.POLICIES.values()), forms or FORMS)
         for name, model, known in (models if as_json else track(models, "Models"))
@@ -81,27 +79,32 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
         tables.show(rows, f"{task}, {len(test):,} sentences, seed {seed}, {versions}")
 
 
-def _untrained(texts: list[str], seed: int) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+def untrained(
+    texts: list[str], seed: int, sizes: Sequence[Mapping[str, Any]] = UNTRAINED
+) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+    """Models of random weights, each with a name that tells its size."""
     import numpy as np
 
     from beex_keras import BEExformerClassifier, BEExformerConfig, TextPreprocessor
     from beex_keras.text import learn_vocabulary
 
     vocabulary = learn_vocabulary(texts, 2000)
-    for (kind, bits), sizes in itertools.product(KINDS.items(), UNTRAINED):
-        names = ("weight_bits", "activation_bits", "embedding_bits")
-        config = BEExformerConfig.preset(
-            "micro", vocabulary_size=len(vocabulary), max_length=48, **sizes,
-            **dict(zip(names, (*bits, bits[0]), strict=True)),
-        )  # fmt: skip
+    for changes in sizes:
+        values = {"vocabulary_size": len(vocabulary), "max_length": 48, **changes}
+        config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
-        model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 48), labels)
+        preprocessor = TextPreprocessor(vocabulary, config.max_length)
+        model = BEExformerClassifier(config, preprocessor, labels)
         generator = np.random.default_rng(seed)
         model.set_weights(
             [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
         )
-        sizes_named = f"{config.num_blocks} blocks, {config.num_classes} classes"
-        yield f"{kind}, {config.network}, {sizes_named}", model
+        bits = (config.weight_bits, config.activation_bits)
+        kind = next(name for name, known in KINDS.items() if known == bits)
+        network = ", ffn" if config.network == "ffn" else ""
+        width = f", width {config.width}" if "width" in changes else ""
+        sizes_named = f"{config.num_blocks} blocks, {config.num_classes} classes{width}"
+        yield f"{kind}{network}, {sizes_named}", model
 
 
 def _compare(
@@ -143,7 +146,7 @@ def _compare(
     row: dict[str, Any] = {"model": name}
     for kind in kinds:
         policy = (
-            _dividing(kind(), reference)
+            dividing(kind(), reference)
             if known is None
             else calibrate(kind(), known, validation.labels, tolerance=0.005).policy
         )
@@ -163,7 +166,7 @@ def _compare(
     return row
 
 
-def _dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
+def dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
     import numpy as np
 
