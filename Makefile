@@ -46,7 +46,7 @@ header: $(STAMP) ## Join the C engine into one header, build/beex.h
 	@$(BIN)/python tools/amalgamate.py build/beex.h
 
 clean: ## Remove the environment, caches and builds (trained models stay)
-	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp appears only when everything is installed and holds the place it was made for, so an

@@ -45,6 +45,7 @@ EXTRAS = {
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "pytest>=8",
+        "hypothesis>=6.100",
         "ruff>=0.15",
         "mypy>=1.15",
         "selenium>=4.20",

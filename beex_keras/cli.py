@@ -405,23 +405,37 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     is_flag=True,
     help="Make the policy's threshold an input of the file instead of a constant.",
 )
+@click.option(
+    "--plan-memory",
+    is_flag=True,
+    help="Put a plan of the arena into the file, so that TensorFlow Lite Micro needs less of it.",
+)
 @policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int8"]),
+    help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
+)
 @json_option
 def convert(model: str, output: str, file_format: str | None, exit_kind: str,
-            threshold_input: bool, policy: str | None, threshold: float | None,
-            length: int | None, as_json: bool) -> None:  # fmt: skip
+            threshold_input: bool, plan_memory: bool, policy: str | None, threshold: float | None,
+            length: int | None, weights: str | None, as_json: bool) -> None:  # fmt: skip
     """Convert a Keras MODEL (run folder or .keras) to a file for a device.
 
-    A .tflite runs in Larq Compute Engine, a .beex in the C engine.
+    A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
+    a .beex in the C engine.
     """
     chosen = click.get_current_context().get_parameter_source("exit_kind")
     is_beex = (file_format or Path(output).suffix.removeprefix(".")) == "beex"
-    if is_beex and (threshold_input or chosen is not click.core.ParameterSource.DEFAULT):
+    is_default = chosen is click.core.ParameterSource.DEFAULT
+    if is_beex and (threshold_input or plan_memory or not is_default):
         raise BeexError(
-            "--exit and --threshold-input are for .tflite files; a .beex file always exits by "
-            "itself, and by any policy."
+            "--exit, --threshold-input and --plan-memory are for .tflite files; a .beex file always "
+            "exits by itself, and by any policy."
         )
+    if weights is not None and not is_beex:
+        raise BeexError("--weights is for .beex files; name the output so, or leave it out.")
     from beex_keras import export, runtime
     from beex_keras.export import beex_format
 
@@ -429,10 +443,12 @@ def convert(model: str, output: str, file_format: str | None, exit_kind: str,
     classifier.policy = _policy(classifier.policy, policy, threshold)
     calibration = _calibration(model, classifier.policy)
     if is_beex:
-        report = beex_format.export_file(classifier, output, length, calibration)
+        report = beex_format.export_file(
+            classifier, output, length, calibration, int8_weights=weights == "int8"
+        )
     else:
         report = export.export_file(
-            classifier, output, length, calibration, exit_kind, threshold_input
+            classifier, output, length, calibration, exit_kind, threshold_input, plan_memory
         )
     print_figures(report, as_json, lambda: [report], output)
 

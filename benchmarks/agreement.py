@@ -2,15 +2,16 @@
 
     python benchmarks/agreement.py runs/accuracy/rotten_tomatoes/*-0 --sentences 1000
     python benchmarks/agreement.py --untrained --sentences 1000
+    python benchmarks/agreement.py --untrained --sentences 1000 --form engine
 
 Sentences are drawn from the test split of the task (shuffled, since splits may be sorted). Each
 policy is calibrated on the validation split first, so that its threshold lies where exits change.
-With --untrained, models of random weights with 2 to 12 blocks and 2 to 77 classes are compared
-beside the runs; their thresholds divide the sentences in two.
+With --untrained, models of random weights of every kind, with 2 to 12 blocks and 2 to 77 classes, are
+compared beside the runs; their thresholds divide the sentences in two.
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -23,30 +24,39 @@ if TYPE_CHECKING:
 
     from beex_keras import BEExformerClassifier, ExitPolicy
 
+KINDS = {"float": (32, 32), "weights-only": (1, 32), "fully binary": (1, 1)}
 UNTRAINED = [
-    {"num_blocks": blocks, "num_classes": classes, "activation_bits": bits}
-    for bits in (32, 1)
-    for blocks, classes in ((2, 2), (4, 77), (12, 6))
-]
+    {
+        "num_blocks": blocks, "num_classes": classes, "network": network,
+        "weight_bits": weights, "activation_bits": activations, "embedding_bits": weights,
+    }
+    for weights, activations in KINDS.values()
+    for blocks, classes, network in ((2, 2, "slfn"), (4, 77, "slfn"), (12, 6, "slfn"), (4, 6, "ffn"))
+]  # fmt: skip
+FORMS = ("exiting", "segments", "all exits", "engine")
 
 
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(exists=True))
-@click.option("--untrained", is_flag=True, help="Compare models of random weights too.")
+@click.option(
+    "--untrained", "with_untrained", is_flag=True, help="Compare models of random weights too."
+)
 @click.option("--task", default="rotten_tomatoes", show_default=True)
 @click.option("--data-dir", type=click.Path())
 @click.option("--sentences", default=1000, show_default=True)
 @click.option("--seed", default=0, show_default=True)
+@click.option("--form", "forms", multiple=True, type=click.Choice(FORMS),
+              help="Forms to compare, all by default: .tflite files, or the C engine's.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None, sentences: int,
-         seed: int, as_json: bool) -> None:  # fmt: skip
+def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str | None, sentences: int,
+         seed: int, forms: tuple[str, ...], as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
     from beex_keras import exits, load_task
     from beex_keras.evaluation import tables
     from beex_keras.runtime import load_classifier
 
-    if not runs and not untrained:
+    if not runs and not with_untrained:
         raise click.UsageError("Give run folders, or --untrained.")
     loaded = load_task(task, data_dir=data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
@@ -54,12 +64,10 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
     models: list[tuple[str, Any, Any]] = [
         (Path(run).name, load_classifier(run), validation) for run in runs
     ]
-    if untrained:
-        models += [
-            (name, model, None) for name, model in _untrained(list(loaded.train.texts), seed)
-        ]
+    if with_untrained:
+        models += [(name, model, None) for name, model in untrained(list(loaded.train.texts), seed)]
     rows = [
-        _compare(name, model, test.texts, test.pairs, known, list(exits.POLICIES.values()))
+        _compare(name, model, test, known, list(exits.POLICIES.values()), forms or FORMS)
         for name, model, known in (models if as_json else track(models, "Models"))
     ]
     if as_json:
@@ -71,36 +79,43 @@ def main(runs: tuple[str, ...], untrained: bool, task: str, data_dir: str | None
         tables.show(rows, f"{task}, {len(test):,} sentences, seed {seed}, {versions}")
 
 
-def _untrained(texts: list[str], seed: int) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+def untrained(
+    texts: list[str], seed: int, sizes: Sequence[Mapping[str, Any]] = UNTRAINED
+) -> Iterator[tuple[str, "BEExformerClassifier"]]:
+    """Models of random weights, each with a name that tells its size."""
     import numpy as np
 
     from beex_keras import BEExformerClassifier, BEExformerConfig, TextPreprocessor
     from beex_keras.text import learn_vocabulary
 
     vocabulary = learn_vocabulary(texts, 2000)
-    for sizes in UNTRAINED:
-        config = BEExformerConfig.preset(
-            "micro", vocabulary_size=len(vocabulary), max_length=48, **sizes
-        )
+    for changes in sizes:
+        values = {"vocabulary_size": len(vocabulary), "max_length": 48, **changes}
+        config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
-        model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 48), labels)
+        preprocessor = TextPreprocessor(vocabulary, config.max_length)
+        model = BEExformerClassifier(config, preprocessor, labels)
         generator = np.random.default_rng(seed)
         model.set_weights(
             [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
         )
-        kind = "weights-only" if config.activation_bits == 32 else "fully binary"
-        yield f"{kind}, {config.num_blocks} blocks, {config.num_classes} classes", model
+        bits = (config.weight_bits, config.activation_bits)
+        kind = next(name for name, known in KINDS.items() if known == bits)
+        network = ", ffn" if config.network == "ffn" else ""
+        width = f", width {config.width}" if "width" in changes else ""
+        sizes_named = f"{config.num_blocks} blocks, {config.num_classes} classes{width}"
+        yield f"{kind}{network}, {sizes_named}", model
 
 
 def _compare(
     name: str,
     classifier: "BEExformerClassifier",
-    texts: Any,
-    pairs: Any,
+    test: Any,
     validation: Any,
     kinds: Any,
+    forms: Sequence[str],
 ) -> dict[str, Any]:
-    """How many labels or exits differ from Keras', by policy, in any form of the file."""
+    """How many labels or exits differ from Keras', by policy, in any of the forms."""
     import numpy as np
 
     from beex_keras import calibrate
@@ -108,23 +123,30 @@ def _compare(
     from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
 
     keras = KerasRunner(classifier)
-    ids = keras.encode(texts, pairs)
+    ids = keras.encode(test.texts, test.pairs)
     reference = keras.exit_logits(ids)
     known = (
         None
         if validation is None
         else keras.exit_logits(keras.encode(validation.texts, validation.pairs))
     )
-    plain = LCERunner(convert(classifier, exit="all-outputs"))
-    segments = SegmentRunner(convert_segments(classifier))
-    engine = CRunner(beex_format.convert(classifier))
-    # One text after the other, as a device runs it, beside the batches of `plain.exit_logits`.
-    single = np.concatenate([plain.exit_logits(row[np.newaxis]) for row in ids])
-    largest = max(np.abs(found - reference).max() for found in (single, plain.exit_logits(ids)))
+    runners: list[Any] = []
+    found = [reference]
+    if "all exits" in forms:
+        runners.append(LCERunner(convert(classifier, exit="all-outputs")))
+        # One text after the other, as a device runs it, beside batches.
+        found += [np.concatenate([runners[-1].exit_logits(row[np.newaxis]) for row in ids])]
+        found += [runners[-1].exit_logits(ids)]
+    if "segments" in forms:
+        runners.append(SegmentRunner(convert_segments(classifier)))
+    if "engine" in forms:
+        runners.append(CRunner(beex_format.convert(classifier)))
+        found += [runners[-1].exit_logits(ids)]
+    largest = max(np.abs(logits - reference).max() for logits in found)
     row: dict[str, Any] = {"model": name}
     for kind in kinds:
         policy = (
-            _dividing(kind(), reference)
+            dividing(kind(), reference)
             if known is None
             else calibrate(kind(), known, validation.labels, tolerance=0.005).policy
         )
@@ -132,18 +154,19 @@ def _compare(
         logits = reference[np.arange(len(ids)), exits]
         classifier.policy = policy
         differing = np.zeros(len(ids), bool)
-        for runner in (LCERunner(convert(classifier)), segments, plain, engine):
-            found = runner.decide(ids, policy)
-            differing |= found.exits != exits
-            differing |= found.logits.argmax(axis=1) != logits.argmax(axis=1)
-            same = found.exits == exits
-            largest = max(largest, np.abs(found.logits - logits)[same].max(initial=0.0))
+        exiting = [LCERunner(convert(classifier))] if "exiting" in forms else []
+        for runner in (*exiting, *runners):
+            decided = runner.decide(ids, policy)
+            differing |= decided.exits != exits
+            differing |= decided.logits.argmax(axis=1) != logits.argmax(axis=1)
+            same = decided.exits == exits
+            largest = max(largest, np.abs(decided.logits - logits)[same].max(initial=0.0))
         row[f"{kind.__name__}: differ"] = int(differing.sum())
     row["largest difference of a logit"] = float(largest)
     return row
 
 
-def _dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
+def dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
     import numpy as np
 

@@ -15,7 +15,7 @@ import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
-from beex_keras.models import BEExformerClassifier
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
@@ -80,6 +80,7 @@ VARIANTS = [
     {"gate_activation": "sigmoid", "num_heads": 1},
     {"embedding_bits": 32, "num_classes": 2},
     {"width": 72, "hidden_width": 132, "num_heads": 4},
+    {"network": "ffn", "hidden_width": 33},
 ]
 
 
@@ -286,9 +287,10 @@ def test_the_engine_checks_for_itself():
 
 def test_other_versions_are_refused():
     data = bytearray(beex_format.convert(build()))
-    struct.pack_into("<I", data, 4, 99)
-    with pytest.raises(BeexError, match="format 99"):
-        CRunner(bytes(data))
+    for version in (1, 99):
+        struct.pack_into("<I", data, 4, version)
+        with pytest.raises(BeexError, match=f"format {version}.*convert the model again"):
+            CRunner(bytes(data))
 
 
 def test_dictionary_is_its_own_inverse():
@@ -312,15 +314,62 @@ def test_packing_puts_each_weight_where_the_format_says(shape):
     assert sum(bin(word).count("1") for word in binary.ravel().tolist()) == negative.sum()
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("kind", [*MODES, "int8"])
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
 @pytest.mark.parametrize("length", [3, 7, 12])
-def test_memory_is_known_at_export(mode, length):
-    data = beex_format.convert(build(mode), length=length)
+def test_memory_is_known_at_export(kind, network, length):
+    int8 = kind == "int8"
+    model = build("float" if int8 else kind, network=network)
+    data = beex_format.convert(model, length=length, int8_weights=int8)
     engine = library.load()
     file, state = np.frombuffer(data, np.uint8), np.zeros(engine.beex_model_bytes(), np.uint8)
     assert engine.beex_open(state.ctypes.data, file.ctypes.data, len(data)) == library.OK
-    expected = beex_format.arena_size(build(mode).config, length)
+    expected = beex_format.arena_size(model.config, length, int8)
     assert engine.beex_arena_size(ctypes.c_void_p(state.ctypes.data)) == expected
+
+
+def test_micro_fits_a_small_board():
+    config = BEExformerConfig.preset("micro", activation_bits=1)
+    assert beex_format.arena_size(config, 64) <= 42 * 1024
+
+
+def test_memory_does_not_change_the_results(mode):
+    """With the least memory 8 of the tokens are taken at a time, with more all of them."""
+    model = build(mode, max_length=30, width=24, num_heads=8)
+    data, ids = beex_format.convert(model), random_ids(3, 29)
+    np.testing.assert_array_equal(
+        logits_with(data, ids, "beex_arena_size"), logits_with(data, ids, "beex_best_arena_size")
+    )
+    np.testing.assert_allclose(
+        logits_with(data, ids, "beex_arena_size"), model(ids), rtol=0, atol=2e-5
+    )
+
+
+def logits_with(data: bytes, ids: np.ndarray, size: str) -> np.ndarray:
+    """Logits of all exits by an engine with as much memory as the library's function says."""
+    engine = library.load()
+    file = np.frombuffer(data, np.uint8)
+    model, state = (
+        np.zeros(bytes() // 8 + 1, np.uint64)
+        for bytes in (engine.beex_model_bytes, engine.beex_engine_bytes)
+    )
+    at = [ctypes.c_void_p(array.ctypes.data) for array in (model, state, file, ids)]
+    assert engine.beex_open(at[0], at[2], len(data)) == library.OK
+    memory = np.full(getattr(engine, size)(at[0]) // 8, 0x7FC00000FFFFFFFF, np.uint64)
+    place = ctypes.c_void_p(memory.ctypes.data)
+    start = functools.partial(engine.beex_start_named, at[1], at[0], place)
+    assert start(engine.beex_arena_size(at[0]) - 8, b"", 0) == 6  # BEEX_ERROR_MEMORY
+    assert start(memory.nbytes, b"", 0) == library.OK
+    config = beex_format.read(data).config
+    exits_taken, done = np.zeros(len(ids), np.int32), ctypes.c_size_t()
+    logits = np.zeros((len(ids), config.num_blocks, config.num_classes), np.float32)
+    policy = library.Policy(beex_format.POLICY_KINDS.index("fixed_depth"), 0, config.num_blocks)
+    results = [ctypes.c_void_p(array.ctypes.data) for array in (exits_taken, logits)]
+    status = engine.beex_run_rows(
+        at[1], at[3], *ids.shape, ctypes.byref(policy), *results, ctypes.byref(done)
+    )
+    assert status == library.OK
+    return logits
 
 
 def test_what_cannot_be_stored_is_refused():
@@ -330,8 +379,10 @@ def test_what_cannot_be_stored_is_refused():
     model.labels = ("a", "b\0", "c", "d")
     with pytest.raises(BeexError, match="NUL"):
         beex_format.convert(model)
-    with pytest.raises(BeexError, match="feed-forward"):
-        beex_format.convert(build(network="ffn"))
+    large = build.__wrapped__("fully-binary")
+    large.backbone.blocks[1].attention.key.alpha.assign_add(100.0 * tf.ones(12))
+    with pytest.raises(BeexError, match="block_2/attention are too large"):
+        beex_format.convert(large)
     with pytest.raises(BeexError, match="255"):
         beex_format.pack_dictionary({b"x" * 256: 0})
 

@@ -19,6 +19,9 @@ def real(*shape: int) -> np.ndarray:
     return GENERATOR.normal(size=shape).astype(np.float32)
 
 
+WEIGHTS = real(4, 5)
+
+
 def converted(function: Callable[..., tf.Tensor], *shape: int) -> Any:
     spec = tf.TensorSpec(shape, tf.float32, "x")
     wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
@@ -54,6 +57,25 @@ def test_product_of_batches(heads, tokens, depth, transposed):
     if heads > 1:  # one head the converter leaves in one piece
         assert counts["BATCH_MATMUL"] == 1
     assert not {"SPLIT", "PACK"} & set(counts)
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_right_factors_are_multiplied_by_rows(shared):
+    """A factor that something else reads too stays as it is."""
+
+    def function(x: tf.Tensor) -> tf.Tensor:
+        heads = tf.transpose(tf.reshape(x, [1, 5, 3, 4]), [0, 2, 1, 3])
+        weights = tf.nn.softmax(tf.reshape(x, [1, 3, 5, 4]) @ WEIGHTS)
+        return tf.matmul(weights, heads) + (heads if shared else 0.0)
+
+    x = real(1, 5, 12)
+    model = converted(function, *x.shape)
+    fuse.fuse_products(model)
+    reference = interpret(model, x)
+    fuse.turn_right_factors(model)
+    np.testing.assert_array_equal(interpret(model, x), reference)
+    (product,) = (o for o in flatbuffer.operations(model) if o.name == "BATCH_MATMUL")
+    assert product.operator.builtinOptions.adjY != shared
 
 
 def test_other_packs_stay():

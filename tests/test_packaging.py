@@ -94,3 +94,11 @@ def test_every_package_is_shipped(declared):
     assert set(declared["packages"]) == {
         ".".join(folder.relative_to(ROOT).parts) for folder in folders
     }
+
+
+def test_all_sources_for_devices_are_in_the_source_distribution():
+    manifest = (ROOT / "MANIFEST.in").read_text("utf-8")
+    patterns = re.search("^recursive-include tflite (.+)$", manifest, re.MULTILINE)
+    assert patterns is not None
+    shipped = {pattern.removeprefix("*") for pattern in patterns[1].split()}
+    assert shipped == {file.suffix for file in (ROOT / "tflite").rglob("*") if file.is_file()}

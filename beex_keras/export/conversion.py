@@ -12,6 +12,7 @@ from beex_keras.export import (
     fuse,
     graphs,
     lce,
+    memory,
     metadata,
     naming,
     onebit,
@@ -27,6 +28,7 @@ def convert(
     calibration: dict[str, Any] | None = None,
     exit: str = "in-graph",
     threshold_input: bool = False,
+    plan_memory: bool = False,
 ) -> bytes:
     """The classifier as a `.tflite` file: audited, named, with all that prediction needs.
 
@@ -46,6 +48,8 @@ def convert(
         exit: as above.
         threshold_input: of "in-graph", make the policy's threshold a second input, ``threshold``
             float32 (1,), in place of a constant.
+        plan_memory: put a plan of the arena into the file, with which TensorFlow Lite Micro needs less
+            of it; see `beex_keras.export.memory`.
 
     Raises:
         BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
@@ -66,7 +70,7 @@ def convert(
         graph = graphs.all_exits(parts)
         inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
         blocks = len(parts.blocks)
-    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1))
+    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory)
     description = metadata.describe(
         classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
     )
@@ -78,6 +82,7 @@ def convert_segments(
     classifier: BEExformerClassifier,
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
+    plan_memory: bool = False,
 ) -> list[bytes]:
     """The classifier as one `.tflite` file a block, for a host that decides behind each.
 
@@ -93,7 +98,7 @@ def convert_segments(
         last = number == len(parts.blocks)
         outputs = [graphs.LOGITS] if last else [graphs.LOGITS, graphs.HIDDEN]
         blocks = range(number, number + 1)
-        models.append(_compiled(classifier, graph, inputs, outputs, blocks))
+        models.append(_compiled(classifier, graph, inputs, outputs, blocks, plan_memory))
     digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
     files = []
     for number, model in enumerate(models, start=1):
@@ -118,6 +123,7 @@ def _compiled(
     inputs: list[str],
     outputs: list[str],
     blocks: range,
+    plan_memory: bool,
 ) -> Any:
     """The parsed file of a graph with some blocks: every pass applied, audited and named."""
     config = classifier.config
@@ -135,4 +141,6 @@ def _compiled(
     naming.order_signature(model, inputs, outputs)
     naming.name_tensors(model, report.tensors)
     naming.name_graphs(model)
+    if plan_memory:
+        memory.plan(model)
     return model

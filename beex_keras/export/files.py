@@ -19,6 +19,7 @@ def export_file(
     calibration: dict[str, Any] | None = None,
     exit: str = "in-graph",
     threshold_input: bool = False,
+    plan_memory: bool = False,
 ) -> dict[str, int]:
     """Writes `convert`'s file to `path`, whole or not at all, and says where its bytes go.
 
@@ -31,7 +32,7 @@ def export_file(
         BeexError: as `convert`, or the file cannot be written.
     """
     if exit != "segments":
-        data = convert(classifier, length, calibration, exit, threshold_input)
+        data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
         write_atomically(path, data)
         return dataclasses.asdict(account(data))
     if threshold_input:
@@ -41,7 +42,7 @@ def export_file(
         raise BeexError(
             f"{path} is a directory that holds something else; name a new one for the segments."
         )
-    files = convert_segments(classifier, length, calibration)
+    files = convert_segments(classifier, length, calibration, plan_memory)
     with atomic_path(path) as directory:
         directory.mkdir()
         for number, data in enumerate(files, start=1):

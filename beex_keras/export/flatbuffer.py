@@ -214,9 +214,19 @@ def constant(model: Any, tensor: Any) -> np.ndarray | None:
     dtype = _dtypes().get(tensor.type)
     if data is None or len(data) == 0 or dtype is None:
         return None
-    shape = [] if tensor.shape is None else [int(size) for size in tensor.shape]
+    sizes = shape(tensor)
     values = np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype)
-    return values.reshape(shape) if values.size == np.prod(shape, dtype=int) else None
+    return values.reshape(sizes) if values.size == np.prod(sizes, dtype=int) else None
+
+
+def shape(tensor: Any) -> list[int]:
+    """A tensor's sizes; none for a scalar, whose shape may be missing."""
+    return [] if tensor.shape is None else [int(size) for size in tensor.shape]
+
+
+def byte_size(tensor: Any) -> int:
+    """The bytes that a tensor's values take."""
+    return int(np.prod(shape(tensor), dtype=int)) * np.dtype(_dtypes()[tensor.type]).itemsize
 
 
 def pack_bits(signs: np.ndarray) -> np.ndarray:

@@ -22,6 +22,7 @@ _SMALLEST_NORM = 1e-6
 def fuse(model: Any) -> None:
     """All passes of this module; sums may round differently, in the last bit, from before."""
     fuse_products(model)
+    turn_right_factors(model)
     fuse_norms(model)
     keep_batch(model)
     skip_reshapes(model)
@@ -59,6 +60,33 @@ def fuse_products(model: Any) -> None:
             )
         graph.operators = operators
     flatbuffer.drop_unread(model)
+
+
+def turn_right_factors(model: Any) -> None:
+    """Lets a TRANSPOSE in front of a BATCH_MATMUL's right factor give it as the op multiplies: by rows.
+
+    An interpreter that is given columns transposes them once more, and TensorFlow Lite Micro sets
+    memory aside for that which no other op can use.
+    """
+    for graph in model.subgraphs:
+        operations = flatbuffer.graph_operations(model, graph)
+        producers = {id(tensor): o for o in operations for tensor in o.outputs}
+        for operation in operations:
+            if operation.name != "BATCH_MATMUL" or operation.operator.builtinOptions.adjY:
+                continue
+            factor = operation.inputs[1]
+            transpose = producers.get(id(factor))
+            if transpose is None or transpose.name != "TRANSPOSE":
+                continue
+            order = flatbuffer.constant(model, transpose.inputs[1])
+            if order is None or len(_readers(factor, operations)) > 1:
+                continue
+            turned = np.array([*order[:-2], order[-1], order[-2]], np.int32)
+            constant = flatbuffer.add_constant(model, graph, "permutation", turned)
+            transpose.operator.inputs = [indices(transpose.operator.inputs)[0], constant]
+            factor.shape = [*factor.shape[:-2], factor.shape[-1], factor.shape[-2]]
+            operation.operator.builtinOptions.adjY = True
+    flatbuffer.drop_unused(model)
 
 
 def fuse_norms(model: Any) -> None:

@@ -50,6 +50,9 @@ INLINE float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
 }
+INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
+  _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+}
 
 #include "real.inc"
 
@@ -283,6 +286,52 @@ INLINE void int8_tile(const size_t rows, const size_t panels, const real_layer *
   }
 }
 
+/* int8 x int8. VNNI multiplies bytes without a sign by bytes with one, so inputs are moved up by 128, and
+ * 128 times the weights, which it adds up for all rows alike, is taken away at the end.
+ *
+ *     for each group of four inputs
+ *       moved[p] += w[p] . (128, 128, 128, 128)
+ *       for each row r, panel p of the tile
+ *         sum[r][p] += w[p] . (broadcast(four bytes of x[r]) + 128)
+ *     sum = sum - moved
+ */
+INLINE void int8_int8_tile(const size_t rows, const size_t panels, const real_layer *layer,
+                           size_t row, size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + row * 4 * groups, *weights = layer->bytes + output * 4 * groups;
+  const __m512i up = _mm512_set1_epi8(INT8_MIN);
+  __m512i sum[8][REAL_PANELS], moved[REAL_PANELS];
+  UNROLL for (size_t p = 0; p < panels; p++) {
+    moved[p] = _mm512_setzero_si512();
+    UNROLL for (size_t r = 0; r < rows; r++) sum[r][p] = _mm512_setzero_si512();
+  }
+  for (size_t group = 0; group < groups; group++, weights += 4 * BEEX_INT8_PANEL) {
+    __m512i weight[REAL_PANELS];
+    UNROLL for (size_t p = 0; p < panels; p++) {
+      weight[p] = _mm512_loadu_si512(weights + p * groups * 4 * BEEX_INT8_PANEL);
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(moved[p]) : "v"(up), "v"(weight[p]));
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m512i input =
+          _mm512_xor_si512(broadcast_four(x + 4 * (r * groups + group)), up);
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][p]) : "v"(input), "v"(weight[p]));
+      }
+    }
+  }
+  UNROLL for (size_t p = 0; p < panels; p++, output += BEEX_INT8_PANEL) {
+    const __m512 scale = _mm512_loadu_ps(layer->scale + output);
+    const __m512 bias = _mm512_loadu_ps(layer->bias + output);
+    const __mmask16 present = first_lanes(layer->outputs - output);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m512 whole = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum[r][p], moved[p]));
+      const __m512 real = _mm512_mul_ps(whole, _mm512_set1_ps(layer->row[row + r].scale));
+      const __m512 y = _mm512_add_ps(_mm512_mul_ps(real, scale), bias);
+      _mm512_mask_storeu_ps(layer->y + (row + r) * layer->outputs + output, present, y);
+    }
+  }
+}
+
 /* All tiles of a layer: panels outside, so that their weights stay in the cache for all rows. */
 #define EACH_TILE(layer, tile)                                                       \
   do {                                                                               \
@@ -305,7 +354,7 @@ INLINE void int8_tile(const size_t rows, const size_t panels, const real_layer *
 static TARGET void avx512_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                                       const uint64_t *weights, const float *scale,
                                       const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
   EACH_TILE(layer, real_tile);
 }
 
@@ -313,8 +362,17 @@ static TARGET void avx512_int8_linear(size_t rows, size_t depth, size_t outputs,
                                       const beex_quantized_row *row_scales,
                                       const uint64_t *weights, const float *scale,
                                       const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, row_scales, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, NULL, x, row_scales, weights, scale, bias, y, NULL};
   EACH_TILE(layer, int8_tile);
+}
+
+static TARGET void avx512_int8_int8_linear(size_t rows, size_t depth, size_t outputs,
+                                           const int8_t *x, const beex_quantized_row *row_scales,
+                                           const int8_t *weights, const float *scale,
+                                           const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x,      row_scales,
+                            NULL, scale, bias,    y,    weights};
+  EACH_TILE(layer, int8_int8_tile);
 }
 
 /* === Real x real: 2 vectors of columns and up to 8 rows stay in registers === */
@@ -364,6 +422,62 @@ static TARGET void avx512_matmul(size_t rows, size_t depth, size_t columns, cons
   }
 }
 
+/* === Whole x whole: a vector holds a pair of inputs of 16 columns ===
+ *
+ *     for each pair of inputs
+ *       for each row r, vector v of columns
+ *         sum[r][v] += b[pair][v] . broadcast(two of a[r])
+ */
+INLINE void int16_tile(const size_t rows, const size_t vectors, const pair_product *m, size_t row,
+                       size_t column) {
+  const int16_t *a = m->a + row * m->a_stride, *b = m->b + 2 * column;
+  const __mmask16 present = first_lanes(m->columns - column - 16 * (vectors - 1));
+  __m512i sum[8][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) sum[r][v] = _mm512_setzero_si512();
+  }
+  for (size_t i = 0; i < m->depth; i += 2, b += 2 * m->b_stride) {
+    __m512i right[2];
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      right[v] = v + 1 < vectors ? _mm512_loadu_si512(b + 32 * v)
+                                 : _mm512_maskz_loadu_epi32(present, b + 32 * v);
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      /* Two numbers in every lane; by way of a float, which compilers load and broadcast in one. */
+      float pair;
+      memcpy(&pair, a + r * m->a_stride + i, sizeof pair);
+      const __m512i left = _mm512_castps_si512(_mm512_set1_ps(pair));
+      UNROLL for (size_t v = 0; v < vectors; v++) {
+        /* _mm512_dpwssd_epi32; see int8_tile. */
+        __asm__("vpdpwssd %2, %1, %0" : "+v"(sum[r][v]) : "v"(left), "v"(right[v]));
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      float *c = m->c + (row + r) * m->c_stride + column + 16 * v;
+      const __mmask16 lanes = v + 1 < vectors ? (__mmask16)0xffff : present;
+      _mm512_mask_storeu_ps(c, lanes, _mm512_cvtepi32_ps(sum[r][v]));
+    }
+  }
+}
+
+static TARGET void avx512_int16_matmul(size_t rows, size_t depth, size_t columns,
+                                       const int16_t *a, size_t a_stride, const int16_t *b,
+                                       size_t b_stride, float *c, size_t c_stride) {
+  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
+  for (size_t column = 0; column < columns; column += 32) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, 8);
+      if (columns - column > 16) {
+        TILE_OF_8(n, int16_tile, 2, &m, row, column)
+      } else {
+        TILE_OF_8(n, int16_tile, 1, &m, row, column)
+      }
+    }
+  }
+}
+
 const beex_kernels beex_kernels_avx512 = {
     .name = "avx512",
     .pack_signs = avx512_pack_signs,
@@ -371,7 +485,9 @@ const beex_kernels beex_kernels_avx512 = {
     .binary_signs = avx512_binary_signs,
     .real_linear = avx512_real_linear,
     .int8_linear = avx512_int8_linear,
+    .int8_int8_linear = avx512_int8_int8_linear,
     .matmul = avx512_matmul,
+    .int16_matmul = avx512_int16_matmul,
     REAL_FUNCTIONS,
 };
 

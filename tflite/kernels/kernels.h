@@ -41,6 +41,13 @@ extern "C" {
  */
 #define BEEX_REAL_PANEL 16
 
+/* int8 weights: panels of 16 outputs, inputs in groups of 4. The 4 inputs of an output stand side by
+ * side, then those of the next, 64 bytes a group; missing outputs and inputs are 0.
+ *     int8_t weights[panels][groups][16][4]
+ * A group is one vector of AVX-512; a word of it is what a processor of 32 bits multiplies by twos.
+ */
+#define BEEX_INT8_PANEL 16
+
 /* Vectors of an entry for each output (scale, bias) are readable, as zeros, up to a multiple of: */
 #define BEEX_PADDING 16
 
@@ -87,10 +94,22 @@ typedef struct {
                       const beex_quantized_row *row, const uint64_t *weights, const float *scale,
                       const float *bias, float *y);
 
+  /* x: as `quantize` writes it, w int8; the product is exact up to depth 2^17. */
+  void (*int8_int8_linear)(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                           const beex_quantized_row *row, const int8_t *weights,
+                           const float *scale, const float *bias, float *y);
+
   /* c = a b, real: [rows][depth] x [depth][columns] -> [rows][columns], with row strides. A sum
    * runs over depth in order. */
   void (*matmul)(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                  const float *b, size_t b_stride, float *c, size_t c_stride);
+
+  /* c = a b of whole numbers: int16 [rows][depth] x [depth / 2][columns][2] -> float [rows][columns],
+   * with strides, that of b in pairs. Depth is even; pairs of it stand side by side in a and in b. Sums
+   * are exact within 2^31 and wrap around beyond; as floats they are rounded beyond 2^24. */
+  void (*int16_matmul)(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                       size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                       size_t c_stride);
 
   /* === Real-valued functions === */
 
@@ -108,15 +127,21 @@ typedef struct {
    * exponential has a relative error below 2^-22. */
   void (*softmax)(size_t rows, size_t count, size_t stride, float scale, float *x);
 
-  /* max(0, 1 + z / 64)^64 on 2^-10, with z = scale * x less its maximum, in place; not normalized. */
-  void (*power_weights)(size_t rows, size_t count, size_t stride, float scale, float *x);
+  /* 2^10 max(0, 1 + z / 64)^64 to the nearest whole number, with z = scale * x less its maximum; not
+   * normalized. From the first count entries of each row of x [rows][x_stride], which is overwritten,
+   * to int16 [rows][stride], zeros behind count. */
+  void (*power_weights)(size_t rows, size_t count, float scale, float *x, size_t x_stride,
+                        int16_t *weights, size_t stride);
 
   /* In place; absolute error below 2^-22. */
   void (*sigmoid)(size_t count, float *x);
   void (*tanh)(size_t count, float *x);
 
-  /* x to the nearest multiple of 2^-bits, ties to even, in place. */
-  void (*round_to_grid)(size_t count, int bits, float *x);
+  /* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place; error below 2^-22 max(1, |x|). */
+  void (*gelu)(size_t count, float *x);
+
+  /* 2^bits x to the nearest whole number, ties to even, within +-32767. */
+  void (*to_int16)(size_t count, int bits, const float *x, int16_t *q);
 
   /* y = gate * content, with sigmoid(gate) if so asked; y may be gate or content. */
   void (*gate)(size_t count, int sigmoid, const float *gate, const float *content, float *y);

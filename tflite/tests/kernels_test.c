@@ -72,6 +72,18 @@ static uint64_t *real_weights(size_t depth, size_t outputs) {
   return weights;
 }
 
+static int8_t *int8_weights(size_t depth, size_t outputs) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  int8_t *weights = block(BEEX_CEIL_DIV(outputs, BEEX_INT8_PANEL) * groups * 64, 1);
+  for (size_t output = 0; output < outputs; output++) {
+    for (size_t i = 0; i < depth; i++) {
+      const size_t place = output / BEEX_INT8_PANEL * groups + i / 4;
+      weights[64 * place + output % BEEX_INT8_PANEL * 4 + i % 4] = (int8_t)(random_word() >> 56);
+    }
+  }
+  return weights;
+}
+
 static void check(const beex_kernels *k, const char *what, size_t rows, size_t depth,
                   size_t outputs, const void *expected, const void *found, size_t bytes) {
   if (memcmp(expected, found, bytes) == 0) return;
@@ -85,6 +97,7 @@ static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t
   float *x = random_floats(rows * depth, 3.0f);
   float *scale = random_channels(outputs, 1.0f), *bias = random_channels(outputs, 1.0f);
   uint64_t *weights = binary_weights(depth, outputs), *real = real_weights(depth, outputs);
+  int8_t *bytes = int8_weights(depth, outputs);
   uint64_t *bits[2], *signs[2];
   float *y[2];
   int8_t *q[2];
@@ -118,10 +131,12 @@ static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t
   BOTH("real_linear", real_linear(rows, depth, outputs, x, real, scale, bias, y[i]), y, y_size);
   BOTH("int8_linear",
        int8_linear(rows, depth, outputs, q[0], row[0], real, scale, bias, y[i]), y, y_size);
+  BOTH("int8_int8_linear",
+       int8_int8_linear(rows, depth, outputs, q[0], row[0], bytes, scale, bias, y[i]), y, y_size);
   for (int i = 0; i < 2; i++) {
     free(bits[i]), free(signs[i]), free(y[i]), free(q[i]), free(row[i]);
   }
-  free(x), free(scale), free(bias), free(weights), free(real);
+  free(x), free(scale), free(bias), free(weights), free(real), free(bytes);
 }
 
 static void test_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t columns) {
@@ -133,6 +148,28 @@ static void test_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t
   float *c[2] = {block(c_size, sizeof(float)), block(c_size, sizeof(float))};
   const beex_kernels *both[2] = {&beex_kernels_reference, k};
   BOTH("matmul", matmul(rows, depth, columns, a, a_stride, b, b_stride, c[i], c_stride), c,
+       c_size * sizeof(float));
+  free(a), free(b), free(c[0]), free(c[1]);
+}
+
+static int16_t *random_int16s(size_t count) {
+  int16_t *x = block(count, sizeof *x);
+  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(random_word() >> 48);
+  return x;
+}
+
+/* Numbers of all sizes, so that some sums wrap around. */
+static void test_int16_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t columns) {
+  const size_t a_stride = depth + random_below(3), b_stride = columns + random_below(20);
+  const size_t c_stride = columns + random_below(3), outputs = columns;
+  const size_t c_size = (rows - 1) * c_stride + columns;
+  int16_t *a = random_int16s((rows - 1) * a_stride + depth);
+  int16_t *b = random_int16s(2 * ((depth / 2 - 1) * b_stride + columns));
+  a[0] = a[1] = b[0] = b[1] = INT16_MIN;
+  float *c[2] = {block(c_size, sizeof(float)), block(c_size, sizeof(float))};
+  const beex_kernels *both[2] = {&beex_kernels_reference, k};
+  BOTH("int16_matmul",
+       int16_matmul(rows, depth, columns, a, a_stride, b, b_stride, c[i], c_stride), c,
        c_size * sizeof(float));
   free(a), free(b), free(c[0]), free(c[1]);
 }
@@ -155,11 +192,19 @@ static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 0, 8, y[i]));
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 16, 18, y[i]));
   IN_PLACE("softmax", softmax(rows, depth, stride, 0.3f, y[i]));
-  IN_PLACE("power_weights", power_weights(rows, depth, stride, 0.3f, y[i]));
   IN_PLACE("sigmoid", sigmoid(plain, y[i]));
   IN_PLACE("tanh", tanh(plain, y[i]));
-  const int bits = (int)random_below(13);
-  IN_PLACE("round_to_grid", round_to_grid(plain, bits, y[i]));
+  IN_PLACE("gelu", gelu(plain, y[i]));
+  int16_t *q[2] = {block(rows * (depth + 1), 2), block(rows * (depth + 1), 2)};
+  const int bits = (int)random_below(16);
+  BOTH("to_int16", to_int16(plain, bits, a, q[i]), q, plain * sizeof **q);
+  for (int i = 0; i < 2; i++) {
+    memcpy(y[i], a, bytes);
+    memset(q[i], 0xa5, rows * (depth + 1) * sizeof **q);
+  }
+  BOTH("power_weights", power_weights(rows, depth, 0.3f, y[i], stride, q[i], depth + 1), q,
+       rows * (depth + 1) * sizeof **q);
+  free(q[0]), free(q[1]);
   for (int sigmoid = 0; sigmoid < 2; sigmoid++) {
     IN_PLACE("gate", gate(plain, sigmoid, a, b, y[i]));
     IN_PLACE("gate_grid", gate_grid(plain, sigmoid, a, b, y[i]));
@@ -176,25 +221,30 @@ static void bound(const beex_kernels *k, const char *what, double error, double 
 /* The stated error bounds, on a fine sweep. */
 static void test_accuracy(const beex_kernels *k) {
   enum { STEPS = 1 << 16 };
-  double logistic = 0, hyperbolic = 0, exponential = 0;
+  double logistic = 0, hyperbolic = 0, exponential = 0, gelu = 0;
   for (int i = -STEPS; i <= STEPS; i++) {
     const float x = 40.0f * (float)i / STEPS;
-    float y = x, z = x, pair[2] = {0.0f, -fabsf(x)};
+    float y = x, z = x, g = x, pair[2] = {0.0f, -fabsf(x)};
     k->sigmoid(1, &y);
     k->tanh(1, &z);
+    k->gelu(1, &g);
     /* The ratio of the two weights is the exponential, but for two more roundings. */
     k->softmax(1, 2, 2, 1.0f, pair);
     logistic = fmax(logistic, fabs(y - 1 / (1 + exp(-(double)x))));
     hyperbolic = fmax(hyperbolic, fabs(z - tanh((double)x)));
+    const double wide = x, inner = sqrt(2 / acos(-1)) * (wide + 0.044715 * wide * wide * wide);
+    gelu = fmax(gelu, fabs(g - wide * (1 + tanh(inner)) / 2) / fmax(1, fabs(wide)));
     exponential = fmax(exponential, fabs(pair[1] / pair[0] / exp(-fabs((double)x)) - 1));
   }
   bound(k, "sigmoid", logistic, 0x1p-22);
   bound(k, "tanh", hyperbolic, 0x1p-22);
+  bound(k, "gelu", gelu, 0x1p-22);
   bound(k, "softmax", exponential, 0x1p-22 + 0x1p-23);
-  float half[5] = {0.5f, 1.5f, -2.5f, 8388609.0f, -3e9f};
-  k->round_to_grid(5, 0, half);
-  const float even[5] = {0.0f, 2.0f, -2.0f, 8388609.0f, -3e9f};
-  check(k, "round_to_grid: ties", 1, 5, 0, even, half, sizeof even);
+  const float half[6] = {0.25f, 0.75f, -1.25f, 16383.4f, 8388609.0f, -3e9f};
+  const int16_t even[6] = {0, 2, -2, 32767, 32767, -32767};
+  int16_t found[6];
+  k->to_int16(6, 1, half, found);
+  check(k, "to_int16: ties and limits", 1, 6, 0, even, found, sizeof even);
 }
 
 int main(int count, char **arguments) {
@@ -206,6 +256,7 @@ int main(int count, char **arguments) {
       const size_t rows = 1 + random_below(20), outputs = 1 + random_below(90);
       test_linear(*k, rows, 1 + random_below(700), outputs);
       test_matmul(*k, rows, 1 + random_below(70), outputs);
+      test_int16_matmul(*k, rows, 2 * (1 + random_below(40)), outputs);
       test_rows(*k, rows, 1 + random_below(90));
     }
     /* So deep that counts in bytes, 16-bit and packed accumulators would overflow. */

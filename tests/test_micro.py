@@ -1,0 +1,398 @@
+"""TensorFlow Lite Micro with our ops beside Larq Compute Engine: single ops, and whole files."""
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import COMPILER, MODES, needs_engine, random_ids, shake, tiny_config
+from flatbuffers import flexbuffers
+
+from beex_keras import exits, export
+from beex_keras.export import flatbuffer, memory
+from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import LCERunner
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+import tflm_host
+
+ROOT = Path(__file__).parents[1]
+
+needs_micro = pytest.mark.skipif(tflm_host.why_not() is not None, reason=str(tflm_host.why_not()))
+
+POLICIES = [
+    exits.FractionalEntropy(0.05),
+    exits.Entropy(1.2),
+    exits.Confidence(0.4),
+    exits.Patience(1),
+    exits.FixedDepth(2),
+]
+
+SAME, VALID = 0, 1
+NONE, RELU, RELU_N1_TO_1, RELU6 = range(4)
+
+DTYPES = {"float32": np.float32, "int8": np.int8, "signs": np.int32}
+
+
+# === Files of one op ===
+
+
+def file_of(
+    name: str,
+    x: np.ndarray,
+    constants: list[np.ndarray | None],
+    shape: list[int],
+    dtype: Any,
+    options: bytes = b"",
+    scales: tuple[float | None, float | None] = (None, None),
+) -> bytes:
+    """A file with one custom op that reads `x` and constants.
+
+    Args:
+        name: the op's.
+        x: an example of the first input.
+        constants: its other inputs; None where one is left out.
+        shape: the output's.
+        dtype: the output's.
+        options: the op's attributes.
+        scales: of an int8 input and output; the zero points are -3 and 5.
+    """
+    classes = flatbuffer.schema()
+    model, graph = classes.ModelT(), classes.SubGraphT()
+    model.version, model.operatorCodes, model.metadata = 3, [], []
+    model.buffers, model.subgraphs = [classes.BufferT()], [graph]
+    graph.tensors, graph.name = [], "main"
+    places = [flatbuffer.add_tensor(graph, "x", x.shape, x.dtype.type)]
+    for value in constants:
+        place = -1
+        if value is not None:
+            place = flatbuffer.add_constant(model, graph, "constant", value)
+        places.append(place)
+    output = flatbuffer.add_tensor(graph, "y", shape, dtype)
+    for place, scale, zero in ((0, scales[0], -3), (output, scales[1], 5)):
+        if scale is not None:
+            quantization = classes.QuantizationParametersT()
+            quantization.scale, quantization.zeroPoint = [scale], [zero]
+            graph.tensors[place].quantization = quantization
+    operator = flatbuffer.custom_operator(model, name, places, [output])
+    operator.customOptions = np.frombuffer(options, np.uint8)
+    graph.operators = [operator]
+    graph.inputs, graph.outputs = np.array([0], np.int32), np.array([output], np.int32)
+    return flatbuffer.pack(model)
+
+
+def both(data: bytes, x: np.ndarray, **options: bool) -> tuple[np.ndarray, np.ndarray]:
+    """The output of Larq Compute Engine and of TensorFlow Lite Micro."""
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    (expected,) = Interpreter(data, **options).interpreter.predict([x])
+    (found,) = tflm_host.Micro(data, arena_size=1 << 20).run(x)
+    assert found.dtype == expected.dtype
+    return expected, found
+
+
+def attributes(**changes: int) -> dict[str, int]:
+    values = {
+        "channels_in": 32,
+        "stride_height": 1,
+        "stride_width": 1,
+        "dilation_height_factor": 1,
+        "dilation_width_factor": 1,
+        "padding": VALID,
+        "pad_values": 0,
+        "fused_activation_function": NONE,
+    }
+    return {**values, **changes}
+
+
+def random_signs(generator: np.random.Generator, *shape: int) -> np.ndarray:
+    """Packed along the last axis."""
+    return flatbuffer.pack_bits(generator.choice([-1.0, 1.0], shape))
+
+
+def output_size(size: int, kernel: int, stride: int, dilation: int, padding: int) -> int:
+    reach = (kernel - 1) * dilation + 1
+    return -(-size // stride) if padding == SAME else (size - reach) // stride + 1
+
+
+@needs_micro
+@pytest.mark.parametrize("kind", DTYPES)
+@pytest.mark.parametrize("seed", range(12))
+def test_convolution(seed, kind):
+    """Random shapes, in all of the paddings, activations, strides and dilations."""
+    generator = np.random.default_rng(seed)
+    kernel = (1, 1) if seed % 3 == 0 else tuple(generator.integers(1, 4, 2))
+    padding, pad_value = [(VALID, 0), (SAME, 0), (SAME, 1)][seed % 3 if seed else 1]
+    groups = 2 if seed in (5, 7) else 1
+    channels = 64 * groups if groups > 1 else int(generator.integers(1, 36)) * 2
+    outputs = groups * int(generator.integers(1, 40))
+    batch, height, width = generator.integers(1, 3), *generator.integers(6, 9, 2)
+    strides, dilations = generator.integers(1, 3, 2), generator.integers(1, 3, 2)
+    to_signs = kind == "signs"
+    options = attributes(
+        channels_in=channels,
+        stride_height=int(strides[0]),
+        stride_width=int(strides[1]),
+        dilation_height_factor=int(dilations[0]),
+        dilation_width_factor=int(dilations[1]),
+        padding=padding,
+        pad_values=pad_value,
+        fused_activation_function=NONE if to_signs else seed % 4,
+    )
+    x = random_signs(generator, batch, height, width, channels)
+    filters = random_signs(generator, outputs, *kernel, channels // groups)
+    depth = kernel[0] * kernel[1] * channels // groups
+    # Sixteenths: with them no result is rounded, so that the order of operations does not matter.
+    multiplier, bias = (generator.integers(-40, 41, (2, outputs)) / 16).astype(np.float32)
+    constants = [multiplier, bias, None]
+    if to_signs:  # padding by zeros reads the multiplier even there
+        thresholds = (depth // 2 + generator.integers(-5, 6, outputs)).astype(np.int32)
+        with_zeros = padding == SAME and pad_value == 0
+        constants = [multiplier if with_zeros else None, None, thresholds]
+    shape = [int(batch)]
+    for size, length, stride, dilation in zip(
+        (height, width), kernel, strides, dilations, strict=True
+    ):
+        shape.append(output_size(int(size), int(length), int(stride), int(dilation), padding))
+    shape.append(-(-outputs // 32) if to_signs else outputs)
+    data = file_of("LceBconv2d", x, [filters, *constants], shape, DTYPES[kind],
+                   flexbuffers.Dumps(options), (None, 0.37 if kind == "int8" else None))  # fmt: skip
+    # Its other kernels have neither groups nor every combination of padding and output.
+    expected, found = both(data, x, use_reference_bconv=True)
+    assert len(np.unique(expected)) > 1
+    if kind != "int8":
+        np.testing.assert_array_equal(found, expected)
+    else:  # Larq Compute Engine rounds its multiplier for int8, which may move what lies on an edge
+        difference = np.abs(found.astype(int) - expected.astype(int))
+        assert difference.max() <= 1
+        assert difference.mean() < 0.01
+
+
+@needs_micro
+def test_odd_channels_padded_by_zeros():
+    generator = np.random.default_rng(0)
+    x, filters = random_signs(generator, 1, 5, 5, 37), random_signs(generator, 3, 3, 3, 37)
+    multiplier, bias = np.ones(3, np.float32), np.zeros(3, np.float32)
+    options = flexbuffers.Dumps(attributes(channels_in=37, padding=SAME))
+    data = file_of("LceBconv2d", x, [filters, multiplier, bias, None], [1, 5, 5, 3], np.float32,
+                   options)  # fmt: skip
+    expected, found = both(data, x)
+    np.testing.assert_array_equal(found, expected)
+    signs = (flatbuffer.unpack_bits(words, 37) for words in (x, filters))
+    image, kernel = (tf.constant(array) for array in signs)
+    reference = tf.nn.conv2d(image, tf.transpose(kernel, [1, 2, 3, 0]), 1, "SAME")
+    np.testing.assert_array_equal(found, reference)
+
+
+@needs_micro
+@pytest.mark.parametrize("channels", [1, 31, 32, 33, 70])
+def test_quantize_and_dequantize(channels):
+    generator = np.random.default_rng(channels)
+    words = -(-channels // 32)
+    real = generator.normal(size=(2, 3, channels)).astype(np.float32)
+    real[0, 0, 0], real[0, 1, 0] = 0.0, -0.0
+    numbers = generator.integers(-8, 8, real.shape).astype(np.int8)
+    for x, scale in ((real, None), (numbers, 0.5)):
+        data = file_of("LceQuantize", x, [], [2, 3, words], np.int32, scales=(scale, None))
+        expected, found = both(data, x)
+        np.testing.assert_array_equal(found, expected)
+    packed = flatbuffer.pack_bits(real)
+    for dtype, scale in ((np.float32, None), (np.int8, 0.3), (np.int8, 0.001)):
+        data = file_of("LceDequantize", packed, [], list(real.shape), dtype, scales=(None, scale))
+        expected, found = both(data, packed)
+        np.testing.assert_array_equal(found, expected)
+
+
+@needs_micro
+@pytest.mark.parametrize(
+    ("changes", "output"),
+    [
+        ({"channels_in": 40}, [1, 4, 4, 3]),
+        ({"stride_width": 0}, [1, 4, 4, 3]),
+        ({"padding": 2}, [1, 4, 4, 3]),
+        ({"pad_values": 2}, [1, 4, 4, 3]),
+        ({"fused_activation_function": 4}, [1, 4, 4, 3]),
+        ({}, [1, 4, 5, 3]),
+        ({"dilation_height_factor": 9}, [1, 4, 4, 3]),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, output):
+    x, filters = np.zeros((1, 4, 4, 1), np.int32), np.zeros((3, 2, 1, 1), np.int32)
+    ones = np.ones(3, np.float32)
+    options = flexbuffers.Dumps(attributes(**changes))
+    data = file_of("LceBconv2d", x, [filters, ones, ones, None], output, np.float32, options)
+    with pytest.raises(RuntimeError):
+        tflm_host.Micro(data, arena_size=1 << 16)
+
+
+@needs_micro
+def test_damaged_attributes_do_no_harm():
+    x, filters = np.zeros((1, 4, 4, 1), np.int32), np.zeros((3, 1, 1, 1), np.int32)
+    ones = np.ones(3, np.float32)
+    options = flexbuffers.Dumps(attributes())
+    generator = np.random.default_rng(0)
+    damaged = [bytes(options[:size]) for size in range(0, len(options), 5)]
+    for place in generator.integers(len(options), size=200):
+        array = np.frombuffer(bytes(options), np.uint8).copy()
+        array[place] = generator.integers(256)
+        damaged.append(array.tobytes())
+    refused = 0
+    for content in damaged:
+        data = file_of("LceBconv2d", x, [filters, ones, ones, None], [1, 4, 4, 3], np.float32,
+                       content)  # fmt: skip
+        try:
+            tflm_host.Micro(data, arena_size=1 << 16).run(x)
+        except RuntimeError:
+            refused += 1
+    assert len(damaged) > refused > len(damaged) / 4
+
+
+# === Whole files ===
+
+IDS = random_ids(20, 12)
+IDS[:, 4] = 3
+IDS[::3, 7:] = 0
+
+
+def build(mode: str, policy: exits.ExitPolicy, **changes: Any) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    config = tiny_config(max_length=12, **MODES[mode], **{"num_segments": 2, **changes})
+    return shake(BEExformerClassifier(config, policy=policy))
+
+
+def run_rows(data: bytes, outputs: int, ops: str = tflm_host.PACKED) -> tuple[list, dict]:
+    """The outputs for each row of IDS, and the arena."""
+    micro = tflm_host.Micro(data, arena_size=1 << 20, ops=ops)
+    rows = [micro.run(row[np.newaxis], outputs=outputs) for row in IDS]
+    return [np.concatenate(arrays) for arrays in zip(*rows, strict=True)], micro.arena()
+
+
+def planned(data: bytes) -> bytes:
+    model = flatbuffer.parse(data)
+    memory.plan(model)
+    return flatbuffer.pack(model)
+
+
+@pytest.fixture(scope="module")
+def four_blocks() -> bytes:
+    """A weights-only file whose texts leave at different exits, without a plan."""
+    return export.convert(build("weights-only", exits.Entropy(1.2), num_blocks=4, width=36))
+
+
+CASES = [*(("weights-only", policy) for policy in POLICIES), ("fully-binary", POLICIES[0]),
+         ("fully-binary", POLICIES[3])]  # fmt: skip
+
+
+@needs_micro
+@pytest.mark.parametrize(("mode", "policy"), CASES)
+def test_files_that_exit_by_themselves(mode, policy):
+    data = export.convert(build(mode, policy), plan_memory=True)
+    expected = LCERunner(data).decide(IDS)
+    (logits, index), _ = run_rows(data, 2)
+    np.testing.assert_array_equal(index, expected.exits)
+    np.testing.assert_allclose(logits, expected.logits, rtol=0, atol=1e-5)
+
+
+@needs_micro
+def test_memory(four_blocks):
+    """Packed weights and the plan each spare memory and change nothing."""
+    results, arenas = [], []
+    for data in (four_blocks, planned(four_blocks)):
+        for ops in (tflm_host.UNPACKED, tflm_host.PACKED):
+            outputs, arena = run_rows(data, 2, ops)
+            results.append(outputs)
+            arenas.append(arena["total"])
+    assert len(set(results[0][1])) > 1
+    for logits, index in results[1:]:
+        np.testing.assert_array_equal(index, results[0][1])
+        np.testing.assert_allclose(logits, results[0][0], rtol=0, atol=1e-5)
+    unpacked, packed, unpacked_planned, packed_planned = arenas
+    assert packed_planned < packed < unpacked
+    assert packed_planned < unpacked_planned < unpacked
+
+
+@needs_micro
+def test_planned_memory_does_not_grow_with_depth(four_blocks):
+    """A block's input is not kept for the blocks behind it."""
+    model = build("weights-only", exits.Entropy(1.2), num_blocks=2, width=36)
+    two_blocks = export.convert(model, plan_memory=True)
+    heads = [run_rows(data, 2)[1]["head"] for data in (two_blocks, planned(four_blocks))]
+    assert heads[1] - heads[0] < 256
+
+
+@needs_micro
+def test_other_forms_of_the_file():
+    model = build("fully-binary", exits.Confidence(0.9), num_blocks=2)
+    expected = model.predict(IDS, verbose=0)
+    (logits,), _ = run_rows(export.convert(model, exit="all-outputs", plan_memory=True), 1)
+    np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
+
+    data = export.convert(model, threshold_input=True, plan_memory=True)
+    micro = tflm_host.Micro(data, arena_size=1 << 20)
+    threshold = np.array([0.4], np.float32)
+    found = [micro.run(row[np.newaxis], threshold, outputs=2)[1][0] for row in IDS]
+    np.testing.assert_array_equal(found, exits.Confidence(0.4).choose(expected))
+
+    first, last = (
+        tflm_host.Micro(data, arena_size=1 << 20)
+        for data in export.convert_segments(model, plan_memory=True)
+    )
+    for row, both_exits in zip(IDS[:, np.newaxis], expected, strict=True):
+        logits, hidden = first.run(row, outputs=2)
+        np.testing.assert_allclose(logits[0], both_exits[0], rtol=0, atol=1e-5)
+        (logits,) = last.run(hidden, row)
+        np.testing.assert_allclose(logits[0], both_exits[1], rtol=0, atol=1e-5)
+
+
+@needs_micro
+def test_packed_weights_need_an_op_that_reads_them(four_blocks):
+    """Any other FULLY_CONNECTED would take the words for floats."""
+    micro = tflm_host.Micro(four_blocks, arena_size=1 << 20, ops="BeexRegisterHalf")
+    with pytest.raises(RuntimeError):
+        micro.run(IDS[:1])
+
+
+@needs_micro
+def test_ops_are_added_to_the_known_resolver_alone(four_blocks):
+    """Beside ops that someone else added, the layout is not what was checked."""
+    with pytest.raises((RuntimeError, ValueError)):
+        tflm_host.runtime().Interpreter.from_bytes(
+            four_blocks, custom_op_registerers=[tflm_host.PACKED] * 2, arena_size=1 << 20
+        )
+
+
+def test_other_versions_are_refused(monkeypatch):
+    monkeypatch.setattr(tflm_host, "version", lambda name: "0.dev20991231")
+    if tflm_host.COMPILER is not None:
+        assert "0.dev20991231" in str(tflm_host.why_not())
+
+
+@needs_micro
+def test_the_ops_need_no_library_of_cpp():
+    if shutil.which("nm") is None:
+        pytest.skip("no nm")
+    listed = subprocess.run(
+        ["nm", "-DuC", tflm_host.library()], capture_output=True, text=True, check=True
+    )
+    wanted = {line.split(maxsplit=1)[-1].split("@")[0] for line in listed.stdout.splitlines()}
+    assert any("GetEvalInput" in name for name in wanted)  # the list is what it seems
+    for forbidden in ("malloc", "free", "operator new", "operator delete", "__cxa_throw", "std::"):
+        assert not [name for name in wanted if name.startswith(forbidden)]
+
+
+@needs_engine
+def test_kernels_equal_plain_loops(tmp_path):
+    flags = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
+    sources = [ROOT / "tflite" / name for name in ("tests/lce_test.c", "kernels/lce.c")]
+    target = tmp_path / "lce_test"
+    sanitize = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+    for extra in (sanitize, ["-O2"]):  # where there are no sanitizers, without
+        command = [COMPILER, *flags, *extra, *sources, "-o", target]
+        if subprocess.run(command, capture_output=True).returncode == 0:
+            break
+    result = subprocess.run([target], capture_output=True, text=True)
+    assert result.stdout == "0 failures\n", result.stdout + result.stderr
