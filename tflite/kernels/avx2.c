@@ -362,14 +362,31 @@ static TARGET void avx2_binary_signs(size_t rows, size_t depth, size_t outputs, 
  *         sum[r][h] += broadcast(x[r][4 group + i]) * w[h]
  */
 
+/* Four bytes in every lane; by way of a float, which compilers load and broadcast in one. */
+INLINE __m256i broadcast_four(const void *x) {
+  float four;
+  memcpy(&four, x, sizeof four);
+  return _mm256_castps_si256(_mm256_set1_ps(four));
+}
+
+/* The 32 bits of half a group in every lane. */
+INLINE __m256i broadcast_half(const uint64_t *group, size_t h) {
+  return broadcast_four((const uint8_t *)group + 4 * h);
+}
+
+/* sum += x * weight: _mm256_fmadd_ps, which GCC 12 surrounds with copies at a third of its speed. */
+INLINE void add_product(__m256 *sum, __m256 x, __m256 weight) {
+  __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(x), "x"(weight));
+}
+
 /* Adds four inputs of each row, which are `stride` floats apart. */
-INLINE void add_group(const size_t rows, const float *x, size_t stride, uint64_t group,
+INLINE void add_group(const size_t rows, const float *x, size_t stride, const uint64_t *group,
                       __m256 sum[ROWS][2]) {
   const __m256 sign = _mm256_set1_ps(-0.0f), one = _mm256_set1_ps(1.0f);
   const __m256i to_top = _mm256_setr_epi32(28, 24, 20, 16, 12, 8, 4, 0);
   __m256i bits[2];
   UNROLL for (size_t h = 0; h < 2; h++) {
-    bits[h] = _mm256_sllv_epi32(_mm256_set1_epi32((int)(uint32_t)(group >> 32 * h)), to_top);
+    bits[h] = _mm256_sllv_epi32(broadcast_half(group, h), to_top);
   }
   UNROLL for (size_t i = 0; i < 4; i++) {
     __m256 weight[2];
@@ -379,9 +396,7 @@ INLINE void add_group(const size_t rows, const float *x, size_t stride, uint64_t
     }
     UNROLL for (size_t r = 0; r < rows; r++) {
       const __m256 input = _mm256_set1_ps(x[r * stride + i]);
-      UNROLL for (size_t h = 0; h < 2; h++) {
-        sum[r][h] = _mm256_fmadd_ps(input, weight[h], sum[r][h]);
-      }
+      UNROLL for (size_t h = 0; h < 2; h++) add_product(&sum[r][h], input, weight[h]);
     }
   }
 }
@@ -395,12 +410,12 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
     UNROLL for (size_t h = 0; h < 2; h++) sum[r][h] = _mm256_setzero_ps();
   }
   for (size_t group = 0; group < depth / 4; group++) {
-    add_group(rows, x + 4 * group, depth, weights[group], sum);
+    add_group(rows, x + 4 * group, depth, weights + group, sum);
   }
   if (depth % 4) {
     float tail[8][4] = {{0}};
     beex_copy_tail(rows, depth, x, tail);
-    add_group(rows, tail[0], 4, weights[depth / 4], sum);
+    add_group(rows, tail[0], 4, weights + depth / 4, sum);
   }
   for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
     const __m256 scale = _mm256_loadu_ps(layer->scale + output);
@@ -425,13 +440,6 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
  */
 #define GROUPS_A_PAIR 128
 
-/* Four bytes in every lane; by way of a float, which compilers load and broadcast in one. */
-INLINE __m256i broadcast_four(const int8_t *x) {
-  float four;
-  memcpy(&four, x, sizeof four);
-  return _mm256_castps_si256(_mm256_set1_ps(four));
-}
-
 INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
   const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
   const int8_t *x = layer->q + row * 4 * groups;
@@ -453,7 +461,7 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
     for (size_t group = start; group < end; group++) {
       __m256i chosen[2];
       UNROLL for (size_t h = 0; h < 2; h++) {
-        const __m256i half = _mm256_set1_epi32((int)(uint32_t)(weights[group] >> 32 * h));
+        const __m256i half = broadcast_half(weights + group, h);
         const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(half, source), bit);
         chosen[h] = _mm256_min_epu8(bits, one);
       }
