@@ -2,6 +2,9 @@
  *
  * Table k has the remainder of each byte that is followed by k zero bytes. A remainder is linear: that
  * of a byte is the exclusive or of those of its bits, which are all that is written down here.
+ *
+ * Each step waits for the one before, so four parts of the data go side by side. A part that others
+ * follow has its remainder multiplied by x^8 for every byte of theirs.
  */
 #include "internal.h"
 
@@ -44,16 +47,49 @@ static const uint32_t table[8][256] = {
     ALL(TABLE_4), ALL(TABLE_5), ALL(TABLE_6), ALL(TABLE_7),
 };
 
+#define POLYNOMIAL 0xedb88320u
+#define ONE 0x80000000u /* the highest bit is x^0 */
+#define PARTS 4
+
+/* The remainder after eight bytes more. */
+static inline uint32_t add_eight(uint32_t crc, const unsigned char *byte) {
+  crc ^= (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
+         (uint32_t)byte[3] << 24;
+  return table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
+         table[4][crc >> 24] ^ table[3][byte[4]] ^ table[2][byte[5]] ^ table[1][byte[6]] ^
+         table[0][byte[7]];
+}
+
+/* a b modulo the polynomial. */
+static uint32_t multiply(uint32_t a, uint32_t b) {
+  uint32_t product = 0;
+  for (; a; a <<= 1) {
+    if (a & ONE) product ^= b;
+    b = b >> 1 ^ (b & 1 ? POLYNOMIAL : 0);
+  }
+  return product;
+}
+
+/* x^(8 n) modulo the polynomial. */
+static uint32_t power_of_bytes(size_t n) {
+  uint32_t power = ONE, square = ONE >> 8;
+  for (; n; n >>= 1, square = multiply(square, square)) {
+    if (n & 1) power = multiply(power, square);
+  }
+  return power;
+}
+
 uint32_t beex_crc32(const void *data, size_t size) {
   const unsigned char *byte = data;
-  uint32_t crc = 0xffffffffu;
-  for (; size >= 8; size -= 8, byte += 8) {
-    crc ^= (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
-           (uint32_t)byte[3] << 24;
-    crc = table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
-          table[4][crc >> 24] ^ table[3][byte[4]] ^ table[2][byte[5]] ^ table[1][byte[6]] ^
-          table[0][byte[7]];
+  const size_t part = size / (8 * PARTS) * 8;
+  uint32_t crcs[PARTS] = {0xffffffffu};
+  for (const unsigned char *end = byte + part; byte < end; byte += 8) {
+    for (int i = 0; i < PARTS; i++) crcs[i] = add_eight(crcs[i], byte + (size_t)i * part);
   }
-  for (; size; size--) crc = table[0][(crc ^ *byte++) & 255] ^ crc >> 8;
+  const uint32_t power = power_of_bytes(part);
+  uint32_t crc = crcs[0];
+  for (int i = 1; i < PARTS; i++) crc = multiply(crc, power) ^ crcs[i];
+  byte += (PARTS - 1) * part;
+  for (size -= PARTS * part; size; size--) crc = table[0][(crc ^ *byte++) & 255] ^ crc >> 8;
   return ~crc;
 }

@@ -47,11 +47,12 @@ static float *random_channels(size_t count, float scale) {
   return x;
 }
 
+/* The first output is positive everywhere. */
 static uint64_t *binary_weights(size_t depth, size_t outputs) {
   const size_t words = BEEX_WORDS(depth);
   const size_t panels = BEEX_CEIL_DIV(outputs, BEEX_BINARY_PANEL);
   uint64_t *weights = block(panels * words * BEEX_BINARY_PANEL, sizeof *weights);
-  for (size_t output = 0; output < outputs; output++) {
+  for (size_t output = 1; output < outputs; output++) {
     for (size_t i = 0; i < depth; i++) {
       const size_t word = (output / BEEX_BINARY_PANEL * words + i / 64) * BEEX_BINARY_PANEL;
       weights[word + output % BEEX_BINARY_PANEL] |= (random_word() >> 40 & 1) << i % 64;
@@ -95,6 +96,8 @@ static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t
   const beex_kernels *truth = &beex_kernels_reference;
   const size_t words = BEEX_WORDS(depth), out_words = BEEX_WORDS(outputs);
   float *x = random_floats(rows * depth, 3.0f);
+  /* Two rows that differ from the first output in every sign, the most that can be counted. */
+  for (size_t i = 0; i < (rows < 2 ? rows : 2) * depth; i++) x[i] = -1.0f - x[i] * x[i];
   float *scale = random_channels(outputs, 1.0f), *bias = random_channels(outputs, 1.0f);
   uint64_t *weights = binary_weights(depth, outputs), *real = real_weights(depth, outputs);
   int8_t *bytes = int8_weights(depth, outputs);
@@ -263,6 +266,9 @@ int main(int count, char **arguments) {
     test_linear(*k, 2, 20000, 17);
     test_linear(*k, 3, 64 * 31, 16);
     test_linear(*k, 3, 64 * 32, 16);
+    test_linear(*k, 1, 33000, 9);
+    /* More rows, words and outputs than a tile has. */
+    test_linear(*k, 67, 64 * 13, 140);
     printf("%s: %s\n", (*k)->name, failures ? "FAILED" : "equal to the reference");
   }
   return failures != 0;

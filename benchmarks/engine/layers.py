@@ -1,0 +1,157 @@
+"""Single linear layers, of every kernel and of the other engines."""
+
+import ctypes
+from typing import Any
+
+import click
+import numpy as np
+from bounds import compute_bound, memory_bound
+from measure import SEED, Work, json_option, medians, rounds_option, show
+
+_SHAPES = ((256, 256), (256, 512), (512, 256), (768, 768), (768, 3072))
+_BITS = {"binary": 1, "real": 32, "int8": 8}
+"""Of an input, by kind of layer."""
+
+
+@click.command()
+@click.option("--tokens", default=(20, 128), multiple=True, show_default=True,
+              help="Rows of the input; may be repeated.")  # fmt: skip
+@rounds_option
+@json_option
+def layers(tokens: tuple[int, ...], rounds: int, as_json: bool) -> None:
+    """Multiply-accumulates a second of single linear layers, in thousand millions; one thread.
+
+    A layer's compute bound is the speed of the instructions that its products need, alone and with
+    operands in registers. Its memory bound is the speed at which as many bytes as its weights, inputs and
+    outputs have can be loaded, again and again, so from the cache where they fit one. Both are measured in
+    the same rounds. Layers of the engines beside read and write what their models have there: LCE's takes
+    the signs of floats, int8 is int8 on both sides.
+    """
+    rows = []
+    for count in tokens:
+        for inputs, outputs in _SHAPES:
+            works = {
+                **_our_layers(count, inputs, outputs),
+                "LCE": _lce_layer(count, inputs, outputs, indirect=False),
+                "LCE indirect": _lce_layer(count, inputs, outputs, indirect=True),
+                "TFLite float32": _tflite_layer(count, inputs, outputs, quantize=False),
+                "TFLite int8": _tflite_layer(count, inputs, outputs, quantize=True),
+            }
+            rows += _rows(works, count, inputs, outputs, rounds, as_json)
+    show(rows, "Linear layers, one thread", as_json, rounds)
+
+
+def _rows(works: dict[str, Work], tokens: int, inputs: int, outputs: int, rounds: int,
+          quiet: bool) -> list[dict[str, Any]]:  # fmt: skip
+    products = tokens * inputs * outputs
+    sizes, bounds = {}, {}
+    for name in works:
+        bits = next((bits for kind, bits in _BITS.items() if name.endswith(f" {kind}")), None)
+        if bits and (compute := compute_bound(name)):
+            sizes[name] = inputs * (outputs + tokens * bits) // 8 + 4 * outputs * (tokens + 2)
+            bounds[f"{name}, compute"] = compute
+            bounds[f"{name}, memory"] = memory_bound(sizes[name])
+    found = medians(works | {name: bound[0] for name, bound in bounds.items()}, rounds, quiet)
+    rates = {name: amount / found[name] for name, (_, amount) in bounds.items()}
+    rows = []
+    for name in works:
+        seconds = found[name]
+        row = {
+            "tokens": tokens,
+            "layer": f"{inputs} → {outputs}",
+            "kernel": name,
+            "GMAC/s": 1e-9 * products / seconds,
+            "of TFLite int8": found["TFLite int8"] / seconds,
+            "of LCE": found["LCE"] / seconds,
+        }
+        if name in sizes:
+            row["of compute bound"] = products / rates[f"{name}, compute"] / seconds
+            row["of memory bound"] = sizes[name] / rates[f"{name}, memory"] / seconds
+        rows.append(row)
+    return rows
+
+
+class _Kernels(ctypes.Structure):
+    """The table of tflite/kernels/kernels.h, as far as it is called here."""
+
+    _fields_ = [
+        ("name", ctypes.c_char_p),
+        *((name, ctypes.c_void_p) for name in ("pack_signs", "quantize", "binary_linear",
+                                               "binary_signs", "real_linear", "int8_linear")),
+    ]  # fmt: skip
+
+
+def _our_layers(tokens: int, inputs: int, outputs: int) -> dict[str, Work]:
+    """Each way to multiply by binary weights, of each implementation that runs here."""
+    from beex_keras.runtime import library
+
+    available = library.load().beex_available_kernels
+    available.restype = ctypes.POINTER(ctypes.POINTER(_Kernels))
+    generator = np.random.default_rng(SEED)
+    words = np.iinfo(np.uint64).max
+    bits = generator.integers(0, words, tokens * (inputs // 64 + 1), np.uint64)
+    # More than enough for either packing.
+    weights = generator.integers(0, words, (outputs + 16) * (inputs // 32 + 1), np.uint64)
+    x = generator.standard_normal((tokens, inputs)).astype(np.float32)
+    q = np.zeros((tokens, inputs + 4), np.int8)
+    quantized_rows = np.zeros((tokens, 2), np.float32)
+    scale, bias = np.ones(outputs + 16, np.float32), np.zeros(outputs + 16, np.float32)
+    y = np.zeros((tokens, outputs), np.float32)
+    works: dict[str, Work] = {}
+    index = 0
+    while table := available()[index]:
+        kernels, index = table.contents, index + 1
+        for kind, start in (("binary_linear", [bits]), ("real_linear", [x]),
+                            ("int8_linear", [q, quantized_rows])):  # fmt: skip
+            arrays = [*start, weights, scale, bias, y]
+            types = [ctypes.c_size_t] * 3 + [ctypes.c_void_p] * len(arrays)
+            function = ctypes.CFUNCTYPE(None, *types)(getattr(kernels, kind))
+            arguments = [tokens, inputs, outputs, *(array.ctypes.data for array in arrays)]
+
+            def call(
+                function: Any = function, arguments: Any = arguments, keep: Any = arrays
+            ) -> None:
+                function(*arguments)
+
+            works[f"{kernels.name.decode()} {kind.removesuffix('_linear')}"] = call
+    return works
+
+
+def _lce_layer(tokens: int, inputs: int, outputs: int, indirect: bool) -> Work:
+    """A binary layer in Larq Compute Engine: its signs and its product."""
+    import larq as lq
+    import larq_compute_engine as lce
+    import tensorflow as tf
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    model = tf.keras.Sequential([
+        lq.layers.QuantConv2D(outputs, 1, input_quantizer="ste_sign", kernel_quantizer="ste_sign",
+                              use_bias=False, input_shape=(1, tokens, inputs)),
+    ])  # fmt: skip
+    interpreter = Interpreter(
+        lce.convert_keras_model(model), num_threads=1, use_indirect_bgemm=indirect
+    )
+    x = np.random.default_rng(SEED).standard_normal((1, 1, tokens, inputs)).astype(np.float32)
+    return lambda: interpreter.predict(x)
+
+
+def _tflite_layer(tokens: int, inputs: int, outputs: int, quantize: bool) -> Work:
+    """A dense layer in TensorFlow Lite with XNNPACK, which int8 reads and writes int8."""
+    import tensorflow as tf
+
+    model = tf.keras.Sequential(
+        [tf.keras.layers.Dense(outputs, use_bias=False, input_shape=(inputs,))]
+    )
+    x = np.random.default_rng(SEED).standard_normal((tokens, inputs)).astype(np.float32)
+    function = tf.function(model).get_concrete_function(tf.TensorSpec((tokens, inputs)))
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)
+    if quantize:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.representative_dataset = lambda: [[x]]
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
+        converter.inference_input_type = converter.inference_output_type = tf.int8
+    interpreter = tf.lite.Interpreter(model_content=converter.convert(), num_threads=1)
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    interpreter.set_tensor(entry["index"], (10 * x).astype(entry["dtype"]))
+    return interpreter.invoke

@@ -1,0 +1,82 @@
+"""How things are timed and shown here."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.progress import track
+
+Work = Callable[[], Any]
+
+SEED = 0
+
+json_option = click.option("--json", "as_json", is_flag=True)
+rounds_option = click.option("--rounds", default=15, show_default=True)
+
+_FLAGS = (
+    "avx2",
+    "fma",
+    "avx512f",
+    "avx512bw",
+    "avx512_vnni",
+    "avx512_vpopcntdq",
+    "asimd",
+    "asimddp",
+)
+_PACKAGES = ("beex-keras", "tensorflow", "larq-compute-engine", "numpy")
+
+
+def medians(works: dict[str, Work], rounds: int, quiet: bool) -> dict[str, float]:
+    """Seconds of a call of each, in turns. A call is repeated until it takes 5 ms at least."""
+    repeats = {}
+    for name, work in works.items():
+        work()
+        start = time.perf_counter()
+        work()
+        repeats[name] = 1 + int(0.005 / (time.perf_counter() - start))
+    seconds: dict[str, list[float]] = {name: [] for name in works}
+    for _ in range(rounds) if quiet else track(range(rounds), "Rounds"):
+        for name, work in works.items():
+            start = time.perf_counter()
+            for _ in range(repeats[name]):
+                work()
+            seconds[name].append((time.perf_counter() - start) / repeats[name])
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def show(
+    rows: Sequence[dict[str, Any]], title: str, as_json: bool, rounds: int | None = None
+) -> None:
+    """The rows, and what they were measured with."""
+    from beex_keras.evaluation import tables
+
+    setting = {"what": title, "seed": SEED, **_machine()}
+    if rounds is not None:
+        setting["rounds"] = rounds
+    if as_json:
+        click.echo(json.dumps({"setting": setting, "rows": rows}))
+    else:
+        tables.show(rows, title)
+        click.echo("; ".join(f"{key}: {value}" for key, value in setting.items() if key != "what"))
+
+
+def _machine() -> dict[str, Any]:
+    info = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
+    fields = dict(line.split("\t: ", 1) for line in info.splitlines() if "\t: " in line)
+    fields = {key.strip(): value for key, value in fields.items()}
+    flags = fields.get("flags", fields.get("Features", "")).split()
+    compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False)
+    return {
+        "machine": f"{platform.machine()}, {fields.get('model name', 'unknown')}, {os.cpu_count()} cores",
+        "flags": " ".join(flag for flag in _FLAGS if flag in flags),
+        "versions": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
+        "compiler": compiler.stdout.split("\n")[0],
+    }

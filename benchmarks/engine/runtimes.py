@@ -1,0 +1,149 @@
+"""The engines: how each makes a file of a model, and runs it."""
+
+import tempfile
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+Call = Callable[[np.ndarray], Any]
+"""Classifies token ids (texts, length)."""
+
+
+# === Files ===
+
+
+def tflite_file(model: Any, ids: np.ndarray, batch: int = 1, quantize: str = "") -> bytes:
+    """The Keras model by TensorFlow's own converter, for `batch` texts of full length at once.
+
+    With "int8" weights and activations are 8 bits wherever it can; with "dynamic" the weights, and
+    activations where they meet them.
+    """
+    import tensorflow as tf
+
+    function = tf.function(lambda token_ids: model(token_ids, training=False))
+    signature = tf.TensorSpec((batch, ids.shape[1]), tf.int32)
+    with tempfile.TemporaryDirectory() as directory:
+        module = tf.Module()
+        module.model = model
+        module.serve = function
+        tf.saved_model.save(module, directory, function.get_concrete_function(signature))
+        converter = tf.lite.TFLiteConverter.from_saved_model(directory)
+        if quantize:
+            converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        if quantize == "int8":
+            samples = [part for part, _ in batches(ids, batch)]
+            converter.representative_dataset = lambda: [[part] for part in samples[:32]]
+        return converter.convert()
+
+
+def lce_file(model: Any, batch: int = 1) -> bytes:
+    """All exits, without control flow, for `batch` texts of full length at once."""
+    from beex_keras import convert
+    from beex_keras.export import metadata
+    from beex_keras.export.resize import Resizer
+
+    data = convert(model, exit="all-outputs")
+    if batch == 1:
+        return data
+    length = model.config.max_length
+    return Resizer(metadata.verified(data, "The model"), length).resized(batch, length)
+
+
+def lce_exit_file(model: Any) -> bytes:
+    """One that exits by itself, by the model's policy."""
+    from beex_keras import convert
+
+    return convert(model)
+
+
+def engine_file(model: Any) -> bytes:
+    from beex_keras.export import beex_format
+
+    return beex_format.convert(model)
+
+
+# === Running them ===
+
+
+def batches(ids: np.ndarray, batch: int) -> list[tuple[np.ndarray, int]]:
+    """Parts of `batch` rows, the last filled with padding, and how many of them are real."""
+    parts = []
+    for start in range(0, len(ids), batch):
+        part = ids[start : start + batch]
+        filled = np.zeros((batch, ids.shape[1]), ids.dtype)
+        filled[: len(part)] = part
+        parts.append((filled, len(part)))
+    return parts
+
+
+def start_tflite(data: bytes, threads: int = 1) -> Call:
+    import tensorflow as tf
+
+    interpreter = tf.lite.Interpreter(model_content=data, num_threads=threads)
+    interpreter.allocate_tensors()
+    (entry,) = interpreter.get_input_details()
+    batch = int(entry["shape"][0])
+
+    def call(ids: np.ndarray) -> None:
+        for part, _ in batches(ids, batch):
+            interpreter.set_tensor(entry["index"], part)
+            interpreter.invoke()
+
+    return call
+
+
+def start_lce(data: bytes, threads: int = 1, indirect: bool = True, batch: int = 1) -> Call:
+    from larq_compute_engine.tflite.python.interpreter import Interpreter
+
+    interpreter = Interpreter(data, num_threads=threads, use_indirect_bgemm=indirect).interpreter
+
+    def call(ids: np.ndarray) -> None:
+        for part, _ in batches(ids, batch):
+            interpreter.predict([part])
+
+    return call
+
+
+def start_lce_by_length(data: bytes, threads: int = 1, batch: int = 1) -> Call:
+    """A file for single texts, from which this package makes those for batches of like length."""
+    from beex_keras.runtime import LCERunner
+
+    runner = LCERunner(data, num_threads=threads)
+
+    def call(ids: np.ndarray) -> None:
+        for start in range(0, len(ids), batch):
+            runner.exit_logits(ids[start : start + batch])
+
+    return call
+
+
+def start_lce_exit(data: bytes, threads: int = 1) -> Call:
+    from beex_keras.runtime import LCERunner
+
+    runner = LCERunner(data, num_threads=threads)
+
+    def call(ids: np.ndarray) -> None:
+        for row in ids:
+            runner.decide(row[None])
+
+    return call
+
+
+def start_engine(
+    data: bytes, threads: int = 1, batch: int = 1, policy: Any = None, **options: Any
+) -> Call:
+    """The C engine, at full depth unless there is a policy."""
+    from beex_keras.runtime import CRunner
+
+    runner = CRunner(data, num_threads=threads, **options)
+
+    def call(ids: np.ndarray) -> None:
+        for start in range(0, len(ids), batch):
+            rows = ids[start : start + batch]
+            if policy is None:
+                runner.exit_logits(rows)
+            else:
+                runner.decide(rows, policy)
+
+    return call

@@ -1,0 +1,156 @@
+"""Whole models on the sentences of a task."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+import numpy as np
+import runtimes
+from measure import SEED, json_option, medians, rounds_option, show
+
+_EXIT = ", with exit"
+
+
+@click.command()
+@click.option("--preset", default="small", show_default=True)
+@click.option(
+    "--run", type=click.Path(exists=True), help="A trained run folder instead, with its exit."
+)
+@click.option("--task", default="glue/sst2", show_default=True)
+@click.option("--data-dir", type=click.Path())
+@click.option("--sentences", default=32, show_default=True)
+@click.option("--batch", "batches", type=int, default=(1,), multiple=True, show_default=True,
+              help="Texts at once; may be repeated.")  # fmt: skip
+@click.option("--threads", type=int, default=(1,), multiple=True, show_default=True,
+              help="May be repeated.")  # fmt: skip
+@click.option("--only", default="", help="Only what has this in its name.")
+@rounds_option
+@json_option
+def texts(preset: str, run: str | None, task: str, data_dir: str | None, sentences: int,
+          batches: tuple[int, ...], threads: tuple[int, ...], only: str, rounds: int,
+          as_json: bool) -> None:  # fmt: skip
+    """Texts a second, from token ids to logits, at full depth unless it says otherwise.
+
+    TensorFlow Lite runs the float32 twin, as it is and in int8. It and Larq Compute Engine compute texts
+    at the length that their file was made for; "by length" is how this package batches texts there. The
+    C engine computes each text alone, and its threads share a batch.
+    """
+    from beex_keras import load_task
+    from beex_keras.models import BEExformerClassifier, BEExformerConfig
+    from beex_keras.runtime import CRunner, load_classifier
+    from beex_keras.text import TextPreprocessor, learn_vocabulary
+
+    loaded = load_task(task, data_dir=data_dir)
+    chosen = np.random.default_rng(SEED).permutation(len(loaded.test))[:sentences]
+    if run is not None:
+        trained = load_classifier(run)
+        config, preprocessor = trained.config, trained.preprocessor
+        models = {"fully binary" if config.activation_bits == 1 else "weights-only": trained}
+    else:
+        config = BEExformerConfig.preset(preset)
+        vocabulary = learn_vocabulary(loaded.train.texts[:20000], config.vocabulary_size)
+        config = config.replace(vocabulary_size=len(vocabulary))
+        preprocessor = TextPreprocessor(vocabulary, config.max_length)
+        models = {
+            "weights-only": BEExformerClassifier(config),
+            "fully binary": BEExformerClassifier(config.replace(activation_bits=1)),
+        }
+    ids = preprocessor.encode(loaded.test.rows(chosen).texts)
+    depth = None
+    if run is not None:
+        decisions = CRunner(runtimes.engine_file(trained)).decide(ids, trained.policy)
+        depth = 1 + float(decisions.exits.mean())
+    twin = BEExformerClassifier(config.twin())
+    rows = []
+    for batch in batches:
+        ways = _ways(models, twin, ids, batch, trained=run is not None)
+        ways = {name: way for name, way in ways.items() if only in name}
+        for count in threads:
+            found = _texts_a_second(ways, ids, count, rounds, as_json)
+            rows += _rows(found, batch, count, depth)
+    real = (ids != 0).sum(axis=1)
+    title = f"{run or preset}, {task}, {len(ids)} texts of {real.mean():.1f} tokens, length {ids.shape[1]}"
+    show(rows, title, as_json, rounds)
+
+
+def _ways(models: dict[str, Any], twin: Any, ids: np.ndarray, batch: int, trained: bool
+          ) -> dict[str, Callable[[int], runtimes.Call]]:  # fmt: skip
+    """By name, what starts an engine with a number of threads. A file is made once, when it is needed."""
+
+    def way(make: Any, start: Any, *arguments: Any, **options: Any) -> Any:
+        file = files.setdefault((make, *arguments), functools.cache(lambda: make(*arguments)))
+        return lambda threads: start(file(), threads, **options)
+
+    files: dict[Any, Any] = {}
+    tflite, lce, engine = runtimes.start_tflite, runtimes.start_lce, runtimes.start_engine
+    tflite_file = functools.partial(runtimes.tflite_file, ids=ids, batch=batch)
+    ways = {
+        "float32 twin, TFLite": way(tflite_file, tflite, twin),
+        "int8 twin, TFLite": way(functools.partial(tflite_file, quantize="int8"), tflite, twin),
+        "int8 twin, TFLite, dynamic": way(
+            functools.partial(tflite_file, quantize="dynamic"), tflite, twin
+        ),
+        "float32 twin, engine": way(runtimes.engine_file, engine, twin, batch=batch),
+    }
+    for mode, model in models.items():
+        ways[f"{mode}, engine"] = way(runtimes.engine_file, engine, model, batch=batch)
+        if mode == "weights-only":
+            ways[f"{mode}, engine, int8"] = way(
+                runtimes.engine_file, engine, model, batch=batch, int8_activations=True
+            )
+            ways[f"{mode}, LCE"] = way(runtimes.lce_file, lce, model, batch, batch=batch)
+        else:
+            for kernel, indirect in (("default", False), ("indirect", True)):
+                ways[f"{mode}, LCE {kernel}"] = way(
+                    runtimes.lce_file, lce, model, batch, batch=batch, indirect=indirect
+                )
+        if batch > 1:
+            ways[f"{mode}, LCE by length"] = way(
+                runtimes.lce_file, runtimes.start_lce_by_length, model, batch=batch
+            )
+        if trained:
+            ways[f"{mode}, engine{_EXIT}"] = way(
+                runtimes.engine_file, engine, model, batch=batch, policy=model.policy
+            )
+            if batch == 1:
+                ways[f"{mode}, LCE default{_EXIT}"] = way(
+                    runtimes.lce_exit_file, runtimes.start_lce_exit, model
+                )
+    return ways
+
+
+def _texts_a_second(ways: dict[str, Callable[[int], runtimes.Call]], ids: np.ndarray, threads: int,
+                    rounds: int, quiet: bool) -> dict[str, float]:  # fmt: skip
+    works = {}
+    for name, start in ways.items():
+        works[name] = functools.partial(start(threads), ids)
+        try:
+            works[name]()
+        except RuntimeError as error:  # of random weights, some divide by what int8 rounds to zero
+            click.echo(f"{name} is left out, as it fails: {error}", err=True)
+            del works[name]
+    return {name: len(ids) / s for name, s in medians(works, rounds, quiet).items()}
+
+
+def _rows(
+    found: dict[str, float], batch: int, threads: int, depth: float | None
+) -> list[dict[str, Any]]:
+    """Ratios to the float32 twin, to the faster int8 one, and of exits to full depth in the same engine."""
+    float32 = found.get("float32 twin, TFLite")
+    int8 = max((rate for name, rate in found.items() if name.startswith("int8")), default=None)
+    rows = []
+    for name, rate in found.items():
+        model, engine = name.split(", ", 1)
+        full = found.get(name.removesuffix(_EXIT)) if name.endswith(_EXIT) else None
+        rows.append({
+            "batch": batch,
+            "threads": threads,
+            "model": model,
+            "engine": engine,
+            "texts/s": rate,
+            "of float32": rate / float32 if float32 else None,
+            "of int8": rate / int8 if int8 else None,
+            **({"of full depth": rate / full, "mean depth": depth} if full else {}),
+        })  # fmt: skip
+    return rows
