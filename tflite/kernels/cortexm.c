@@ -1,0 +1,833 @@
+/* Cortex-M without vectors: M3, M4, M7 and their like, for what is worth more than plain C. */
+#include "kernels.h"
+
+#ifdef BEEX_HAS_CORTEXM
+
+#include "cortexm.h"
+
+#if defined(__ARM_FEATURE_DSP)
+#include <arm_acle.h>
+#define HAS_DSP 1
+#endif
+
+#define NAME(f) cortexm_##f
+#include "real.inc"
+
+#define EACH_BYTE 0x01010101u
+
+/* Hides from the compiler that a value is known, so that it stays in a register. */
+#define IN_REGISTER(x) __asm__("" : "+r"(x))
+
+static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* === Packing === */
+
+/* 0x80000000 - bits borrows, which clears the carry, if the float is below zero: not at -0.0. The carries
+ * are shifted in from the right, the first one last. */
+#define SHIFT_IN(n) "rsbs " n ", " n ", #0x80000000\n adc %[signs], %[signs], %[signs]\n"
+
+/* Signs of 32 floats. */
+INLINE uint32_t pack_32(const float *x) {
+  uint32_t signs = 0;
+  x += 32;
+  __asm__(
+      ".rept 8\n"
+      "ldmdb %[x]!, {r0-r3}\n"
+      SHIFT_IN("r3") SHIFT_IN("r2") SHIFT_IN("r1") SHIFT_IN("r0")
+      ".endr\n"
+      : [signs] "+r"(signs), [x] "+r"(x)
+      : "m"(*(const float(*)[32])(x - 32))
+      : "r0", "r1", "r2", "r3", "cc");
+  return ~signs;
+}
+
+static void cortexm_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
+  for (; rows; rows--) {
+    for (size_t left = depth; left;) {
+      const size_t n = least(left, 64);
+      if (n == 64) {
+        *bits++ = pack_32(x) | (uint64_t)pack_32(x + 32) << 32;
+      } else {
+        uint64_t word = 0;
+        for (size_t i = 0; i < n; i++) word |= (uint64_t)(x[i] < 0) << i;
+        *bits++ = word;
+      }
+      x += n;
+      left -= n;
+    }
+  }
+}
+
+/* === Binary x binary ===
+ *
+ * These cores count no bits, so sums are looked up. Four bits of a weight choose one of 16 sums, which
+ * are tabled once for eight rows of inputs, a byte a row:
+ *
+ *     for each 8 rows
+ *       for each word of 64 inputs
+ *         table[group][pattern] = of each row, the sum of 4 inputs times the pattern's weights
+ *         for each output
+ *           sum[output] += table[0][bits 0 to 3 of its word] + ... + table[15][bits 60 to 63]
+ *
+ * So four instructions stand for 32 products. A byte holds half of a sum of +-1, plus 128, and cannot
+ * overflow up to 252 inputs. Bytes carry into each other on the way, but not in the end, when each is
+ * within its range: whole words are added.
+ *
+ * One or two rows are not worth a table: their bits are counted, by adding neighbours.
+ */
+#define ROWS 8
+#define GROUPS 16        /* of four inputs in a word */
+#define SLAB 128         /* outputs that share a table */
+#define WORDS_A_BYTE 3   /* words of inputs whose sums fit */
+#define FEW 2
+
+/* Eight rows, the first in the lowest byte. */
+typedef struct {
+  uint32_t low, high;
+} eight;
+
+typedef eight lookup[GROUPS][16];
+
+/* Half sums of a tile: int8 once they are complete, with 128 added while they grow. */
+typedef eight tile[SLAB];
+
+/* Bytes of four words, by place: bytes[k] has byte k of each. */
+INLINE void transpose_bytes(const uint32_t word[4], uint32_t bytes[4]) {
+  const uint32_t even = 0x00ff00ffu;
+  const uint32_t a = (word[0] & even) | (word[1] & even) << 8;
+  const uint32_t b = (word[0] >> 8 & even) | (word[1] & ~even);
+  const uint32_t c = (word[2] & even) | (word[3] & even) << 8;
+  const uint32_t d = (word[2] >> 8 & even) | (word[3] & ~even);
+  bytes[0] = (a & 0xffff) | c << 16;
+  bytes[1] = (b & 0xffff) | d << 16;
+  bytes[2] = a >> 16 | (c & 0xffff0000u);
+  bytes[3] = b >> 16 | (d & 0xffff0000u);
+}
+
+/* The 16 sums of a group, from that of weights +1: a set bit i adds its change. From each pattern to the next one bit
+ * changes, so one sum walks through all of them. */
+#define ADD_CHANGE(i, place)                                                   \
+  "add %[l], %[l], %[l" i "]\n add %[h], %[h], %[h" i "]\n strd %[l], %[h], [%[g], #" place "]\n"
+#define TAKE_CHANGE(i, place)                                                  \
+  "sub %[l], %[l], %[l" i "]\n sub %[h], %[h], %[h" i "]\n strd %[l], %[h], [%[g], #" place "]\n"
+
+INLINE void fill_group(eight start, const uint32_t low[4], const uint32_t high[4],
+                       eight group[16]) {
+  uint32_t l = start.low, h = start.high;
+  __asm__ volatile(
+      "strd %[l], %[h], [%[g]]\n"
+      ADD_CHANGE("0", "8") ADD_CHANGE("1", "24") TAKE_CHANGE("0", "16")
+      ADD_CHANGE("2", "48") ADD_CHANGE("0", "56") TAKE_CHANGE("1", "40") TAKE_CHANGE("0", "32")
+      ADD_CHANGE("3", "96") ADD_CHANGE("0", "104") ADD_CHANGE("1", "120") TAKE_CHANGE("0", "112")
+      TAKE_CHANGE("2", "80") ADD_CHANGE("0", "88") TAKE_CHANGE("1", "72") TAKE_CHANGE("0", "64")
+      : [l] "+r"(l), [h] "+r"(h), "=m"(*(eight(*)[16])group)
+      : [g] "r"(group), [l0] "r"(low[0]), [l1] "r"(low[1]), [l2] "r"(low[2]), [l3] "r"(low[3]),
+        [h0] "r"(high[0]), [h1] "r"(high[1]), [h2] "r"(high[2]), [h3] "r"(high[3]));
+}
+
+/* A table of one word of n rows. What it leaves out, and `start` for each row, is in the first group. */
+static void fill_table(size_t n, const uint64_t *x, size_t stride, uint32_t start, lookup table) {
+  uint32_t half[2][ROWS], bytes[2][2][4]; /* by half of the word; then by rows, and place */
+  for (size_t row = 0; row < ROWS; row++) {
+    const uint64_t word = row < n ? *x : 0;
+    half[0][row] = (uint32_t)word;
+    half[1][row] = (uint32_t)(word >> 32);
+    x += stride;
+  }
+  for (int h = 0; h < 2; h++) {
+    transpose_bytes(half[h], bytes[h][0]);
+    transpose_bytes(half[h] + 4, bytes[h][1]);
+  }
+  uint32_t ones = EACH_BYTE;
+  IN_REGISTER(ones);
+  /* Of a negative input a set bit takes away a difference, of another it adds one. */
+  const eight zero = {0, 0};
+  eight total = zero;
+  for (int h = 0; h < 2; h++) {
+    for (int place = 0; place < 4; place++) {
+      uint32_t of_low = bytes[h][0][place], of_high = bytes[h][1][place];
+      for (int nibble = 0; nibble < 2; nibble++) {
+        eight *group = table[8 * h + 2 * place + nibble];
+        uint32_t low[4], high[4];
+#pragma GCC unroll 4
+        for (int i = 0; i < 4; i++) {
+          low[i] = 2 * (of_low >> i & ones) - ones;
+          high[i] = 2 * (of_high >> i & ones) - ones;
+        }
+        of_low >>= 4;
+        of_high >>= 4;
+        fill_group(zero, low, high, group);
+        total.low += group[15].low;
+        total.high += group[15].high;
+      }
+    }
+  }
+  /* The totals are 2 differences - 64. */
+  const eight first = {start * ones - ((total.low + 64 * ones) >> 1),
+                       start * ones - ((total.high + 64 * ones) >> 1)};
+#pragma GCC unroll 4
+  for (int pattern = 0; pattern < 16; pattern++) {
+    table[0][pattern].low += first.low;
+    table[0][pattern].high += first.high;
+  }
+}
+
+/* The sums of one output: its 16 groups of weights. */
+#ifdef HAS_DSP
+
+/* Bytes of x are offsets in a group of the table; `place` is that of the group behind the middle. */
+#define LOOK_UP(byte, place)                                                 \
+  "uxtab %[t], %[table], %[x], ror #" byte "\n"                              \
+  "ldrd %[t], %[u], [%[t], #" place "]\n"                                    \
+  "add %[low], %[low], %[t]\n add %[high], %[high], %[u]\n"
+#define LOOK_UP_FIRST(place)                                                 \
+  "uxtab %[t], %[table], %[x]\n"                                             \
+  "ldrd %[low], %[high], [%[t], #" place "]\n"
+
+INLINE eight look_up(const lookup table, uint32_t first, uint32_t second) {
+  uint32_t mask = 0x78787878u, x, t, u;
+  eight sum;
+  /* Offsets of loads reach from -1020 to 1020. */
+  const char *middle = (const char *)table + 900;
+  IN_REGISTER(mask);
+  __asm__(
+      "and %[x], %[mask], %[a], lsl #3\n"
+      LOOK_UP_FIRST("-900") LOOK_UP("8", "-644") LOOK_UP("16", "-388") LOOK_UP("24", "-132")
+      "and %[x], %[mask], %[a], lsr #1\n"
+      LOOK_UP("0", "-772") LOOK_UP("8", "-516") LOOK_UP("16", "-260") LOOK_UP("24", "-4")
+      "and %[x], %[mask], %[b], lsl #3\n"
+      LOOK_UP("0", "124") LOOK_UP("8", "380") LOOK_UP("16", "636") LOOK_UP("24", "892")
+      "and %[x], %[mask], %[b], lsr #1\n"
+      LOOK_UP("0", "252") LOOK_UP("8", "508") LOOK_UP("16", "764") LOOK_UP("24", "1020")
+      : [low] "=&r"(sum.low), [high] "=&r"(sum.high), [x] "=&r"(x), [t] "=&r"(t), [u] "=&r"(u)
+      : [table] "r"(middle), [mask] "r"(mask), [a] "r"(first), [b] "r"(second),
+        "m"(*(const lookup *)table));
+  return sum;
+}
+
+#else
+
+INLINE eight look_up(const lookup table, uint32_t first, uint32_t second) {
+  eight sum = {0, 0};
+#pragma GCC unroll 8
+  for (int group = 0; group < GROUPS / 2; group++) {
+    const eight *a = &table[group][first >> 4 * group & 15];
+    const eight *b = &table[group + GROUPS / 2][second >> 4 * group & 15];
+    sum.low += a->low + b->low;
+    sum.high += a->high + b->high;
+  }
+  return sum;
+}
+
+#endif
+
+/* A layer, and which of its rows and outputs are next. */
+typedef struct {
+  size_t depth, words, outputs;
+  const uint64_t *x;       /* of the tile's first row */
+  const uint64_t *weights; /* of the slab's first output */
+} slab;
+
+/* Bits set in two words, by adding neighbours: pairs, nibbles, bytes. */
+INLINE uint32_t count_bits(uint32_t a, uint32_t b) {
+  const uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;
+  a -= a >> 1 & pairs;
+  b -= b >> 1 & pairs;
+  a = (a & nibbles) + (a >> 2 & nibbles);
+  b = (b & nibbles) + (b >> 2 & nibbles);
+  a += b;
+  a = (a & bytes) + (a >> 4 & bytes);
+#ifdef HAS_DSP
+  return __usada8(a, 0, 0);
+#else
+  return a * EACH_BYTE >> 24;
+#endif
+}
+
+/* Half sums, as in the tile, of one row. */
+static void count_row(const slab *s, size_t row, size_t word, size_t end, int start, tile sums) {
+  const uint64_t *x = s->x + row * s->words;
+  for (size_t output = 0; output < s->outputs; output += BEEX_BINARY_PANEL) {
+    int8_t *sum = (int8_t *)&sums[output] + row;
+    const uint64_t *panel = s->weights + output * s->words;
+    for (int o = 0; o < BEEX_BINARY_PANEL; o++) {
+      int32_t half = start;
+      for (size_t i = word; i < end; i++) {
+        const uint64_t different = x[i] ^ panel[i * BEEX_BINARY_PANEL + o];
+        half -= (int32_t)count_bits((uint32_t)different, (uint32_t)(different >> 32));
+      }
+      sum[o * ROWS] = (int8_t)half;
+    }
+  }
+}
+
+/* The sums of a slab of one word: put or added into the tile. */
+INLINE void add_word_as(const slab *s, size_t word, const lookup table, const int first,
+                        const uint32_t flip, tile sums) {
+  const uint64_t *weights = s->weights + word * BEEX_BINARY_PANEL;
+  for (eight *sum = sums; sum < sums + s->outputs; weights += s->words * BEEX_BINARY_PANEL) {
+    const uint64_t *weight = weights;
+#pragma GCC unroll 2
+    for (int o = 0; o < BEEX_BINARY_PANEL; o++, sum++, weight++) {
+      eight value = look_up(table, (uint32_t)*weight, (uint32_t)(*weight >> 32));
+      if (!first) {
+        value.low += sum->low;
+        value.high += sum->high;
+      }
+      sum->low = value.low ^ flip;
+      sum->high = value.high ^ flip;
+    }
+  }
+}
+
+static void add_word(const slab *s, size_t word, const lookup table, int first, int last,
+                     tile sums) {
+  const uint32_t flip = last ? 0x80808080u : 0;
+  if (first) {
+    add_word_as(s, word, table, 1, flip, sums);
+  } else {
+    add_word_as(s, word, table, 0, flip, sums);
+  }
+}
+
+/* Half sums of n rows over words word to end, at most WORDS_A_BYTE: (half the number of inputs, rounded
+ * up) - differences. */
+static void add_words(const slab *s, size_t n, size_t word, size_t end, tile sums) {
+  const size_t inputs = least(64 * end, s->depth) - 64 * word;
+  const uint32_t start = (uint32_t)(inputs + 1) / 2;
+  if (n <= FEW) {
+    for (size_t row = 0; row < n; row++) count_row(s, row, word, end, (int)start, sums);
+    return;
+  }
+  lookup table;
+  for (size_t i = word; i < end; i++) {
+    fill_table(n, s->x + i, s->words, i == word ? start + 128 : 0, table);
+    add_word(s, i, table, i == word, i + 1 == end, sums);
+  }
+}
+
+/* === Half sums to numbers === */
+
+#ifdef HAS_FLOAT
+
+/* y = 2 half * scale + bias, of 8 outputs: s0 to s7 are sums, then come 2 scale and bias. */
+INLINE void store_8(size_t n, const eight sums[8], const float *scale, const float *bias, float *y,
+                    size_t stride) {
+  const int8_t *half = (const int8_t *)sums;
+  uint32_t t, u;
+  stride *= sizeof *y;
+  __asm__ volatile(
+      "vldmia %[scale], {s8-s15}\n"
+      ".irp n, 8, 9, 10, 11, 12, 13, 14, 15\n vadd.f32 s\\n, s\\n, s\\n\n .endr\n"
+      "vldmia %[bias], {s16-s23}\n"
+      "1:\n"
+      "ldrsb %[t], [%[half]], #1\n ldrsb %[u], [%[half], #7]\n vmov s0, s1, %[t], %[u]\n"
+      "ldrsb %[t], [%[half], #15]\n ldrsb %[u], [%[half], #23]\n vmov s2, s3, %[t], %[u]\n"
+      "ldrsb %[t], [%[half], #31]\n ldrsb %[u], [%[half], #39]\n vmov s4, s5, %[t], %[u]\n"
+      "ldrsb %[t], [%[half], #47]\n ldrsb %[u], [%[half], #55]\n vmov s6, s7, %[t], %[u]\n"
+      "subs %[n], %[n], #1\n"
+      ".irp n, 0, 1, 2, 3, 4, 5, 6, 7\n vcvt.f32.s32 s\\n, s\\n\n .endr\n"
+      "vmul.f32 s0, s0, s8\n vmul.f32 s1, s1, s9\n vmul.f32 s2, s2, s10\n vmul.f32 s3, s3, s11\n"
+      "vmul.f32 s4, s4, s12\n vmul.f32 s5, s5, s13\n vmul.f32 s6, s6, s14\n vmul.f32 s7, s7, s15\n"
+      "vadd.f32 s0, s0, s16\n vadd.f32 s1, s1, s17\n vadd.f32 s2, s2, s18\n vadd.f32 s3, s3, s19\n"
+      "vadd.f32 s4, s4, s20\n vadd.f32 s5, s5, s21\n vadd.f32 s6, s6, s22\n vadd.f32 s7, s7, s23\n"
+      "vstmia %[y], {s0-s7}\n"
+      "add %[y], %[y], %[stride]\n"
+      "bne 1b\n"
+      : [n] "+r"(n), [half] "+r"(half), [y] "+r"(y), [t] "=&r"(t), [u] "=&r"(u)
+      : [scale] "r"(scale), [bias] "r"(bias), [stride] "r"(stride)
+      : "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12", "s13",
+        "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23", "cc", "memory");
+}
+
+#else
+
+/* Without a floating-point unit, a number on the grid of fully binary models, 2^-12, is a whole one. */
+#define GRID_BITS 12
+
+/* Whether x is a multiple of 2^-12 below 2^11, and not -0; then *whole is 2^12 x. */
+static int is_on_grid(float x, int32_t *whole) {
+  const uint32_t bits = float_bits(x), mantissa = (bits & 0x7fffff) | 0x800000;
+  const int places = 127 + 23 - GRID_BITS - (int)(bits >> 23 & 255); /* to the right */
+  *whole = 0;
+  if (bits == 0) return 1;
+  if (places < 0 || places > 23 || mantissa & ((1u << places) - 1)) return 0;
+  const int32_t magnitude = (int32_t)(mantissa >> places);
+  *whole = bits >> 31 ? -magnitude : magnitude;
+  return 1;
+}
+
+/* 2^-12 whole, for |whole| < 2^24 */
+INLINE float from_grid(int32_t whole) {
+  if (whole == 0) return 0.0f;
+  const uint32_t sign = (uint32_t)whole & 0x80000000u;
+  const uint32_t magnitude = (uint32_t)(whole < 0 ? -whole : whole);
+  const unsigned places = (unsigned)__builtin_clz(magnitude) - 8;
+  /* The first bit of the mantissa is not stored; here it adds one to the exponent. */
+  return bits_float((sign | (126 + 23 - GRID_BITS - places) << 23) + (magnitude << places));
+}
+
+/* Whether y = 2 half * scale + bias lies on the grid and is exact, whatever the half sum below most. */
+static int is_exact(float scale, float bias, int32_t most, int32_t *whole_scale,
+                    int32_t *whole_bias) {
+  if (!is_on_grid(scale, whole_scale) || !is_on_grid(bias, whole_bias)) return 0;
+  const int64_t s = *whole_scale < 0 ? -*whole_scale : *whole_scale;
+  const int32_t b = *whole_bias < 0 ? -*whole_bias : *whole_bias;
+  return 2 * s * most + b < 1 << 24;
+}
+
+#endif
+
+static float linear_output(int32_t sum, float scale, float bias) { return (float)sum * scale + bias; }
+
+/* float [n rows of stride][outputs]; `most` bounds the half sums. */
+static void store_sums(size_t n, size_t outputs, int32_t most, const tile sums, const float *scale,
+                       const float *bias, float *y, size_t stride) {
+  size_t output = 0;
+#ifdef HAS_FLOAT
+  (void)most;
+  for (; output + 8 <= outputs; output += 8) {
+    store_8(n, sums + output, scale + output, bias + output, y + output, stride);
+  }
+#endif
+  for (; output < outputs; output++) {
+    const int8_t *half = (const int8_t *)&sums[output];
+#ifndef HAS_FLOAT
+    int32_t whole_scale, whole_bias;
+    if (is_exact(scale[output], bias[output], most, &whole_scale, &whole_bias)) {
+      for (size_t row = 0; row < n; row++) {
+        y[row * stride + output] = from_grid(2 * half[row] * whole_scale + whole_bias);
+      }
+      continue;
+    }
+#endif
+    for (size_t row = 0; row < n; row++) {
+      y[row * stride + output] = linear_output(2 * half[row], scale[output], bias[output]);
+    }
+  }
+}
+
+/* === Half sums to signs ===
+ *
+ * y = sum * scale + bias grows with the sum, or falls if the scale is negative, rounded or not. So its
+ * sign is a comparison of the sum with a threshold, found once for all rows:
+ *
+ *     y < 0  if  half < threshold,  the other way round where `falls` has a bit
+ */
+typedef struct {
+  int8_t threshold[SLAB];
+  uint8_t falls[SLAB / 8];
+} comparison;
+
+/* The least half sum, within +-(most + 1), of which y is no longer what it is at the lowest. */
+static int32_t find_threshold(float scale, float bias, int falls, int32_t most) {
+#ifndef HAS_FLOAT
+  int32_t s, b;
+  if (is_exact(scale, bias, most, &s, &b)) {
+    /* Up: the least half with 2 half s >= -b; down: with 2 half |s| > b. */
+    const int32_t step = falls ? -2 * s : 2 * s, target = falls ? b + 1 : -b;
+    int32_t half = target / step;
+    if (target % step > 0) half++;
+    return half > most + 1 ? most + 1 : half < -most ? -most : half;
+  }
+#endif
+  const float root = bias / (scale * -2);
+  int32_t half = root > (float)most ? most + 1 : root > -(float)most ? (int32_t)root : -most;
+  while (half > -most && (linear_output(2 * (half - 1), scale, bias) < 0) == falls) half--;
+  while (half <= most && (linear_output(2 * half, scale, bias) < 0) != falls) half++;
+  return half;
+}
+
+static void find_comparisons(size_t outputs, int32_t most, const float *scale, const float *bias,
+                             comparison *c) {
+  memset(c->falls, 0, sizeof c->falls);
+  for (size_t output = 0; output < outputs; output++) {
+    const float s = scale[output], b = bias[output];
+    int32_t threshold = b < 0 ? most + 1 : -most; /* a constant */
+    if (s < 0) c->falls[output / 8] |= (uint8_t)(1 << output % 8);
+    if (s < 0 || s > 0) threshold = find_threshold(s, b, s < 0, most);
+    c->threshold[output] = (int8_t)threshold;
+  }
+}
+
+/* One byte of bits a row: 8 outputs, of which those missing never have y < 0. */
+INLINE void compare_8(const eight sums[8], const int8_t threshold[8], uint32_t falls,
+                      uint8_t signs[ROWS]) {
+#ifdef HAS_DSP
+  /* Four rows at a time: a difference below zero clears a row's flag, by which 1 or 0 is selected. */
+  uint32_t ones = EACH_BYTE, low = 0, high = 0;
+  IN_REGISTER(ones);
+#pragma GCC unroll 8
+  for (int o = 7; o >= 0; o--) {
+    const uint32_t least = (uint8_t)threshold[o] * ones;
+    (void)__ssub8((int8x4_t)sums[o].low, (int8x4_t)least);
+    low = low << 1 | (uint32_t)__sel(0, ones);
+    (void)__ssub8((int8x4_t)sums[o].high, (int8x4_t)least);
+    high = high << 1 | (uint32_t)__sel(0, ones);
+  }
+  low ^= falls * ones;
+  high ^= falls * ones;
+  memcpy(signs, &low, sizeof low);
+  memcpy(signs + 4, &high, sizeof high);
+#else
+  const int8_t *half = (const int8_t *)sums;
+  for (int row = 0; row < ROWS; row++, half++) {
+    uint32_t byte = 0;
+#pragma GCC unroll 8
+    for (int o = 0; o < 8; o++) byte |= (uint32_t)(half[ROWS * o] < threshold[o]) << o;
+    signs[row] = (uint8_t)(byte ^ falls);
+  }
+#endif
+}
+
+static void store_signs(size_t n, size_t outputs, const tile sums, const comparison *c, uint8_t *y,
+                        size_t stride) {
+  for (size_t output = 0; output < outputs; output += 8) {
+    uint8_t signs[ROWS];
+    compare_8(sums + output, c->threshold + output, c->falls[output / 8], signs);
+    for (size_t row = 0; row < n; row++) y[row * stride + output / 8] = signs[row];
+  }
+}
+
+/* === Layers === */
+
+/* y is numbers or signs, the other is null. */
+typedef struct {
+  size_t rows, depth, outputs;
+  const uint64_t *x, *weights;
+  const float *scale, *bias;
+  float *y;
+  uint64_t *signs;
+} binary_layer;
+
+/* Up to 192 inputs, and an even number of them: a byte holds half of every sum. */
+static void shallow_layer(const binary_layer *l) {
+  const size_t words = BEEX_WORDS(l->depth), stride = 8 * BEEX_WORDS(l->outputs);
+  const int32_t most = (int32_t)(l->depth / 2);
+  for (size_t first = 0; first < l->outputs; first += SLAB) {
+    const float *scale = l->scale + first, *bias = l->bias + first;
+    tile sums;
+    comparison c;
+    slab s = {l->depth, words, least(l->outputs - first, SLAB), l->x, l->weights + first * words};
+    if (l->signs) find_comparisons(BEEX_ROUND_UP(s.outputs, 8), most, scale, bias, &c);
+    for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
+      const size_t n = least(l->rows - row, ROWS);
+      add_words(&s, n, 0, words, sums);
+      if (l->signs) {
+        store_signs(n, s.outputs, sums, &c, (uint8_t *)l->signs + row * stride + first / 8, stride);
+      } else {
+        store_sums(n, s.outputs, most, sums, scale, bias, l->y + row * l->outputs + first,
+                   l->outputs);
+      }
+    }
+  }
+}
+
+#define DEEP_SLAB 64
+
+/* Any number of inputs. */
+static __attribute__((noinline)) void deep_layer(const binary_layer *l) {
+  const size_t words = BEEX_WORDS(l->depth), stride = BEEX_WORDS(l->outputs);
+  const int32_t odd = l->depth % 2;
+  for (size_t first = 0; first < l->outputs; first += DEEP_SLAB) {
+    slab s = {l->depth, words, least(l->outputs - first, DEEP_SLAB), l->x, l->weights + first * words};
+    for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
+      const size_t n = least(l->rows - row, ROWS);
+      int32_t half[DEEP_SLAB][ROWS];
+      tile sums;
+      memset(half, 0, sizeof half);
+      for (size_t word = 0; word < words; word += WORDS_A_BYTE) {
+        add_words(&s, n, word, least(words, word + WORDS_A_BYTE), sums);
+        for (size_t output = 0; output < s.outputs; output++) {
+          const int8_t *more = (const int8_t *)&sums[output];
+#pragma GCC unroll 8
+          for (int r = 0; r < ROWS; r++) half[output][r] += more[r];
+        }
+      }
+      for (size_t output = 0; output < s.outputs; output++) {
+        const size_t place = first + output;
+        for (size_t r = 0; r < n; r++) {
+          const float y = linear_output(2 * half[output][r] - odd, l->scale[place], l->bias[place]);
+          if (l->signs) {
+            l->signs[(row + r) * stride + place / 64] |= (uint64_t)(y < 0) << place % 64;
+          } else {
+            l->y[(row + r) * l->outputs + place] = y;
+          }
+        }
+      }
+    }
+  }
+}
+
+static void binary_layer_by_tiles(const binary_layer *l) {
+  (l->depth > 64 * WORDS_A_BYTE || l->depth % 2 ? deep_layer : shallow_layer)(l);
+}
+
+static void cortexm_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                                  const uint64_t *weights, const float *scale, const float *bias,
+                                  float *y) {
+  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
+  binary_layer_by_tiles(&layer);
+}
+
+static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+                                 const uint64_t *weights, const float *scale, const float *bias,
+                                 uint64_t *y) {
+  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
+  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
+  binary_layer_by_tiles(&layer);
+}
+/* === int8 x binary ===
+ *
+ * By the same look-up: an entry has the sums of four rows, in 16 bits each, plus 2^15. A sum of 256
+ * products fits, but tables of 64 inputs are enough to keep.
+ */
+#define INT8_ROWS 4
+
+/* Four rows of the groups of a table; rows that are missing repeat the first. */
+static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t stride, lookup table) {
+  const int8_t *row[INT8_ROWS];
+  for (size_t r = 0; r < INT8_ROWS; r++) row[r] = r < n ? x + r * stride : x;
+  eight start = {0x80008000u, 0x80008000u};
+  for (size_t group = 0; group < groups; group++) {
+    uint32_t low[4], high[4];
+#pragma GCC unroll 4
+    for (size_t i = 0; i < 4; i++) {
+      low[i] = (uint32_t)row[0][4 * group + i] + ((uint32_t)row[1][4 * group + i] << 16);
+      high[i] = (uint32_t)row[2][4 * group + i] + ((uint32_t)row[3][4 * group + i] << 16);
+      start.low += low[i];
+      start.high += high[i];
+      low[i] *= (uint32_t)-2;
+      high[i] *= (uint32_t)-2;
+    }
+    fill_group(start, low, high, table[group]);
+    start.low = start.high = 0;
+  }
+}
+
+/* sums[o][row] += two outputs, whose weights are the bytes of `weights`, 8 apart. */
+INLINE void add_int8_pair(size_t groups, const lookup table, const uint8_t *weights,
+                          int32_t sums[2][INT8_ROWS]) {
+  const char *group = (const char *)table;
+  eight a = {0, 0}, b = {0, 0};
+#pragma GCC unroll 4
+  for (size_t i = 0; i < groups; i++, weights += 8, group += sizeof *table) {
+    const uint32_t two = *weights;
+    const eight *first = (const eight *)(group + (two << 3 & 0x78));
+    const eight *second = (const eight *)(group + (two >> 1 & 0x78));
+    a.low += first->low;
+    a.high += first->high;
+    b.low += second->low;
+    b.high += second->high;
+  }
+  const uint32_t found[2][2] = {{a.low, a.high}, {b.low, b.high}};
+  for (int o = 0; o < 2; o++) {
+    for (int pair = 0; pair < 2; pair++) {
+      sums[o][2 * pair] += (int32_t)(found[o][pair] & 0xffff) - 0x8000;
+      sums[o][2 * pair + 1] += (int32_t)(found[o][pair] >> 16) - 0x8000;
+    }
+  }
+}
+
+static void cortexm_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                const beex_quantized_row *row, const uint64_t *weights,
+                                const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (; rows; x += 4 * groups * INT8_ROWS, row += INT8_ROWS, y += INT8_ROWS * outputs) {
+    const size_t n = least(rows, INT8_ROWS);
+    for (size_t first = 0; first < outputs; first += DEEP_SLAB) {
+      const size_t count = least(outputs - first, DEEP_SLAB);
+      int32_t sums[DEEP_SLAB][INT8_ROWS] = {{0}};
+      lookup table;
+      for (size_t group = 0; group < groups; group += GROUPS) {
+        const size_t some = least(groups - group, GROUPS);
+        fill_int8_table(n, some, x + 4 * group, 4 * groups, table);
+        for (size_t output = 0; output < count; output += 2) {
+          const size_t panel = (first + output) / BEEX_REAL_PANEL;
+          const uint8_t *bytes = (const uint8_t *)(weights + panel * groups + group) +
+                                 output % BEEX_REAL_PANEL / 2;
+          add_int8_pair(some, (const eight(*)[16])table, bytes, sums + output);
+        }
+      }
+      for (size_t r = 0; r < n; r++) {
+        for (size_t output = 0; output < count; output++) {
+          y[r * outputs + first + output] =
+              (float)sums[output][r] * row[r].scale * scale[first + output] + bias[first + output];
+        }
+      }
+    }
+    rows -= n;
+  }
+}
+
+/* === Real x real === */
+
+/* c = start + a b for 4 rows, which may be the same ones, and 4 columns. */
+typedef struct {
+  const float *a[4], *start[4];
+  float *c[4];
+} product_4x4;
+
+#ifdef HAS_FLOAT
+
+/* Of four inputs and s16 to s19. VMLA rounds the product, then the sum. */
+#define MULTIPLY(a0, a1, a2, a3)                                                         \
+  "vmla.f32 s0, " a0 ", s16\n vmla.f32 s1, " a0 ", s17\n vmla.f32 s2, " a0 ", s18\n"     \
+  "vmla.f32 s3, " a0 ", s19\n vmla.f32 s4, " a1 ", s16\n vmla.f32 s5, " a1 ", s17\n"     \
+  "vmla.f32 s6, " a1 ", s18\n vmla.f32 s7, " a1 ", s19\n vmla.f32 s8, " a2 ", s16\n"     \
+  "vmla.f32 s9, " a2 ", s17\n vmla.f32 s10, " a2 ", s18\n vmla.f32 s11, " a2 ", s19\n"   \
+  "vmla.f32 s12, " a3 ", s16\n vmla.f32 s13, " a3 ", s17\n vmla.f32 s14, " a3 ", s18\n"  \
+  "vmla.f32 s15, " a3 ", s19\n"
+
+INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, size_t b_stride) {
+  size_t twos = depth / 2;
+  b_stride *= sizeof *b;
+  __asm__ volatile(
+      "ldrd r0, r1, [%[p], #16]\n ldrd r2, r3, [%[p], #24]\n"
+      "vldmia r0, {s0-s3}\n vldmia r1, {s4-s7}\n vldmia r2, {s8-s11}\n vldmia r3, {s12-s15}\n"
+      "ldmia %[p], {r0-r3}\n"
+      "cmp %[twos], #0\n"
+      "beq 2f\n"
+      "1:\n"
+      "vldmia %[b], {s16-s19}\n add %[b], %[b], %[stride]\n"
+      "vldmia r0!, {s20-s21}\n vldmia r1!, {s22-s23}\n"
+      "vldmia r2!, {s24-s25}\n vldmia r3!, {s26-s27}\n"
+      "subs %[twos], %[twos], #1\n"
+      MULTIPLY("s20", "s22", "s24", "s26")
+      "vldmia %[b], {s16-s19}\n add %[b], %[b], %[stride]\n"
+      MULTIPLY("s21", "s23", "s25", "s27")
+      "bne 1b\n"
+      "2:\n"
+      "cmp %[odd], #0\n"
+      "beq 3f\n"
+      "vldmia %[b], {s16-s19}\n"
+      "vldr s20, [r0]\n vldr s22, [r1]\n vldr s24, [r2]\n vldr s26, [r3]\n"
+      MULTIPLY("s20", "s22", "s24", "s26")
+      "3:\n"
+      "ldrd r0, r1, [%[p], #32]\n ldrd r2, r3, [%[p], #40]\n"
+      "vstmia r0, {s0-s3}\n vstmia r1, {s4-s7}\n vstmia r2, {s8-s11}\n vstmia r3, {s12-s15}\n"
+      : [twos] "+r"(twos), [b] "+r"(b)
+      : [p] "r"(p), [stride] "r"(b_stride), [odd] "r"(depth % 2)
+      : "r0", "r1", "r2", "r3", "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10",
+        "s11", "s12", "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23",
+        "s24", "s25", "s26", "s27", "cc", "memory");
+}
+
+#else
+
+INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, size_t b_stride) {
+  for (int r = 0; r < 4; r++) {
+    for (int column = 0; column < 4; column++) {
+      float sum = p->start[r][column];
+      for (size_t i = 0; i < depth; i++) sum += p->a[r][i] * b[i * b_stride + column];
+      p->c[r][column] = sum;
+    }
+  }
+}
+
+#endif
+
+static const float zeros[4];
+
+/* Rows and columns are taken by fours; the last four overlap the ones before. Of fewer than four rows one
+ * is repeated, and the repetitions lead nowhere. */
+static void cortexm_matmul(size_t rows, size_t depth, size_t columns, const float *a,
+                           size_t a_stride, const float *b, size_t b_stride, float *c,
+                           size_t c_stride) {
+  if (columns < 4) {
+    for (size_t row = 0; row < rows; row++) {
+      for (size_t column = 0; column < columns; column++) {
+        float sum = 0;
+        for (size_t i = 0; i < depth; i++) sum += a[row * a_stride + i] * b[i * b_stride + column];
+        c[row * c_stride + column] = sum;
+      }
+    }
+    return;
+  }
+  for (size_t next = 0; next < rows; next += 4) {
+    const size_t row = rows < 4 ? 0 : least(next, rows - 4);
+    for (size_t first = 0; first < columns; first += 4) {
+      const size_t column = least(first, columns - 4);
+      float nowhere[4];
+      product_4x4 p;
+      for (size_t r = 0; r < 4; r++) {
+        const int is_there = row + r < rows;
+        p.a[r] = a + (is_there ? row + r : row) * a_stride;
+        p.c[r] = is_there ? c + (row + r) * c_stride + column : nowhere;
+        p.start[r] = zeros;
+      }
+      multiply_4x4(&p, depth, b + column, b_stride);
+    }
+  }
+}
+
+/* === Real x binary ===
+ *
+ * Weights of four outputs become floats, 64 inputs at a time, and are multiplied with all rows.
+ */
+#define INPUTS 64
+
+static void unpack_weights(size_t depth, const uint64_t *groups, size_t place, float w[][4]) {
+  for (size_t i = 0; i < depth; i += 4, groups++, w += 4) {
+    const uint32_t bits = (uint32_t)(*groups >> place);
+#pragma GCC unroll 4
+    for (size_t k = 0; k < 4 && i + k < depth; k++) {
+#pragma GCC unroll 4
+      for (size_t o = 0; o < 4; o++) {
+        w[k][o] = bits_float(0x3f800000u | (bits << (31 - 4 * o - k) & 0x80000000u));
+      }
+    }
+  }
+}
+
+static void cortexm_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
+                                const uint64_t *weights, const float *scale, const float *bias,
+                                float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (size_t first = 0; first < outputs; first += 4) {
+    const size_t count = least(outputs - first, 4);
+    const uint64_t *panel = weights + first / BEEX_REAL_PANEL * groups;
+    for (size_t input = 0; input < depth; input += INPUTS) {
+      const size_t some = least(depth - input, INPUTS);
+      float w[INPUTS][4];
+      unpack_weights(some, panel + input / 4, first % BEEX_REAL_PANEL * 4, w);
+      for (size_t row = 0; row < rows; row += 4) {
+        float sum[4][4];
+        product_4x4 p;
+        for (size_t r = 0; r < 4; r++) {
+          const size_t source = row + r < rows ? row + r : row;
+          float *place = y + source * outputs + first;
+          p.a[r] = x + source * depth + input;
+          if (count == 4 && source == row + r) {
+            p.c[r] = place;
+            p.start[r] = input ? place : zeros;
+          } else {
+            p.c[r] = sum[r];
+            p.start[r] = input ? memcpy(sum[r], place, count * sizeof *place) : zeros;
+          }
+        }
+        multiply_4x4(&p, some, w[0], 4);
+        for (size_t r = 0; r < least(rows - row, 4); r++) {
+          float *place = y + (row + r) * outputs + first;
+          for (size_t o = 0; o < count; o++) {
+            const float result = p.c[r][o];
+            place[o] = input + some < depth ? result : result * scale[first + o] + bias[first + o];
+          }
+        }
+      }
+    }
+  }
+}
+
+const beex_kernels beex_kernels_cortexm = {
+    .name = "cortexm",
+    .pack_signs = cortexm_pack_signs,
+    .binary_linear = cortexm_binary_linear,
+    .binary_signs = cortexm_binary_signs,
+    .real_linear = cortexm_real_linear,
+    .int8_linear = cortexm_int8_linear,
+    .matmul = cortexm_matmul,
+    REAL_FUNCTIONS,
+};
+
+#endif
