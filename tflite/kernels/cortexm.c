@@ -20,6 +20,194 @@
 
 static inline size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+/* === Real-valued functions ===
+ *
+ * real.inc has them all. Those of fully binary models are here again, eight numbers in each step, for
+ * units that round to whole numbers. A power of two goes into a factor that is there anyway, as it
+ * changes no rounding.
+ */
+#ifdef HAS_ROUNDING
+
+/* Instructions for eight registers v from s0, w from s8, and sums p from s16 or q from s24. */
+#define OF_8(f)                                                                          \
+  f(0, 8, 16, 24) f(1, 9, 17, 25) f(2, 10, 18, 26) f(3, 11, 19, 27)                      \
+  f(4, 12, 20, 28) f(5, 13, 21, 29) f(6, 14, 22, 30) f(7, 15, 23, 31)
+#define ALL_REGISTERS                                                                    \
+  "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s8", "s9", "s10", "s11", "s12",       \
+      "s13", "s14", "s15", "s16", "s17", "s18", "s19", "s20", "s21", "s22", "s23",       \
+      "s24", "s25", "s26", "s27", "s28", "s29", "s30", "s31"
+
+#define ADD_TO_P(v, w, p, q) "vadd.f32 s" #p ", s" #p ", s" #v "\n"
+#define ADD_TO_Q(v, w, p, q) "vadd.f32 s" #q ", s" #q ", s" #v "\n"
+#define ADD_Q_TO_P(v, w, p, q) "vadd.f32 s" #p ", s" #p ", s" #q "\n"
+#define CLEAR(v, w, p, q) "vmov s" #p ", %[zero]\n vmov s" #q ", %[zero]\n"
+#define ROUND(v, w, p, q) "vrintn.f32 s" #v ", s" #v "\n"
+
+/* The 16 sums, added in halves, and left in s16. */
+#define TOTAL                                                                            \
+  OF_8(ADD_Q_TO_P)                                                                       \
+  "vadd.f32 s16, s16, s20\n vadd.f32 s17, s17, s21\n vadd.f32 s18, s18, s22\n"           \
+  "vadd.f32 s19, s19, s23\n vadd.f32 s16, s16, s18\n vadd.f32 s17, s17, s19\n"           \
+  "vadd.f32 s16, s16, s17\n vmov %[total], s16\n"
+
+/* y = a + b, 16 n numbers of each; returns their sum. */
+INLINE float add_rows(size_t n, const float *a, const float *b, float *y) {
+#define ADD(v, w, p, q) "vadd.f32 s" #v ", s" #v ", s" #w "\n"
+#define LOAD "vldmia %[a]!, {s0-s7}\n vldmia %[b]!, {s8-s15}\n"
+  uint32_t total;
+  __asm__ volatile(
+      OF_8(CLEAR)
+      "1:\n"
+      LOAD OF_8(ADD) "vstmia %[y]!, {s0-s7}\n" OF_8(ADD_TO_P)
+      LOAD OF_8(ADD) "vstmia %[y]!, {s0-s7}\n" OF_8(ADD_TO_Q)
+      "subs %[n], %[n], #1\n bne 1b\n"
+      TOTAL
+      : [total] "=&r"(total), [n] "+r"(n), [a] "+r"(a), [b] "+r"(b), [y] "+r"(y)
+      : [zero] "r"(0)
+      : ALL_REGISTERS, "cc", "memory");
+#undef ADD
+#undef LOAD
+  return bits_float(total);
+}
+
+/* x -= mean, 16 n numbers; returns the sum of their squares, each a whole number of steps. */
+INLINE float centre_row(size_t n, float mean, float steps, float *x) {
+#define SUBTRACT(v, w, p, q) "vsub.f32 s" #v ", s" #v ", s8\n"
+#define SQUARE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #v "\n"
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s9\n"
+#define LOAD "vldmia %[x], {s0-s7}\n" OF_8(SUBTRACT) "vstmia %[x]!, {s0-s7}\n"
+  uint32_t total;
+  __asm__ volatile(
+      OF_8(CLEAR)
+      "vmov s8, %[mean]\n vmov s9, %[steps]\n"
+      "1:\n"
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_P)
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_Q)
+      "subs %[n], %[n], #1\n bne 1b\n"
+      TOTAL
+      : [total] "=&r"(total), [n] "+r"(n), [x] "+r"(x)
+      : [mean] "r"(float_bits(mean)), [steps] "r"(float_bits(steps)), [zero] "r"(0)
+      : ALL_REGISTERS, "cc", "memory");
+#undef SUBTRACT
+#undef SQUARE
+#undef SCALE
+#undef LOAD
+  return bits_float(total) / steps;
+}
+
+/* y = y / deviation * gamma + beta on 2^-12, 8 n numbers. */
+INLINE void normalize_row(size_t n, float deviation, const float *gamma, const float *beta,
+                          float *y) {
+#define DIVIDE(v, w, p, q) "vdiv.f32 s" #v ", s" #v ", s16\n"
+#define MULTIPLY(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #w "\n"
+#define ADD_STEPS(v, w, p, q) "vfma.f32 s" #v ", s" #w ", s17\n"
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s18\n"
+  __asm__ volatile(
+      "vmov s16, %[deviation]\n vmov s17, %[steps]\n vmov s18, %[step]\n"
+      "1:\n"
+      "vldmia %[y], {s0-s7}\n" OF_8(DIVIDE)
+      "vldmia %[gamma]!, {s8-s15}\n" OF_8(MULTIPLY)
+      "vldmia %[beta]!, {s8-s15}\n" OF_8(ADD_STEPS)
+      OF_8(ROUND) OF_8(SCALE)
+      "vstmia %[y]!, {s0-s7}\n"
+      "subs %[n], %[n], #1\n bne 1b\n"
+      : [n] "+r"(n), [gamma] "+r"(gamma), [beta] "+r"(beta), [y] "+r"(y)
+      : [deviation] "r"(float_bits(deviation / 4096)), [steps] "r"(float_bits(4096.0f)),
+        [step] "r"(float_bits(1.0f / 4096))
+      : ALL_REGISTERS, "cc", "memory");
+#undef DIVIDE
+#undef MULTIPLY
+#undef ADD_STEPS
+#undef SCALE
+}
+
+static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
+                                   const float *gamma, const float *beta, int input_bits,
+                                   int square_bits, float *y) {
+  if (width % 16) {
+    cortexm_layer_norm_grid(rows, width, a, b, gamma, beta, input_bits, square_bits, y);
+    return;
+  }
+  const float share = (float)(1.0 / (double)width);
+  const float input_steps = (float)(1ul << input_bits), square_steps = (float)(1ul << square_bits);
+  for (size_t row = 0; row < rows; row++, a += width, y += width) {
+    float sum;
+    if (b && !input_bits) {
+      sum = add_rows(width / 16, a, b + row * width, y);
+    } else {
+      for (size_t i = 0; i < width; i++) {
+        const float value = b ? a[i] + b[row * width + i] : a[i];
+        y[i] = input_bits ? cortexm_to_grid(value, input_steps) : value;
+      }
+      sum = cortexm_sum(width, y);
+    }
+    const float variance = centre_row(width / 16, sum * share, square_steps, y) * share;
+    normalize_row(width / 8, sqrtf(variance + 1e-5f) + 1e-6f, gamma, beta, y);
+  }
+}
+
+/* gate * content on 2^-12, eight at a time; what is left over, and with a sigmoid, as in real.inc. */
+static void eights_gate_grid(size_t count, int sigmoid, const float *gate, const float *content,
+                             float *y) {
+#define MULTIPLY(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #w "\n"
+#define TO_STEPS(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s16\n"
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s17\n"
+  const size_t eights = sigmoid ? 0 : count / 8 * 8;
+  const float *end = gate + eights;
+  if (eights) {
+    __asm__ volatile(
+        "vmov s16, %[steps]\n vmov s17, %[step]\n"
+        "1:\n"
+        "vldmia %[gate]!, {s0-s7}\n vldmia %[content]!, {s8-s15}\n"
+        OF_8(MULTIPLY) OF_8(TO_STEPS) OF_8(ROUND) OF_8(SCALE)
+        "vstmia %[y]!, {s0-s7}\n"
+        "cmp %[gate], %[end]\n bne 1b\n"
+        : [gate] "+r"(gate), [content] "+r"(content), [y] "+r"(y)
+        : [end] "r"(end), [steps] "r"(float_bits(4096.0f)), [step] "r"(float_bits(1.0f / 4096))
+        : ALL_REGISTERS, "cc", "memory");
+  }
+#undef MULTIPLY
+#undef TO_STEPS
+#undef SCALE
+  cortexm_gate_grid(count - eights, sigmoid, gate, content, y);
+}
+
+/* Whole numbers of steps, limited, two in each word. */
+static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s8\n"
+#define LIMIT(v, w, p, q)                                                                \
+  "vminnm.f32 s" #v ", s" #v ", s9\n vmaxnm.f32 s" #v ", s" #v ", s10\n"                 \
+  "vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
+  "str %[t], [%[q]], #4\n"
+  const size_t eights = (uintptr_t)q % 4 ? 0 : count / 8 * 8;
+  const float *end = x + eights;
+  uint32_t t, u;
+  if (eights) {
+    __asm__ volatile(
+        "vmov s8, %[steps]\n vmov s9, %[most]\n vneg.f32 s10, s9\n"
+        "1:\n"
+        "vldmia %[x]!, {s0-s7}\n" OF_8(SCALE) OF_8(LIMIT)
+        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
+        "cmp %[x], %[end]\n bne 1b\n"
+        : [x] "+r"(x), [q] "+r"(q), [t] "=&r"(t), [u] "=&r"(u)
+        : [end] "r"(end), [steps] "r"(float_bits((float)(1ul << bits))),
+          [most] "r"(float_bits(32767.0f))
+        : ALL_REGISTERS, "cc", "memory");
+  }
+#undef SCALE
+#undef LIMIT
+#undef STORE_2
+  cortexm_to_int16(count - eights, bits, x, q);
+}
+
+#else
+#define eights_layer_norm_grid cortexm_layer_norm_grid
+#define eights_gate_grid cortexm_gate_grid
+#define eights_to_int16 cortexm_to_int16
+#endif
+
 /* === Packing === */
 
 /* 0x80000000 - bits borrows, which clears the carry, if the float is below zero: not at -0.0. The carries
@@ -671,7 +859,7 @@ typedef struct {
 #ifdef HAS_FLOAT
 
 /* Of four inputs and s16 to s19. VMLA rounds the product, then the sum. */
-#define MULTIPLY(a0, a1, a2, a3)                                                         \
+#define MULTIPLY_4(a0, a1, a2, a3)                                                       \
   "vmla.f32 s0, " a0 ", s16\n vmla.f32 s1, " a0 ", s17\n vmla.f32 s2, " a0 ", s18\n"     \
   "vmla.f32 s3, " a0 ", s19\n vmla.f32 s4, " a1 ", s16\n vmla.f32 s5, " a1 ", s17\n"     \
   "vmla.f32 s6, " a1 ", s18\n vmla.f32 s7, " a1 ", s19\n vmla.f32 s8, " a2 ", s16\n"     \
@@ -693,16 +881,16 @@ INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, siz
       "vldmia r0!, {s20-s21}\n vldmia r1!, {s22-s23}\n"
       "vldmia r2!, {s24-s25}\n vldmia r3!, {s26-s27}\n"
       "subs %[twos], %[twos], #1\n"
-      MULTIPLY("s20", "s22", "s24", "s26")
+      MULTIPLY_4("s20", "s22", "s24", "s26")
       "vldmia %[b], {s16-s19}\n add %[b], %[b], %[stride]\n"
-      MULTIPLY("s21", "s23", "s25", "s27")
+      MULTIPLY_4("s21", "s23", "s25", "s27")
       "bne 1b\n"
       "2:\n"
       "cmp %[odd], #0\n"
       "beq 3f\n"
       "vldmia %[b], {s16-s19}\n"
       "vldr s20, [r0]\n vldr s22, [r1]\n vldr s24, [r2]\n vldr s26, [r3]\n"
-      MULTIPLY("s20", "s22", "s24", "s26")
+      MULTIPLY_4("s20", "s22", "s24", "s26")
       "3:\n"
       "ldrd r0, r1, [%[p], #32]\n ldrd r2, r3, [%[p], #40]\n"
       "vstmia r0, {s0-s3}\n vstmia r1, {s4-s7}\n vstmia r2, {s8-s11}\n vstmia r3, {s12-s15}\n"
@@ -757,6 +945,94 @@ static void cortexm_matmul(size_t rows, size_t depth, size_t columns, const floa
         p.start[r] = zeros;
       }
       multiply_4x4(&p, depth, b + column, b_stride);
+    }
+  }
+}
+
+/* === Whole x whole numbers ===
+ *
+ * Two rows and two columns of sums stay in registers; SMLAD adds the two products of a pair to one.
+ */
+
+/* Rows a0 and a1 times columns 0 and 1 of b, over n pairs; sums by row, then column. */
+#ifdef HAS_DSP
+
+#define ADD_PAIR                                                                        \
+  "ldr %[x0], [%[a0]], #4\n ldr %[x1], [%[a1]], #4\n ldrd %[y0], %[y1], [%[b]]\n"       \
+  "smlad %[s00], %[x0], %[y0], %[s00]\n smlad %[s01], %[x0], %[y1], %[s01]\n"           \
+  "smlad %[s10], %[x1], %[y0], %[s10]\n smlad %[s11], %[x1], %[y1], %[s11]\n"           \
+  "add %[b], %[b], %[step]\n"
+
+INLINE void multiply_pairs(size_t n, const int16_t *a0, const int16_t *a1, const int16_t *b,
+                           size_t b_stride, int32_t sum[2][2]) {
+  uint32_t x0, x1, y0, y1;
+  int32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
+#define PAIR_LOOP(times, pairs)                                                         \
+  __asm__ volatile(                                                                     \
+      "1:\n .rept " pairs "\n" ADD_PAIR ".endr\n"                                       \
+      "subs %[n], %[n], #1\n bne 1b\n"                                                  \
+      : [s00] "+r"(s00), [s01] "+r"(s01), [s10] "+r"(s10), [s11] "+r"(s11),             \
+        [a0] "+r"(a0), [a1] "+r"(a1), [b] "+r"(b), [n] "+r"(times), [x0] "=&r"(x0),     \
+        [x1] "=&r"(x1), [y0] "=&r"(y0), [y1] "=&r"(y1)                                  \
+      : [step] "r"(4 * b_stride)                                                        \
+      : "cc", "memory")
+  size_t fours = n / 4, ones = n % 4;
+  if (fours) PAIR_LOOP(fours, "4");
+  if (ones) PAIR_LOOP(ones, "1");
+  sum[0][0] = s00;
+  sum[0][1] = s01;
+  sum[1][0] = s10;
+  sum[1][1] = s11;
+}
+
+#else
+
+INLINE void multiply_pairs(size_t n, const int16_t *a0, const int16_t *a1, const int16_t *b,
+                           size_t b_stride, int32_t sum[2][2]) {
+  uint32_t s00 = 0, s01 = 0, s10 = 0, s11 = 0;
+  for (; n; n--, a0 += 2, a1 += 2, b += 2 * b_stride) {
+    s00 += (uint32_t)(a0[0] * b[0]) + (uint32_t)(a0[1] * b[1]);
+    s01 += (uint32_t)(a0[0] * b[2]) + (uint32_t)(a0[1] * b[3]);
+    s10 += (uint32_t)(a1[0] * b[0]) + (uint32_t)(a1[1] * b[1]);
+    s11 += (uint32_t)(a1[0] * b[2]) + (uint32_t)(a1[1] * b[3]);
+  }
+  sum[0][0] = (int32_t)s00;
+  sum[0][1] = (int32_t)s01;
+  sum[1][0] = (int32_t)s10;
+  sum[1][1] = (int32_t)s11;
+}
+
+#endif
+
+/* Rows and columns are taken by twos; the last two overlap the ones before. */
+static void cortexm_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                                 size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                                 size_t c_stride) {
+  int32_t sum[2][2];
+  if (columns < 2) {
+    int16_t column[2][2] = {{0}};
+    for (size_t row = 0; row < rows; row++, a += a_stride, c += c_stride) {
+      uint32_t total = 0;
+      for (size_t i = 0; i < depth; i += 2) {
+        memcpy(column[0], b + i * b_stride, sizeof column[0]);
+        multiply_pairs(1, a + i, a + i, column[0], 0, sum);
+        total += (uint32_t)sum[0][0];
+      }
+      *c = (float)(int32_t)total;
+    }
+    return;
+  }
+  for (size_t next = 0; next < rows; next += 2) {
+    const size_t row = rows < 2 ? 0 : least(next, rows - 2), other = rows < 2 ? 0 : row + 1;
+    const int16_t *a0 = a + row * a_stride, *a1 = a + other * a_stride;
+    float *c0 = c + row * c_stride, *c1 = c + other * c_stride;
+    for (size_t first = 0; first < columns; first += 2) {
+      const size_t column = least(first, columns - 2);
+      multiply_pairs(depth / 2, a0, a1, b + 2 * column, b_stride, sum);
+      c0[column] = (float)sum[0][0];
+      c0[column + 1] = (float)sum[0][1];
+      c1[column] = (float)sum[1][0];
+      c1[column + 1] = (float)sum[1][1];
     }
   }
 }
@@ -827,7 +1103,17 @@ const beex_kernels beex_kernels_cortexm = {
     .real_linear = cortexm_real_linear,
     .int8_linear = cortexm_int8_linear,
     .matmul = cortexm_matmul,
-    REAL_FUNCTIONS,
+    .int16_matmul = cortexm_int16_matmul,
+    .quantize = cortexm_quantize,
+    .layer_norm = cortexm_layer_norm,
+    .layer_norm_grid = eights_layer_norm_grid,
+    .softmax = cortexm_softmax,
+    .power_weights = cortexm_power_weights,
+    .sigmoid = cortexm_sigmoid,
+    .tanh = cortexm_tanh,
+    .to_int16 = eights_to_int16,
+    .gate = cortexm_gate,
+    .gate_grid = eights_gate_grid,
 };
 
 #endif
