@@ -202,7 +202,69 @@ static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) 
   cortexm_to_int16(count - eights, bits, x, q);
 }
 
+/* A factor of 1 / 64 goes into the scale, and one of 1024 is left to the end. */
+static void eights_power_weights(size_t rows, size_t count, float scale, float *x,
+                                 size_t x_stride, int16_t *weights, size_t stride) {
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s16\n"
+#define LARGER(v, w, p, q) "vmaxnm.f32 s17, s17, s" #v "\n"
+#define LESS_LARGEST(v, w, p, q) "vsub.f32 s" #v ", s" #v ", s17\n"
+#define FROM_ZERO(v, w, p, q) "vadd.f32 s" #v ", s" #v ", s18\n vmaxnm.f32 s" #v ", s" #v ", s19\n"
+#define SQUARE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #v "\n"
+#define TO_WHOLE(v, w, p, q)                                                             \
+  "vmul.f32 s" #v ", s" #v ", s20\n vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
+  "str %[t], [%[q]], #4\n"
+  const size_t eights = (uintptr_t)weights % 4 || stride % 2 ? 0 : count / 8;
+  if (!eights || !(fabsf(scale) > 1e-30f)) {
+    cortexm_power_weights(rows, count, scale, x, x_stride, weights, stride);
+    return;
+  }
+  scale /= 64;
+  for (; rows; rows--, x += x_stride, weights += stride) {
+    float largest = x[0] * scale;
+    for (size_t i = 8 * eights; i < count; i++) largest = v_max(largest, x[i] * scale);
+    float *p = x;
+    const float *scaled = x;
+    int16_t *q = weights;
+    size_t n = eights, m = eights;
+    uint32_t bits = float_bits(largest), t, u;
+    __asm__ volatile(
+        "vmov s16, %[scale]\n vmov s17, %[largest]\n"
+        "1:\n"
+        "vldmia %[p], {s0-s7}\n" OF_8(SCALE) OF_8(LARGER) "vstmia %[p]!, {s0-s7}\n"
+        "subs %[n], %[n], #1\n bne 1b\n"
+        "vmov %[largest], s17\n"
+        "vmov.f32 s18, #1.0\n vsub.f32 s19, s18, s18\n vmov s20, %[steps]\n"
+        "2:\n"
+        "vldmia %[scaled]!, {s0-s7}\n" OF_8(LESS_LARGEST) OF_8(FROM_ZERO)
+        OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE)
+        OF_8(TO_WHOLE)
+        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
+        "subs %[m], %[m], #1\n bne 2b\n"
+        : [p] "+r"(p), [q] "+r"(q), [n] "+r"(n), [m] "+r"(m), [largest] "+r"(bits),
+          [scaled] "+r"(scaled), [t] "=&r"(t), [u] "=&r"(u)
+        : [scale] "r"(float_bits(scale)), [steps] "r"(float_bits(1024.0f))
+        : ALL_REGISTERS, "cc", "memory");
+    largest = bits_float(bits);
+    for (size_t i = 8 * eights; i < count; i++) {
+      float power = v_max(x[i] * scale - largest + 1.0f, 0.0f);
+      for (int doubling = 0; doubling < 6; doubling++) power = power * power;
+      weights[i] = (int16_t)v_round(power * 1024.0f);
+    }
+    for (size_t i = count; i < stride; i++) weights[i] = 0;
+  }
+#undef SCALE
+#undef LARGER
+#undef LESS_LARGEST
+#undef FROM_ZERO
+#undef SQUARE
+#undef TO_WHOLE
+#undef STORE_2
+}
+
 #else
+#define eights_power_weights cortexm_power_weights
 #define eights_layer_norm_grid cortexm_layer_norm_grid
 #define eights_gate_grid cortexm_gate_grid
 #define eights_to_int16 cortexm_to_int16
@@ -292,68 +354,77 @@ INLINE void transpose_bytes(const uint32_t word[4], uint32_t bytes[4]) {
   bytes[3] = b >> 16 | (d & 0xffff0000u);
 }
 
-/* The 16 sums of a group, from that of weights +1: a set bit i adds its change. From each pattern to the next one bit
- * changes, so one sum walks through all of them. */
-#define ADD_CHANGE(i, place)                                                   \
+/* The 16 sums of a group, from that of weights +1 in l and h: a set bit i of the pattern adds its change,
+ * l0 to l3 and h0 to h3. From each pattern to the next one bit changes, so one sum walks through all. */
+#define ADD_CHANGE(i, place)                                                             \
   "add %[l], %[l], %[l" i "]\n add %[h], %[h], %[h" i "]\n strd %[l], %[h], [%[g], #" place "]\n"
-#define TAKE_CHANGE(i, place)                                                  \
+#define TAKE_CHANGE(i, place)                                                            \
   "sub %[l], %[l], %[l" i "]\n sub %[h], %[h], %[h" i "]\n strd %[l], %[h], [%[g], #" place "]\n"
+#define FILL_GROUP                                                                       \
+  "strd %[l], %[h], [%[g]]\n"                                                            \
+  ADD_CHANGE("0", "8") ADD_CHANGE("1", "24") TAKE_CHANGE("0", "16")                      \
+  ADD_CHANGE("2", "48") ADD_CHANGE("0", "56") TAKE_CHANGE("1", "40")                     \
+  TAKE_CHANGE("0", "32") ADD_CHANGE("3", "96") ADD_CHANGE("0", "104")                    \
+  ADD_CHANGE("1", "120") TAKE_CHANGE("0", "112") TAKE_CHANGE("2", "80")                  \
+  ADD_CHANGE("0", "88") TAKE_CHANGE("1", "72") TAKE_CHANGE("0", "64")
 
-INLINE void fill_group(eight start, const uint32_t low[4], const uint32_t high[4],
-                       eight group[16]) {
-  uint32_t l = start.low, h = start.high;
+/* Changes are those of the four lowest bits of each byte of `rows`, or of the four highest. Of a negative
+ * input, whose bit is 1, a set bit takes away a difference, of another it adds one: 2 bit - 1. The first
+ * sum is left out. */
+#define CHANGES(l)                                                                       \
+  "and %[" l "3], %[h], %[" l "0], lsr %[from] + 3\n"                                    \
+  "and %[" l "2], %[h], %[" l "0], lsr %[from] + 2\n"                                    \
+  "and %[" l "1], %[h], %[" l "0], lsr %[from] + 1\n"                                    \
+  ".if %c[from]\n and %[" l "0], %[h], %[" l "0], lsr %[from]\n"                         \
+  ".else\n and %[" l "0], %[h], %[" l "0]\n .endif\n"
+#define TO_CHANGES(l)                                                                    \
+  "rsb %[" l "0], %[h], %[" l "0], lsl #1\n rsb %[" l "1], %[h], %[" l "1], lsl #1\n"    \
+  "rsb %[" l "2], %[h], %[" l "2], lsl #1\n rsb %[" l "3], %[h], %[" l "3], lsl #1\n"
+
+INLINE void fill_group(eight rows, const int from, eight group[16]) {
+  uint32_t l, h, l0 = rows.low, h0 = rows.high, l1, l2, l3, h1, h2, h3;
   __asm__ volatile(
-      "strd %[l], %[h], [%[g]]\n"
-      ADD_CHANGE("0", "8") ADD_CHANGE("1", "24") TAKE_CHANGE("0", "16")
-      ADD_CHANGE("2", "48") ADD_CHANGE("0", "56") TAKE_CHANGE("1", "40") TAKE_CHANGE("0", "32")
-      ADD_CHANGE("3", "96") ADD_CHANGE("0", "104") ADD_CHANGE("1", "120") TAKE_CHANGE("0", "112")
-      TAKE_CHANGE("2", "80") ADD_CHANGE("0", "88") TAKE_CHANGE("1", "72") TAKE_CHANGE("0", "64")
-      : [l] "+r"(l), [h] "+r"(h), "=m"(*(eight(*)[16])group)
-      : [g] "r"(group), [l0] "r"(low[0]), [l1] "r"(low[1]), [l2] "r"(low[2]), [l3] "r"(low[3]),
-        [h0] "r"(high[0]), [h1] "r"(high[1]), [h2] "r"(high[2]), [h3] "r"(high[3]));
+      "mov %[h], #0x01010101\n"
+      CHANGES("l") CHANGES("h")
+      TO_CHANGES("l") TO_CHANGES("h")
+      "mov %[l], #0\n mov %[h], #0\n"
+      FILL_GROUP
+      : [l] "=&r"(l), [h] "=&r"(h), [l0] "+r"(l0), [l1] "=&r"(l1), [l2] "=&r"(l2), [l3] "=&r"(l3),
+        [h0] "+r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2), [h3] "=&r"(h3),
+        "=m"(*(eight(*)[16])group)
+      : [g] "r"(group), [from] "i"(from));
 }
 
 /* A table of one word of n rows. What it leaves out, and `start` for each row, is in the first group. */
 static void fill_table(size_t n, const uint64_t *x, size_t stride, uint32_t start, lookup table) {
-  uint32_t half[2][ROWS], bytes[2][2][4]; /* by half of the word; then by rows, and place */
-  for (size_t row = 0; row < ROWS; row++) {
-    const uint64_t word = row < n ? *x : 0;
-    half[0][row] = (uint32_t)word;
-    half[1][row] = (uint32_t)(word >> 32);
-    x += stride;
+  uint32_t half[2][ROWS], bytes[4];
+  eight rows[8], total = {0, 0}; /* of a byte's place in the word: that byte of each row */
+  if (n < ROWS) memset(half, 0, sizeof half);
+#pragma GCC unroll 8
+  for (size_t row = 0; row < ROWS; row++, x += stride) {
+    if (row >= n) break;
+    half[0][row] = (uint32_t)*x;
+    half[1][row] = (uint32_t)(*x >> 32);
   }
+#pragma GCC unroll 2
   for (int h = 0; h < 2; h++) {
-    transpose_bytes(half[h], bytes[h][0]);
-    transpose_bytes(half[h] + 4, bytes[h][1]);
+    transpose_bytes(half[h], bytes);
+    for (int place = 0; place < 4; place++) rows[4 * h + place].low = bytes[place];
+    transpose_bytes(half[h] + 4, bytes);
+    for (int place = 0; place < 4; place++) rows[4 * h + place].high = bytes[place];
   }
-  uint32_t ones = EACH_BYTE;
-  IN_REGISTER(ones);
-  /* Of a negative input a set bit takes away a difference, of another it adds one. */
-  const eight zero = {0, 0};
-  eight total = zero;
-  for (int h = 0; h < 2; h++) {
-    for (int place = 0; place < 4; place++) {
-      uint32_t of_low = bytes[h][0][place], of_high = bytes[h][1][place];
-      for (int nibble = 0; nibble < 2; nibble++) {
-        eight *group = table[8 * h + 2 * place + nibble];
-        uint32_t low[4], high[4];
-#pragma GCC unroll 4
-        for (int i = 0; i < 4; i++) {
-          low[i] = 2 * (of_low >> i & ones) - ones;
-          high[i] = 2 * (of_high >> i & ones) - ones;
-        }
-        of_low >>= 4;
-        of_high >>= 4;
-        fill_group(zero, low, high, group);
-        total.low += group[15].low;
-        total.high += group[15].high;
-      }
-    }
+  eight(*group)[16] = table;
+  for (int place = 0; place < 8; place++, group += 2) {
+    fill_group(rows[place], 0, group[0]);
+    fill_group(rows[place], 4, group[1]);
+    total.low += group[0][15].low + group[1][15].low;
+    total.high += group[0][15].high + group[1][15].high;
   }
   /* The totals are 2 differences - 64. */
+  const uint32_t ones = EACH_BYTE;
   const eight first = {start * ones - ((total.low + 64 * ones) >> 1),
                        start * ones - ((total.high + 64 * ones) >> 1)};
-#pragma GCC unroll 4
+#pragma GCC unroll 16
   for (int pattern = 0; pattern < 16; pattern++) {
     table[0][pattern].low += first.low;
     table[0][pattern].high += first.high;
@@ -432,20 +503,24 @@ INLINE uint32_t count_bits(uint32_t a, uint32_t b) {
 #endif
 }
 
-/* Half sums, as in the tile, of one row. */
-static void count_row(const slab *s, size_t row, size_t word, size_t end, int start, tile sums) {
-  const uint64_t *x = s->x + row * s->words;
+/* Half sums, as in the tile, of one row and a constant number of words. */
+INLINE void count_row(const slab *s, size_t row, size_t word, const size_t words, int32_t start,
+                      tile sums) {
+  const uint64_t *x = s->x + row * s->words + word, *panel = s->weights + word * BEEX_BINARY_PANEL;
+  int8_t *sum = (int8_t *)sums + row;
+  uint64_t input[WORDS_A_BYTE];
+  for (size_t i = 0; i < words; i++) input[i] = x[i];
   for (size_t output = 0; output < s->outputs; output += BEEX_BINARY_PANEL) {
-    int8_t *sum = (int8_t *)&sums[output] + row;
-    const uint64_t *panel = s->weights + output * s->words;
-    for (int o = 0; o < BEEX_BINARY_PANEL; o++) {
+    for (const uint64_t *end = panel + BEEX_BINARY_PANEL; panel < end; panel++, sum += ROWS) {
       int32_t half = start;
-      for (size_t i = word; i < end; i++) {
-        const uint64_t different = x[i] ^ panel[i * BEEX_BINARY_PANEL + o];
+#pragma GCC unroll 3
+      for (size_t i = 0; i < words; i++) {
+        const uint64_t different = input[i] ^ panel[i * BEEX_BINARY_PANEL];
         half -= (int32_t)count_bits((uint32_t)different, (uint32_t)(different >> 32));
       }
-      sum[o * ROWS] = (int8_t)half;
+      *sum = (int8_t)half;
     }
+    panel += (s->words - 1) * BEEX_BINARY_PANEL;
   }
 }
 
@@ -484,7 +559,13 @@ static void add_words(const slab *s, size_t n, size_t word, size_t end, tile sum
   const size_t inputs = least(64 * end, s->depth) - 64 * word;
   const uint32_t start = (uint32_t)(inputs + 1) / 2;
   if (n <= FEW) {
-    for (size_t row = 0; row < n; row++) count_row(s, row, word, end, (int)start, sums);
+    for (size_t row = 0; row < n; row++) {
+      switch (end - word) {
+        case 1: count_row(s, row, word, 1, (int32_t)start, sums); break;
+        case 2: count_row(s, row, word, 2, (int32_t)start, sums); break;
+        default: count_row(s, row, word, 3, (int32_t)start, sums); break;
+      }
+    }
     return;
   }
   lookup table;
@@ -772,6 +853,16 @@ static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, cons
  */
 #define INT8_ROWS 4
 
+INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t high[4],
+                            eight group[16]) {
+  uint32_t l = start.low, h = start.high;
+  __asm__ volatile(
+      FILL_GROUP
+      : [l] "+r"(l), [h] "+r"(h), "=m"(*(eight(*)[16])group)
+      : [g] "r"(group), [l0] "r"(low[0]), [l1] "r"(low[1]), [l2] "r"(low[2]), [l3] "r"(low[3]),
+        [h0] "r"(high[0]), [h1] "r"(high[1]), [h2] "r"(high[2]), [h3] "r"(high[3]));
+}
+
 /* Four rows of the groups of a table; rows that are missing repeat the first. */
 static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t stride, lookup table) {
   const int8_t *row[INT8_ROWS];
@@ -788,7 +879,7 @@ static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t str
       low[i] *= (uint32_t)-2;
       high[i] *= (uint32_t)-2;
     }
-    fill_group(start, low, high, table[group]);
+    fill_int8_group(start, low, high, table[group]);
     start.low = start.high = 0;
   }
 }
@@ -1004,7 +1095,79 @@ INLINE void multiply_pairs(size_t n, const int16_t *a0, const int16_t *a1, const
 
 #endif
 
-/* Rows and columns are taken by twos; the last two overlap the ones before. */
+#if defined(HAS_DSP) && defined(HAS_FLOAT)
+
+#define MOST_PAIRS 64
+
+/* Two rows of n <= MOST_PAIRS pairs, side by side, times `fours` times four columns. The sums take r4 to
+ * r11 and the pairs the other registers, so the step and the end of the loop wait in s0 and s1. */
+typedef struct {
+  const uint32_t *a, *end;
+  const int16_t *b;
+  size_t step, fours;
+  float *c0, *c1;
+} product_2x4;
+
+#define ADD_PAIR_2x4                                                                     \
+  "ldrd r2, r3, [r0], #8\n ldrd r12, lr, [r1]\n"                                         \
+  "smlad r4, r2, r12, r4\n smlad r5, r2, lr, r5\n"                                       \
+  "smlad r8, r3, r12, r8\n smlad r9, r3, lr, r9\n"                                       \
+  "ldrd r12, lr, [r1, #8]\n"                                                             \
+  "smlad r6, r2, r12, r6\n smlad r7, r2, lr, r7\n"                                       \
+  "smlad r10, r3, r12, r10\n smlad r11, r3, lr, r11\n"                                   \
+  "vmov r2, r3, s0, s1\n add r1, r1, r2\n"
+
+/* r7 is not for asm where it points to frames, so it is saved here. */
+static __attribute__((noinline)) void multiply_2x4(product_2x4 *product) {
+  register product_2x4 *p __asm__("r0") = product;
+  __asm__ volatile(
+      "push {r0, r7}\n"
+      "ldr r2, [r0, #12]\n ldr r3, [r0, #4]\n vmov s0, s1, r2, r3\n"
+      "1:\n"
+      "ldr r12, [sp]\n ldr r1, [r12, #8]\n ldr r0, [r12]\n ldr r3, [r12, #4]\n"
+      "movs r4, #0\n movs r5, #0\n movs r6, #0\n movs r7, #0\n"
+      "mov r8, #0\n mov r9, #0\n mov r10, #0\n mov r11, #0\n"
+      "subs r3, r3, r0\n"
+      "tst r3, #8\n"
+      "bne 3f\n"
+      "2:\n" ADD_PAIR_2x4
+      "3:\n" ADD_PAIR_2x4
+      "cmp r0, r3\n bne 2b\n"
+      "vmov s8, s9, r4, r5\n vmov s10, s11, r6, r7\n"
+      "vmov s12, s13, r8, r9\n vmov s14, s15, r10, r11\n"
+      ".irp n, 8, 9, 10, 11, 12, 13, 14, 15\n vcvt.f32.s32 s\\n, s\\n\n .endr\n"
+      "ldr r12, [sp]\n add r12, r12, #20\n ldmia r12, {r2, r3}\n"
+      "vstmia r2!, {s8-s11}\n vstmia r3!, {s12-s15}\n"
+      "stmia r12, {r2, r3}\n"
+      "ldr r1, [r12, #-12]\n adds r1, #16\n str r1, [r12, #-12]\n"
+      "ldr r1, [r12, #-4]\n subs r1, #1\n str r1, [r12, #-4]\n"
+      "bne 1b\n"
+      "pop {r0, r7}\n"
+      : "+r"(p)
+      :
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "s0", "s1",
+        "s8", "s9", "s10", "s11", "s12", "s13", "s14", "s15", "cc", "memory");
+}
+
+/* As many fours of columns as there are; returns how many columns that is. */
+static size_t multiply_fours(size_t pairs, size_t columns, const int16_t *a0, const int16_t *a1,
+                             const int16_t *b, size_t b_stride, float *c0, float *c1) {
+  uint32_t both[MOST_PAIRS][2];
+  if (pairs > MOST_PAIRS || columns < 4) return 0;
+  for (size_t i = 0; i < pairs; i++) {
+    memcpy(&both[i][0], a0 + 2 * i, sizeof(uint32_t));
+    memcpy(&both[i][1], a1 + 2 * i, sizeof(uint32_t));
+  }
+  product_2x4 p = {both[0], both[pairs], b, 4 * b_stride, columns / 4, c0, c1};
+  multiply_2x4(&p);
+  return columns / 4 * 4;
+}
+
+#else
+#define multiply_fours(...) 0
+#endif
+
+/* Rows and columns are taken by twos, or fours; the last two overlap the ones before. */
 static void cortexm_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
                                  size_t a_stride, const int16_t *b, size_t b_stride, float *c,
                                  size_t c_stride) {
@@ -1026,7 +1189,8 @@ static void cortexm_int16_matmul(size_t rows, size_t depth, size_t columns, cons
     const size_t row = rows < 2 ? 0 : least(next, rows - 2), other = rows < 2 ? 0 : row + 1;
     const int16_t *a0 = a + row * a_stride, *a1 = a + other * a_stride;
     float *c0 = c + row * c_stride, *c1 = c + other * c_stride;
-    for (size_t first = 0; first < columns; first += 2) {
+    size_t first = multiply_fours(depth / 2, columns, a0, a1, b, b_stride, c0, c1);
+    for (; first < columns; first += 2) {
       const size_t column = least(first, columns - 2);
       multiply_pairs(depth / 2, a0, a1, b + 2 * column, b_stride, sum);
       c0[column] = (float)sum[0][0];
@@ -1108,7 +1272,7 @@ const beex_kernels beex_kernels_cortexm = {
     .layer_norm = cortexm_layer_norm,
     .layer_norm_grid = eights_layer_norm_grid,
     .softmax = cortexm_softmax,
-    .power_weights = cortexm_power_weights,
+    .power_weights = eights_power_weights,
     .sigmoid = cortexm_sigmoid,
     .tanh = cortexm_tanh,
     .to_int16 = eights_to_int16,
