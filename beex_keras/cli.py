@@ -407,10 +407,15 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
 )
 @policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int8"]),
+    help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
+)
 @json_option
 def convert(model: str, output: str, file_format: str | None, exit_kind: str,
             threshold_input: bool, policy: str | None, threshold: float | None,
-            length: int | None, as_json: bool) -> None:  # fmt: skip
+            length: int | None, weights: str | None, as_json: bool) -> None:  # fmt: skip
     """Convert a Keras MODEL (run folder or .keras) to a file for a device.
 
     A .tflite runs in Larq Compute Engine, a .beex in the C engine.
@@ -422,6 +427,8 @@ def convert(model: str, output: str, file_format: str | None, exit_kind: str,
             "--exit and --threshold-input are for .tflite files; a .beex file always exits by "
             "itself, and by any policy."
         )
+    if weights is not None and not is_beex:
+        raise BeexError("--weights is for .beex files; name the output so, or leave it out.")
     from beex_keras import export, runtime
     from beex_keras.export import beex_format
 
@@ -429,7 +436,9 @@ def convert(model: str, output: str, file_format: str | None, exit_kind: str,
     classifier.policy = _policy(classifier.policy, policy, threshold)
     calibration = _calibration(model, classifier.policy)
     if is_beex:
-        report = beex_format.export_file(classifier, output, length, calibration)
+        report = beex_format.export_file(
+            classifier, output, length, calibration, int8_weights=weights == "int8"
+        )
     else:
         report = export.export_file(
             classifier, output, length, calibration, exit_kind, threshold_input
