@@ -43,7 +43,7 @@ build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc
 	@$(CC) -std=c99 $(CFLAGS) -ffp-contract=off $(LDFLAGS) $(filter %.c,$^) -lm -o $@
 
 header: $(STAMP) ## Join the C engine into one header, build/beex.h
-	@$(BIN)/python tools/amalgamate.py build/beex.h
+	@$(BIN)/python beex_keras/export/amalgamate.py build/beex.h
 
 clean: ## Remove the environment, caches and builds (trained models stay)
 	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .mypy_cache .ruff_cache

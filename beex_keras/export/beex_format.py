@@ -122,7 +122,7 @@ def export_file(
     """
     data = convert(classifier, length, calibration)
     write_atomically(path, data)
-    values = _header(data)
+    values = read_header(data)
     return {
         "total": len(data),
         "weights": values["labels"] - values["weights"],
@@ -288,6 +288,34 @@ def arena_size(config: BEExformerConfig, length: int) -> int:
     return sum(_up(part, _ALIGNMENT) for part in parts)
 
 
+def weights_size(config: BEExformerConfig, length: int) -> int:
+    """Bytes of a file's weights: the token table and all that follows it up to the labels."""
+    width, hidden, binary = config.width, config.hidden_width, config.weight_bits == 1
+
+    def channels(count: int) -> int:
+        return _up(4 * _up(count, _PADDING), _ALIGNMENT)
+
+    def linear(inputs: int, outputs: int) -> int:
+        if not binary:
+            weights = 4 * inputs * outputs
+        elif config.activation_bits == 1:
+            weights = _up(outputs, BINARY_PANEL) * -(-inputs // 64) * 8
+        else:
+            weights = -(-outputs // REAL_PANEL) * -(-inputs // 4) * 8
+        return _up(weights, _ALIGNMENT) + (1 + binary) * channels(outputs)
+
+    row = 8 * -(-width // 64) if config.embedding_bits == 1 else 4 * width
+    table = _up(config.vocabulary_size * row, _ALIGNMENT)
+    if config.embedding_bits == 1:
+        table += channels(width)
+    segments = config.num_segments if config.num_segments > 1 else 0
+    places = _up(4 * length * width, _ALIGNMENT) + _up(4 * segments * width, _ALIGNMENT)
+    head = _up(4 * width * config.num_classes, _ALIGNMENT) + channels(config.num_classes)
+    block = 4 * linear(width, width) + 2 * linear(width, hidden) + 2 * linear(hidden, width)
+    block += 4 * channels(width) + head
+    return table + places + 2 * channels(width) + config.num_blocks * block
+
+
 def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
@@ -375,7 +403,7 @@ def read(data: bytes, source: str = "The model") -> Metadata:
     """
     verify(data, source)
     try:
-        values = _header(data)
+        values = read_header(data)
 
         def section(name: str) -> bytes:
             return data[values[name] : values[name] + values[f"{name}_size"]]
@@ -434,5 +462,6 @@ def verify(data: bytes, source: str) -> None:
         )
 
 
-def _header(data: bytes) -> dict[str, Any]:
+def read_header(data: bytes) -> dict[str, Any]:
+    """The header's fields by name, as they are, without any check."""
     return dict(zip(_FIELDS, _HEADER.unpack_from(data)[4:], strict=True))

@@ -1,0 +1,61 @@
+"""The boards of ``tflite/firmware``: a row each in its Makefile, read from there."""
+
+import dataclasses
+import re
+from functools import cache
+
+from beex_keras.errors import BeexError
+from beex_keras.export.amalgamate import SOURCES
+
+FIRMWARE = SOURCES / "firmware"
+DEFAULT = "netduinoplus2"
+
+_ROW = re.compile(r"^([\w-]+)\s*:= (cortex-\S+)\s+(.*)$", re.MULTILINE)
+_VALUE = re.compile(r"^(\w+) \?= (\d+)$", re.MULTILINE)
+_SIZE = re.compile(r"^(\d+)([KM]?)$", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1024, "M": 1024**2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """A board that QEMU emulates.
+
+    Attributes:
+        name: QEMU's name.
+        core: such as "cortex-m4".
+        flash, ram: bytes.
+    """
+
+    name: str
+    core: str
+    flash: int
+    ram: int
+
+
+@cache
+def boards() -> dict[str, Board]:
+    """All boards by their names."""
+    text = (FIRMWARE / "Makefile").read_text("utf-8")
+    found = {}
+    for name, core, rest in _ROW.findall(text):
+        _, _, _, flash, _, ram, _ = rest.split()
+        found[name] = Board(name, core, parse_size(flash), parse_size(ram))
+    return found
+
+
+@cache
+def stack() -> int:
+    """Bytes of RAM that the Makefile sets aside for the stack."""
+    return int(dict(_VALUE.findall((FIRMWARE / "Makefile").read_text("utf-8")))["STACK"])
+
+
+def parse_size(text: str, option: str = "size") -> int:
+    """Bytes of a size such as 65536, 128K or 1M.
+
+    Raises:
+        BeexError: it is none; `option` names it there.
+    """
+    match = _SIZE.match(text)
+    if match is None or not int(match[1]):
+        raise BeexError(f"{option} {text} must be a number of bytes, such as 65536, 128K or 1M.")
+    return int(match[1]) * _UNITS[match[2].upper()]

@@ -1,0 +1,94 @@
+"""What a model takes of a board, from a table that ``benchmarks/mcu.py`` measured under emulation.
+
+Instructions are a sum over kinds of work, whose counts `beex_keras.evaluation.accounting` gives, each
+times what one of it costs on the board.
+"""
+
+import dataclasses
+import json
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras.evaluation.accounting import account, total
+from beex_keras.export.mcu.boards import stack
+from beex_keras.export.mcu.emulation import Sections
+from beex_keras.models import BEExformerConfig
+
+FILE = Path(__file__).with_name("costs.json")
+
+WORK = ("binary_macs", "mixed_macs", "real_macs", "elementwise")
+"""Kinds of work that instructions are told from."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Footprint:
+    """Bytes that a model takes of a board's two memories.
+
+    Attributes:
+        model: the .beex file, in flash.
+        code: program and constants without the model, in flash.
+        arena: working memory of the engine, in RAM.
+        stack: set aside for the stack, in RAM.
+        data: all other variables, in RAM; what they start as is part of `code`.
+    """
+
+    model: int
+    code: int
+    arena: int
+    stack: int
+    data: int
+
+    @classmethod
+    def of(cls, sections: Sections, model: int, arena: int) -> "Footprint":
+        """Of a linked program with such a model."""
+        data = sections.data + sections.bss - arena
+        return cls(model, sections.flash - model, arena, sections.stack, data)
+
+    @property
+    def flash(self) -> int:
+        return self.model + self.code
+
+    @property
+    def ram(self) -> int:
+        return self.arena + self.stack + self.data
+
+    def to_dict(self) -> dict[str, int]:
+        return {**dataclasses.asdict(self), "flash": self.flash, "ram": self.ram}
+
+
+@cache
+def table() -> dict[str, Any]:
+    """The measured table: versions, and by board code, data and instructions."""
+    return json.loads(FILE.read_text("utf-8"))
+
+
+def footprint(board: str, model: int, arena: int) -> Footprint:
+    """What a model of so many bytes takes, by the table."""
+    costs = table()["boards"][board]
+    return Footprint(model, costs["code"], arena, stack(), costs["data"])
+
+
+def kind(config: BEExformerConfig) -> str:
+    """Names what is multiplied by what: bits of weights and of activations."""
+    return f"{config.weight_bits}/{config.activation_bits}"
+
+
+def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
+    """Counts of the kinds of work up to each exit, float64 (N, 4), for a text of so many tokens."""
+    counted = account(config, tokens)
+    start = total(counted.embedding)
+    step = total((*counted.block, counted.head))
+    rows = []
+    for depth in range(1, config.num_blocks + 1):
+        rows.append([getattr(start, name) + depth * getattr(step, name) for name in WORK])
+    return np.array(rows, float)
+
+
+def instructions(board: str, config: BEExformerConfig, tokens: int) -> list[int]:
+    """Expected instructions from a text's tokens to each exit, by the table."""
+    prices = table()["boards"][board]["instructions"][kind(config)]
+    found = work(config, tokens) @ np.array([prices[name] for name in WORK])
+    return [round(value) for value in found.tolist()]
