@@ -15,7 +15,7 @@ import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
-from beex_keras.models import BEExformerClassifier
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
@@ -323,6 +323,50 @@ def test_memory_is_known_at_export(mode, length):
     assert engine.beex_arena_size(ctypes.c_void_p(state.ctypes.data)) == expected
 
 
+def test_micro_fits_a_small_board():
+    config = BEExformerConfig.preset("micro", activation_bits=1)
+    assert beex_format.arena_size(config, 64) <= 42 * 1024
+
+
+def test_memory_does_not_change_the_results(mode):
+    """With the least memory 8 of the tokens are taken at a time, with more all of them."""
+    model = build(mode, max_length=30, width=24, num_heads=8)
+    data, ids = beex_format.convert(model), random_ids(3, 29)
+    np.testing.assert_array_equal(
+        logits_with(data, ids, "beex_arena_size"), logits_with(data, ids, "beex_best_arena_size")
+    )
+    np.testing.assert_allclose(
+        logits_with(data, ids, "beex_arena_size"), model(ids), rtol=0, atol=2e-5
+    )
+
+
+def logits_with(data: bytes, ids: np.ndarray, size: str) -> np.ndarray:
+    """Logits of all exits by an engine with as much memory as the library's function says."""
+    engine = library.load()
+    file = np.frombuffer(data, np.uint8)
+    model, state = (
+        np.zeros(bytes() // 8 + 1, np.uint64)
+        for bytes in (engine.beex_model_bytes, engine.beex_engine_bytes)
+    )
+    at = [ctypes.c_void_p(array.ctypes.data) for array in (model, state, file, ids)]
+    assert engine.beex_open(at[0], at[2], len(data)) == library.OK
+    memory = np.full(getattr(engine, size)(at[0]) // 8, 0x7FC00000FFFFFFFF, np.uint64)
+    place = ctypes.c_void_p(memory.ctypes.data)
+    start = functools.partial(engine.beex_start_named, at[1], at[0], place)
+    assert start(engine.beex_arena_size(at[0]) - 8, b"", 0) == 6  # BEEX_ERROR_MEMORY
+    assert start(memory.nbytes, b"", 0) == library.OK
+    config = beex_format.read(data).config
+    exits_taken, done = np.zeros(len(ids), np.int32), ctypes.c_size_t()
+    logits = np.zeros((len(ids), config.num_blocks, config.num_classes), np.float32)
+    policy = library.Policy(beex_format.POLICY_KINDS.index("fixed_depth"), 0, config.num_blocks)
+    results = [ctypes.c_void_p(array.ctypes.data) for array in (exits_taken, logits)]
+    status = engine.beex_run_rows(
+        at[1], at[3], *ids.shape, ctypes.byref(policy), *results, ctypes.byref(done)
+    )
+    assert status == library.OK
+    return logits
+
+
 def test_what_cannot_be_stored_is_refused():
     with pytest.raises(BeexError, match="length"):
         beex_format.convert(build(), length=13)
@@ -332,6 +376,10 @@ def test_what_cannot_be_stored_is_refused():
         beex_format.convert(model)
     with pytest.raises(BeexError, match="feed-forward"):
         beex_format.convert(build(network="ffn"))
+    large = build.__wrapped__("fully-binary")
+    large.backbone.blocks[1].attention.key.alpha.assign_add(100.0 * tf.ones(12))
+    with pytest.raises(BeexError, match="block_2/attention are too large"):
+        beex_format.convert(large)
     with pytest.raises(BeexError, match="255"):
         beex_format.pack_dictionary({b"x" * 256: 0})
 

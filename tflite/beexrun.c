@@ -64,7 +64,7 @@ int main(int count, char **arguments) {
   beex_status status = beex_open(&model, data, size);
   if (status != BEEX_OK) return fail(path, beex_status_message(status));
   if (!model.header->has_vocabulary) return fail(path, beex_status_message(BEEX_ERROR_VOCABULARY));
-  const size_t arena_size = beex_arena_size(&model);
+  const size_t arena_size = beex_best_arena_size(&model);
   void *arena = malloc(arena_size);
   if (!arena) return fail(path, "there is not enough memory for its arena");
   status = beex_start(&engine, &model, arena, arena_size, NULL);

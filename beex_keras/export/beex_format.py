@@ -21,6 +21,7 @@ from beex_keras.export.freeze import checked_length
 from beex_keras.export.metadata import Metadata, describe
 from beex_keras.files import write_atomically
 from beex_keras.layers import BinaryLinear, LayerNorm
+from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor
 
@@ -36,6 +37,7 @@ _PADDING = 16
 _ALIGNMENT = 64
 _WORDS_A_BLOCK = 16
 _LONGEST_WORD = 255
+_LEAST_ROWS = 8
 
 _FIELDS = (
     "arena_size", "vocabulary_size", "length", "num_segments", "separator_id", "width",
@@ -88,7 +90,7 @@ def convert(
     matrices = binary_matrices(classifier)
     _write_embedding(writer, classifier, matrices, length)
     for number, block in enumerate(classifier.backbone.blocks, start=1):
-        _write_block(writer, block, f"block_{number}", matrices)
+        _write_block(writer, block, f"block_{number}", matrices, length)
         head = classifier.heads[number - 1].dense
         writer.put(head.kernel.numpy())
         writer.channels(head.bias)
@@ -195,14 +197,31 @@ def _write_embedding(
     _write_norm(writer, embedding.normalization)
 
 
-def _write_block(writer: _Writer, block: Any, name: str, matrices: _Matrices) -> None:
+def _write_block(writer: _Writer, block: Any, name: str, matrices: _Matrices, length: int) -> None:
     attention, slfn = block.attention, block.slfn
+    if attention.query.activation_bits == 1:
+        _check_range(attention, name, length)
     for linear in (attention.query, attention.key, attention.value, attention.project):
         _write_linear(writer, linear, matrices.get(f"{name}/attention/{linear.name}"))
     _write_norm(writer, block.attention_norm)
     for linear in (slfn.gate_in, slfn.content_in, slfn.gate_out, slfn.content_out):
         _write_linear(writer, linear, matrices.get(f"{name}/slfn/{linear.name}"))
     _write_norm(writer, block.slfn_norm)
+
+
+def _check_range(attention: Any, name: str, length: int) -> None:
+    """Raises if whole numbers of the engine's attention could overflow, whatever the signs."""
+    limits = {}
+    for linear in (attention.query, attention.key, attention.value):
+        scale, bias = (np.abs(linear.on_grid(values)) for values in (linear.alpha, linear.bias))
+        limits[linear.name] = (attention.width * scale + bias) * 2.0**ATTENTION_BITS
+    scores = (limits["query"] * limits["key"]).reshape(attention.num_heads, -1).sum(axis=1)
+    context = length * limits["value"] * 2.0**WEIGHT_BITS
+    if max(map(np.max, limits.values())) > 32767 or max(scores.max(), context.max()) >= 2**31:
+        raise BeexError(
+            f"The scales of {name}/attention are too large for the whole numbers of the engine; "
+            "convert the model to .tflite."
+        )
 
 
 def _write_norm(writer: _Writer, norm: LayerNorm) -> None:
@@ -273,18 +292,26 @@ def _pack_metadata(metadata: Metadata) -> bytes:
 
 def arena_size(config: BEExformerConfig, length: int) -> int:
     """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C."""
-    rows, width, hidden = 32, config.width, config.hidden_width
-    keys, depth = _up(length, 16), width // config.num_heads
+    rows, width, hidden = _LEAST_ROWS, config.width, config.hidden_width
+    columns = _up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
-    most_rows = max(length, rows)
-    parts = 4 * [4 * length * width] + [4 * depth * keys, 4 * rows * keys] + 2 * [4 * rows * width]
+    scores = 4 * rows * columns
     if config.activation_bits == 1:
-        parts += [8 * length * words] + 2 * [8 * rows * hidden_words]
+        channels = config.num_heads * _up(width // config.num_heads, 2)
+        parts = [2 * channels * columns, 2 * _up(length, 2) * width, 8 * length * words]
+        attention = [scores, 2 * rows * channels, 2 * rows * columns]
+        network = [8 * rows * hidden_words]
     else:
-        parts += 2 * [4 * rows * hidden]
+        parts = [4 * width * columns, 4 * length * width]
         if config.weight_bits == 1:
-            parts += [max(length * width, rows * hidden) + 4 * most_rows, 8 * most_rows]
+            parts += [rows * _up(max(width, hidden), 4), 8 * rows]
+        attention, network = [scores], [4 * rows * hidden]
+    parts += [4 * length * width, 4 * rows * width, 4 * rows * width]
     parts += [4 * width, 4 * config.num_blocks * config.num_classes, 4 * length]
+    return _memory(parts) + max(_memory(attention), _memory(network))
+
+
+def _memory(parts: Iterable[int]) -> int:
     return sum(_up(part, _ALIGNMENT) for part in parts)
 
 

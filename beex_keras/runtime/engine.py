@@ -160,7 +160,7 @@ class CRunner(Runner):
             pass
 
     def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
-        size = self._library.beex_arena_size(_at(self._model))
+        size = self._library.beex_best_arena_size(_at(self._model))
         try:
             engine = _Engine(_memory(self._library.beex_engine_bytes()), _memory(size))
         except (MemoryError, ValueError):

@@ -20,6 +20,7 @@ _SIGNATURES = {
     "beex_engine_bytes": (_size, []),
     "beex_open": (_status, [_pointer, _pointer, _size]),
     "beex_arena_size": (_size, [_pointer]),
+    "beex_best_arena_size": (_size, [_pointer]),
     "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
     "beex_kernels_name": (ctypes.c_char_p, [_pointer]),
     "beex_run_rows": (

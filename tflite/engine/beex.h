@@ -132,6 +132,10 @@ beex_status beex_open(beex_model *model, const void *data, size_t size);
 /* Bytes that beex_start needs; the header's arena_size is the same number. */
 size_t beex_arena_size(const beex_model *model);
 
+/* Bytes of which an engine makes use: it then takes more tokens at a time, so that weights are read less
+ * often. The results are the same. */
+size_t beex_best_arena_size(const beex_model *model);
+
 /* The name of a class, or "" if there is none of that number. */
 const char *beex_label(const beex_model *model, size_t label);
 
@@ -165,27 +169,27 @@ typedef struct {
   const beex_model *model;
   const beex_kernels *kernels;
   int int8_activations;
-  /* In the arena. R is the number of rows that the SLFN and the attention take at a time. */
-  float *x;            /* [T][D] */
-  float *query;        /* [T][D], then the heads' context */
-  float *key;          /* [T][D], then the attention's output */
-  float *value;        /* [T][D] */
-  float *key_columns;  /* [D/H][T rounded up to 16], of one head */
-  float *scores;       /* [R][T rounded up to 16] */
-  float *gate_hidden;  /* [R][F] */
-  float *content_hidden; /* [R][F] */
-  float *gate;         /* [R][D] */
-  float *content;      /* [R][D] */
-  uint64_t *bits;      /* [T][words of D], and hidden signs [R][words of F] twice */
-  uint64_t *gate_bits, *content_bits;
-  int8_t *quantized;   /* [T][D] or [R][F] */
-  beex_quantized_row *quantized_rows; /* [T] */
-  float *pooled;       /* [D] */
-  float *logits;       /* [N][C]: those of the exits that the last run came to */
-  int32_t *ids;        /* [text length] */
+  size_t rows; /* R, the tokens that it takes at a time: as many as the arena has room for */
+  /* In the arena. */
+  float *x;              /* [T][D] */
+  float *key, *value;    /* [D][T rounded up to 16], [T][D] */
+  float *first, *second; /* [R][D], results of linear layers */
+  float *scores;         /* [R][T rounded up to 16], of one head */
+  float *hidden;         /* [R][F] */
+  int8_t *quantized;     /* [R][D or F rounded up to 4] */
+  beex_quantized_row *quantized_rows; /* [R] */
+  /* Of fully binary models: see engine.c for pairs. */
+  int16_t *key_pairs, *value_pairs; /* [D / 2][T][2], [T / 2][D][2] */
+  int16_t *query_pairs;             /* [R][D] */
+  int16_t *shares;                  /* [R][T], attention weights of one head */
+  uint64_t *bits;                   /* [T][words of D] */
+  uint64_t *hidden_bits;            /* [R][words of F] */
+  float *pooled;         /* [D] */
+  float *logits;         /* [N][C]: those of the exits that the last run came to */
+  int32_t *ids;          /* [text length] */
 } beex_engine;
 
-/* Lays an engine out in the arena; options may be null. */
+/* Lays an engine out in the arena, of beex_arena_size bytes or more; options may be null. */
 beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena,
                        size_t arena_size, const beex_options *options);
 

@@ -15,65 +15,97 @@
 
 #include <string.h>
 
-/* Rows that the SLFN and the attention take at a time. */
-#define ROWS 32
+/* Tokens that a block takes at a time, once it has the keys and values of all. */
+#define LEAST_ROWS 8
+#define MOST_ROWS 64
 
-#define ATTENTION_BITS 6 /* queries, keys and values lie on 2^-6 in a fully binary model */
+/* Queries, keys and values of a fully binary model lie on 2^-6, so they are whole numbers of 16 bits, and
+ * scores lie on 2^-12. */
+#define ATTENTION_BITS 6
+#define SCORE_UNIT (1.0f / 4096)
 
 /* === Memory === */
 
+/* Channels of a head in pairs. */
+static uint64_t even_depth(const beex_header *h) {
+  return BEEX_ROUND_UP((uint64_t)h->width / h->num_heads, 2);
+}
+
 /* Parts that only one kind of model needs are null in the others. */
-static void lay_out(beex_engine *e, const beex_header *h, beex_cursor *cursor) {
+static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cursor *cursor) {
   const uint64_t length = h->length, width = h->width, hidden = h->hidden_width;
-  const uint64_t keys = BEEX_ROUND_UP(length, 16), depth = width / h->num_heads;
+  const uint64_t columns = BEEX_ROUND_UP(length, 16);
   const uint64_t words = BEEX_CEIL_DIV(width, 64), hidden_words = BEEX_CEIL_DIV(hidden, 64);
   const int binary = h->activation_bits == 1, quantizes = h->weight_bits == 1 && !binary;
-  const uint64_t plane = length * width * sizeof(float);
-  const uint64_t widest = length * width > ROWS * hidden ? length * width : ROWS * hidden;
-  const uint64_t most_rows = length > ROWS ? length : ROWS;
-  e->x = beex_take(cursor, plane);
-  e->query = beex_take(cursor, plane);
-  e->key = beex_take(cursor, plane);
-  e->value = beex_take(cursor, plane);
-  e->key_columns = beex_take(cursor, depth * keys * sizeof(float));
-  e->scores = beex_take(cursor, ROWS * keys * sizeof(float));
-  e->gate = beex_take(cursor, ROWS * width * sizeof(float));
-  e->content = beex_take(cursor, ROWS * width * sizeof(float));
-  e->gate_hidden = e->content_hidden = NULL;
-  e->bits = e->gate_bits = e->content_bits = NULL;
+  e->rows = (size_t)rows;
+  e->key = e->value = e->hidden = NULL;
+  e->key_pairs = e->value_pairs = e->query_pairs = e->shares = NULL;
+  e->bits = e->hidden_bits = NULL;
   e->quantized = NULL;
   e->quantized_rows = NULL;
+  e->x = beex_take(cursor, length * width * sizeof(float));
   if (binary) {
+    e->key_pairs = beex_take(cursor, h->num_heads * even_depth(h) * columns * sizeof(int16_t));
+    e->value_pairs = beex_take(cursor, BEEX_ROUND_UP(length, 2) * width * sizeof(int16_t));
     e->bits = beex_take(cursor, length * words * sizeof(uint64_t));
-    e->gate_bits = beex_take(cursor, ROWS * hidden_words * sizeof(uint64_t));
-    e->content_bits = beex_take(cursor, ROWS * hidden_words * sizeof(uint64_t));
   } else {
-    e->gate_hidden = beex_take(cursor, ROWS * hidden * sizeof(float));
-    e->content_hidden = beex_take(cursor, ROWS * hidden * sizeof(float));
+    e->key = beex_take(cursor, width * columns * sizeof(float));
+    e->value = beex_take(cursor, length * width * sizeof(float));
   }
   if (quantizes) {
-    e->quantized = beex_take(cursor, widest + 4 * most_rows);
-    e->quantized_rows = beex_take(cursor, most_rows * sizeof(beex_quantized_row));
+    const uint64_t widest = width > hidden ? width : hidden;
+    e->quantized = beex_take(cursor, rows * BEEX_ROUND_UP(widest, 4));
+    e->quantized_rows = beex_take(cursor, rows * sizeof(beex_quantized_row));
   }
+  e->first = beex_take(cursor, rows * width * sizeof(float));
+  e->second = beex_take(cursor, rows * width * sizeof(float));
+  /* What only the attention and what only the SLFN needs share their place. */
+  beex_cursor beside = *cursor;
+  e->scores = beex_take(cursor, rows * columns * sizeof(float));
+  if (binary) {
+    e->query_pairs = beex_take(cursor, rows * h->num_heads * even_depth(h) * sizeof(int16_t));
+    e->shares = beex_take(cursor, rows * columns * sizeof(int16_t));
+    e->hidden_bits = beex_take(&beside, rows * hidden_words * sizeof(uint64_t));
+  } else {
+    e->hidden = beex_take(&beside, rows * hidden * sizeof(float));
+  }
+  if (beside.offset > cursor->offset) cursor->offset = beside.offset;
   e->pooled = beex_take(cursor, width * sizeof(float));
   e->logits = beex_take(cursor, (uint64_t)h->num_blocks * h->num_classes * sizeof(float));
   e->ids = beex_take(cursor, length * sizeof(int32_t));
 }
 
-size_t beex_arena_size(const beex_model *model) {
+static uint64_t bytes_for(const beex_header *h, uint64_t rows) {
   beex_engine unused;
   beex_cursor counter = {NULL, 0};
-  lay_out(&unused, model->header, &counter);
-  return counter.offset > SIZE_MAX ? SIZE_MAX : (size_t)counter.offset;
+  lay_out(&unused, h, rows, &counter);
+  return counter.offset;
 }
 
-beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena,
-                       size_t arena_size, const beex_options *options) {
+/* As many rows as are of use, in steps of the least. */
+static uint64_t most_rows(const beex_header *h) {
+  return h->length < MOST_ROWS ? BEEX_ROUND_UP((uint64_t)h->length, LEAST_ROWS) : MOST_ROWS;
+}
+
+size_t beex_arena_size(const beex_model *model) {
+  const uint64_t size = bytes_for(model->header, LEAST_ROWS);
+  return size > SIZE_MAX ? SIZE_MAX : (size_t)size;
+}
+
+size_t beex_best_arena_size(const beex_model *model) {
+  const uint64_t size = bytes_for(model->header, most_rows(model->header));
+  return size > SIZE_MAX ? SIZE_MAX : (size_t)size;
+}
+
+beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena, size_t size,
+                       const beex_options *options) {
   if ((uintptr_t)arena % 8) return BEEX_ERROR_ALIGNMENT;
-  if (arena_size < beex_arena_size(model)) return BEEX_ERROR_MEMORY;
   const beex_header *h = model->header;
+  uint64_t rows = most_rows(h);
+  while (rows > LEAST_ROWS && bytes_for(h, rows) > size) rows -= LEAST_ROWS;
+  if (bytes_for(h, rows) > size) return BEEX_ERROR_MEMORY;
   beex_cursor cursor = {arena, 0};
-  lay_out(engine, h, &cursor);
+  lay_out(engine, h, rows, &cursor);
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
   engine->int8_activations =
@@ -83,29 +115,27 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
 
 /* === Linear layers of real inputs === */
 
-/* Linear layers that read the same x: float [rows][inputs]. */
-typedef struct {
-  const beex_linear *linear;
-  float *y; /* [rows][outputs] */
-} layer_output;
+/* Makes float x [rows][inputs] the input of the next linear layers. */
+static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) {
+  if (e->int8_activations) {
+    e->kernels->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
+  }
+}
 
-static void linear_layers(beex_engine *e, size_t rows, size_t inputs, size_t outputs,
-                          const float *x, const layer_output *results, size_t count) {
+/* y = x . w, scaled, + bias: float [rows][inputs], which was prepared, -> [rows][outputs] */
+static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inputs,
+                   size_t outputs, const float *x, float *y) {
   const beex_kernels *k = e->kernels;
-  if (e->int8_activations) k->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
-  for (const layer_output *result = results; result < results + count; result++) {
-    const beex_linear *l = result->linear;
-    if (!l->scale) {
-      k->matmul(rows, inputs, outputs, x, inputs, l->weights, outputs, result->y, outputs);
-      for (size_t row = 0; row < rows; row++) {
-        for (size_t i = 0; i < outputs; i++) result->y[row * outputs + i] += l->bias[i];
-      }
-    } else if (e->int8_activations) {
-      k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights, l->scale,
-                     l->bias, result->y);
-    } else {
-      k->real_linear(rows, inputs, outputs, x, l->weights, l->scale, l->bias, result->y);
+  if (!l->scale) {
+    k->matmul(rows, inputs, outputs, x, inputs, l->weights, outputs, y, outputs);
+    for (size_t row = 0; row < rows; row++) {
+      for (size_t i = 0; i < outputs; i++) y[row * outputs + i] += l->bias[i];
     }
+  } else if (e->int8_activations) {
+    k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights, l->scale,
+                   l->bias, y);
+  } else {
+    k->real_linear(rows, inputs, outputs, x, l->weights, l->scale, l->bias, y);
   }
 }
 
@@ -147,92 +177,174 @@ static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
   return rows;
 }
 
-/* === Attention === */
+/* === Attention, of real numbers ===
+ *
+ * Keys stand in columns, as the product with a query reads them.
+ */
 
-/* softmax(Q K^T scale) V of every head, over the queries in place. */
-static void attend(beex_engine *e, size_t rows) {
-  const beex_header *h = e->model->header;
-  const beex_kernels *k = e->kernels;
-  const size_t width = h->width, depth = width / h->num_heads, stride = BEEX_ROUND_UP(rows, 16);
-  for (size_t head = 0; head < width; head += depth) {
-    for (size_t row = 0; row < rows; row++) {
-      const float *key = e->key + row * width + head;
-      for (size_t i = 0; i < depth; i++) e->key_columns[i * stride + row] = key[i];
-    }
-    for (size_t row = 0; row < rows; row += ROWS) {
-      const size_t n = rows - row < ROWS ? rows - row : ROWS;
-      float *query = e->query + row * width + head;
-      k->matmul(n, depth, rows, query, width, e->key_columns, stride, e->scores, stride);
-      if (h->activation_bits == 1) {
-        k->power_weights(n, rows, stride, h->attention_scale, e->scores);
-      } else {
-        k->softmax(n, rows, stride, h->attention_scale, e->scores);
-      }
-      k->matmul(n, rows, depth, e->scores, stride, e->value + head, width, query, width);
-    }
+/* Keys and values of n tokens, the first of which is `row` of `rows`. */
+static void remember(beex_engine *e, const beex_block *b, size_t row, size_t n, size_t rows) {
+  const size_t width = e->model->header->width, stride = BEEX_ROUND_UP(rows, 16);
+  const float *x = e->x + row * width;
+  prepare(e, n, width, x);
+  linear(e, &b->value, n, width, width, x, e->value + row * width);
+  linear(e, &b->key, n, width, width, x, e->first);
+  for (size_t i = 0; i < width; i++) {
+    for (size_t r = 0; r < n; r++) e->key[i * stride + row + r] = e->first[r * width + i];
   }
 }
 
-/* x = LN(x + MHA(x)) */
-static void attention(beex_engine *e, const beex_block *b, size_t rows) {
+/* x = LN(x + MHA(x)) for n tokens, the first of which is `row` of `rows`. */
+static void attend(beex_engine *e, const beex_block *b, size_t row, size_t n, size_t rows) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
-  const size_t width = h->width;
-  const layer_output projections[3] = {{&b->query, e->query}, {&b->key, e->key}, {&b->value, e->value}};
-  if (h->activation_bits == 1) {
-    k->pack_signs(rows, width, e->x, e->bits);
-    for (int i = 0; i < 3; i++) {
-      const beex_linear *l = projections[i].linear;
-      k->binary_linear(rows, width, width, e->bits, l->weights, l->scale, l->bias,
-                       projections[i].y);
-      k->round_to_grid(rows * width, ATTENTION_BITS, projections[i].y);
-    }
-    attend(e, rows);
-    k->pack_signs(rows, width, e->query, e->bits);
-    k->binary_linear(rows, width, width, e->bits, b->output.weights, b->output.scale,
-                     b->output.bias, e->key);
-    k->layer_norm_grid(rows, width, e->x, e->key, b->attention_gamma, b->attention_beta, 0, 8,
-                       e->x);
-  } else {
-    linear_layers(e, rows, width, width, e->x, projections, 3);
-    attend(e, rows);
-    const layer_output result = {&b->output, e->key};
-    linear_layers(e, rows, width, width, e->query, &result, 1);
-    k->layer_norm(rows, width, e->x, e->key, b->attention_gamma, b->attention_beta, e->x);
+  const size_t width = h->width, depth = width / h->num_heads, stride = BEEX_ROUND_UP(rows, 16);
+  float *x = e->x + row * width;
+  prepare(e, n, width, x);
+  linear(e, &b->query, n, width, width, x, e->first);
+  for (size_t head = 0; head < width; head += depth) {
+    float *query = e->first + head;
+    k->matmul(n, depth, rows, query, width, e->key + head * stride, stride, e->scores, stride);
+    k->softmax(n, rows, stride, h->attention_scale, e->scores);
+    k->matmul(n, rows, depth, e->scores, stride, e->value + head, width, query, width);
   }
+  prepare(e, n, width, e->first);
+  linear(e, &b->output, n, width, width, e->first, e->second);
+  k->layer_norm(n, width, x, e->second, b->attention_gamma, b->attention_beta, x);
+}
+
+/* === Attention, fully binary ===
+ *
+ * Whole numbers of 16 bits, in pairs: keys by channels, [D / 2][T][2], values by tokens, [T / 2][D][2].
+ * A head of odd depth gets a channel of zeros.
+ */
+
+static void sign_linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inputs,
+                          size_t outputs, const uint64_t *x, float *y) {
+  e->kernels->binary_linear(rows, inputs, outputs, x, l->weights, l->scale, l->bias, y);
+}
+
+/* n rows of e->first as whole numbers, heads in pairs, to e->query_pairs. */
+static void to_pairs(beex_engine *e, size_t n) {
+  const beex_header *h = e->model->header;
+  const size_t depth = h->width / h->num_heads;
+  if (depth % 2 == 0) {
+    e->kernels->to_int16(n * h->width, ATTENTION_BITS, e->first, e->query_pairs);
+    return;
+  }
+  for (size_t head = 0; head < n * h->num_heads; head++) {
+    int16_t *pairs = e->query_pairs + head * (depth + 1);
+    e->kernels->to_int16(depth, ATTENTION_BITS, e->first + head * depth, pairs);
+    pairs[depth] = 0;
+  }
+}
+
+static void remember_binary(beex_engine *e, const beex_block *b, size_t row, size_t n,
+                            size_t rows) {
+  const beex_header *h = e->model->header;
+  const size_t width = h->width, channels = h->num_heads * (size_t)even_depth(h);
+  const uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  sign_linear(e, &b->key, n, width, width, bits, e->first);
+  to_pairs(e, n);
+  for (size_t i = 0; i < channels; i += 2) {
+    int16_t *pair = e->key_pairs + i * rows + 2 * row;
+    for (size_t r = 0; r < n; r++, pair += 2) {
+      pair[0] = e->query_pairs[r * channels + i];
+      pair[1] = e->query_pairs[r * channels + i + 1];
+    }
+  }
+  sign_linear(e, &b->value, n, width, width, bits, e->first);
+  e->kernels->to_int16(n * width, ATTENTION_BITS, e->first, e->query_pairs);
+  for (size_t r = 0; r < n; r++) {
+    const int16_t *value = e->query_pairs + r * width;
+    int16_t *pair = e->value_pairs + (row + r) / 2 * 2 * width + (row + r) % 2;
+    for (size_t i = 0; i < width; i++) pair[2 * i] = value[i];
+  }
+}
+
+static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_t n,
+                          size_t rows) {
+  const beex_header *h = e->model->header;
+  const beex_kernels *k = e->kernels;
+  const size_t width = h->width, depth = width / h->num_heads, even = (size_t)even_depth(h);
+  const size_t channels = h->num_heads * even, pairs = BEEX_ROUND_UP(rows, 2);
+  float *x = e->x + row * width;
+  uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  sign_linear(e, &b->query, n, width, width, bits, e->first);
+  to_pairs(e, n);
+  for (size_t head = 0; head < h->num_heads; head++) {
+    k->int16_matmul(n, even, rows, e->query_pairs + head * even, channels,
+                    e->key_pairs + head * even * rows, rows, e->scores, rows);
+    k->power_weights(n, rows, h->attention_scale * SCORE_UNIT, e->scores, rows, e->shares, pairs);
+    k->int16_matmul(n, pairs, depth, e->shares, pairs, e->value_pairs + 2 * head * depth, width,
+                    e->first + head * depth, width);
+  }
+  k->pack_signs(n, width, e->first, bits);
+  sign_linear(e, &b->output, n, width, width, bits, e->second);
+  k->layer_norm_grid(n, width, x, e->second, b->attention_gamma, b->attention_beta, 0, 8, x);
 }
 
 /* === Selective Learn-Forget Network === */
 
-/* x = LN(x + gate * content), for at most ROWS rows of x */
-static void slfn(beex_engine *e, const beex_block *b, size_t rows, float *x) {
+/* x = LN(x + gate * content) for n tokens from `row`. */
+static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
   const size_t width = h->width, hidden = h->hidden_width;
-  const int sigmoid = h->sigmoid_gate != 0;
-  const layer_output outputs[2] = {{&b->gate_out, e->gate}, {&b->content_out, e->content}};
-  if (h->activation_bits == 1) {
-    const beex_linear *in[2] = {&b->gate_in, &b->content_in};
-    uint64_t *signs[2] = {e->gate_bits, e->content_bits};
-    k->pack_signs(rows, width, x, e->bits);
-    for (int i = 0; i < 2; i++) {
-      const beex_linear *out = outputs[i].linear;
-      k->binary_signs(rows, width, hidden, e->bits, in[i]->weights, in[i]->scale, in[i]->bias,
-                      signs[i]);
-      k->binary_linear(rows, hidden, width, signs[i], out->weights, out->scale, out->bias,
-                       outputs[i].y);
-    }
-    k->gate_grid(rows * width, sigmoid, e->gate, e->content, e->gate);
-    k->layer_norm_grid(rows, width, x, e->gate, b->slfn_gamma, b->slfn_beta, 0, 8, x);
-  } else {
-    const layer_output inputs[2] = {{&b->gate_in, e->gate_hidden}, {&b->content_in, e->content_hidden}};
-    linear_layers(e, rows, width, hidden, x, inputs, 2);
-    k->sigmoid(rows * hidden, e->gate_hidden);
-    k->tanh(rows * hidden, e->content_hidden);
-    linear_layers(e, rows, hidden, width, e->gate_hidden, &outputs[0], 1);
-    linear_layers(e, rows, hidden, width, e->content_hidden, &outputs[1], 1);
-    k->gate(rows * width, sigmoid, e->gate, e->content, e->gate);
-    k->layer_norm(rows, width, x, e->gate, b->slfn_gamma, b->slfn_beta, x);
+  float *x = e->x + row * width;
+  prepare(e, n, width, x);
+  linear(e, &b->gate_in, n, width, hidden, x, e->hidden);
+  k->sigmoid(n * hidden, e->hidden);
+  prepare(e, n, hidden, e->hidden);
+  linear(e, &b->gate_out, n, hidden, width, e->hidden, e->first);
+  prepare(e, n, width, x);
+  linear(e, &b->content_in, n, width, hidden, x, e->hidden);
+  k->tanh(n * hidden, e->hidden);
+  prepare(e, n, hidden, e->hidden);
+  linear(e, &b->content_out, n, hidden, width, e->hidden, e->second);
+  k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
+  k->layer_norm(n, width, x, e->first, b->slfn_gamma, b->slfn_beta, x);
+}
+
+/* From the signs of x through those of the hidden channels. */
+static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out, size_t n,
+                         const uint64_t *bits, float *y) {
+  const size_t width = e->model->header->width, hidden = e->model->header->hidden_width;
+  e->kernels->binary_signs(n, width, hidden, bits, in->weights, in->scale, in->bias,
+                           e->hidden_bits);
+  sign_linear(e, out, n, hidden, width, e->hidden_bits, y);
+}
+
+static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n) {
+  const beex_header *h = e->model->header;
+  const beex_kernels *k = e->kernels;
+  const size_t width = h->width;
+  float *x = e->x + row * width;
+  uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  k->pack_signs(n, width, x, bits);
+  hidden_signs(e, &b->gate_in, &b->gate_out, n, bits, e->first);
+  hidden_signs(e, &b->content_in, &b->content_out, n, bits, e->second);
+  k->gate_grid(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
+  k->layer_norm_grid(n, width, x, e->first, b->slfn_gamma, b->slfn_beta, 0, 8, x);
+}
+
+/* === Block === */
+
+/* A few tokens at a time, in place: of the others the attention needs keys and values alone. */
+static void run_block(beex_engine *e, const beex_block *b, size_t rows) {
+  const size_t width = e->model->header->width, step = e->rows;
+  const int binary = e->model->header->activation_bits == 1;
+  if (binary) {
+    e->kernels->pack_signs(rows, width, e->x, e->bits);
+    if (rows % 2) memset(e->value_pairs + rows / 2 * 2 * width, 0, 2 * width * sizeof(int16_t));
+  }
+  for (size_t row = 0; row < rows; row += step) {
+    (binary ? remember_binary : remember)(e, b, row, rows - row < step ? rows - row : step, rows);
+  }
+  for (size_t row = 0; row < rows; row += step) {
+    const size_t n = rows - row < step ? rows - row : step;
+    (binary ? attend_binary : attend)(e, b, row, n, rows);
+    (binary ? slfn_binary : slfn)(e, b, row, n);
   }
 }
 
@@ -256,7 +368,7 @@ static void exit_head(beex_engine *e, const beex_block *b, size_t rows, float *l
 beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const beex_policy *policy,
                      beex_result *result) {
   const beex_header *h = e->model->header;
-  const size_t classes = h->num_classes, width = h->width;
+  const size_t classes = h->num_classes;
   if (!policy) policy = &h->policy;
   if (policy->kind > BEEX_FIXED_DEPTH) return BEEX_ERROR_POLICY;
   if (count > h->length) return BEEX_ERROR_TOKENS;
@@ -269,10 +381,7 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
   for (size_t index = 0; index < h->num_blocks; index++) {
     const beex_block block = beex_block_at(e->model, index);
     float *logits = e->logits + index * classes;
-    attention(e, &block, rows);
-    for (size_t row = 0; row < rows; row += ROWS) {
-      slfn(e, &block, rows - row < ROWS ? rows - row : ROWS, e->x + row * width);
-    }
+    run_block(e, &block, rows);
     exit_head(e, &block, rows, logits);
     if (beex_exit_taken(policy, &state, index, logits, classes) || index + 1 == h->num_blocks) {
       result->exit = index + 1;

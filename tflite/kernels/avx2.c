@@ -51,6 +51,16 @@ INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   const int64_t bytes = _mm_cvtsi128_si64(_mm_packs_epi16(words, words));
   memcpy(q, &bytes, n);
 }
+INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
+  const __m256i whole = _mm256_cvtps_epi32(x);
+  const __m128i words =
+      _mm_packs_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+  if (n == 8) {
+    _mm_storeu_si128((__m128i *)(void *)q, words);
+  } else {
+    memcpy(q, &words, n * sizeof *q);
+  }
+}
 
 #include "real.inc"
 
@@ -400,6 +410,54 @@ static TARGET void avx2_matmul(size_t rows, size_t depth, size_t columns, const 
   }
 }
 
+/* === Whole x whole: a vector holds a pair of inputs of 8 columns ===
+ *
+ *     for each pair of inputs
+ *       for each row r, half h
+ *         sum[r][h] += b[pair][h] * broadcast(two of a[r]), added by twos
+ */
+INLINE void int16_tile(const size_t rows, const pair_product *m, size_t row, size_t column) {
+  const int16_t *a = m->a + row * m->a_stride, *b = m->b + 2 * column;
+  const size_t left = m->columns - column;
+  const size_t width[2] = {avx2_at_most(left), left > 8 ? avx2_at_most(left - 8) : 0};
+  __m256i sum[ROWS][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 2; h++) sum[r][h] = _mm256_setzero_si256();
+  }
+  for (size_t i = 0; i < m->depth; i += 2, b += 2 * m->b_stride) {
+    __m256i right[2];
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      const float *pairs = (const float *)(const void *)(b + 16 * h);
+      right[h] = _mm256_castps_si256(avx2_load(pairs, width[h]));
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      int32_t pair;
+      memcpy(&pair, a + r * m->a_stride + i, sizeof pair);
+      const __m256i value = _mm256_set1_epi32(pair);
+      UNROLL for (size_t h = 0; h < 2; h++) {
+        sum[r][h] = _mm256_add_epi32(sum[r][h], _mm256_madd_epi16(value, right[h]));
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float *c = m->c + (row + r) * m->c_stride + column;
+    avx2_store(c, width[0], _mm256_cvtepi32_ps(sum[r][0]));
+    if (width[1]) avx2_store(c + 8, width[1], _mm256_cvtepi32_ps(sum[r][1]));
+  }
+}
+
+static TARGET void avx2_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                                     size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                                     size_t c_stride) {
+  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
+  for (size_t column = 0; column < columns; column += 16) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, int16_tile, &m, row, column)
+    }
+  }
+}
+
 const beex_kernels beex_kernels_avx2 = {
     .name = "avx2",
     .pack_signs = avx2_pack_signs,
@@ -408,6 +466,7 @@ const beex_kernels beex_kernels_avx2 = {
     .real_linear = avx2_real_linear,
     .int8_linear = avx2_int8_linear,
     .matmul = avx2_matmul,
+    .int16_matmul = avx2_int16_matmul,
     REAL_FUNCTIONS,
 };
 

@@ -50,6 +50,9 @@ INLINE float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
 }
+INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
+  _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+}
 
 #include "real.inc"
 
@@ -364,6 +367,62 @@ static TARGET void avx512_matmul(size_t rows, size_t depth, size_t columns, cons
   }
 }
 
+/* === Whole x whole: a vector holds a pair of inputs of 16 columns ===
+ *
+ *     for each pair of inputs
+ *       for each row r, vector v of columns
+ *         sum[r][v] += b[pair][v] . broadcast(two of a[r])
+ */
+INLINE void int16_tile(const size_t rows, const size_t vectors, const pair_product *m, size_t row,
+                       size_t column) {
+  const int16_t *a = m->a + row * m->a_stride, *b = m->b + 2 * column;
+  const __mmask16 present = first_lanes(m->columns - column - 16 * (vectors - 1));
+  __m512i sum[8][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) sum[r][v] = _mm512_setzero_si512();
+  }
+  for (size_t i = 0; i < m->depth; i += 2, b += 2 * m->b_stride) {
+    __m512i right[2];
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      right[v] = v + 1 < vectors ? _mm512_loadu_si512(b + 32 * v)
+                                 : _mm512_maskz_loadu_epi32(present, b + 32 * v);
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      /* Two numbers in every lane; by way of a float, which compilers load and broadcast in one. */
+      float pair;
+      memcpy(&pair, a + r * m->a_stride + i, sizeof pair);
+      const __m512i left = _mm512_castps_si512(_mm512_set1_ps(pair));
+      UNROLL for (size_t v = 0; v < vectors; v++) {
+        /* _mm512_dpwssd_epi32; see int8_tile. */
+        __asm__("vpdpwssd %2, %1, %0" : "+v"(sum[r][v]) : "v"(left), "v"(right[v]));
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t v = 0; v < vectors; v++) {
+      float *c = m->c + (row + r) * m->c_stride + column + 16 * v;
+      const __mmask16 lanes = v + 1 < vectors ? (__mmask16)0xffff : present;
+      _mm512_mask_storeu_ps(c, lanes, _mm512_cvtepi32_ps(sum[r][v]));
+    }
+  }
+}
+
+static TARGET void avx512_int16_matmul(size_t rows, size_t depth, size_t columns,
+                                       const int16_t *a, size_t a_stride, const int16_t *b,
+                                       size_t b_stride, float *c, size_t c_stride) {
+  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
+  for (size_t column = 0; column < columns; column += 32) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, 8);
+      if (columns - column > 16) {
+        TILE_OF_8(n, int16_tile, 2, &m, row, column)
+      } else {
+        TILE_OF_8(n, int16_tile, 1, &m, row, column)
+      }
+    }
+  }
+}
+
 const beex_kernels beex_kernels_avx512 = {
     .name = "avx512",
     .pack_signs = avx512_pack_signs,
@@ -372,6 +431,7 @@ const beex_kernels beex_kernels_avx512 = {
     .real_linear = avx512_real_linear,
     .int8_linear = avx512_int8_linear,
     .matmul = avx512_matmul,
+    .int16_matmul = avx512_int16_matmul,
     REAL_FUNCTIONS,
 };
 

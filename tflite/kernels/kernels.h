@@ -92,6 +92,13 @@ typedef struct {
   void (*matmul)(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                  const float *b, size_t b_stride, float *c, size_t c_stride);
 
+  /* c = a b of whole numbers: int16 [rows][depth] x [depth / 2][columns][2] -> float [rows][columns],
+   * with strides, that of b in pairs. Depth is even; pairs of it stand side by side in a and in b. Sums
+   * are exact within 2^31 and wrap around beyond; as floats they are rounded beyond 2^24. */
+  void (*int16_matmul)(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                       size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                       size_t c_stride);
+
   /* === Real-valued functions === */
 
   /* y = LN(a + b), over each row of float [rows][width]; b may be null for zeros, y may be a or b. */
@@ -108,15 +115,18 @@ typedef struct {
    * exponential has a relative error below 2^-22. */
   void (*softmax)(size_t rows, size_t count, size_t stride, float scale, float *x);
 
-  /* max(0, 1 + z / 64)^64 on 2^-10, with z = scale * x less its maximum, in place; not normalized. */
-  void (*power_weights)(size_t rows, size_t count, size_t stride, float scale, float *x);
+  /* 2^10 max(0, 1 + z / 64)^64 to the nearest whole number, with z = scale * x less its maximum; not
+   * normalized. From the first count entries of each row of x [rows][x_stride], which is overwritten,
+   * to int16 [rows][stride], zeros behind count. */
+  void (*power_weights)(size_t rows, size_t count, float scale, float *x, size_t x_stride,
+                        int16_t *weights, size_t stride);
 
   /* In place; absolute error below 2^-22. */
   void (*sigmoid)(size_t count, float *x);
   void (*tanh)(size_t count, float *x);
 
-  /* x to the nearest multiple of 2^-bits, ties to even, in place. */
-  void (*round_to_grid)(size_t count, int bits, float *x);
+  /* 2^bits x to the nearest whole number, ties to even, within +-32767. */
+  void (*to_int16)(size_t count, int bits, const float *x, int16_t *q);
 
   /* y = gate * content, with sigmoid(gate) if so asked; y may be gate or content. */
   void (*gate)(size_t count, int sigmoid, const float *gate, const float *content, float *y);

@@ -49,6 +49,10 @@ INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   const int32_t four = vget_lane_s32(vreinterpret_s32_s8(bytes), 0);
   memcpy(q, &four, n);
 }
+INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
+  const int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
+  memcpy(q, &words, n * sizeof *q);
+}
 
 #include "real.inc"
 
@@ -353,6 +357,58 @@ static void neon_matmul(size_t rows, size_t depth, size_t columns, const float *
   }
 }
 
+/* === Whole x whole: a vector holds a pair of inputs of 4 columns ===
+ *
+ *     for each pair of inputs
+ *       for each row r, quarter q of 8 columns, which is two columns
+ *         sum[r][q] += b[pair][q] * broadcast(two of a[r])
+ *     c = sums, added by twos
+ */
+INLINE void int16_tile(const size_t rows, const pair_product *m, size_t row, size_t column) {
+  const int16_t *a = m->a + row * m->a_stride, *b = m->b + 2 * column;
+  const size_t left = m->columns - column;
+  const size_t width[2] = {neon_at_most(left), left > 4 ? neon_at_most(left - 4) : 0};
+  int32x4_t sum[ROWS][4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t q = 0; q < 4; q++) sum[r][q] = vdupq_n_s32(0);
+  }
+  for (size_t i = 0; i < m->depth; i += 2, b += 2 * m->b_stride) {
+    int16x8_t right[2];
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      const float *pairs = (const float *)(const void *)(b + 8 * h);
+      right[h] = vreinterpretq_s16_f32(neon_load(pairs, width[h]));
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      int32_t pair;
+      memcpy(&pair, a + r * m->a_stride + i, sizeof pair);
+      const int16x4_t value = vreinterpret_s16_s32(vdup_n_s32(pair));
+      UNROLL for (size_t h = 0; h < 2; h++) {
+        sum[r][2 * h] = vmlal_s16(sum[r][2 * h], vget_low_s16(right[h]), value);
+        sum[r][2 * h + 1] = vmlal_s16(sum[r][2 * h + 1], vget_high_s16(right[h]), value);
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float *c = m->c + (row + r) * m->c_stride + column;
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      const float32x4_t four = vcvtq_f32_s32(vpaddq_s32(sum[r][2 * h], sum[r][2 * h + 1]));
+      if (width[h]) neon_store(c + 4 * h, width[h], four);
+    }
+  }
+}
+
+static void neon_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                              size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                              size_t c_stride) {
+  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
+  for (size_t column = 0; column < columns; column += 8) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, int16_tile, &m, row, column)
+    }
+  }
+}
+
 const beex_kernels beex_kernels_neon = {
     .name = "neon",
     .pack_signs = neon_pack_signs,
@@ -361,6 +417,7 @@ const beex_kernels beex_kernels_neon = {
     .real_linear = neon_real_linear,
     .int8_linear = neon_int8_linear,
     .matmul = neon_matmul,
+    .int16_matmul = neon_int16_matmul,
     REAL_FUNCTIONS,
 };
 

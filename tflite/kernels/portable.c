@@ -161,6 +161,25 @@ static void portable_matmul(size_t rows, size_t depth, size_t columns, const flo
   }
 }
 
+/* The same for pairs of whole numbers. */
+static void portable_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                                  size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                                  size_t c_stride) {
+  for (size_t row = 0; row < rows; row++, a += a_stride, c += c_stride) {
+    for (size_t column = 0; column < columns; column += 16) {
+      const size_t n = columns - column < 16 ? columns - column : 16;
+      uint32_t sum[16] = {0};
+      for (size_t i = 0; i < depth; i += 2) {
+        const int16_t *pair = b + (i / 2 * b_stride + column) * 2;
+        for (size_t o = 0; o < n; o++) {
+          sum[o] += (uint32_t)(a[i] * pair[2 * o]) + (uint32_t)(a[i + 1] * pair[2 * o + 1]);
+        }
+      }
+      for (size_t o = 0; o < n; o++) c[column + o] = (float)(int32_t)sum[o];
+    }
+  }
+}
+
 const beex_kernels beex_kernels_portable = {
     .name = "portable",
     .pack_signs = portable_pack_signs,
@@ -169,5 +188,6 @@ const beex_kernels beex_kernels_portable = {
     .real_linear = portable_real_linear,
     .int8_linear = portable_int8_linear,
     .matmul = portable_matmul,
+    .int16_matmul = portable_int16_matmul,
     REAL_FUNCTIONS,
 };

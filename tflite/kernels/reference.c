@@ -94,6 +94,21 @@ static void matmul(size_t rows, size_t depth, size_t columns, const float *a, si
   }
 }
 
+static void int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+                         size_t a_stride, const int16_t *b, size_t b_stride, float *c,
+                         size_t c_stride) {
+  for (size_t row = 0; row < rows; row++) {
+    for (size_t column = 0; column < columns; column++) {
+      uint32_t sum = 0;
+      for (size_t i = 0; i < depth; i++) {
+        const int32_t left = a[row * a_stride + i];
+        sum += (uint32_t)(left * b[(i / 2 * b_stride + column) * 2 + i % 2]);
+      }
+      c[row * c_stride + column] = (float)(int32_t)sum;
+    }
+  }
+}
+
 const beex_kernels beex_kernels_reference = {
     .name = "reference",
     .pack_signs = pack_signs,
@@ -102,5 +117,6 @@ const beex_kernels beex_kernels_reference = {
     .real_linear = real_linear,
     .int8_linear = int8_linear,
     .matmul = matmul,
+    .int16_matmul = int16_matmul,
     REAL_FUNCTIONS,
 };

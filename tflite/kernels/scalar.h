@@ -19,6 +19,9 @@ static inline float v_largest(vec x) { return x; }
 static inline void v_to_int8(int8_t *q, size_t n, vec x) {
   if (n) *q = (int8_t)x;
 }
+static inline void v_to_int16(int16_t *q, size_t n, vec x) {
+  if (n) *q = (int16_t)x;
+}
 static inline vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; }
 static inline void v_store_some(float *p, size_t n, vec x) {
   if (n) *p = x;

@@ -51,6 +51,17 @@ typedef struct {
   size_t c_stride;
 } product;
 
+/* As `product`, of whole numbers in pairs. */
+typedef struct {
+  size_t rows, depth, columns;
+  const int16_t *a;
+  size_t a_stride;
+  const int16_t *b;
+  size_t b_stride;
+  float *c;
+  size_t c_stride;
+} pair_product;
+
 /* Rows of the next tile, of the `left` ones: tiles are as equal as can be. */
 static inline size_t beex_next_tile(size_t left, size_t most) {
   return BEEX_CEIL_DIV(left, BEEX_CEIL_DIV(left, most));

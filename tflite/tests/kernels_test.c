@@ -137,6 +137,28 @@ static void test_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t
   free(a), free(b), free(c[0]), free(c[1]);
 }
 
+static int16_t *random_int16s(size_t count) {
+  int16_t *x = block(count, sizeof *x);
+  for (size_t i = 0; i < count; i++) x[i] = (int16_t)(random_word() >> 48);
+  return x;
+}
+
+/* Numbers of all sizes, so that some sums wrap around. */
+static void test_int16_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t columns) {
+  const size_t a_stride = depth + random_below(3), b_stride = columns + random_below(20);
+  const size_t c_stride = columns + random_below(3), outputs = columns;
+  const size_t c_size = (rows - 1) * c_stride + columns;
+  int16_t *a = random_int16s((rows - 1) * a_stride + depth);
+  int16_t *b = random_int16s(2 * ((depth / 2 - 1) * b_stride + columns));
+  a[0] = a[1] = b[0] = b[1] = INT16_MIN;
+  float *c[2] = {block(c_size, sizeof(float)), block(c_size, sizeof(float))};
+  const beex_kernels *both[2] = {&beex_kernels_reference, k};
+  BOTH("int16_matmul",
+       int16_matmul(rows, depth, columns, a, a_stride, b, b_stride, c[i], c_stride), c,
+       c_size * sizeof(float));
+  free(a), free(b), free(c[0]), free(c[1]);
+}
+
 static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
   const beex_kernels *both[2] = {&beex_kernels_reference, k};
   const size_t stride = depth + random_below(5), outputs = 0;
@@ -155,11 +177,18 @@ static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 0, 8, y[i]));
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 16, 18, y[i]));
   IN_PLACE("softmax", softmax(rows, depth, stride, 0.3f, y[i]));
-  IN_PLACE("power_weights", power_weights(rows, depth, stride, 0.3f, y[i]));
   IN_PLACE("sigmoid", sigmoid(plain, y[i]));
   IN_PLACE("tanh", tanh(plain, y[i]));
-  const int bits = (int)random_below(13);
-  IN_PLACE("round_to_grid", round_to_grid(plain, bits, y[i]));
+  int16_t *q[2] = {block(rows * (depth + 1), 2), block(rows * (depth + 1), 2)};
+  const int bits = (int)random_below(16);
+  BOTH("to_int16", to_int16(plain, bits, a, q[i]), q, plain * sizeof **q);
+  for (int i = 0; i < 2; i++) {
+    memcpy(y[i], a, bytes);
+    memset(q[i], 0xa5, rows * (depth + 1) * sizeof **q);
+  }
+  BOTH("power_weights", power_weights(rows, depth, 0.3f, y[i], stride, q[i], depth + 1), q,
+       rows * (depth + 1) * sizeof **q);
+  free(q[0]), free(q[1]);
   for (int sigmoid = 0; sigmoid < 2; sigmoid++) {
     IN_PLACE("gate", gate(plain, sigmoid, a, b, y[i]));
     IN_PLACE("gate_grid", gate_grid(plain, sigmoid, a, b, y[i]));
@@ -191,10 +220,11 @@ static void test_accuracy(const beex_kernels *k) {
   bound(k, "sigmoid", logistic, 0x1p-22);
   bound(k, "tanh", hyperbolic, 0x1p-22);
   bound(k, "softmax", exponential, 0x1p-22 + 0x1p-23);
-  float half[5] = {0.5f, 1.5f, -2.5f, 8388609.0f, -3e9f};
-  k->round_to_grid(5, 0, half);
-  const float even[5] = {0.0f, 2.0f, -2.0f, 8388609.0f, -3e9f};
-  check(k, "round_to_grid: ties", 1, 5, 0, even, half, sizeof even);
+  const float half[6] = {0.25f, 0.75f, -1.25f, 16383.4f, 8388609.0f, -3e9f};
+  const int16_t even[6] = {0, 2, -2, 32767, 32767, -32767};
+  int16_t found[6];
+  k->to_int16(6, 1, half, found);
+  check(k, "to_int16: ties and limits", 1, 6, 0, even, found, sizeof even);
 }
 
 int main(int count, char **arguments) {
@@ -206,6 +236,7 @@ int main(int count, char **arguments) {
       const size_t rows = 1 + random_below(20), outputs = 1 + random_below(90);
       test_linear(*k, rows, 1 + random_below(700), outputs);
       test_matmul(*k, rows, 1 + random_below(70), outputs);
+      test_int16_matmul(*k, rows, 2 * (1 + random_below(40)), outputs);
       test_rows(*k, rows, 1 + random_below(90));
     }
     /* So deep that counts in bytes, 16-bit and packed accumulators would overflow. */
