@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.evaluation.accounting import account, total
-from beex_keras.export.mcu.boards import stack
+from beex_keras.export.mcu.board import stack
 from beex_keras.export.mcu.emulation import Sections
 from beex_keras.models import BEExformerConfig
 

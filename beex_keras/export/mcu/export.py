@@ -10,7 +10,7 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
 from beex_keras.export.freeze import checked_length
 from beex_keras.export.mcu import costs, emulation, project, requirements
-from beex_keras.export.mcu.boards import DEFAULT, Board, boards
+from beex_keras.export.mcu.board import DEFAULT, Board, boards
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.models import BEExformerClassifier
 

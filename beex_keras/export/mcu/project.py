@@ -5,7 +5,7 @@ from pathlib import Path
 
 from beex_keras.export import beex_format
 from beex_keras.export.amalgamate import single_header
-from beex_keras.export.mcu.boards import FIRMWARE
+from beex_keras.export.mcu.board import FIRMWARE
 from beex_keras.files import atomic_path, write_atomically
 
 FILES = (

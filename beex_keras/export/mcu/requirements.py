@@ -4,7 +4,7 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
-from beex_keras.export.mcu.boards import Board
+from beex_keras.export.mcu.board import Board
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.models import PRESETS, BEExformerConfig
 
