@@ -75,7 +75,6 @@ ENGINE = Extension(
 )
 
 
-
 class BuildWithSources(build_py):
     """Puts the C sources into the package, which writes projects for microcontrollers from them.
 

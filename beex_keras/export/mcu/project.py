@@ -3,6 +3,7 @@
 import os
 from pathlib import Path
 
+from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
 from beex_keras.export.amalgamate import single_header
 from beex_keras.export.mcu.board import FIRMWARE
@@ -24,13 +25,15 @@ def write_project(data: bytes, folder: str | os.PathLike[str]) -> None:
     their board, stays as it is.
 
     Raises:
-        BeexError: the folder cannot be written.
+        BeexError: the folder cannot be written, or holds something else.
     """
     header, source = model_arrays(data)
     ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
     written = {"beex.h": single_header(), "model.h": header, "model.c": source}
     target = Path(folder)
     if target.is_dir():
+        if any(target.iterdir()) and not (target / "model.h").is_file():
+            raise BeexError(f"{folder} holds something else; name a new folder for the project.")
         kept = {name: text for name, text in ours.items() if not (target / name).exists()}
         for name, text in {**kept, **written}.items():
             write_atomically(target / name, text)
