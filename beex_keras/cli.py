@@ -417,10 +417,15 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
 )
 @policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
+@click.option(
+    "--weights",
+    type=click.Choice(["float32", "int8"]),
+    help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
+)
 @json_option
 def convert(model: str, output: str, target: str | None, board: str | None, ram: str | None,
             flash: str | None, file_format: str | None, exit_kind: str, threshold_input: bool,
-            policy: str | None, threshold: float | None, length: int | None,
+            policy: str | None, threshold: float | None, length: int | None, weights: str | None,
             as_json: bool) -> None:  # fmt: skip
     """Convert a Keras MODEL (run folder or .keras) to a file for a device.
 
@@ -438,6 +443,10 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
             "--exit and --threshold-input are for .tflite files; a .beex model always exits by "
             "itself, and by any policy."
         )
+    if weights is not None and not is_beex:
+        raise BeexError(
+            "--weights is for .beex files and --target mcu; name the output so, or leave it out."
+        )
     from beex_keras import export, runtime
     from beex_keras.export import beex_format
 
@@ -445,10 +454,14 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
     classifier.policy = _policy(classifier.policy, policy, threshold)
     calibration = _calibration(model, classifier.policy)
     if target:
-        _convert_for_mcu(classifier, output, board, ram, flash, length, calibration, as_json)
+        _convert_for_mcu(
+            classifier, output, board, ram, flash, length, calibration, weights == "int8", as_json
+        )
         return
     if is_beex:
-        report = beex_format.export_file(classifier, output, length, calibration)
+        report = beex_format.export_file(
+            classifier, output, length, calibration, int8_weights=weights == "int8"
+        )
     else:
         report = export.export_file(
             classifier, output, length, calibration, exit_kind, threshold_input
@@ -464,6 +477,7 @@ def _convert_for_mcu(
     flash: str | None,
     length: int | None,
     calibration: dict[str, Any] | None,
+    int8_weights: bool,
     as_json: bool,
 ) -> None:
     from beex_keras.evaluation import tables
@@ -478,6 +492,7 @@ def _convert_for_mcu(
             mcu.parse_size(flash, "--flash") if flash else None,
             length,
             calibration,
+            int8_weights,
         )
     except mcu.DoesNotFit as error:
         tables.show(error.rows, to_stderr=True)

@@ -212,6 +212,21 @@ def test_threshold_input_lets_the_user_choose(folder, tmp_path, capsys):
         assert f"exit {depth}/2" in capsys.readouterr().out
 
 
+@needs_engine
+def test_a_float_model_converts_to_8_bits(tmp_path, capsys):
+    config = BEExformerConfig(**{**TOY_SIZE, "weight_bits": 32, "embedding_bits": 32})
+    preprocessor = TextPreprocessor((*SPECIAL_TOKENS, "good", "film"), 12)
+    BEExformerClassifier(config, preprocessor).save_pretrained(tmp_path / "model")
+    weights = {}
+    for kind in ("float32", "int8"):
+        target = tmp_path / f"{kind}.beex"
+        assert beex("convert", tmp_path / "model", "-o", target, "--weights", kind, "--json") == 0
+        weights[kind] = json.loads(capsys.readouterr().out)["weights"]
+        assert beex("predict", target, "good film") == 0
+        capsys.readouterr()
+    assert weights["int8"] < weights["float32"] / 2
+
+
 def test_a_real_process_fails_with_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "beex_keras.cli", "predict", str(tmp_path / "none"), "text"],
@@ -278,6 +293,9 @@ MISTAKES = {
     "checkpoint of another shape": (["predict", "{0}/reshaped", "text"], "another shape"),
     "exit of a .beex": (
         ["convert", "{0}/run", "-o", "{0}/x.beex", "--exit", "in-graph"], "--exit"),
+    "weights of 8 bits in a .tflite": (["convert", RUN, *OUT, "--weights", "int8"], ".beex"),
+    "weights of 8 bits of a binary model": (
+        ["convert", RUN, "-o", "{0}/x.beex", "--weights", "int8"], "take 1 bit"),
     "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
     "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
     "task with other labels": (

@@ -26,13 +26,17 @@ from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor
 
 MAGIC = b"BEEX"
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
+
+NETWORKS = ("slfn", "ffn")
+"""What stands behind the attention, in the order of the numbers in a file."""
 
 POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
 """The policies in the order of their numbers in a file."""
 
 BINARY_PANEL = 8
 REAL_PANEL = 16
+INT8_PANEL = 16
 _PADDING = 16
 _ALIGNMENT = 64
 _WORDS_A_BLOCK = 16
@@ -41,8 +45,8 @@ _LEAST_ROWS = 8
 
 _FIELDS = (
     "arena_size", "vocabulary_size", "length", "num_segments", "separator_id", "width",
-    "num_heads", "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
-    "embedding_bits", "sigmoid_gate", "attention_scale", "policy", "below", "threshold",
+    "num_heads", "hidden_width", "network", "num_blocks", "num_classes", "weight_bits",
+    "activation_bits", "embedding_bits", "sigmoid_gate", "attention_scale", "policy", "below", "threshold",
     "has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length", "weights",
     "labels", "labels_size", "words", "words_size", "pieces", "pieces_size", "metadata",
     "metadata_size",
@@ -54,6 +58,11 @@ _HEADER = struct.Struct(
 _CHECKED_FROM = 16
 """The checksum covers everything behind it."""
 
+_NETWORK_PARTS = {
+    "slfn": ("gate_in", "content_in", "gate_out", "content_out"),
+    "ffn": ("up", "down"),
+}
+
 _Matrices = Mapping[str, BinaryMatrix]
 
 
@@ -64,6 +73,7 @@ def convert(
     classifier: BEExformerClassifier,
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
 ) -> bytes:
     """The classifier as a ``.beex`` file.
 
@@ -71,21 +81,25 @@ def convert(
         classifier: the model; preprocessor, labels and exit policy go into the file.
         length: the most tokens it reads; `config.max_length` if None. Fewer take less memory.
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        int8_weights: store the matrices of a float32 model in 8 bits, with a scale for each output;
+            the engine then quantizes their inputs too, token by token.
 
     Raises:
-        BeexError: `length` does not fit, a label or token cannot be stored, or the blocks have a
-            plain feed-forward network.
+        BeexError: `length` does not fit, a label or token cannot be stored, or 8 bits are asked for
+            where weights are binary.
     """
     config = classifier.config
-    if config.network != "slfn":
+    if int8_weights and config.weight_bits == 1:
         raise BeexError(
-            "The C engine runs the Selective Learn-Forget Network alone; convert a model with a plain "
-            "feed-forward network to .tflite."
+            "The model's weights are binary, and take 1 bit; leave out int8 weights, or convert a "
+            "model that was trained with --bits float."
         )
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
     values = _architecture(config, length) | _policy(metadata.policy)
-    writer = _Writer(_HEADER.size)
+    if int8_weights:
+        values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
+    writer = _Writer(_HEADER.size, int8_weights)
     values["weights"] = writer.align()
     matrices = binary_matrices(classifier)
     _write_embedding(writer, classifier, matrices, length)
@@ -97,7 +111,7 @@ def convert(
     values |= writer.section("labels", _pack_labels(metadata.labels))
     values |= _write_vocabulary(writer, metadata.preprocessor)
     values |= writer.section("metadata", _pack_metadata(metadata))
-    values["arena_size"] = arena_size(config, length)
+    values["arena_size"] = arena_size(config, length, int8_weights)
     body = bytes(writer.data)
     size = len(body)
     fields = [values[name] for name in _FIELDS]
@@ -112,6 +126,7 @@ def export_file(
     path: str | os.PathLike[str],
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
 ) -> dict[str, int]:
     """Writes `convert`'s file to `path`, whole or not at all.
 
@@ -122,7 +137,7 @@ def export_file(
     Raises:
         BeexError: as `convert`, or the file cannot be written.
     """
-    data = convert(classifier, length, calibration)
+    data = convert(classifier, length, calibration, int8_weights)
     write_atomically(path, data)
     values = read_header(data)
     return {
@@ -136,8 +151,9 @@ def export_file(
 class _Writer:
     """Bytes so far; each part begins at a multiple of 64."""
 
-    def __init__(self, reserved: int) -> None:
+    def __init__(self, reserved: int, int8_weights: bool = False) -> None:
         self.data = bytearray(reserved)
+        self.int8_weights = int8_weights
 
     def align(self) -> int:
         self.data += bytes(-len(self.data) % _ALIGNMENT)
@@ -168,6 +184,7 @@ def _architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
     return {
         **{name: getattr(config, name) for name in names},
         "length": length,
+        "network": NETWORKS.index(config.network),
         "sigmoid_gate": int(config.gate_activation == "sigmoid"),
         "attention_scale": (config.width // config.num_heads) ** -0.5,
     }
@@ -189,6 +206,10 @@ def _write_embedding(
     if EMBEDDING in matrices:
         writer.put(_pack_words(matrices[EMBEDDING].signs < 0))
         writer.channels(embedding.token.scale)
+    elif writer.int8_weights:
+        table, scale = quantize_columns(embedding.token.table.numpy())
+        writer.put(table)
+        writer.channels(scale)
     else:
         writer.put(embedding.token.table.numpy())
     writer.put(embedding.positions.numpy()[:length])
@@ -198,14 +219,17 @@ def _write_embedding(
 
 
 def _write_block(writer: _Writer, block: Any, name: str, matrices: _Matrices, length: int) -> None:
-    attention, slfn = block.attention, block.slfn
+    attention = block.attention
     if attention.query.activation_bits == 1:
         _check_range(attention, name, length)
     for linear in (attention.query, attention.key, attention.value, attention.project):
         _write_linear(writer, linear, matrices.get(f"{name}/attention/{linear.name}"))
     _write_norm(writer, block.attention_norm)
-    for linear in (slfn.gate_in, slfn.content_in, slfn.gate_out, slfn.content_out):
-        _write_linear(writer, linear, matrices.get(f"{name}/slfn/{linear.name}"))
+    network = block.network()
+    for part in _NETWORK_PARTS[network.name]:
+        _write_linear(
+            writer, network.linears()[part], matrices.get(f"{name}/{network.name}/{part}")
+        )
     _write_norm(writer, block.slfn_norm)
 
 
@@ -230,7 +254,11 @@ def _write_norm(writer: _Writer, norm: LayerNorm) -> None:
 
 
 def _write_linear(writer: _Writer, linear: BinaryLinear, matrix: BinaryMatrix | None) -> None:
-    if matrix is None:
+    if matrix is None and writer.int8_weights:
+        weights, scale = quantize_columns(linear.kernel.numpy()[0, 0])
+        writer.put(pack_int8(weights))
+        writer.channels(scale)
+    elif matrix is None:
         writer.put(linear.kernel.numpy()[0, 0])
     else:
         pack = pack_binary if linear.activation_bits == 1 else pack_real
@@ -258,6 +286,20 @@ def pack_real(negative: np.ndarray) -> np.ndarray:
     padded = np.pad(negative.T, ((0, -outputs % REAL_PANEL), (0, -inputs % 4)))
     groups = padded.reshape(-1, REAL_PANEL, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3)
     return _pack_words(groups.reshape(-1, 4 * REAL_PANEL)).reshape(len(padded) // REAL_PANEL, -1)
+
+
+def quantize_columns(matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(rows, columns) → int8 within ±127, and the float32 scale of each column that it is times."""
+    scale = np.abs(matrix).max(axis=0).astype(np.float32) / np.float32(127)
+    steps = np.divide(matrix, scale, out=np.zeros_like(matrix), where=scale > 0)
+    return np.clip(np.rint(steps), -127, 127).astype(np.int8), scale
+
+
+def pack_int8(weights: np.ndarray) -> np.ndarray:
+    """int8 (inputs, outputs) → (panels, groups, 16, 4): 4 inputs of each of 16 outputs in a group."""
+    inputs, outputs = weights.shape
+    padded = np.pad(weights.T, ((0, -outputs % INT8_PANEL), (0, -inputs % 4)))
+    return padded.reshape(-1, INT8_PANEL, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3)
 
 
 def _pack_labels(labels: Iterable[str]) -> bytes:
@@ -290,9 +332,10 @@ def _pack_metadata(metadata: Metadata) -> bytes:
     return text.encode("utf-8")
 
 
-def arena_size(config: BEExformerConfig, length: int) -> int:
+def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
     """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C."""
-    rows, width, hidden = _LEAST_ROWS, config.width, config.hidden_width
+    rows, width = _LEAST_ROWS, config.width
+    hidden = config.hidden_width * (2 if config.network == "ffn" else 1)
     columns = _up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
     scores = 4 * rows * columns
@@ -303,7 +346,7 @@ def arena_size(config: BEExformerConfig, length: int) -> int:
         network = [8 * rows * hidden_words]
     else:
         parts = [4 * width * columns, 4 * length * width]
-        if config.weight_bits == 1:
+        if config.weight_bits == 1 or int8_weights:
             parts += [rows * _up(max(width, hidden), 4), 8 * rows]
         attention, network = [scores], [4 * rows * hidden]
     parts += [4 * length * width, 4 * rows * width, 4 * rows * width]
@@ -315,32 +358,41 @@ def _memory(parts: Iterable[int]) -> int:
     return sum(_up(part, _ALIGNMENT) for part in parts)
 
 
-def weights_size(config: BEExformerConfig, length: int) -> int:
+def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
     """Bytes of a file's weights: the token table and all that follows it up to the labels."""
-    width, hidden, binary = config.width, config.hidden_width, config.weight_bits == 1
+    width, hidden = config.width, config.hidden_width
+    weight_bits, table_bits = config.weight_bits, config.embedding_bits
+    if int8_weights:
+        weight_bits, table_bits = 8, min(8, table_bits)
+
+    def reals(count: int) -> int:
+        return _up(4 * count, _ALIGNMENT)
 
     def channels(count: int) -> int:
-        return _up(4 * _up(count, _PADDING), _ALIGNMENT)
+        return reals(_up(count, _PADDING))
 
     def linear(inputs: int, outputs: int) -> int:
-        if not binary:
-            weights = 4 * inputs * outputs
+        if weight_bits == 32:
+            return reals(inputs * outputs) + channels(outputs)
+        if weight_bits == 8:
+            weights = _up(outputs, INT8_PANEL) * _up(inputs, 4)
         elif config.activation_bits == 1:
             weights = _up(outputs, BINARY_PANEL) * -(-inputs // 64) * 8
         else:
             weights = -(-outputs // REAL_PANEL) * -(-inputs // 4) * 8
-        return _up(weights, _ALIGNMENT) + (1 + binary) * channels(outputs)
+        return _up(weights, _ALIGNMENT) + 2 * channels(outputs)
 
-    row = 8 * -(-width // 64) if config.embedding_bits == 1 else 4 * width
-    table = _up(config.vocabulary_size * row, _ALIGNMENT)
-    if config.embedding_bits == 1:
-        table += channels(width)
-    segments = config.num_segments if config.num_segments > 1 else 0
-    places = _up(4 * length * width, _ALIGNMENT) + _up(4 * segments * width, _ALIGNMENT)
-    head = _up(4 * width * config.num_classes, _ALIGNMENT) + channels(config.num_classes)
-    block = 4 * linear(width, width) + 2 * linear(width, hidden) + 2 * linear(hidden, width)
-    block += 4 * channels(width) + head
-    return table + places + 2 * channels(width) + config.num_blocks * block
+    row = {1: 8 * -(-width // 64), 8: width, 32: 4 * width}[table_bits]
+    embedding = _up(config.vocabulary_size * row, _ALIGNMENT) + reals(length * width)
+    embedding += channels(width) if table_bits < 32 else 0
+    embedding += reals(config.num_segments * width) if config.num_segments > 1 else 0
+    if config.network == "slfn":
+        network = 2 * linear(width, hidden) + 2 * linear(hidden, width)
+    else:
+        network = linear(width, 2 * hidden) + linear(2 * hidden, width)
+    head = reals(width * config.num_classes) + channels(config.num_classes)
+    block = 4 * linear(width, width) + network + 4 * channels(width) + head
+    return embedding + 2 * channels(width) + config.num_blocks * block
 
 
 def _up(value: int, multiple: int) -> int:
@@ -474,8 +526,8 @@ def verify(data: bytes, source: str) -> None:
     _, version, size, checksum = struct.unpack_from("<4sIII", data)
     if version != FORMAT_VERSION:
         raise BeexError(
-            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; use "
-            "the release that wrote it."
+            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; convert "
+            "the model again, by this release."
         )
     if len(data) != size:
         raise BeexError(

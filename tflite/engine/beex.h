@@ -62,6 +62,10 @@ typedef struct {
   float threshold;
 } beex_policy;
 
+/* What stands behind the attention: the Selective Learn-Forget Network, or a plain feed-forward network of
+ * 2 F hidden channels. */
+typedef enum { BEEX_SLFN, BEEX_FFN } beex_network;
+
 /* The first bytes of a file; docs/beex_format.md describes it. */
 typedef struct {
   char magic[4];     /* "BEEX" */
@@ -76,11 +80,12 @@ typedef struct {
   uint32_t width;
   uint32_t num_heads;
   uint32_t hidden_width;
+  uint32_t network; /* beex_network */
   uint32_t num_blocks;
   uint32_t num_classes;
-  uint32_t weight_bits;     /* 1 or 32 */
+  uint32_t weight_bits;     /* 1, 8 or 32 */
   uint32_t activation_bits; /* 1 or 32 */
-  uint32_t embedding_bits;  /* 1 or 32 */
+  uint32_t embedding_bits;  /* 1, 8 or 32 */
   uint32_t sigmoid_gate;    /* 0 or 1 */
   float attention_scale;
   beex_policy policy;
@@ -96,10 +101,10 @@ typedef struct {
   uint32_t metadata, metadata_size;
 } beex_header;
 
-#define BEEX_FORMAT_VERSION 1
+#define BEEX_FORMAT_VERSION 2
 
 typedef struct {
-  const void *weights; /* [D][D], [D][F] or [F][D]: packed bits, or float [inputs][outputs] */
+  const void *weights; /* [D][D], [D][F] or [F][D]: packed bits or int8, or float [inputs][outputs] */
   const float *scale;  /* [outputs], padded; null for float weights */
   const float *bias;   /* [outputs], padded */
 } beex_linear;
@@ -107,9 +112,10 @@ typedef struct {
 typedef struct {
   beex_linear query, key, value, output;
   const float *attention_gamma, *attention_beta; /* [D] */
-  beex_linear gate_in, content_in;               /* D -> F */
+  beex_linear gate_in, content_in;               /* D -> F; of an SLFN */
   beex_linear gate_out, content_out;             /* F -> D */
-  const float *slfn_gamma, *slfn_beta;           /* [D] */
+  beex_linear up, down;                          /* D -> 2 F -> D; of a feed-forward network */
+  const float *network_gamma, *network_beta;     /* [D] */
   const float *head_weights;                     /* [D][C] */
   const float *head_bias;                        /* [C] */
 } beex_block;
@@ -117,7 +123,7 @@ typedef struct {
 /* Views of the file's data; beex_open fills them in. */
 typedef struct {
   const beex_header *header;
-  const void *table;        /* [vocabulary][words of D] bits, or float [vocabulary][D] */
+  const void *table;        /* [vocabulary][words of D] bits, int8 or float [vocabulary][D] */
   const float *table_scale; /* [D], null for a float table */
   const float *position;    /* [length][D] */
   const float *segment;     /* [num_segments][D], null for single texts */
@@ -168,22 +174,22 @@ typedef struct {
 typedef struct {
   const beex_model *model;
   const beex_kernels *kernels;
-  int int8_activations;
+  int quantizes; /* whether linear layers read int8 */
   size_t rows; /* R, the tokens that it takes at a time: as many as the arena has room for */
   /* In the arena. */
   float *x;              /* [T][D] */
   float *key, *value;    /* [D][T rounded up to 16], [T][D] */
   float *first, *second; /* [R][D], results of linear layers */
   float *scores;         /* [R][T rounded up to 16], of one head */
-  float *hidden;         /* [R][F] */
-  int8_t *quantized;     /* [R][D or F rounded up to 4] */
+  float *hidden;         /* [R][hidden channels], F or 2 F */
+  int8_t *quantized;     /* [R][D or hidden channels, rounded up to 4] */
   beex_quantized_row *quantized_rows; /* [R] */
   /* Of fully binary models: see engine.c for pairs. */
   int16_t *key_pairs, *value_pairs; /* [D / 2][T][2], [T / 2][D][2] */
   int16_t *query_pairs;             /* [R][D] */
   int16_t *shares;                  /* [R][T], attention weights of one head */
   uint64_t *bits;                   /* [T][words of D] */
-  uint64_t *hidden_bits;            /* [R][words of F] */
+  uint64_t *hidden_bits;            /* [R][words of hidden channels] */
   float *pooled;         /* [D] */
   float *logits;         /* [N][C]: those of the exits that the last run came to */
   int32_t *ids;          /* [text length] */

@@ -7,7 +7,7 @@
  *       logits = mean over tokens (x) . head
  *       stop if the policy takes this exit
  *
- * s and t are sigmoid and tanh. In a fully binary model every linear layer reads signs; s and t keep the
+ * s and t are sigmoid and tanh. A model may have a plain feed-forward network in place of the second. In a fully binary model every linear layer reads signs; s and t keep the
  * sign, so the layers in front of them give signs at once, and nothing else is computed. The sign of the
  * attention's output does not depend on the sum of its weights, so they are not normalized.
  */
@@ -33,10 +33,10 @@ static uint64_t even_depth(const beex_header *h) {
 
 /* Parts that only one kind of model needs are null in the others. */
 static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cursor *cursor) {
-  const uint64_t length = h->length, width = h->width, hidden = h->hidden_width;
+  const uint64_t length = h->length, width = h->width, hidden = beex_hidden_channels(h);
   const uint64_t columns = BEEX_ROUND_UP(length, 16);
   const uint64_t words = BEEX_CEIL_DIV(width, 64), hidden_words = BEEX_CEIL_DIV(hidden, 64);
-  const int binary = h->activation_bits == 1, quantizes = h->weight_bits == 1 && !binary;
+  const int binary = h->activation_bits == 1, quantizes = h->weight_bits < 32 && !binary;
   e->rows = (size_t)rows;
   e->key = e->value = e->hidden = NULL;
   e->key_pairs = e->value_pairs = e->query_pairs = e->shares = NULL;
@@ -59,7 +59,7 @@ static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cu
   }
   e->first = beex_take(cursor, rows * width * sizeof(float));
   e->second = beex_take(cursor, rows * width * sizeof(float));
-  /* What only the attention and what only the SLFN needs share their place. */
+  /* What only the attention and what only the network behind it needs share their place. */
   beex_cursor beside = *cursor;
   e->scores = beex_take(cursor, rows * columns * sizeof(float));
   if (binary) {
@@ -108,8 +108,8 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
   lay_out(engine, h, rows, &cursor);
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
-  engine->int8_activations =
-      options && options->int8_activations && h->weight_bits == 1 && h->activation_bits == 32;
+  engine->quantizes = h->weight_bits == 8 || (h->weight_bits == 1 && h->activation_bits == 32 &&
+                                              options && options->int8_activations);
   return BEEX_OK;
 }
 
@@ -117,7 +117,7 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
 
 /* Makes float x [rows][inputs] the input of the next linear layers. */
 static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) {
-  if (e->int8_activations) {
+  if (e->quantizes) {
     e->kernels->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
   }
 }
@@ -126,12 +126,16 @@ static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) 
 static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inputs,
                    size_t outputs, const float *x, float *y) {
   const beex_kernels *k = e->kernels;
-  if (!l->scale) {
+  const uint32_t bits = e->model->header->weight_bits;
+  if (bits == 32) {
     k->matmul(rows, inputs, outputs, x, inputs, l->weights, outputs, y, outputs);
     for (size_t row = 0; row < rows; row++) {
       for (size_t i = 0; i < outputs; i++) y[row * outputs + i] += l->bias[i];
     }
-  } else if (e->int8_activations) {
+  } else if (bits == 8) {
+    k->int8_int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights,
+                        l->scale, l->bias, y);
+  } else if (e->quantizes) {
     k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights, l->scale,
                    l->bias, y);
   } else {
@@ -152,7 +156,10 @@ static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
     if (id) {
       float *x = e->x + rows++ * width;
       const float *position = m->position + place * width;
-      if (m->table_scale) {
+      if (h->embedding_bits == 8) {
+        const int8_t *row = (const int8_t *)m->table + id * width;
+        for (size_t i = 0; i < width; i++) x[i] = row[i] * m->table_scale[i] + position[i];
+      } else if (h->embedding_bits == 1) {
         const uint64_t *bits = (const uint64_t *)m->table + id * words;
         for (size_t i = 0; i < width; i++) {
           const float scale = m->table_scale[i];
@@ -290,7 +297,7 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
 static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
-  const size_t width = h->width, hidden = h->hidden_width;
+  const size_t width = h->width, hidden = (size_t)beex_hidden_channels(h);
   float *x = e->x + row * width;
   prepare(e, n, width, x);
   linear(e, &b->gate_in, n, width, hidden, x, e->hidden);
@@ -303,13 +310,14 @@ static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   prepare(e, n, hidden, e->hidden);
   linear(e, &b->content_out, n, hidden, width, e->hidden, e->second);
   k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
-  k->layer_norm(n, width, x, e->first, b->slfn_gamma, b->slfn_beta, x);
+  k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 
 /* From the signs of x through those of the hidden channels. */
 static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out, size_t n,
                          const uint64_t *bits, float *y) {
-  const size_t width = e->model->header->width, hidden = e->model->header->hidden_width;
+  const size_t width = e->model->header->width;
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->binary_signs(n, width, hidden, bits, in->weights, in->scale, in->bias,
                            e->hidden_bits);
   sign_linear(e, out, n, hidden, width, e->hidden_bits, y);
@@ -325,7 +333,33 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
   hidden_signs(e, &b->gate_in, &b->gate_out, n, bits, e->first);
   hidden_signs(e, &b->content_in, &b->content_out, n, bits, e->second);
   k->gate_grid(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
-  k->layer_norm_grid(n, width, x, e->first, b->slfn_gamma, b->slfn_beta, 0, 8, x);
+  k->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
+}
+
+/* === Feed-forward network === */
+
+/* x = LN(x + down(gelu(up(x)))) for n tokens from `row`. */
+static void ffn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
+  const beex_header *h = e->model->header;
+  const beex_kernels *k = e->kernels;
+  const size_t width = h->width, hidden = (size_t)beex_hidden_channels(h);
+  float *x = e->x + row * width;
+  prepare(e, n, width, x);
+  linear(e, &b->up, n, width, hidden, x, e->hidden);
+  k->gelu(n * hidden, e->hidden);
+  prepare(e, n, hidden, e->hidden);
+  linear(e, &b->down, n, hidden, width, e->hidden, e->first);
+  k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
+}
+
+/* Here the signs of up(x) take the place of the GELU. */
+static void ffn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n) {
+  const size_t width = e->model->header->width;
+  float *x = e->x + row * width;
+  uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  e->kernels->pack_signs(n, width, x, bits);
+  hidden_signs(e, &b->up, &b->down, n, bits, e->first);
+  e->kernels->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
 }
 
 /* === Block === */
@@ -334,6 +368,7 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
 static void run_block(beex_engine *e, const beex_block *b, size_t rows) {
   const size_t width = e->model->header->width, step = e->rows;
   const int binary = e->model->header->activation_bits == 1;
+  const int is_ffn = e->model->header->network == BEEX_FFN;
   if (binary) {
     e->kernels->pack_signs(rows, width, e->x, e->bits);
     if (rows % 2) memset(e->value_pairs + rows / 2 * 2 * width, 0, 2 * width * sizeof(int16_t));
@@ -344,7 +379,11 @@ static void run_block(beex_engine *e, const beex_block *b, size_t rows) {
   for (size_t row = 0; row < rows; row += step) {
     const size_t n = rows - row < step ? rows - row : step;
     (binary ? attend_binary : attend)(e, b, row, n, rows);
-    (binary ? slfn_binary : slfn)(e, b, row, n);
+    if (is_ffn) {
+      (binary ? ffn_binary : ffn)(e, b, row, n);
+    } else {
+      (binary ? slfn_binary : slfn)(e, b, row, n);
+    }
   }
 }
 

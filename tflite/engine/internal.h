@@ -16,6 +16,11 @@ static inline void *beex_take(beex_cursor *cursor, uint64_t bytes) {
   return part;
 }
 
+/* Hidden channels of the network behind the attention. */
+static inline uint64_t beex_hidden_channels(const beex_header *h) {
+  return (h->network == BEEX_FFN ? 2 : 1) * (uint64_t)h->hidden_width;
+}
+
 /* CRC-32 as in zlib. */
 uint32_t beex_crc32(const void *data, size_t size);
 

@@ -10,7 +10,7 @@
 const char *beex_status_message(beex_status status) {
   switch (status) {
     case BEEX_OK: return "no error";
-    case BEEX_ERROR_FORMAT: return "this is not a whole .beex file of a version that is known here";
+    case BEEX_ERROR_FORMAT: return "this is not a whole .beex file of this version; convert the model again";
     case BEEX_ERROR_CHECKSUM: return "the file is damaged: its checksum does not match its content";
     case BEEX_ERROR_CONTENT: return "the file contradicts itself";
     case BEEX_ERROR_ALIGNMENT: return "data and arena must be aligned to 8 bytes";
@@ -37,47 +37,55 @@ static beex_linear take_linear(beex_cursor *cursor, const beex_header *h, uint64
   uint64_t bytes;
   if (h->weight_bits == 32) {
     bytes = inputs * outputs * sizeof(float);
+  } else if (h->weight_bits == 8) {
+    bytes = BEEX_CEIL_DIV(outputs, BEEX_INT8_PANEL) * BEEX_CEIL_DIV(inputs, 4) * 64;
   } else if (h->activation_bits == 1) {
     bytes = BEEX_ROUND_UP(outputs, BEEX_BINARY_PANEL) * BEEX_CEIL_DIV(inputs, 64) * 8;
   } else {
     bytes = BEEX_CEIL_DIV(outputs, BEEX_REAL_PANEL) * BEEX_CEIL_DIV(inputs, 4) * 8;
   }
   linear.weights = beex_take(cursor, bytes);
-  linear.scale = h->weight_bits == 1 ? take_channels(cursor, outputs) : NULL;
+  linear.scale = h->weight_bits < 32 ? take_channels(cursor, outputs) : NULL;
   linear.bias = take_channels(cursor, outputs);
   return linear;
 }
 
 static beex_block take_block(beex_cursor *cursor, const beex_header *h) {
-  const uint64_t width = h->width, hidden = h->hidden_width;
-  beex_block block;
+  const uint64_t width = h->width, hidden = beex_hidden_channels(h);
+  beex_block block = {0};
   block.query = take_linear(cursor, h, width, width);
   block.key = take_linear(cursor, h, width, width);
   block.value = take_linear(cursor, h, width, width);
   block.output = take_linear(cursor, h, width, width);
   block.attention_gamma = take_channels(cursor, width);
   block.attention_beta = take_channels(cursor, width);
-  block.gate_in = take_linear(cursor, h, width, hidden);
-  block.content_in = take_linear(cursor, h, width, hidden);
-  block.gate_out = take_linear(cursor, h, hidden, width);
-  block.content_out = take_linear(cursor, h, hidden, width);
-  block.slfn_gamma = take_channels(cursor, width);
-  block.slfn_beta = take_channels(cursor, width);
+  if (h->network == BEEX_FFN) {
+    block.up = take_linear(cursor, h, width, hidden);
+    block.down = take_linear(cursor, h, hidden, width);
+  } else {
+    block.gate_in = take_linear(cursor, h, width, hidden);
+    block.content_in = take_linear(cursor, h, width, hidden);
+    block.gate_out = take_linear(cursor, h, hidden, width);
+    block.content_out = take_linear(cursor, h, hidden, width);
+  }
+  block.network_gamma = take_channels(cursor, width);
+  block.network_beta = take_channels(cursor, width);
   block.head_weights = beex_take(cursor, width * h->num_classes * sizeof(float));
   block.head_bias = take_channels(cursor, h->num_classes);
   return block;
 }
 
 static void take_embedding(beex_cursor *cursor, const beex_header *h, beex_model *model) {
-  const uint64_t row = h->embedding_bits == 1 ? 8 * BEEX_CEIL_DIV((uint64_t)h->width, 64)
-                                              : (uint64_t)h->width * sizeof(float);
-  const uint64_t real_row = (uint64_t)h->width * sizeof(float);
+  const uint64_t width = h->width, real_row = width * sizeof(float);
+  const uint64_t row = h->embedding_bits == 1   ? 8 * BEEX_CEIL_DIV(width, 64)
+                       : h->embedding_bits == 8 ? width
+                                                : real_row;
   model->table = beex_take(cursor, h->vocabulary_size * row);
-  model->table_scale = h->embedding_bits == 1 ? take_channels(cursor, h->width) : NULL;
+  model->table_scale = h->embedding_bits < 32 ? take_channels(cursor, width) : NULL;
   model->position = beex_take(cursor, h->length * real_row);
   model->segment = h->num_segments > 1 ? beex_take(cursor, h->num_segments * real_row) : NULL;
-  model->gamma = take_channels(cursor, h->width);
-  model->beta = take_channels(cursor, h->width);
+  model->gamma = take_channels(cursor, width);
+  model->beta = take_channels(cursor, width);
 }
 
 beex_block beex_block_at(const beex_model *model, size_t index) {
@@ -92,15 +100,16 @@ static int in(uint32_t value, uint32_t lowest, uint32_t highest) {
   return lowest <= value && value <= highest;
 }
 
-static int is_bits(uint32_t value) { return value == 1 || value == 32; }
+static int is_bits(uint32_t value) { return value == 1 || value == 8 || value == 32; }
 
 static int header_is_valid(const beex_header *h) {
   return in(h->vocabulary_size, 1, MOST_WORDS_IN_VOCABULARY) && in(h->length, 1, MOST) &&
          in(h->num_segments, 1, MOST) && in(h->width, 1, MOST) && in(h->num_heads, 1, h->width) &&
          h->width % h->num_heads == 0 && in(h->hidden_width, 1, MOST) &&
-         in(h->num_blocks, 1, MOST) && in(h->num_classes, 1, MOST) && is_bits(h->weight_bits) &&
-         is_bits(h->activation_bits) && h->activation_bits >= h->weight_bits &&
-         is_bits(h->embedding_bits) && h->sigmoid_gate <= 1 && h->policy.kind <= BEEX_FIXED_DEPTH &&
+         h->network <= BEEX_FFN && in(h->num_blocks, 1, MOST) && in(h->num_classes, 1, MOST) &&
+         is_bits(h->weight_bits) && is_bits(h->embedding_bits) &&
+         (h->activation_bits == 32 || (h->activation_bits == 1 && h->weight_bits == 1)) &&
+         h->sigmoid_gate <= (h->network == BEEX_SLFN) && h->policy.kind <= BEEX_FIXED_DEPTH &&
          h->policy.below <= 1 && h->weights % 64 == 0 && h->weights >= sizeof *h &&
          h->has_vocabulary <= 1;
 }

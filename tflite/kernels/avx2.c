@@ -351,7 +351,7 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
 static TARGET void avx2_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                                     const uint64_t *weights, const float *scale,
                                     const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
   for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
     for (size_t row = 0, n; row < rows; row += n) {
       n = beex_next_tile(rows - row, ROWS);
@@ -363,11 +363,71 @@ static TARGET void avx2_real_linear(size_t rows, size_t depth, size_t outputs, c
 static TARGET void avx2_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                                     const beex_quantized_row *scales, const uint64_t *weights,
                                     const float *scale, const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
   for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
     for (size_t row = 0, n; row < rows; row += n) {
       n = beex_next_tile(rows - row, ROWS);
       TILE_OF_4(n, int8_tile, &layer, row, output)
+    }
+  }
+}
+
+/* === int8 x int8 ===
+ *
+ * The instruction multiplies bytes without a sign by bytes with one, so the sign of a weight goes to the
+ * input: |w| sign(w) x. Sums of two products fit into 16 bits, as inputs lie within +-127.
+ *
+ *     for each group of four inputs
+ *       size[h] = |w[h]|
+ *       for each row r, half h of the panel
+ *         products = size[h] * (broadcast(four bytes of x[r]), negated where w[h] < 0), added by twos
+ *         sum[r][h] += products, added by twos
+ */
+INLINE void int8_int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + row * 4 * groups, *weights = layer->bytes + output * 4 * groups;
+  const __m256i one = _mm256_set1_epi16(1);
+  __m256i sum[ROWS][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 2; h++) sum[r][h] = _mm256_setzero_si256();
+  }
+  for (size_t group = 0; group < groups; group++, weights += 4 * BEEX_INT8_PANEL) {
+    __m256i weight[2], size[2];
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      weight[h] = _mm256_loadu_si256((const __m256i *)(const void *)(weights + 32 * h));
+      size[h] = _mm256_abs_epi8(weight[h]);
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m256i input = broadcast_four(x + 4 * (r * groups + group));
+      UNROLL for (size_t h = 0; h < 2; h++) {
+        const __m256i signed_input = _mm256_sign_epi8(input, weight[h]);
+        const __m256i pairs = _mm256_maddubs_epi16(size[h], signed_input);
+        sum[r][h] = _mm256_add_epi32(sum[r][h], _mm256_madd_epi16(pairs, one));
+      }
+    }
+  }
+  for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
+    const __m256 scale = _mm256_loadu_ps(layer->scale + output);
+    const __m256 bias = _mm256_loadu_ps(layer->bias + output);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m256 whole = _mm256_cvtepi32_ps(h ? sum[r][1] : sum[r][0]);
+      const __m256 real = _mm256_mul_ps(whole, _mm256_set1_ps(layer->row[row + r].scale));
+      const __m256 y = _mm256_add_ps(_mm256_mul_ps(real, scale), bias);
+      float *place = layer->y + (row + r) * layer->outputs + output;
+      store_outputs(place, layer->outputs - output, y);
+    }
+  }
+}
+
+static TARGET void avx2_int8_int8_linear(size_t rows, size_t depth, size_t outputs,
+                                         const int8_t *x, const beex_quantized_row *scales,
+                                         const int8_t *weights, const float *scale,
+                                         const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, NULL, scale, bias, y, weights};
+  for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, ROWS);
+      TILE_OF_4(n, int8_int8_tile, &layer, row, output)
     }
   }
 }
@@ -465,6 +525,7 @@ const beex_kernels beex_kernels_avx2 = {
     .binary_signs = avx2_binary_signs,
     .real_linear = avx2_real_linear,
     .int8_linear = avx2_int8_linear,
+    .int8_int8_linear = avx2_int8_int8_linear,
     .matmul = avx2_matmul,
     .int16_matmul = avx2_int16_matmul,
     REAL_FUNCTIONS,

@@ -286,6 +286,52 @@ INLINE void int8_tile(const size_t rows, const size_t panels, const real_layer *
   }
 }
 
+/* int8 x int8. VNNI multiplies bytes without a sign by bytes with one, so inputs are moved up by 128, and
+ * 128 times the weights, which it adds up for all rows alike, is taken away at the end.
+ *
+ *     for each group of four inputs
+ *       moved[p] += w[p] . (128, 128, 128, 128)
+ *       for each row r, panel p of the tile
+ *         sum[r][p] += w[p] . (broadcast(four bytes of x[r]) + 128)
+ *     sum = sum - moved
+ */
+INLINE void int8_int8_tile(const size_t rows, const size_t panels, const real_layer *layer,
+                           size_t row, size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + row * 4 * groups, *weights = layer->bytes + output * 4 * groups;
+  const __m512i up = _mm512_set1_epi8(INT8_MIN);
+  __m512i sum[8][REAL_PANELS], moved[REAL_PANELS];
+  UNROLL for (size_t p = 0; p < panels; p++) {
+    moved[p] = _mm512_setzero_si512();
+    UNROLL for (size_t r = 0; r < rows; r++) sum[r][p] = _mm512_setzero_si512();
+  }
+  for (size_t group = 0; group < groups; group++, weights += 4 * BEEX_INT8_PANEL) {
+    __m512i weight[REAL_PANELS];
+    UNROLL for (size_t p = 0; p < panels; p++) {
+      weight[p] = _mm512_loadu_si512(weights + p * groups * 4 * BEEX_INT8_PANEL);
+      __asm__("vpdpbusd %2, %1, %0" : "+v"(moved[p]) : "v"(up), "v"(weight[p]));
+    }
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m512i input =
+          _mm512_xor_si512(broadcast_four(x + 4 * (r * groups + group)), up);
+      UNROLL for (size_t p = 0; p < panels; p++) {
+        __asm__("vpdpbusd %2, %1, %0" : "+v"(sum[r][p]) : "v"(input), "v"(weight[p]));
+      }
+    }
+  }
+  UNROLL for (size_t p = 0; p < panels; p++, output += BEEX_INT8_PANEL) {
+    const __m512 scale = _mm512_loadu_ps(layer->scale + output);
+    const __m512 bias = _mm512_loadu_ps(layer->bias + output);
+    const __mmask16 present = first_lanes(layer->outputs - output);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m512 whole = _mm512_cvtepi32_ps(_mm512_sub_epi32(sum[r][p], moved[p]));
+      const __m512 real = _mm512_mul_ps(whole, _mm512_set1_ps(layer->row[row + r].scale));
+      const __m512 y = _mm512_add_ps(_mm512_mul_ps(real, scale), bias);
+      _mm512_mask_storeu_ps(layer->y + (row + r) * layer->outputs + output, present, y);
+    }
+  }
+}
+
 /* All tiles of a layer: panels outside, so that their weights stay in the cache for all rows. */
 #define EACH_TILE(layer, tile)                                                       \
   do {                                                                               \
@@ -308,7 +354,7 @@ INLINE void int8_tile(const size_t rows, const size_t panels, const real_layer *
 static TARGET void avx512_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                                       const uint64_t *weights, const float *scale,
                                       const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
   EACH_TILE(layer, real_tile);
 }
 
@@ -316,8 +362,17 @@ static TARGET void avx512_int8_linear(size_t rows, size_t depth, size_t outputs,
                                       const beex_quantized_row *row_scales,
                                       const uint64_t *weights, const float *scale,
                                       const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, row_scales, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, NULL, x, row_scales, weights, scale, bias, y, NULL};
   EACH_TILE(layer, int8_tile);
+}
+
+static TARGET void avx512_int8_int8_linear(size_t rows, size_t depth, size_t outputs,
+                                           const int8_t *x, const beex_quantized_row *row_scales,
+                                           const int8_t *weights, const float *scale,
+                                           const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x,      row_scales,
+                            NULL, scale, bias,    y,    weights};
+  EACH_TILE(layer, int8_int8_tile);
 }
 
 /* === Real x real: 2 vectors of columns and up to 8 rows stay in registers === */
@@ -430,6 +485,7 @@ const beex_kernels beex_kernels_avx512 = {
     .binary_signs = avx512_binary_signs,
     .real_linear = avx512_real_linear,
     .int8_linear = avx512_int8_linear,
+    .int8_int8_linear = avx512_int8_int8_linear,
     .matmul = avx512_matmul,
     .int16_matmul = avx512_int16_matmul,
     REAL_FUNCTIONS,

@@ -41,6 +41,13 @@ extern "C" {
  */
 #define BEEX_REAL_PANEL 16
 
+/* int8 weights: panels of 16 outputs, inputs in groups of 4. The 4 inputs of an output stand side by
+ * side, then those of the next, 64 bytes a group; missing outputs and inputs are 0.
+ *     int8_t weights[panels][groups][16][4]
+ * A group is one vector of AVX-512; a word of it is what a processor of 32 bits multiplies by twos.
+ */
+#define BEEX_INT8_PANEL 16
+
 /* Vectors of an entry for each output (scale, bias) are readable, as zeros, up to a multiple of: */
 #define BEEX_PADDING 16
 
@@ -87,6 +94,11 @@ typedef struct {
                       const beex_quantized_row *row, const uint64_t *weights, const float *scale,
                       const float *bias, float *y);
 
+  /* x: as `quantize` writes it, w int8; the product is exact up to depth 2^17. */
+  void (*int8_int8_linear)(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                           const beex_quantized_row *row, const int8_t *weights,
+                           const float *scale, const float *bias, float *y);
+
   /* c = a b, real: [rows][depth] x [depth][columns] -> [rows][columns], with row strides. A sum
    * runs over depth in order. */
   void (*matmul)(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
@@ -124,6 +136,9 @@ typedef struct {
   /* In place; absolute error below 2^-22. */
   void (*sigmoid)(size_t count, float *x);
   void (*tanh)(size_t count, float *x);
+
+  /* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place; error below 2^-22 max(1, |x|). */
+  void (*gelu)(size_t count, float *x);
 
   /* 2^bits x to the nearest whole number, ties to even, within +-32767. */
   void (*to_int16)(size_t count, int bits, const float *x, int16_t *q);

@@ -292,10 +292,60 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
   }
 }
 
+/* int8 x int8. A vector has four inputs of four outputs; products are added by twos to 32 bits.
+ *
+ *     for each group of four inputs
+ *       for each row r, quarter h of the panel, half of its outputs
+ *         sum[r][2 h + half] += w[h][half] * broadcast(four bytes of x[r]), added by twos
+ *     sum = sums, added by twos
+ */
+#define INT8_ROWS 2
+
+INLINE void int8_int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + row * 4 * groups, *weights = layer->bytes + output * 4 * groups;
+  int32x4_t sum[INT8_ROWS][8];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 8; h++) sum[r][h] = vdupq_n_s32(0);
+  }
+  for (size_t group = 0; group < groups; group++, weights += 4 * BEEX_INT8_PANEL) {
+    int8x8_t weight[8];
+    UNROLL for (size_t h = 0; h < 8; h++) weight[h] = vld1_s8(weights + 8 * h);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      int32_t four;
+      memcpy(&four, x + 4 * (r * groups + group), sizeof four);
+      const int8x8_t input = vreinterpret_s8_s32(vdup_n_s32(four));
+      UNROLL for (size_t h = 0; h < 8; h++) {
+        sum[r][h] = vpadalq_s16(sum[r][h], vmull_s8(input, weight[h]));
+      }
+    }
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    float32x4_t real[4];
+    UNROLL for (size_t h = 0; h < 4; h++) {
+      const int32x4_t whole = vpaddq_s32(sum[r][2 * h], sum[r][2 * h + 1]);
+      real[h] = vmulq_f32(vcvtq_f32_s32(whole), vdupq_n_f32(layer->row[row + r].scale));
+    }
+    store_panel(layer, row + r, output, real);
+  }
+}
+
+static void neon_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                  const beex_quantized_row *scales, const int8_t *weights,
+                                  const float *scale, const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, NULL, scale, bias, y, weights};
+  for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL) {
+    for (size_t row = 0, n; row < rows; row += n) {
+      n = beex_next_tile(rows - row, INT8_ROWS);
+      TILE_OF_2(n, int8_int8_tile, &layer, row, output)
+    }
+  }
+}
+
 static void neon_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                              const uint64_t *weights, const float *scale, const float *bias,
                              float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
   for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
     for (size_t row = 0, n; row < rows; row += n) {
       n = beex_next_tile(rows - row, ROWS);
@@ -307,7 +357,7 @@ static void neon_real_linear(size_t rows, size_t depth, size_t outputs, const fl
 static void neon_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                              const beex_quantized_row *scales, const uint64_t *weights,
                              const float *scale, const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y};
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
   for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
     for (size_t row = 0, n; row < rows; row += n) {
       n = beex_next_tile(rows - row, ROWS);
@@ -416,6 +466,7 @@ const beex_kernels beex_kernels_neon = {
     .binary_signs = neon_binary_signs,
     .real_linear = neon_real_linear,
     .int8_linear = neon_int8_linear,
+    .int8_int8_linear = neon_int8_int8_linear,
     .matmul = neon_matmul,
     .int16_matmul = neon_int16_matmul,
     REAL_FUNCTIONS,

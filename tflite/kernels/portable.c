@@ -146,6 +146,28 @@ static void portable_int8_linear(size_t rows, size_t depth, size_t outputs, cons
   }
 }
 
+static void portable_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                      const beex_quantized_row *row, const int8_t *weights,
+                                      const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (; rows; rows--, row++, x += 4 * groups) {
+    const int8_t *group = weights;
+    for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL) {
+      const size_t n = outputs - output < BEEX_INT8_PANEL ? outputs - output : BEEX_INT8_PANEL;
+      int32_t sum[BEEX_INT8_PANEL] = {0};
+      for (size_t i = 0; i < 4 * groups; i += 4, group += 4 * BEEX_INT8_PANEL) {
+        for (int o = 0; o < BEEX_INT8_PANEL; o++) {
+          const int8_t *w = group + 4 * o;
+          sum[o] += x[i] * w[0] + x[i + 1] * w[1] + x[i + 2] * w[2] + x[i + 3] * w[3];
+        }
+      }
+      for (size_t o = 0; o < n; o++) {
+        *y++ = (float)sum[o] * row->scale * scale[output + o] + bias[output + o];
+      }
+    }
+  }
+}
+
 /* 16 columns at a time, so that the inner loop runs over neighbours in memory. */
 static void portable_matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                    const float *b, size_t b_stride, float *c, size_t c_stride) {
@@ -187,6 +209,7 @@ const beex_kernels beex_kernels_portable = {
     .binary_signs = portable_binary_signs,
     .real_linear = portable_real_linear,
     .int8_linear = portable_int8_linear,
+    .int8_int8_linear = portable_int8_int8_linear,
     .matmul = portable_matmul,
     .int16_matmul = portable_int16_matmul,
     REAL_FUNCTIONS,

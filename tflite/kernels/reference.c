@@ -83,6 +83,22 @@ static void int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t 
   }
 }
 
+static void int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                             const beex_quantized_row *row, const int8_t *weights,
+                             const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (; rows; rows--, x += 4 * groups, row++) {
+    for (size_t output = 0; output < outputs; output++) {
+      const int8_t *panel = weights + output / BEEX_INT8_PANEL * groups * 64;
+      int32_t sum = 0;
+      for (size_t i = 0; i < depth; i++) {
+        sum += x[i] * panel[i / 4 * 64 + output % BEEX_INT8_PANEL * 4 + i % 4];
+      }
+      *y++ = (float)sum * row->scale * scale[output] + bias[output];
+    }
+  }
+}
+
 static void matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                    const float *b, size_t b_stride, float *c, size_t c_stride) {
   for (size_t row = 0; row < rows; row++) {
@@ -116,6 +132,7 @@ const beex_kernels beex_kernels_reference = {
     .binary_signs = binary_signs,
     .real_linear = real_linear,
     .int8_linear = int8_linear,
+    .int8_int8_linear = int8_int8_linear,
     .matmul = matmul,
     .int16_matmul = int16_matmul,
     REAL_FUNCTIONS,

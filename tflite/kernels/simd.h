@@ -30,7 +30,8 @@ typedef struct {
   uint64_t *signs;
 } binary_layer;
 
-/* A layer of real or int8 inputs; q comes with its rows' scales, or x is given. */
+/* A layer of real or int8 inputs; q comes with its rows' scales, or x is given. Weights are bits, or
+ * int8 (bytes). */
 typedef struct {
   size_t rows, depth, outputs;
   const float *x;
@@ -39,6 +40,7 @@ typedef struct {
   const uint64_t *weights;
   const float *scale, *bias;
   float *y;
+  const int8_t *bytes;
 } real_layer;
 
 typedef struct {
@@ -77,6 +79,11 @@ static inline void beex_copy_tail(size_t rows, size_t depth, const float *x, flo
 /* Calls a tile function, which has to see the number of rows as a constant. */
 #define TILE_CASE(n, tile, ...) \
   case n: tile(n, __VA_ARGS__); break;
+#define TILE_OF_2(rows, tile, ...)                                                  \
+  switch (rows) {                                                                   \
+    TILE_CASE(2, tile, __VA_ARGS__) TILE_CASE(1, tile, __VA_ARGS__)                 \
+    default: break;                                                                 \
+  }
 #define TILE_OF_4(rows, tile, ...)                                                  \
   switch (rows) {                                                                   \
     TILE_CASE(4, tile, __VA_ARGS__) TILE_CASE(3, tile, __VA_ARGS__)                 \

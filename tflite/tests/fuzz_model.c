@@ -15,16 +15,22 @@
 static void use(const beex_model *model) {
   static const char text[] = "A caf\xc3\xa9, \xe4\xb8\xad\xe6\x96\x87 unaffable!";
   const beex_header *h = model->header;
-  const size_t arena_size = beex_arena_size(model);
+  const size_t arena_size = beex_best_arena_size(model);
   if (arena_size > MOST_MEMORY || h->num_blocks > 64 || h->width > 4096 || h->hidden_width > 4096) {
     return; /* valid, and slow */
   }
   beex_engine engine;
   beex_result result;
-  void *arena = malloc(arena_size);
+  const size_t least = beex_arena_size(model);
+  void *arena = malloc(arena_size), *small_arena = malloc(least);
   for (int int8_activations = 0; int8_activations < 2; int8_activations++) {
     const beex_options options = {NULL, int8_activations};
-    if (!arena || beex_start(&engine, model, arena, arena_size, &options) != BEEX_OK) abort();
+    if (!arena || !small_arena) abort();
+    if (beex_start(&engine, model, small_arena, least - 1, &options) == BEEX_OK) abort();
+    if (beex_start(&engine, model, int8_activations ? arena : small_arena,
+                   int8_activations ? arena_size : least, &options) != BEEX_OK) {
+      abort();
+    }
     const int32_t ids[4] = {1 % (int32_t)h->vocabulary_size, (int32_t)h->vocabulary_size - 1, 0,
                             (int32_t)(h->separator_id % h->vocabulary_size)};
     const size_t count = h->length < 4 ? h->length : 4;
@@ -36,6 +42,7 @@ static void use(const beex_model *model) {
     if (status != BEEX_OK && h->has_vocabulary) abort();
   }
   free(arena);
+  free(small_arena);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

@@ -72,6 +72,18 @@ static uint64_t *real_weights(size_t depth, size_t outputs) {
   return weights;
 }
 
+static int8_t *int8_weights(size_t depth, size_t outputs) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  int8_t *weights = block(BEEX_CEIL_DIV(outputs, BEEX_INT8_PANEL) * groups * 64, 1);
+  for (size_t output = 0; output < outputs; output++) {
+    for (size_t i = 0; i < depth; i++) {
+      const size_t place = output / BEEX_INT8_PANEL * groups + i / 4;
+      weights[64 * place + output % BEEX_INT8_PANEL * 4 + i % 4] = (int8_t)(random_word() >> 56);
+    }
+  }
+  return weights;
+}
+
 static void check(const beex_kernels *k, const char *what, size_t rows, size_t depth,
                   size_t outputs, const void *expected, const void *found, size_t bytes) {
   if (memcmp(expected, found, bytes) == 0) return;
@@ -85,6 +97,7 @@ static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t
   float *x = random_floats(rows * depth, 3.0f);
   float *scale = random_channels(outputs, 1.0f), *bias = random_channels(outputs, 1.0f);
   uint64_t *weights = binary_weights(depth, outputs), *real = real_weights(depth, outputs);
+  int8_t *bytes = int8_weights(depth, outputs);
   uint64_t *bits[2], *signs[2];
   float *y[2];
   int8_t *q[2];
@@ -118,10 +131,12 @@ static void test_linear(const beex_kernels *k, size_t rows, size_t depth, size_t
   BOTH("real_linear", real_linear(rows, depth, outputs, x, real, scale, bias, y[i]), y, y_size);
   BOTH("int8_linear",
        int8_linear(rows, depth, outputs, q[0], row[0], real, scale, bias, y[i]), y, y_size);
+  BOTH("int8_int8_linear",
+       int8_int8_linear(rows, depth, outputs, q[0], row[0], bytes, scale, bias, y[i]), y, y_size);
   for (int i = 0; i < 2; i++) {
     free(bits[i]), free(signs[i]), free(y[i]), free(q[i]), free(row[i]);
   }
-  free(x), free(scale), free(bias), free(weights), free(real);
+  free(x), free(scale), free(bias), free(weights), free(real), free(bytes);
 }
 
 static void test_matmul(const beex_kernels *k, size_t rows, size_t depth, size_t columns) {
@@ -179,6 +194,7 @@ static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
   IN_PLACE("softmax", softmax(rows, depth, stride, 0.3f, y[i]));
   IN_PLACE("sigmoid", sigmoid(plain, y[i]));
   IN_PLACE("tanh", tanh(plain, y[i]));
+  IN_PLACE("gelu", gelu(plain, y[i]));
   int16_t *q[2] = {block(rows * (depth + 1), 2), block(rows * (depth + 1), 2)};
   const int bits = (int)random_below(16);
   BOTH("to_int16", to_int16(plain, bits, a, q[i]), q, plain * sizeof **q);
@@ -205,20 +221,24 @@ static void bound(const beex_kernels *k, const char *what, double error, double 
 /* The stated error bounds, on a fine sweep. */
 static void test_accuracy(const beex_kernels *k) {
   enum { STEPS = 1 << 16 };
-  double logistic = 0, hyperbolic = 0, exponential = 0;
+  double logistic = 0, hyperbolic = 0, exponential = 0, gelu = 0;
   for (int i = -STEPS; i <= STEPS; i++) {
     const float x = 40.0f * (float)i / STEPS;
-    float y = x, z = x, pair[2] = {0.0f, -fabsf(x)};
+    float y = x, z = x, g = x, pair[2] = {0.0f, -fabsf(x)};
     k->sigmoid(1, &y);
     k->tanh(1, &z);
+    k->gelu(1, &g);
     /* The ratio of the two weights is the exponential, but for two more roundings. */
     k->softmax(1, 2, 2, 1.0f, pair);
     logistic = fmax(logistic, fabs(y - 1 / (1 + exp(-(double)x))));
     hyperbolic = fmax(hyperbolic, fabs(z - tanh((double)x)));
+    const double wide = x, inner = sqrt(2 / acos(-1)) * (wide + 0.044715 * wide * wide * wide);
+    gelu = fmax(gelu, fabs(g - wide * (1 + tanh(inner)) / 2) / fmax(1, fabs(wide)));
     exponential = fmax(exponential, fabs(pair[1] / pair[0] / exp(-fabs((double)x)) - 1));
   }
   bound(k, "sigmoid", logistic, 0x1p-22);
   bound(k, "tanh", hyperbolic, 0x1p-22);
+  bound(k, "gelu", gelu, 0x1p-22);
   bound(k, "softmax", exponential, 0x1p-22 + 0x1p-23);
   const float half[6] = {0.25f, 0.75f, -1.25f, 16383.4f, 8388609.0f, -3e9f};
   const int16_t even[6] = {0, 2, -2, 32767, 32767, -32767};

@@ -71,9 +71,13 @@ def footprint(board: str, model: int, arena: int) -> Footprint:
     return Footprint(model, costs["code"], arena, stack(), costs["data"])
 
 
-def kind(config: BEExformerConfig) -> str:
-    """Names what is multiplied by what: bits of weights and of activations."""
-    return f"{config.weight_bits}/{config.activation_bits}"
+def kind(config: BEExformerConfig, int8_weights: bool = False) -> str:
+    """Names what is multiplied by what."""
+    if int8_weights:
+        return "int8"
+    if config.weight_bits == 32:
+        return "float32"
+    return "fully binary" if config.activation_bits == 1 else "weights-only"
 
 
 def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
@@ -87,8 +91,10 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     return np.array(rows, float)
 
 
-def instructions(board: str, config: BEExformerConfig, tokens: int) -> list[int]:
+def instructions(
+    board: str, config: BEExformerConfig, tokens: int, int8_weights: bool = False
+) -> list[int]:
     """Expected instructions from a text's tokens to each exit, by the table."""
-    prices = table()["boards"][board]["instructions"][kind(config)]
+    prices = table()["boards"][board]["instructions"][kind(config, int8_weights)]
     found = work(config, tokens) @ np.array([prices[name] for name in WORK])
     return [round(value) for value in found.tolist()]

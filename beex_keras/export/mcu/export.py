@@ -75,6 +75,7 @@ def export_project(
     flash: int | None = None,
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
 ) -> ProjectReport:
     """Writes a classifier as a C project for microcontrollers; see `write_project`.
 
@@ -85,6 +86,7 @@ def export_project(
         ram, flash: bytes that there are; the board's own if None.
         length: the most tokens it reads; `config.max_length` if None.
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        int8_weights: as of `beex_format.convert`.
 
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
@@ -100,9 +102,9 @@ def export_project(
         )
     length = checked_length(config, length)
     ram, flash = ram or row.ram, flash or row.flash
-    data = beex_format.convert(classifier, length, calibration)
-    arena = beex_format.arena_size(config, length)
-    instructions, source = costs.instructions(board, config, length), BY_TABLE
+    data = beex_format.convert(classifier, length, calibration, int8_weights)
+    arena = beex_format.arena_size(config, length, int8_weights)
+    instructions, source = costs.instructions(board, config, length, int8_weights), BY_TABLE
     stack_used = None
     with tempfile.TemporaryDirectory() as temporary:
         trial, build = Path(temporary) / "project", Path(temporary) / "build"
@@ -112,7 +114,7 @@ def export_project(
             footprint = Footprint.of(sections, len(data), arena)
         else:
             footprint = costs.footprint(board, len(data), arena)
-        requirements.check(footprint, ram, flash, config, length, row)
+        requirements.check(footprint, ram, flash, config, length, int8_weights, row)
         if emulation.is_available() and _is_quick(footprint, row, sum(instructions)):
             text = " ".join("." * (length - 2))  # a token each
             (found,), memory = emulation.measure(trial, board, build, [text])

@@ -21,7 +21,13 @@ class DoesNotFit(BeexError):
 
 
 def check(
-    found: Footprint, ram: int, flash: int, config: BEExformerConfig, length: int, board: Board
+    found: Footprint,
+    ram: int,
+    flash: int,
+    config: BEExformerConfig,
+    length: int,
+    int8_weights: bool,
+    board: Board,
 ) -> None:
     """Raises `DoesNotFit`, with what would fit, if a board has less than a model takes."""
     if found.ram <= ram and found.flash <= flash:
@@ -31,7 +37,7 @@ def check(
         for name, needed, given in (("RAM", found.ram, ram), ("flash", found.flash, flash))
         if needed > given
     ]
-    others = alternatives(found, ram, flash, config, length)
+    others = alternatives(found, ram, flash, config, length, int8_weights)
     advice = f"would fit: {'; '.join(others)}" if others else "give it a board with more"
     raise DoesNotFit(
         f"The model takes {' and '.join(short)} on {board.name}; {advice}.", rows(found, ram, flash)
@@ -52,19 +58,26 @@ def rows(found: Footprint, ram: int, flash: int) -> list[dict[str, Any]]:
 
 
 def alternatives(
-    found: Footprint, ram: int, flash: int, config: BEExformerConfig, length: int
+    found: Footprint,
+    ram: int,
+    flash: int,
+    config: BEExformerConfig,
+    length: int,
+    int8_weights: bool = False,
 ) -> list[str]:
     """What would fit, in the words of the command line: a shorter --length; presets to train."""
     # Vocabulary, labels and the like, which stay as they are.
-    rest = found.model - beex_format.weights_size(config, length)
+    rest = found.model - beex_format.weights_size(config, length, int8_weights)
 
-    def fits(other: BEExformerConfig, tokens: int) -> bool:
-        model = beex_format.weights_size(other, tokens) + rest
-        arena = beex_format.arena_size(other, tokens)
+    def fits(other: BEExformerConfig, tokens: int, int8: bool = False) -> bool:
+        model = beex_format.weights_size(other, tokens, int8) + rest
+        arena = beex_format.arena_size(other, tokens, int8)
         return found.ram - found.arena + arena <= ram and found.flash - found.model + model <= flash
 
     shorter = range(_STEP * ((length - 1) // _STEP), _SHORTEST - 1, -_STEP)
-    advice = [f"--length {tokens}" for tokens in shorter if fits(config, tokens)][:1]
+    advice = [f"--length {tokens}" for tokens in shorter if fits(config, tokens, int8_weights)][:1]
+    if config.weight_bits == 32 and not int8_weights and fits(config, length, True):
+        advice.append("--weights int8")
     for bits, (weight_bits, activation_bits) in _BITS.items():
         possible = []
         for preset, values in PRESETS.items():
@@ -74,9 +87,8 @@ def alternatives(
                 weight_bits=weight_bits,
                 activation_bits=activation_bits,
                 embedding_bits=weight_bits,
-                network="slfn",
             )
-            if other != config and fits(other, tokens):
+            if fits(other, tokens):
                 possible.append(f"preset {preset} with --bits {bits}")
         advice += possible[-1:]
     return advice
