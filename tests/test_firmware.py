@@ -234,10 +234,13 @@ def test_a_store_behind_the_memory_faults(tmp_path):
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_size_of_weights_is_known_beforehand(mode, tmp_path):
-    made = model(mode, num_segments=3, width=72, hidden_width=132, num_classes=20, num_blocks=2)
-    report = beex_format.export_file(made, tmp_path / "m.beex", 40)
-    assert beex_format.weights_size(made.config, 40) == report["weights"]
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+def test_size_of_weights_is_known_beforehand(mode, network, tmp_path):
+    changes = {"width": 72, "hidden_width": 132, "num_classes": 20, "num_blocks": 2}
+    made = model(mode, network=network, num_segments=3, **changes)
+    for int8 in (False, True)[: 1 + (mode == "float")]:
+        report = beex_format.export_file(made, tmp_path / "m.beex", 40, int8_weights=int8)
+        assert beex_format.weights_size(made.config, 40, int8) == report["weights"]
 
 
 # === Export ===

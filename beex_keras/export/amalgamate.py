@@ -24,6 +24,7 @@ PARTS = (
     "kernels/avx2.c",
     "kernels/avx512.c",
     "kernels/neon.c",
+    "kernels/cortexm.c",
     "kernels/dispatch.c",
     "engine/crc32.c",
     "engine/dictionary.c",

@@ -10,6 +10,7 @@ from beex_keras.models import PRESETS, BEExformerConfig
 
 _SHORTEST = 16
 _STEP = 8
+_BITS = {"fully-binary": (1, 1), "weights-only": (1, 32)}
 
 
 class DoesNotFit(BeexError):
@@ -92,6 +93,3 @@ def alternatives(
                 possible.append(f"preset {preset} with --bits {bits}")
         advice += possible[-1:]
     return advice
-
-
-_BITS = {"fully-binary": (1, 1), "weights-only": (1, 32)}
