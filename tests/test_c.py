@@ -114,7 +114,14 @@ def test_hostile_texts_do_no_harm(sanitized, models):
     assert run(fuzz, seed, 20000, env=environment) == "no finding\n"
 
 
-def test_the_engine_allocates_nothing(plain):
+def test_no_allocation_is_counted(plain, models):
+    folder, objects = plain
+    test = link(folder / "allocations", objects, "tests/allocations_test.c", flags=["-fno-builtin"])
+    assert run(test, *models.values()) == "no allocation\n"
+
+
+def test_the_engine_asks_for_no_memory(plain):
+    """Not even where no test comes by: its objects need no such function."""
     _, objects = plain
     if shutil.which("nm") is None:
         pytest.skip("no nm")
