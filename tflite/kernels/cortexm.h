@@ -1,10 +1,13 @@
-/* Vectors of one float for Cortex-M, with the instructions that its floating-point unit may have. */
+/* What the kernels for Cortex-M share: what kind of processor it is, and how half sums of +-1 become
+ * numbers and signs. */
 #ifndef BEEX_CORTEXM_H
 #define BEEX_CORTEXM_H
 
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+
+#include "simd.h"
 
 /* Floats in hardware; later units also round to whole numbers and take the larger of two. */
 #if defined(__ARM_FP) && (__ARM_FP & 4)
@@ -16,9 +19,9 @@
 
 #define INLINE static inline __attribute__((always_inline, unused))
 #define TARGET inline __attribute__((unused))
-#define LANES 1
 
-typedef float vec;
+#define SLAB 128       /* outputs that share a table of sums */
+#define WORDS_A_BYTE 3 /* words of inputs, half of whose sum fits into a byte */
 
 INLINE uint32_t float_bits(float x) {
   uint32_t bits;
@@ -32,76 +35,91 @@ INLINE float bits_float(uint32_t bits) {
   return x;
 }
 
-INLINE vec v_load(const float *p) { return *p; }
-INLINE void v_store(float *p, vec x) { *p = x; }
-INLINE float v_total(vec x) { return x; }
-INLINE float v_largest(vec x) { return x; }
-INLINE vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; }
-INLINE void v_store_some(float *p, size_t n, vec x) {
-  if (n) *p = x;
-}
-INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
-  if (n) *q = (int8_t)x;
-}
-INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
-  if (n) *q = (int16_t)x;
-}
-INLINE vec v_set(float x) { return x; }
-INLINE vec v_is_negative(vec x) { return x < 0 ? 1.0f : 0.0f; }
-INLINE vec v_power_of_2(vec n) { return bits_float((uint32_t)((int32_t)n + 127) << 23); }
+INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
-#ifdef HAS_ROUNDING
+/* === Half sums to numbers === */
 
-/* Of a NaN and a number these give the number, as the other implementations do. */
-INLINE vec v_max(vec a, vec b) {
-  vec y;
-  __asm__("vmaxnm.f32 %0, %1, %2" : "=t"(y) : "t"(a), "t"(b));
-  return y;
-}
-INLINE vec v_min(vec a, vec b) {
-  vec y;
-  __asm__("vminnm.f32 %0, %1, %2" : "=t"(y) : "t"(a), "t"(b));
-  return y;
-}
-INLINE vec v_round(vec x) {
-  vec y;
-  __asm__("vrintn.f32 %0, %1" : "=t"(y) : "t"(x));
-  return y;
+#ifndef HAS_FLOAT
+
+/* Without a floating-point unit, a number on the grid of fully binary models, 2^-12, is a whole one. */
+#define GRID_BITS 12
+
+/* Whether x is a multiple of 2^-12 below 2^11, and not -0; then *whole is 2^12 x. */
+INLINE int is_on_grid(float x, int32_t *whole) {
+  const uint32_t bits = float_bits(x), mantissa = (bits & 0x7fffff) | 0x800000;
+  const int places = 127 + 23 - GRID_BITS - (int)(bits >> 23 & 255); /* to the right */
+  *whole = 0;
+  if (bits == 0) return 1;
+  if (places < 0 || places > 23 || mantissa & ((1u << places) - 1)) return 0;
+  const int32_t magnitude = (int32_t)(mantissa >> places);
+  *whole = bits >> 31 ? -magnitude : magnitude;
+  return 1;
 }
 
-#else
-
-INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
-INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
-
-#ifdef HAS_FLOAT
-
-/* A float of at least 2^23 is whole. Below, 1.5 x 2^23 + x leaves no bits for a fraction, so the sum is
- * rounded, ties to even. A zero has the sign of x. */
-INLINE vec v_round(vec x) {
-  const float limit = 12582912.0f;
-  const uint32_t bits = float_bits(x), magnitude = bits << 1;
-  if (magnitude >= 0x4a800000u << 1) return x; /* 2^22 */
-  return bits_float(float_bits((x + limit) - limit) | (bits & 0x80000000u));
+/* 2^-12 whole, for |whole| < 2^24 */
+INLINE float from_grid(int32_t whole) {
+  if (whole == 0) return 0.0f;
+  const uint32_t sign = (uint32_t)whole & 0x80000000u;
+  const uint32_t magnitude = (uint32_t)(whole < 0 ? -whole : whole);
+  const unsigned places = (unsigned)__builtin_clz(magnitude) - 8;
+  /* The first bit of the mantissa is not stored; here it adds one to the exponent. */
+  return bits_float((sign | (126 + 23 - GRID_BITS - places) << 23) + (magnitude << places));
 }
 
-#else
-
-/* By the bits: those behind the point are cut off, after half of the last place before it was added;
- * at a tie only if that place holds a one. */
-INLINE vec v_round(vec x) {
-  const uint32_t bits = float_bits(x), sign = bits & 0x80000000u;
-  const int exponent = (int)(bits >> 23 & 255) - 127;
-  if (exponent >= 23) return x;
-  if (exponent < -1) return bits_float(sign);
-  /* 0.5 is a tie with 0, whose place holds none. */
-  if (exponent == -1) return bits_float(sign | ((bits << 9) ? 0x3f800000u : 0));
-  const uint32_t last = 1u << (23 - exponent);
-  const uint32_t half = (last >> 1) - !(bits & last ? 1u : exponent == 0);
-  return bits_float((bits + half) & ~(last - 1));
+/* Whether y = 2 half * scale + bias lies on the grid and is exact, whatever the half sum below most. */
+INLINE int is_exact(float scale, float bias, int32_t most, int32_t *whole_scale,
+                    int32_t *whole_bias) {
+  if (!is_on_grid(scale, whole_scale) || !is_on_grid(bias, whole_bias)) return 0;
+  const int64_t s = *whole_scale < 0 ? -*whole_scale : *whole_scale;
+  const int32_t b = *whole_bias < 0 ? -*whole_bias : *whole_bias;
+  return 2 * s * most + b < 1 << 24;
 }
 
 #endif
+
+INLINE float linear_output(int32_t sum, float scale, float bias) { return (float)sum * scale + bias; }
+
+/* === Half sums to signs ===
+ *
+ * y = sum * scale + bias grows with the sum, or falls if the scale is negative, rounded or not. So its
+ * sign is a comparison of the sum with a threshold, found once for all rows:
+ *
+ *     y < 0  if  half < threshold,  the other way round where `falls` has a bit
+ */
+typedef struct {
+  int8_t threshold[SLAB];
+  uint8_t falls[SLAB / 8];
+} comparison;
+
+/* The least half sum, within +-(most + 1), of which y is no longer what it is at the lowest. */
+static inline int32_t find_threshold(float scale, float bias, int falls, int32_t most) {
+#ifndef HAS_FLOAT
+  int32_t s, b;
+  if (is_exact(scale, bias, most, &s, &b)) {
+    /* Up: the least half with 2 half s >= -b; down: with 2 half |s| > b. */
+    const int32_t step = falls ? -2 * s : 2 * s, target = falls ? b + 1 : -b;
+    int32_t half = target / step;
+    if (target % step > 0) half++;
+    return half > most + 1 ? most + 1 : half < -most ? -most : half;
+  }
 #endif
+  const float root = bias / (scale * -2);
+  int32_t half = root > (float)most ? most + 1 : root > -(float)most ? (int32_t)root : -most;
+  while (half > -most && (linear_output(2 * (half - 1), scale, bias) < 0) == falls) half--;
+  while (half <= most && (linear_output(2 * half, scale, bias) < 0) != falls) half++;
+  return half;
+}
+
+static inline void find_comparisons(size_t outputs, int32_t most, const float *scale, const float *bias,
+                             comparison *c) {
+  memset(c->falls, 0, sizeof c->falls);
+  for (size_t output = 0; output < outputs; output++) {
+    const float s = scale[output], b = bias[output];
+    int32_t threshold = b < 0 ? most + 1 : -most; /* a constant */
+    if (s < 0) c->falls[output / 8] |= (uint8_t)(1 << output % 8);
+    if (s < 0 || s > 0) threshold = find_threshold(s, b, s < 0, most);
+    c->threshold[output] = (int8_t)threshold;
+  }
+}
 
 #endif
