@@ -699,7 +699,7 @@ static void store_sums(size_t n, size_t outputs, int32_t most, const tile sums, 
     const int8_t *half = (const int8_t *)&sums[output];
 #ifndef HAS_FLOAT
     int32_t whole_scale, whole_bias;
-    if (is_exact(scale[output], bias[output], most, &whole_scale, &whole_bias)) {
+    if (is_exact(scale[output], bias[output], 2 * most, &whole_scale, &whole_bias)) {
       for (size_t row = 0; row < n; row++) {
         y[row * stride + output] = from_grid(2 * half[row] * whole_scale + whole_bias);
       }
@@ -715,7 +715,7 @@ static void store_sums(size_t n, size_t outputs, int32_t most, const tile sums, 
 /* === Half sums to signs === */
 
 /* One byte of bits a row: 8 outputs, of which those missing never have y < 0. */
-INLINE void compare_8(const eight sums[8], const int8_t threshold[8], uint32_t falls,
+INLINE void compare_8(const eight sums[8], const int32_t threshold[8], uint32_t falls,
                       uint8_t signs[ROWS]) {
 #ifdef HAS_DSP
   /* Four rows at a time: a difference below zero clears a row's flag, by which 1 or 0 is selected. */
@@ -764,7 +764,7 @@ static void shallow_layer(const binary_layer *l) {
     tile sums;
     comparison c;
     slab s = {l->depth, words, least(l->outputs - first, SLAB), l->x, l->weights + first * words};
-    if (l->signs) find_comparisons(BEEX_ROUND_UP(s.outputs, 8), most, scale, bias, &c);
+    if (l->signs) find_comparisons(BEEX_ROUND_UP(s.outputs, 8), l->depth, scale, bias, &c);
     for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
       const size_t n = least(l->rows - row, ROWS);
       add_words(&s, n, 0, words, sums);
@@ -778,36 +778,49 @@ static void shallow_layer(const binary_layer *l) {
   }
 }
 
-#define DEEP_SLAB 64
-
 /* Any number of inputs. */
 static __attribute__((noinline)) void deep_layer(const binary_layer *l) {
-  const size_t words = BEEX_WORDS(l->depth), stride = BEEX_WORDS(l->outputs);
+  const size_t words = BEEX_WORDS(l->depth), stride = 8 * BEEX_WORDS(l->outputs);
   const int32_t odd = l->depth % 2;
-  for (size_t first = 0; first < l->outputs; first += DEEP_SLAB) {
-    slab s = {l->depth, words, least(l->outputs - first, DEEP_SLAB), l->x, l->weights + first * words};
+  for (size_t first = 0; first < l->outputs; first += SLAB) {
+    const float *scale = l->scale + first, *bias = l->bias + first;
+    comparison c;
+    slab s = {l->depth, words, least(l->outputs - first, SLAB), l->x, l->weights + first * words};
+    const size_t whole = BEEX_ROUND_UP(s.outputs, 8);
+    if (l->signs) find_comparisons(whole, l->depth, scale, bias, &c);
     for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
       const size_t n = least(l->rows - row, ROWS);
-      int32_t half[DEEP_SLAB][ROWS];
+      int32_t half[SLAB][ROWS];
       tile sums;
-      memset(half, 0, sizeof half);
       for (size_t word = 0; word < words; word += WORDS_A_BYTE) {
         add_words(&s, n, word, least(words, word + WORDS_A_BYTE), sums);
-        for (size_t output = 0; output < s.outputs; output++) {
+        for (size_t output = 0; output < whole; output++) {
           const int8_t *more = (const int8_t *)&sums[output];
 #pragma GCC unroll 8
-          for (int r = 0; r < ROWS; r++) half[output][r] += more[r];
+          for (int r = 0; r < ROWS; r++) {
+            half[output][r] = word ? half[output][r] + more[r] : more[r];
+          }
         }
       }
-      for (size_t output = 0; output < s.outputs; output++) {
-        const size_t place = first + output;
-        for (size_t r = 0; r < n; r++) {
-          const float y = linear_output(2 * half[output][r] - odd, l->scale[place], l->bias[place]);
-          if (l->signs) {
-            l->signs[(row + r) * stride + place / 64] |= (uint64_t)(y < 0) << place % 64;
-          } else {
-            l->y[(row + r) * l->outputs + place] = y;
+      if (l->signs) {
+        /* What is left of the comparison is whether a byte is negative. */
+        for (size_t output = 0; output < whole; output++) {
+          int8_t *sign = (int8_t *)&sums[output];
+#pragma GCC unroll 8
+          for (int r = 0; r < ROWS; r++) {
+            sign[r] = (int8_t)((half[output][r] - c.threshold[output]) >> 31);
           }
+        }
+        comparison with_zero = {{0}, {0}};
+        memcpy(with_zero.falls, c.falls, sizeof c.falls);
+        store_signs(n, s.outputs, (const eight *)sums, &with_zero,
+                    (uint8_t *)l->signs + row * stride + first / 8, stride);
+        continue;
+      }
+      for (size_t output = 0; output < s.outputs; output++) {
+        float *y = l->y + row * l->outputs + first + output;
+        for (size_t r = 0; r < n; r++, y += l->outputs) {
+          *y = linear_output(2 * half[output][r] - odd, scale[output], bias[output]);
         }
       }
     }
@@ -838,6 +851,7 @@ static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, cons
  * products fits, but tables of 64 inputs are enough to keep.
  */
 #define INT8_ROWS 4
+#define INT8_SLAB 64 /* outputs that share a table */
 
 INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t high[4],
                             eight group[16]) {
@@ -900,9 +914,9 @@ static void cortexm_int8_linear(size_t rows, size_t depth, size_t outputs, const
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
   for (; rows; x += 4 * groups * INT8_ROWS, row += INT8_ROWS, y += INT8_ROWS * outputs) {
     const size_t n = least(rows, INT8_ROWS);
-    for (size_t first = 0; first < outputs; first += DEEP_SLAB) {
-      const size_t count = least(outputs - first, DEEP_SLAB);
-      int32_t sums[DEEP_SLAB][INT8_ROWS] = {{0}};
+    for (size_t first = 0; first < outputs; first += INT8_SLAB) {
+      const size_t count = least(outputs - first, INT8_SLAB);
+      int32_t sums[INT8_SLAB][INT8_ROWS] = {{0}};
       lookup table;
       for (size_t group = 0; group < groups; group += GROUPS) {
         const size_t some = least(groups - group, GROUPS);

@@ -66,13 +66,13 @@ INLINE float from_grid(int32_t whole) {
   return bits_float((sign | (126 + 23 - GRID_BITS - places) << 23) + (magnitude << places));
 }
 
-/* Whether y = 2 half * scale + bias lies on the grid and is exact, whatever the half sum below most. */
+/* Whether sum * scale + bias lies on the grid and is exact, for sums up to most. */
 INLINE int is_exact(float scale, float bias, int32_t most, int32_t *whole_scale,
                     int32_t *whole_bias) {
   if (!is_on_grid(scale, whole_scale) || !is_on_grid(bias, whole_bias)) return 0;
   const int64_t s = *whole_scale < 0 ? -*whole_scale : *whole_scale;
   const int32_t b = *whole_bias < 0 ? -*whole_bias : *whole_bias;
-  return 2 * s * most + b < 1 << 24;
+  return s * most + b < 1 << 24;
 }
 
 #endif
@@ -85,40 +85,43 @@ INLINE float linear_output(int32_t sum, float scale, float bias) { return (float
  * sign is a comparison of the sum with a threshold, found once for all rows:
  *
  *     y < 0  if  half < threshold,  the other way round where `falls` has a bit
+ *
+ * The sum is 2 half, or one less if the number of inputs is odd.
  */
 typedef struct {
-  int8_t threshold[SLAB];
+  int32_t threshold[SLAB];
   uint8_t falls[SLAB / 8];
 } comparison;
 
 /* The least half sum, within +-(most + 1), of which y is no longer what it is at the lowest. */
-static inline int32_t find_threshold(float scale, float bias, int falls, int32_t most) {
+static inline int32_t find_threshold(float scale, float bias, int falls, int32_t most, int32_t odd) {
+  int32_t half;
 #ifndef HAS_FLOAT
   int32_t s, b;
-  if (is_exact(scale, bias, most, &s, &b)) {
-    /* Up: the least half with 2 half s >= -b; down: with 2 half |s| > b. */
-    const int32_t step = falls ? -2 * s : 2 * s, target = falls ? b + 1 : -b;
-    int32_t half = target / step;
-    if (target % step > 0) half++;
-    return half > most + 1 ? most + 1 : half < -most ? -most : half;
+  if (is_exact(scale, bias, 2 * most, &s, &b)) {
+    /* Up: the least with (2 half - odd) s >= -b; down: with (2 half - odd) |s| > b. */
+    const int32_t size = falls ? -s : s, target = (falls ? b + 1 : -b) + odd * size;
+    half = target / (2 * size) + (target % (2 * size) > 0);
+    return half > most ? most + 1 : half < -most ? -most : half;
   }
 #endif
   const float root = bias / (scale * -2);
-  int32_t half = root > (float)most ? most + 1 : root > -(float)most ? (int32_t)root : -most;
-  while (half > -most && (linear_output(2 * (half - 1), scale, bias) < 0) == falls) half--;
-  while (half <= most && (linear_output(2 * half, scale, bias) < 0) != falls) half++;
+  half = root > (float)most ? most + 1 : root > -(float)most ? (int32_t)root : -most;
+  while (half > -most && (linear_output(2 * half - 2 - odd, scale, bias) < 0) == falls) half--;
+  while (half <= most && (linear_output(2 * half - odd, scale, bias) < 0) != falls) half++;
   return half;
 }
 
-static inline void find_comparisons(size_t outputs, int32_t most, const float *scale, const float *bias,
-                             comparison *c) {
+static inline void find_comparisons(size_t outputs, size_t depth, const float *scale,
+                                    const float *bias, comparison *c) {
+  const int32_t odd = depth % 2, most = (int32_t)(depth + 1) / 2;
   memset(c->falls, 0, sizeof c->falls);
   for (size_t output = 0; output < outputs; output++) {
     const float s = scale[output], b = bias[output];
     int32_t threshold = b < 0 ? most + 1 : -most; /* a constant */
     if (s < 0) c->falls[output / 8] |= (uint8_t)(1 << output % 8);
-    if (s < 0 || s > 0) threshold = find_threshold(s, b, s < 0, most);
-    c->threshold[output] = (int8_t)threshold;
+    if (s < 0 || s > 0) threshold = find_threshold(s, b, s < 0, most, odd);
+    c->threshold[output] = threshold;
   }
 }
 

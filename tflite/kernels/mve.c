@@ -92,35 +92,39 @@ static void mve_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *
 typedef int8x16_t lookup[GROUPS][16];
 typedef int8_t tile[SLAB][ROWS];
 
-/* The 16 sums of a group, from that of weights +1: a set bit i of the pattern adds change[i]. */
-INLINE void fill_group(int8x16_t sum, const int8x16_t change[4], int8x16_t group[16]) {
+/* The 16 sums of a group, less that of weights +1: a set bit i of the pattern adds the change of input i.
+ * Returns the last. */
+INLINE int8x16_t fill_group(const int8x16_t change[4], int8x16_t group[16]) {
+  int8x16_t *half = group + 8, all;
+  __asm__("" : "+r"(half)); /* so that all are within reach of one of two pointers */
+#define ADD_CHANGE(i, place) sum = vaddq_s8(sum, change[i]), place = sum
+#define TAKE_CHANGE(i, place) sum = vsubq_s8(sum, change[i]), place = sum
+  int8x16_t sum = vdupq_n_s8(0);
   group[0] = sum;
-#define ADD_CHANGE(i, pattern) group[pattern] = sum = vaddq_s8(sum, change[i])
-#define TAKE_CHANGE(i, pattern) group[pattern] = sum = vsubq_s8(sum, change[i])
-  ADD_CHANGE(0, 1);
-  ADD_CHANGE(1, 3);
-  TAKE_CHANGE(0, 2);
-  ADD_CHANGE(2, 6);
-  ADD_CHANGE(0, 7);
-  TAKE_CHANGE(1, 5);
-  TAKE_CHANGE(0, 4);
-  ADD_CHANGE(3, 12);
-  ADD_CHANGE(0, 13);
-  ADD_CHANGE(1, 15);
-  TAKE_CHANGE(0, 14);
-  TAKE_CHANGE(2, 10);
-  ADD_CHANGE(0, 11);
-  TAKE_CHANGE(1, 9);
-  TAKE_CHANGE(0, 8);
+  group[1] = sum = change[0];
+  ADD_CHANGE(1, group[3]);
+  TAKE_CHANGE(0, group[2]);
+  ADD_CHANGE(2, group[6]);
+  ADD_CHANGE(0, group[7]);
+  TAKE_CHANGE(1, group[5]);
+  TAKE_CHANGE(0, group[4]);
+  ADD_CHANGE(3, half[4]);
+  ADD_CHANGE(0, half[5]);
+  ADD_CHANGE(1, half[7]);
+  all = sum;
+  TAKE_CHANGE(0, half[6]);
+  TAKE_CHANGE(2, half[2]);
+  ADD_CHANGE(0, half[3]);
+  TAKE_CHANGE(1, half[1]);
+  TAKE_CHANGE(0, half[0]);
 #undef ADD_CHANGE
 #undef TAKE_CHANGE
+  return all;
 }
 
 /* 1 where a bit of each byte is set, else -1: what a weight of -1 changes in half a sum. */
-INLINE int8x16_t change_of(uint8x16_t bytes, int bit) {
-  const int8x16_t top = vreinterpretq_s8_u8(vshlq_r_u8(bytes, 7 - bit));
-  return vorrq_s8(vmvnq_s8(vshrq_n_s8(top, 7)), vdupq_n_s8(1));
-}
+#define CHANGE_OF(bytes, bit) \
+  vornq_s8(vdupq_n_s8(1), vshrq_n_s8(vreinterpretq_s8_u8(vshlq_n_u8(bytes, 7 - (bit))), 7))
 
 /* A table of one word of n rows, of sums less those of weights +1, which it returns. */
 static int8x16_t fill_table(size_t n, const uint64_t *x, size_t stride, lookup table) {
@@ -128,39 +132,47 @@ static int8x16_t fill_table(size_t n, const uint64_t *x, size_t stride, lookup t
   for (size_t row = 0; row < n; row++, x += stride) words[row] = *x;
   const uint8x16_t places = vmulq_n_u8(vidupq_n_u8(0, 1), 8);
   int8x16_t total = vdupq_n_s8(0);
-  for (int place = 0; place < 8; place++) {
-    uint8x16_t bytes = vldrbq_gather_offset_u8((const uint8_t *)words + place, places);
-    for (int nibble = 0; nibble < 2; nibble++, table++) {
-      int8x16_t change[4];
-      UNROLL for (int i = 0; i < 4; i++) change[i] = change_of(bytes, i);
-      fill_group(vdupq_n_s8(0), change, *table);
-      total = vaddq_s8(total, (*table)[15]);
-      bytes = vshrq_n_u8(bytes, 4);
-    }
+  for (int place = 0; place < 8; place++, table += 2) {
+    const uint8x16_t bytes = vldrbq_gather_offset_u8((const uint8_t *)words + place, places);
+    const int8x16_t low[4] = {CHANGE_OF(bytes, 0), CHANGE_OF(bytes, 1), CHANGE_OF(bytes, 2),
+                              CHANGE_OF(bytes, 3)};
+    total = vaddq_s8(total, fill_group(low, table[0]));
+    const int8x16_t high[4] = {CHANGE_OF(bytes, 4), CHANGE_OF(bytes, 5), CHANGE_OF(bytes, 6),
+                               CHANGE_OF(bytes, 7)};
+    total = vaddq_s8(total, fill_group(high, table[1]));
   }
   /* A weight of +1 leaves a difference where the input is negative: (1 + change) / 2 of the 64. Halves are
    * averages, which cannot overflow. */
   return vsubq_s8(vdupq_n_s8(0), vhaddq_n_s8(total, 64));
 }
 
-/* Bytes of x are offsets in a group of the table. */
-INLINE int8x16_t entry(const char *groups, uint32_t x, const int byte, const int group) {
-  const char *place;
-  __asm__("uxtab %0, %1, %2, ror %3" : "=r"(place) : "r"(groups), "r"(x), "i"(8 * byte));
-  return *(const int8x16_t *)(place + 256 * group - 384); /* loads reach from -508 to 508 */
-}
+/* An entry: bytes of x are offsets in a group, which lies `place` bytes from `groups`. */
+#define ENTRY(entry, groups, x, byte, place)                                 \
+  __asm__("uxtab %1, %2, %3, ror %4\n vldrw.u32 %q0, [%1, #%c5]"             \
+          : "=w"(entry), "=&r"(address)                                      \
+          : "r"(groups), "r"(x), "i"(8 * (byte)), "i"(place), "m"(*(const lookup *)table))
 
 /* The half sums of one output, its 16 groups of weights, on top of `sum`. */
 INLINE int8x16_t look_up(int8x16_t sum, const lookup table, uint64_t weight) {
-  const uint32_t mask = 0xf0f0f0f0u, words[2] = {(uint32_t)weight, (uint32_t)(weight >> 32)};
-  const char *middle = (const char *)table + 384;
+  uint32_t mask = 0xf0f0f0f0u;
+  const uint32_t words[2] = {(uint32_t)weight, (uint32_t)(weight >> 32)};
+  __asm__("" : "+r"(mask)); /* stays in a register */
   UNROLL for (int half = 0; half < 2; half++) {
     const uint32_t even = words[half] << 4 & mask, odd = words[half] & mask;
-    UNROLL for (int byte = 0; byte < 4; byte++) {
-      const char *groups = middle + 1024 * (2 * half + byte / 2);
-      sum = vaddq_s8(sum, entry(groups, even, byte, byte % 2 * 2));
-      sum = vaddq_s8(sum, entry(groups, odd, byte, byte % 2 * 2 + 1));
-    }
+    /* Loads reach from -508 to 508. */
+    const char *first = (const char *)(table + 8 * half) + 384, *second = first + 1024;
+    const char *address;
+    int8x16_t a, b, c, d, e, f, g, h;
+    ENTRY(a, first, even, 0, -384);
+    ENTRY(b, first, odd, 0, -128);
+    ENTRY(c, first, even, 1, 128);
+    ENTRY(d, first, odd, 1, 384);
+    sum = vaddq_s8(vaddq_s8(vaddq_s8(vaddq_s8(sum, a), b), c), d);
+    ENTRY(e, second, even, 2, -384);
+    ENTRY(f, second, odd, 2, -128);
+    ENTRY(g, second, even, 3, 128);
+    ENTRY(h, second, odd, 3, 384);
+    sum = vaddq_s8(vaddq_s8(vaddq_s8(vaddq_s8(sum, e), f), g), h);
   }
   return sum;
 }
@@ -203,9 +215,14 @@ static void store_sums(size_t n, size_t outputs, const tile sums, const float *s
     const vec offset = v_load(bias + output);
     const int8_t *half = sums[output];
     float *place = y + output;
-    for (size_t row = 0; row < n; row++, place += stride) {
-      const vec sum = vcvtq_f32_s32(vldrbq_gather_offset_s32(half + row, places));
-      vst1q_p_f32(place, vaddq_f32(vmulq_f32(sum, twice), offset), there);
+    for (const int8_t *end = half + n; half < end; half++, place += stride) {
+      const vec sum = vcvtq_f32_s32(vldrbq_gather_offset_s32(half, places));
+      const vec result = vaddq_f32(vmulq_f32(sum, twice), offset);
+      if (outputs - output >= 4) {
+        v_store(place, result);
+      } else {
+        vst1q_p_f32(place, result, there);
+      }
     }
   }
 }
@@ -217,7 +234,7 @@ static void store_signs(size_t n, size_t outputs, const tile sums, const compari
     uint8x16_t byte = vdupq_n_u8(0);
     uint8_t bytes[ROWS];
     UNROLL for (int o = 0; o < 8; o++) {
-      const mve_pred16_t negative = vcmpltq_n_s8(vld1q_s8(sums[output + o]), c->threshold[output + o]);
+      const mve_pred16_t negative = vcmpltq_n_s8(vld1q_s8(sums[output + o]), (int8_t)c->threshold[output + o]);
       byte = vaddq_m_n_u8(byte, byte, (uint8_t)(1 << o), negative);
     }
     vst1q_u8(bytes, veorq_u8(byte, vdupq_n_u8(c->falls[output / 8])));
@@ -228,13 +245,12 @@ static void store_signs(size_t n, size_t outputs, const tile sums, const compari
 /* Up to 192 inputs, and an even number of them: a byte holds half of every sum. */
 static void shallow_layer(const binary_layer *l) {
   const size_t words = BEEX_WORDS(l->depth), stride = 8 * BEEX_WORDS(l->outputs);
-  const int32_t most = (int32_t)(l->depth / 2);
   for (size_t first = 0; first < l->outputs; first += SLAB) {
     const float *scale = l->scale + first, *bias = l->bias + first;
     tile sums;
     comparison c;
     slab s = {l->depth, words, least(l->outputs - first, SLAB), l->x, l->weights + first * words};
-    if (l->signs) find_comparisons(BEEX_ROUND_UP(s.outputs, 8), most, scale, bias, &c);
+    if (l->signs) find_comparisons(BEEX_ROUND_UP(s.outputs, 8), l->depth, scale, bias, &c);
     for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
       const size_t n = least(l->rows - row, ROWS);
       add_words(&s, n, 0, words, sums);
@@ -249,22 +265,26 @@ static void shallow_layer(const binary_layer *l) {
   }
 }
 
-#define DEEP_SLAB 32
+#define DEEP_SLAB 64
 
 /* Any number of inputs. */
 static __attribute__((noinline)) void deep_layer(const binary_layer *l) {
-  const size_t words = BEEX_WORDS(l->depth), stride = BEEX_WORDS(l->outputs);
+  const size_t words = BEEX_WORDS(l->depth), stride = 8 * BEEX_WORDS(l->outputs);
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), ROWS * sizeof(int32_t));
   const int32_t odd = l->depth % 2;
   for (size_t first = 0; first < l->outputs; first += DEEP_SLAB) {
+    const float *scale = l->scale + first, *bias = l->bias + first;
+    comparison c;
     slab s = {l->depth, words, least(l->outputs - first, DEEP_SLAB), l->x, l->weights + first * words};
+    const size_t whole = BEEX_ROUND_UP(s.outputs, 8);
+    if (l->signs) find_comparisons(whole, l->depth, scale, bias, &c);
     for (size_t row = 0; row < l->rows; row += ROWS, s.x += ROWS * words) {
       const size_t n = least(l->rows - row, ROWS);
       int32_t half[DEEP_SLAB][ROWS];
       tile sums;
       for (size_t word = 0; word < words; word += WORDS_A_BYTE) {
         add_words(&s, n, word, least(words, word + WORDS_A_BYTE), sums);
-        for (size_t output = 0; output < s.outputs; output++) {
+        for (size_t output = 0; output < whole; output++) {
           UNROLL for (size_t r = 0; r < ROWS; r += 4) {
             int32x4_t more = vldrbq_s32(&sums[output][r]);
             if (word) more = vaddq_s32(more, vld1q_s32(&half[output][r]));
@@ -272,22 +292,29 @@ static __attribute__((noinline)) void deep_layer(const binary_layer *l) {
           }
         }
       }
-      for (size_t output = 0; output < s.outputs; output += 4) {
-        const size_t place = first + output;
-        const mve_pred16_t there = vctp32q((uint32_t)(s.outputs - output));
-        const vec scale = v_load(l->scale + place), bias = v_load(l->bias + place);
-        for (size_t r = 0; r < n; r++) {
-          int32x4_t sum = vldrwq_gather_offset_s32(&half[output][r], places);
-          sum = vsubq_n_s32(vshlq_n_s32(sum, 1), odd);
-          const vec y = vaddq_f32(vmulq_f32(vcvtq_f32_s32(sum), scale), bias);
-          if (l->signs) {
-            /* A predicate has four bits a lane. Missing outputs have y = 0. */
-            const uint32_t p = vcmpltq_n_f32(y, 0.0f);
-            const uint64_t bits = (p & 1) | (p >> 3 & 2) | (p >> 6 & 4) | (p >> 9 & 8);
-            l->signs[(row + r) * stride + place / 64] |= bits << place % 64;
-          } else {
-            vst1q_p_f32(l->y + (row + r) * l->outputs + place, y, there);
+      if (l->signs) {
+        /* What is left of the comparison is whether a byte is negative. */
+        for (size_t output = 0; output < whole; output++) {
+          UNROLL for (size_t r = 0; r < ROWS; r += 4) {
+            const int32x4_t above = vsubq_n_s32(vld1q_s32(&half[output][r]), c.threshold[output]);
+            vstrbq_s32(&sums[output][r], vshrq_n_s32(above, 31));
           }
+        }
+        comparison with_zero = {{0}, {0}};
+        memcpy(with_zero.falls, c.falls, sizeof c.falls);
+        store_signs(n, s.outputs, (const int8_t(*)[ROWS])sums, &with_zero,
+                    (uint8_t *)l->signs + row * stride + first / 8, stride);
+        continue;
+      }
+      for (size_t output = 0; output < s.outputs; output += 4) {
+        const mve_pred16_t there = vctp32q((uint32_t)(s.outputs - output));
+        const vec factor = v_load(scale + output), offset = v_load(bias + output);
+        const int32_t *end = half[output] + n;
+        float *y = l->y + row * l->outputs + first + output;
+        for (const int32_t *from = half[output]; from < end; from++, y += l->outputs) {
+          const int32x4_t twice = vshlq_n_s32(vldrwq_gather_offset_s32(from, places), 1);
+          const vec sum = vcvtq_f32_s32(vsubq_n_s32(twice, odd));
+          vst1q_p_f32(y, vaddq_f32(vmulq_f32(sum, factor), offset), there);
         }
       }
     }
@@ -398,8 +425,9 @@ static void mve_int8_linear(size_t rows, size_t depth, size_t outputs, const int
 
 /* === Real x real: four columns and up to four rows stay in registers === */
 
-INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t column,
-                        mve_pred16_t there) {
+INLINE void matmul_tile(const size_t rows, const int whole, const product *m, size_t row,
+                        size_t column) {
+  const mve_pred16_t there = vctp32q((uint32_t)(m->columns - column));
   const float *a[4], *b = m->b + column;
   vec sum[4];
   UNROLL for (size_t r = 0; r < rows; r++) {
@@ -407,8 +435,10 @@ INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t 
     a[r] = m->a + (row + r) * m->a_stride;
   }
   for (size_t i = 0; i < m->depth; i++, b += m->b_stride) {
-    const vec right = vld1q_z_f32(b, there);
-    UNROLL for (size_t r = 0; r < rows; r++) sum[r] = vaddq_f32(sum[r], vmulq_n_f32(right, *a[r]++));
+    const vec right = whole ? v_load(b) : vld1q_z_f32(b, there);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      sum[r] = vaddq_f32(sum[r], vmulq_n_f32(right, *a[r]++));
+    }
   }
   UNROLL for (size_t r = 0; r < rows; r++) {
     vst1q_p_f32(m->c + (row + r) * m->c_stride + column, sum[r], there);
@@ -419,27 +449,42 @@ static void mve_matmul(size_t rows, size_t depth, size_t columns, const float *a
                        const float *b, size_t b_stride, float *c, size_t c_stride) {
   const product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
   for (size_t column = 0; column < columns; column += 4) {
-    const mve_pred16_t there = vctp32q((uint32_t)(columns - column));
+    const int whole = columns - column >= 4;
     size_t row = 0;
-    for (; row + 4 <= rows; row += 4) matmul_tile(4, &m, row, column, there);
-    for (; row < rows; row++) matmul_tile(1, &m, row, column, there);
+    if (whole) {
+      for (; row + 4 <= rows; row += 4) matmul_tile(4, 1, &m, row, column);
+    } else {
+      for (; row + 4 <= rows; row += 4) matmul_tile(4, 0, &m, row, column);
+    }
+    for (; row < rows; row++) matmul_tile(1, 0, &m, row, column);
   }
 }
 
 /* === Whole x whole numbers ===
  *
  * Four pairs of a column are gathered, and multiplied with those of up to four rows: VMLADAV adds eight
- * products to one sum. What a predicate leaves out is zero.
+ * products to one sum. What the last predicate leaves out is zero.
  */
 INLINE void int16_column(const size_t rows, size_t depth, const int16_t *a, size_t a_stride,
                          const int16_t *b, uint32x4_t places, size_t b_step, int32_t sum[4]) {
-  UNROLL for (size_t r = 0; r < rows; r++) sum[r] = 0;
-  for (size_t i = 0; i < depth; i += 8, a += 8, b += b_step) {
-    const mve_pred16_t there = vctp16q((uint32_t)(depth - i));
+  const int16_t *row[4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    sum[r] = 0;
+    row[r] = a + r * a_stride;
+  }
+  for (; depth >= 8; depth -= 8, b += b_step) {
     const int16x8_t right = vreinterpretq_s16_s32(
-        vldrwq_gather_offset_z_s32((const int32_t *)(const void *)b, places, there));
+        vldrwq_gather_offset_s32((const int32_t *)(const void *)b, places));
     UNROLL for (size_t r = 0; r < rows; r++) {
-      sum[r] = vmladavaq_s16(sum[r], vld1q_z_s16(a + r * a_stride, there), right);
+      sum[r] = vmladavaq_s16(sum[r], vld1q_s16(row[r]), right);
+      row[r] += 8;
+    }
+  }
+  if (depth) {
+    const int16x8_t right = vreinterpretq_s16_s32(vldrwq_gather_offset_z_s32(
+        (const int32_t *)(const void *)b, places, vctp32q((uint32_t)depth / 2)));
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      sum[r] = vmladavaq_s16(sum[r], vld1q_z_s16(row[r], vctp16q((uint32_t)depth)), right);
     }
   }
 }
