@@ -150,7 +150,7 @@ int main(void) {
     uint32_t left = turns;
     board_count();
     __asm__ volatile("1: subs %0, #1\\n bne 1b" : "+r"(left));
-    board_print_number(board_counted());
+    board_print_number(board_instructions(board_ticks()));
     board_print("\\n");
   }
   return 0;

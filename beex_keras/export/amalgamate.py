@@ -25,6 +25,7 @@ PARTS = (
     "kernels/avx512.c",
     "kernels/neon.c",
     "kernels/cortexm.c",
+    "kernels/mve.c",
     "kernels/dispatch.c",
     "engine/crc32.c",
     "engine/dictionary.c",
@@ -36,9 +37,10 @@ PARTS = (
 
 INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)\)?")
 OWN_NAME = re.compile(
     r"^(?:static|INLINE)\b[^;{}=()]*?\b(\w+)(?=\(|\[)"  # functions and arrays
-    r"|^typedef [^{};]*?\b(\w+);|^\} (\w+);",  # types
+    r"|^typedef [^{};]*?\b(\w+)(?:\[.*\])?;|^\} (\w+);",  # types
     re.MULTILINE,
 )
 
@@ -58,11 +60,12 @@ def expand(path: Path) -> str:
 def source(name: str) -> str:
     """A source whose own names and macros do not reach the next one."""
     text = expand(SOURCES / name)
-    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(text)}
-    names -= {"NAME", "TARGET", "__attribute__"}
+    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(ATTRIBUTE.sub("", text))}
+    macros = set(MACRO.findall(text))
+    names -= {"NAME", "TARGET", *macros}
     prefix = f"beex_{Path(name).stem}_"
     before = "".join(f"#define {own} {prefix}{own}\n" for own in sorted(names))
-    ends = sorted(names | set(MACRO.findall(text)))
+    ends = sorted(names | macros)
     after = "".join(f"#undef {own}\n" for own in ends)
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 

@@ -25,9 +25,12 @@ void board_exit(int code) __attribute__((noreturn));
 /* Starts it at 0. */
 void board_count(void);
 
-/* Since then: instructions under QEMU with -icount shift=ICOUNT_SHIFT, cycles where that is not
- * defined, as on real boards. */
-uint64_t board_counted(void);
+/* Ticks of the processor's clock since then. */
+uint64_t board_ticks(void);
+
+/* Instructions of so many ticks, under QEMU with -icount shift=ICOUNT_SHIFT; where that is not defined,
+ * as on real boards, the ticks themselves: cycles. */
+uint64_t board_instructions(uint64_t ticks);
 
 /* === Memory === */
 

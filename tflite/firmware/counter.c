@@ -23,16 +23,19 @@ void board_count(void) {
   SYST_CSR = 7; /* the processor's clock, interrupts, on */
 }
 
-uint64_t board_counted(void) {
+uint64_t board_ticks(void) {
   uint32_t before, value;
   do {
     before = wraps;
     value = SYST_CVR;
   } while (before != wraps);
   /* It goes from 0 at the start to 2^24 - 1, and the interrupt comes as it reaches 0 again. */
-  const uint64_t ticks = ((uint64_t)before << 24) + (-value & 0xffffff);
+  return ((uint64_t)before << 24) + (-value & 0xffffff);
+}
+
+uint64_t board_instructions(uint64_t ticks) {
 #ifdef ICOUNT_SHIFT
-  return ticks * 1000000000 / ((uint64_t)CLOCK_HZ << ICOUNT_SHIFT);
+  return ticks * 1000 / (CLOCK_HZ / 1000000 << ICOUNT_SHIFT);
 #else
   return ticks;
 #endif

@@ -2,7 +2,8 @@
  *
  * The two texts of a pair stand on one line with a tab between them. A line that cannot be classified
  * is answered by a sentence, and the next line is read. Built with -DMEASURE, an answer goes on with
- * what `measure` and `print_memory` say.
+ * what `measure` and `print_memory` say; with -DINT8_ACTIVATIONS a weights-only model quantizes what its
+ * weights multiply, which is faster and less exact.
  */
 #include "beex.h"
 #include "board.h"
@@ -67,15 +68,16 @@ static void measure(const char *text, size_t size, const char *pair, size_t pair
   size_t count;
   board_count();
   beex_encode(&model, text, size, pair, pair_size, 1, ids, &count);
-  const uint64_t of_tokenizer = board_counted();
+  const uint64_t of_tokenizer = board_ticks();
   print_field(count);
-  print_field(of_tokenizer);
+  print_field(board_instructions(of_tokenizer));
   for (uint32_t depth = 1; depth <= model.header->num_blocks; depth++) {
     const beex_policy policy = {BEEX_FIXED_DEPTH, 0, (float)depth};
     beex_result result;
     board_count();
     beex_run(&engine, ids, count, &policy, &result);
-    print_field(board_counted());
+    const uint64_t of_run = board_ticks();
+    print_field(board_instructions(of_run));
   }
 }
 
@@ -96,7 +98,11 @@ int main(void) {
 #endif
   beex_status status = beex_open(&model, model_data, sizeof model_data);
   if (status == BEEX_OK && !model.header->has_vocabulary) status = BEEX_ERROR_VOCABULARY;
-  if (status == BEEX_OK) status = beex_start(&engine, &model, arena, sizeof arena, NULL);
+  beex_options options = {NULL, 0};
+#ifdef INT8_ACTIVATIONS
+  options.int8_activations = 1;
+#endif
+  if (status == BEEX_OK) status = beex_start(&engine, &model, arena, sizeof arena, &options);
   if (status != BEEX_OK) return refuse(0, beex_status_message(status));
 
   size_t line_size;

@@ -11,7 +11,6 @@ FIRMWARE = SOURCES / "firmware"
 DEFAULT = "netduinoplus2"
 
 _ROW = re.compile(r"^([\w-]+)\s*:= (cortex-\S+)\s+(.*)$", re.MULTILINE)
-_VALUE = re.compile(r"^(\w+) \?= (\d+)$", re.MULTILINE)
 _SIZE = re.compile(r"^(\d+)([KM]?)$", re.IGNORECASE)
 _UNITS = {"": 1, "K": 1024, "M": 1024**2}
 
@@ -24,12 +23,14 @@ class Board:
         name: QEMU's name.
         core: such as "cortex-m4".
         flash, ram: bytes.
+        stack: bytes of RAM that are set aside for the stack.
     """
 
     name: str
     core: str
     flash: int
     ram: int
+    stack: int
 
 
 @cache
@@ -38,15 +39,9 @@ def boards() -> dict[str, Board]:
     text = (FIRMWARE / "Makefile").read_text("utf-8")
     found = {}
     for name, core, rest in _ROW.findall(text):
-        _, _, _, flash, _, ram, _ = rest.split()
-        found[name] = Board(name, core, parse_size(flash), parse_size(ram))
+        _, _, _, flash, _, ram, stack, _ = rest.split()
+        found[name] = Board(name, core, *map(parse_size, (flash, ram, stack)))
     return found
-
-
-@cache
-def stack() -> int:
-    """Bytes of RAM that the Makefile sets aside for the stack."""
-    return int(dict(_VALUE.findall((FIRMWARE / "Makefile").read_text("utf-8")))["STACK"])
 
 
 def parse_size(text: str, option: str = "size") -> int:

@@ -1,7 +1,7 @@
 """What a model takes of a board, from a table that ``benchmarks/mcu.py`` measured under emulation.
 
-Instructions are a sum over kinds of work, whose counts `beex_keras.evaluation.accounting` gives, each
-times what one of it costs on the board.
+Instructions are a sum over kinds of work: how often each is done, times what one of it costs on the
+board.
 """
 
 import dataclasses
@@ -12,14 +12,13 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.evaluation.accounting import account, total
-from beex_keras.export.mcu.board import stack
+from beex_keras.export.mcu.board import boards
 from beex_keras.export.mcu.emulation import Sections
 from beex_keras.models import BEExformerConfig
 
 FILE = Path(__file__).with_name("costs.json")
 
-WORK = ("binary_macs", "mixed_macs", "real_macs", "elementwise")
+WORK = ("start", "linear", "attention", "scores", "channels", "hidden")
 """Kinds of work that instructions are told from."""
 
 
@@ -68,7 +67,7 @@ def table() -> dict[str, Any]:
 def footprint(board: str, model: int, arena: int) -> Footprint:
     """What a model of so many bytes takes, by the table."""
     costs = table()["boards"][board]
-    return Footprint(model, costs["code"], arena, stack(), costs["data"])
+    return Footprint(model, costs["code"], arena, boards()[board].stack, costs["data"])
 
 
 def kind(config: BEExformerConfig, int8_weights: bool = False) -> str:
@@ -81,14 +80,23 @@ def kind(config: BEExformerConfig, int8_weights: bool = False) -> str:
 
 
 def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
-    """Counts of the kinds of work up to each exit, float64 (N, 4), for a text of so many tokens."""
-    counted = account(config, tokens)
-    start = total(counted.embedding)
-    step = total((*counted.block, counted.head))
-    rows = []
-    for depth in range(1, config.num_blocks + 1):
-        rows.append([getattr(start, name) + depth * getattr(step, name) for name in WORK])
-    return np.array(rows, float)
+    """Counts of the kinds of work up to each exit, float64 (N, 6), for a text of so many tokens.
+
+    Once: channels of the embedding. In each block: multiply-accumulates of the linear layers and of
+    attention, scores, channels, and hidden units, of all tokens.
+    """
+    width, hidden = config.width, config.hidden_width
+    start = tokens * width
+    block = [
+        tokens * 4 * width * (width + hidden),
+        2 * tokens**2 * width,
+        config.num_heads * tokens**2,
+        tokens * width,
+        tokens * hidden,
+    ]
+    return np.array(
+        [[start, *(depth * n for n in block)] for depth in range(1, config.num_blocks + 1)], float
+    )
 
 
 def instructions(
