@@ -13,7 +13,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks beexrun header clean stale
+.PHONY: help demo test lint notebooks beexrun header firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -22,6 +22,7 @@ demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
 	@$(BIN)/beex demo
 
 test: $(STAMP) ## Run the tests
+	@tools/install_emulators.sh
 	@$(BIN)/python -m pytest -q
 
 lint: $(STAMP) ## Check style, formatting and types
@@ -43,7 +44,26 @@ build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc
 	@$(CC) -std=c99 $(CFLAGS) -ffp-contract=off $(LDFLAGS) $(filter %.c,$^) -lm -o $@
 
 header: $(STAMP) ## Join the C engine into one header, build/beex.h
-	@$(BIN)/python tools/amalgamate.py build/beex.h
+	@$(BIN)/python beex_keras/export/amalgamate.py build/beex.h
+
+# A model on an emulated board; by default one that is trained here first, in minutes.
+RUN ?= runs/micro
+BOARD ?= netduinoplus2
+PROJECT := build/firmware/$(notdir $(RUN))
+
+firmware: $(PROJECT)/model.c ## Build a model for a board: make firmware RUN=runs/reviews BOARD=mps2-an500
+	@$(MAKE) -s -C $(PROJECT) BOARD=$(BOARD)
+	@arm-none-eabi-size $(PROJECT)/build/$(BOARD)/firmware.elf
+
+emulate: $(PROJECT)/model.c ## Run it under QEMU: make emulate RUN=runs/reviews BOARD=mps2-an500 < texts
+	@$(MAKE) -s -C $(PROJECT) BOARD=$(BOARD) emulate
+
+$(PROJECT)/model.c: $(RUN)/results.json $(wildcard tflite/*/*) | $(STAMP)
+	@rm -rf $(PROJECT)
+	@$(BIN)/beex convert $(RUN) --target mcu --board $(BOARD) -o $(PROJECT) >&2
+
+runs/micro/results.json: | $(STAMP)
+	@$(BIN)/beex train --preset micro --bits fully-binary -o runs/micro >&2
 
 clean: ## Remove the environment, caches and builds (trained models stay)
 	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .hypothesis .mypy_cache .ruff_cache

@@ -1,9 +1,11 @@
 """Packaging of BEEx-Keras; `requirements.txt` holds the exact versions the tests run with."""
 
 import re
+import shutil
 from pathlib import Path
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_py import build_py
 
 ROOT = Path(__file__).parent
 
@@ -73,6 +75,21 @@ ENGINE = Extension(
     optional=True,
 )
 
+
+class BuildWithSources(build_py):
+    """Puts the C sources into the package, which writes projects for microcontrollers from them.
+
+    A checkout that is installed in place has them beside the package.
+    """
+
+    def run(self) -> None:
+        super().run()
+        if not self.editable_mode:
+            for folder in ("kernels", "engine", "firmware"):
+                target = Path(self.build_lib) / "beex_keras" / "tflite" / folder
+                shutil.copytree(ROOT / "tflite" / folder, target, dirs_exist_ok=True)
+
+
 setup(
     name="beex-keras",
     version=version(),
@@ -83,9 +100,11 @@ setup(
     license_files=["LICENSE"],
     packages=find_packages(include=["beex_keras", "beex_keras.*"]),
     ext_modules=[ENGINE],
+    cmdclass={"build_py": BuildWithSources},
     package_data={
         "beex_keras": ["py.typed"],
         "beex_keras.benchmark": ["report.html", "suites/*.toml"],
+        "beex_keras.export.mcu": ["costs.json"],
     },
     python_requires=">=3.10,<3.13",
     install_requires=CORE,

@@ -28,9 +28,11 @@ from beex_keras.terminal import (
 if TYPE_CHECKING:
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
+    from beex_keras.models import BEExformerClassifier
 
 PRESETS = ("micro", "tiny", "small", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+TARGETS = ("mcu",)
 EXITS = ("in-graph", "all-outputs", "segments")
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
@@ -384,8 +386,16 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     "--output",
     type=click.Path(),
     required=True,
-    help="The file to write; with --exit segments a directory.",
+    help="The file to write; with --exit segments or --target mcu a directory.",
 )
+@click.option(
+    "--target",
+    type=click.Choice(TARGETS),
+    help="Write a C project for microcontrollers: model, engine, start-up code, Makefile.",
+)
+@click.option("--board", help="Of --target mcu: an emulated board; netduinoplus2 by default.")
+@click.option("--ram", help="Of --target mcu: RAM there is, such as 128K; the board's by default.")
+@click.option("--flash", help="Of --target mcu: flash there is, such as 1M.")
 @click.option(
     "--format",
     "file_format",
@@ -418,30 +428,42 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
 )
 @json_option
-def convert(model: str, output: str, file_format: str | None, exit_kind: str,
-            threshold_input: bool, plan_memory: bool, policy: str | None, threshold: float | None,
-            length: int | None, weights: str | None, as_json: bool) -> None:  # fmt: skip
+def convert(model: str, output: str, target: str | None, board: str | None, ram: str | None,
+            flash: str | None, file_format: str | None, exit_kind: str, threshold_input: bool,
+            plan_memory: bool, policy: str | None, threshold: float | None, length: int | None,
+            weights: str | None, as_json: bool) -> None:  # fmt: skip
     """Convert a Keras MODEL (run folder or .keras) to a file for a device.
 
     A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
-    a .beex in the C engine.
+    a .beex in the C engine, and a project for microcontrollers on a bare Cortex-M.
     """
     chosen = click.get_current_context().get_parameter_source("exit_kind")
-    is_beex = (file_format or Path(output).suffix.removeprefix(".")) == "beex"
+    if target is None and (board or ram or flash):
+        raise BeexError("--board, --ram and --flash go with --target mcu.")
+    if target and file_format:
+        raise BeexError("--target mcu writes a folder with the model inside; leave out --format.")
+    is_beex = target or (file_format or Path(output).suffix.removeprefix(".")) == "beex"
     is_default = chosen is click.core.ParameterSource.DEFAULT
     if is_beex and (threshold_input or plan_memory or not is_default):
         raise BeexError(
-            "--exit, --threshold-input and --plan-memory are for .tflite files; a .beex file always "
+            "--exit, --threshold-input and --plan-memory are for .tflite files; a .beex model always "
             "exits by itself, and by any policy."
         )
     if weights is not None and not is_beex:
-        raise BeexError("--weights is for .beex files; name the output so, or leave it out.")
+        raise BeexError(
+            "--weights is for .beex files and --target mcu; name the output so, or leave it out."
+        )
     from beex_keras import export, runtime
     from beex_keras.export import beex_format
 
     classifier = runtime.load_classifier(model)
     classifier.policy = _policy(classifier.policy, policy, threshold)
     calibration = _calibration(model, classifier.policy)
+    if target:
+        _convert_for_mcu(
+            classifier, output, board, ram, flash, length, calibration, weights == "int8", as_json
+        )
+        return
     if is_beex:
         report = beex_format.export_file(
             classifier, output, length, calibration, int8_weights=weights == "int8"
@@ -451,6 +473,39 @@ def convert(model: str, output: str, file_format: str | None, exit_kind: str,
             classifier, output, length, calibration, exit_kind, threshold_input, plan_memory
         )
     print_figures(report, as_json, lambda: [report], output)
+
+
+def _convert_for_mcu(
+    classifier: "BEExformerClassifier",
+    output: str,
+    board: str | None,
+    ram: str | None,
+    flash: str | None,
+    length: int | None,
+    calibration: dict[str, Any] | None,
+    int8_weights: bool,
+    as_json: bool,
+) -> None:
+    from beex_keras.evaluation import tables
+    from beex_keras.export import mcu
+
+    try:
+        report = mcu.export_project(
+            classifier,
+            output,
+            board or mcu.DEFAULT,
+            mcu.parse_size(ram, "--ram") if ram else None,
+            mcu.parse_size(flash, "--flash") if flash else None,
+            length,
+            calibration,
+            int8_weights,
+        )
+    except mcu.DoesNotFit as error:
+        tables.show(error.rows, to_stderr=True)
+        raise
+    print_figures(report.to_dict(), as_json, report.tables, "")
+    if not as_json:
+        click.echo(f"make -C {output} BOARD={report.board} emulate < texts")
 
 
 @app.command()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from conftest import COMPILER, MODES, needs_engine, shake, tiny_config
 
-from beex_keras.export import beex_format
+from beex_keras.export import amalgamate, beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
@@ -151,7 +151,7 @@ def test_beexrun(plain, models):
 
 def test_single_header(plain, models, tmp_path):
     """A program of one file, beside one linked from many."""
-    run(sys.executable, TFLITE.parent / "tools" / "amalgamate.py", tmp_path / "beex.h")
+    run(sys.executable, amalgamate.__file__, tmp_path / "beex.h")
     program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
     source = tmp_path / "program.c"
     source.write_text("#define BEEX_IMPLEMENTATION\n" + program)

@@ -1,6 +1,8 @@
 """Pinned versions, allowed ranges and the installed package tell one story."""
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -9,6 +11,8 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import beex_keras
+from beex_keras.export import amalgamate
+from beex_keras.export.mcu import board, project
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12")
@@ -87,6 +91,20 @@ def test_files_that_are_no_python_are_shipped(declared):
     found = {file for file in (ROOT / "beex_keras").rglob("*") if file.is_file()}
     # The engine's library is built where it is installed.
     assert shipped == {f for f in found if f.suffix not in (".py", ".pyc", ".so")}
+
+
+def test_an_installed_package_writes_projects_for_microcontrollers(tmp_path):
+    """From the sources that it carries, not from those of the checkout."""
+    build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", tmp_path / "installed"]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    package = tmp_path / "installed" / "beex_keras"
+    header = tmp_path / "beex.h"
+    script = package / "export" / "amalgamate.py"
+    subprocess.run([sys.executable, script, header], cwd=tmp_path, check=True)
+    assert header.read_text("utf-8") == amalgamate.single_header()
+    for name in project.FILES:
+        shipped = package / "tflite" / "firmware" / name
+        assert shipped.read_bytes() == (board.FIRMWARE / name).read_bytes()
 
 
 def test_every_package_is_shipped(declared):

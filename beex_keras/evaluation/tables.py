@@ -17,13 +17,15 @@ _UNBOUNDED = 10_000
 _READABLE = 24
 
 
-def show(rows: Sequence[Row] | Mapping[str, Sequence[Row]], title: str = "") -> None:
+def show(
+    rows: Sequence[Row] | Mapping[str, Sequence[Row]], title: str = "", to_stderr: bool = False
+) -> None:
     """Prints one table (`rows`, with its title) or several (a mapping from title to rows).
 
     In a narrow terminal the widest column of texts wraps, but no digit is ever cut off; in a pipe
     nothing wraps.
     """
-    console = Console(width=_UNBOUNDED)
+    console = Console(width=_UNBOUNDED, stderr=to_stderr)
     tables = rows if isinstance(rows, Mapping) else {title: rows}
     for name, part in tables.items():
         table = make_table(part)

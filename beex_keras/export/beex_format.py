@@ -139,7 +139,7 @@ def export_file(
     """
     data = convert(classifier, length, calibration, int8_weights)
     write_atomically(path, data)
-    values = _header(data)
+    values = read_header(data)
     return {
         "total": len(data),
         "weights": values["labels"] - values["weights"],
@@ -358,6 +358,43 @@ def _memory(parts: Iterable[int]) -> int:
     return sum(_up(part, _ALIGNMENT) for part in parts)
 
 
+def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
+    """Bytes of a file's weights: the token table and all that follows it up to the labels."""
+    width, hidden = config.width, config.hidden_width
+    weight_bits, table_bits = config.weight_bits, config.embedding_bits
+    if int8_weights:
+        weight_bits, table_bits = 8, min(8, table_bits)
+
+    def reals(count: int) -> int:
+        return _up(4 * count, _ALIGNMENT)
+
+    def channels(count: int) -> int:
+        return reals(_up(count, _PADDING))
+
+    def linear(inputs: int, outputs: int) -> int:
+        if weight_bits == 32:
+            return reals(inputs * outputs) + channels(outputs)
+        if weight_bits == 8:
+            weights = _up(outputs, INT8_PANEL) * _up(inputs, 4)
+        elif config.activation_bits == 1:
+            weights = _up(outputs, BINARY_PANEL) * -(-inputs // 64) * 8
+        else:
+            weights = -(-outputs // REAL_PANEL) * -(-inputs // 4) * 8
+        return _up(weights, _ALIGNMENT) + 2 * channels(outputs)
+
+    row = {1: 8 * -(-width // 64), 8: width, 32: 4 * width}[table_bits]
+    embedding = _up(config.vocabulary_size * row, _ALIGNMENT) + reals(length * width)
+    embedding += channels(width) if table_bits < 32 else 0
+    embedding += reals(config.num_segments * width) if config.num_segments > 1 else 0
+    if config.network == "slfn":
+        network = 2 * linear(width, hidden) + 2 * linear(hidden, width)
+    else:
+        network = linear(width, 2 * hidden) + linear(2 * hidden, width)
+    head = reals(width * config.num_classes) + channels(config.num_classes)
+    block = 4 * linear(width, width) + network + 4 * channels(width) + head
+    return embedding + 2 * channels(width) + config.num_blocks * block
+
+
 def _up(value: int, multiple: int) -> int:
     return -(-value // multiple) * multiple
 
@@ -445,7 +482,7 @@ def read(data: bytes, source: str = "The model") -> Metadata:
     """
     verify(data, source)
     try:
-        values = _header(data)
+        values = read_header(data)
 
         def section(name: str) -> bytes:
             return data[values[name] : values[name] + values[f"{name}_size"]]
@@ -504,5 +541,6 @@ def verify(data: bytes, source: str) -> None:
         )
 
 
-def _header(data: bytes) -> dict[str, Any]:
+def read_header(data: bytes) -> dict[str, Any]:
+    """The header's fields by name, as they are, without any check."""
     return dict(zip(_FIELDS, _HEADER.unpack_from(data)[4:], strict=True))

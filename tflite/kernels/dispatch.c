@@ -11,6 +11,12 @@ const beex_kernels *const *beex_available_kernels(void) {
 #ifdef BEEX_HAS_NEON
     &beex_kernels_neon,
 #endif
+#ifdef BEEX_HAS_CORTEXM
+    &beex_kernels_cortexm,
+#endif
+#ifdef BEEX_HAS_MVE
+    &beex_kernels_mve,
+#endif
     NULL,
   };
 #ifdef BEEX_HAS_AVX

@@ -162,6 +162,15 @@ extern const beex_kernels beex_kernels_avx512;
 extern const beex_kernels beex_kernels_neon;
 #endif
 
+#if defined(__arm__) && defined(__thumb2__) && defined(__GNUC__)
+#define BEEX_HAS_CORTEXM 1
+extern const beex_kernels beex_kernels_cortexm;
+#if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
+#define BEEX_HAS_MVE 1
+extern const beex_kernels beex_kernels_mve;
+#endif
+#endif
+
 /* The implementations that were compiled in and that this machine can run, slowest first, up to a
  * null pointer. */
 const beex_kernels *const *beex_available_kernels(void);

@@ -1,6 +1,6 @@
 """Joins the C engine into one header, for people who just want to drop it in.
 
-    python tools/amalgamate.py build/beex.h
+    python beex_keras/export/amalgamate.py build/beex.h
 
 One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
 include it. Build that file with -ffp-contract=off, and link with -lm.
@@ -12,15 +12,20 @@ import re
 import sys
 from pathlib import Path
 
-TFLITE = Path(__file__).parents[1] / "tflite"
+_PACKAGE = Path(__file__).parents[1]
+SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f.is_dir())
+"""The C code: inside an installed package, or beside it in a checkout."""
+
 INTERFACE = ("kernels/kernels.h", "engine/beex.h")
 SHARED = ("engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
 # Without reference.c, which is for tests, and binding.c, which is for Python.
-SOURCES = (
+PARTS = (
     "kernels/portable.c",
     "kernels/avx2.c",
     "kernels/avx512.c",
     "kernels/neon.c",
+    "kernels/cortexm.c",
+    "kernels/mve.c",
     "kernels/dispatch.c",
     "engine/crc32.c",
     "engine/dictionary.c",
@@ -32,9 +37,10 @@ SOURCES = (
 
 INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)\)?")
 OWN_NAME = re.compile(
     r"^(?:static|INLINE)\b[^;{}=()]*?\b(\w+)(?=\(|\[)"  # functions and arrays
-    r"|^typedef [^{};]*?\b(\w+);|^\} (\w+);",  # types
+    r"|^typedef [^{};]*?\b(\w+)(?:\[.*\])?;|^\} (\w+);",  # types
     re.MULTILINE,
 )
 
@@ -53,30 +59,33 @@ def expand(path: Path) -> str:
 
 def source(name: str) -> str:
     """A source whose own names and macros do not reach the next one."""
-    text = expand(TFLITE / name)
-    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(text)}
-    names -= {"NAME", "TARGET", "__attribute__"}
+    text = expand(SOURCES / name)
+    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(ATTRIBUTE.sub("", text))}
+    macros = set(MACRO.findall(text))
+    names -= {"NAME", "TARGET", *macros}
     prefix = f"beex_{Path(name).stem}_"
     before = "".join(f"#define {own} {prefix}{own}\n" for own in sorted(names))
-    ends = sorted(names | set(MACRO.findall(text)))
+    ends = sorted(names | macros)
     after = "".join(f"#undef {own}\n" for own in ends)
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 
 
-def main(output: Path) -> None:
+def single_header() -> str:
+    """The text of the header."""
     license_line = "/* BEExformer engine in one header, of BEEx-Keras. Licensed under Apache-2.0.\n"
     usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
     parts = [f"{license_line} *\n * {usage}\n */\n"]
-    parts += [INCLUDE.sub("", (TFLITE / name).read_text("utf-8")) for name in INTERFACE]
+    parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in INTERFACE]
     parts.append("\n#ifdef BEEX_IMPLEMENTATION\n")
-    parts += [INCLUDE.sub("", (TFLITE / name).read_text("utf-8")) for name in SHARED]
-    parts += [source(name) for name in SOURCES]
+    parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED]
+    parts += [source(name) for name in PARTS]
     parts.append("\n#endif /* BEEX_IMPLEMENTATION */\n")
-    output.parent.mkdir(parents=True, exist_ok=True)
-    output.write_text("".join(parts), "utf-8")
+    return "".join(parts)
 
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python tools/amalgamate.py OUTPUT.h")
-    main(Path(sys.argv[1]))
+        sys.exit("usage: python beex_keras/export/amalgamate.py OUTPUT.h")
+    output = Path(sys.argv[1])
+    output.parent.mkdir(parents=True, exist_ok=True)
+    output.write_text(single_header(), "utf-8")

@@ -1,0 +1,56 @@
+"""The boards of ``tflite/firmware``: a row each in its Makefile, read from there."""
+
+import dataclasses
+import re
+from functools import cache
+
+from beex_keras.errors import BeexError
+from beex_keras.export.amalgamate import SOURCES
+
+FIRMWARE = SOURCES / "firmware"
+DEFAULT = "netduinoplus2"
+
+_ROW = re.compile(r"^([\w-]+)\s*:= (cortex-\S+)\s+(.*)$", re.MULTILINE)
+_SIZE = re.compile(r"^(\d+)([KM]?)$", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1024, "M": 1024**2}
+
+
+@dataclasses.dataclass(frozen=True)
+class Board:
+    """A board that QEMU emulates.
+
+    Attributes:
+        name: QEMU's name.
+        core: such as "cortex-m4".
+        flash, ram: bytes.
+        stack: bytes of RAM that are set aside for the stack.
+    """
+
+    name: str
+    core: str
+    flash: int
+    ram: int
+    stack: int
+
+
+@cache
+def boards() -> dict[str, Board]:
+    """All boards by their names."""
+    text = (FIRMWARE / "Makefile").read_text("utf-8")
+    found = {}
+    for name, core, rest in _ROW.findall(text):
+        _, _, _, flash, _, ram, stack, _ = rest.split()
+        found[name] = Board(name, core, *map(parse_size, (flash, ram, stack)))
+    return found
+
+
+def parse_size(text: str, option: str = "size") -> int:
+    """Bytes of a size such as 65536, 128K or 1M.
+
+    Raises:
+        BeexError: it is none; `option` names it there.
+    """
+    match = _SIZE.match(text)
+    if match is None or not int(match[1]):
+        raise BeexError(f"{option} {text} must be a number of bytes, such as 65536, 128K or 1M.")
+    return int(match[1]) * _UNITS[match[2].upper()]

@@ -1,0 +1,67 @@
+"""A C project of a model for a microcontroller: one folder, built by its own Makefile."""
+
+import os
+from pathlib import Path
+
+from beex_keras.errors import BeexError
+from beex_keras.export import beex_format
+from beex_keras.export.amalgamate import single_header
+from beex_keras.export.mcu.board import FIRMWARE
+from beex_keras.files import atomic_path, write_atomically
+
+FILES = (
+    "README.md", "Makefile", "memory.ld", "main.c", "engine.c", "board.h", "startup.c",
+    "semihosting.c", "counter.c",
+)  # fmt: skip
+"""What every project has; model.h, model.c and beex.h are written for it."""
+
+_BYTES_A_LINE = 24
+
+
+def write_project(data: bytes, folder: str | os.PathLike[str]) -> None:
+    """Writes the project of a ``.beex`` file's bytes.
+
+    In a folder that is there already, model and engine are renewed; all else, which people change for
+    their board, stays as it is.
+
+    Raises:
+        BeexError: the folder cannot be written, or holds something else.
+    """
+    header, source = model_arrays(data)
+    ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
+    written = {"beex.h": single_header(), "model.h": header, "model.c": source}
+    target = Path(folder)
+    if target.is_dir():
+        if any(target.iterdir()) and not (target / "model.h").is_file():
+            raise BeexError(f"{folder} holds something else; name a new folder for the project.")
+        kept = {name: text for name, text in ours.items() if not (target / name).exists()}
+        for name, text in {**kept, **written}.items():
+            write_atomically(target / name, text)
+        return
+    with atomic_path(target) as temporary:
+        temporary.mkdir()
+        for name, text in {**ours, **written}.items():
+            (temporary / name).write_text(text, "utf-8")
+
+
+def model_arrays(data: bytes) -> tuple[str, str]:
+    """A ``.beex`` file as a constant array of C: its header and its source."""
+    values = beex_format.read_header(data)
+    written = "/* Written by beex convert. */\n"
+    header = (
+        f"{written}#ifndef MODEL_H\n#define MODEL_H\n\n"
+        f"#define MODEL_ARENA {values['arena_size']} /* bytes of working memory */\n"
+        f"#define MODEL_LENGTH {values['length']} /* the most tokens it reads */\n\n"
+        f"extern const unsigned char model_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
+    )
+    rows = (
+        ",".join(map(str, data[start : start + _BYTES_A_LINE]))
+        for start in range(0, len(data), _BYTES_A_LINE)
+    )
+    source = (
+        f'{written}#include "model.h"\n\n'
+        f"__attribute__((aligned(8))) const unsigned char model_data[{len(data)}] = {{\n"
+        + ",\n".join(rows)
+        + "\n};\n"
+    )
+    return header, source

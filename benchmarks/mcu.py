@@ -1,0 +1,431 @@
+"""Instructions, flash and RAM of models on emulated microcontrollers.
+
+    python benchmarks/mcu.py kernels
+    python benchmarks/mcu.py models
+    python benchmarks/mcu.py answers --run runs/micro
+    python benchmarks/mcu.py page --run runs/micro    # all of it, to docs/microcontrollers.md
+
+Instructions are those that QEMU executes, counted on the emulated board: no cycles, and no time. They
+depend on nothing but the program, so every run gives the same. Models have random weights, on which
+they depend but little, except for --run. `costs` measures the table that `beex convert --target mcu`
+goes by where there is no emulator.
+"""
+
+import json
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+from rich.progress import track
+
+import beex_keras  # selects Keras 2 before TensorFlow is imported
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs"
+SEED = 0
+SMALL_VOCABULARY = 500
+
+KINDS: dict[str, tuple[dict[str, int], bool, str]] = {
+    "fully binary": ({"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1}, False, ""),
+    "weights-only": ({"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1}, False, ""),
+    "weights-only, int8 activations": (
+        {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1}, False, "-DINT8_ACTIVATIONS",
+    ),
+    "int8": ({"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}, True, ""),
+    "float32": ({"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}, False, ""),
+}  # fmt: skip
+"""By name: bits, whether real weights are stored in 8 bits, and flags of the compiler."""
+
+WORK = (
+    "signs and quantization",
+    "linear layers",
+    "attention",
+    "normalization",
+    "gates and activations",
+)
+"""Kinds of work that profile.c counts, in its order; what is left is the rest."""
+
+json_option = click.option("--json", "as_json", is_flag=True)
+tokens_option = click.option("--tokens", default=32, show_default=True)
+
+
+@click.group()
+def main() -> None:
+    """Instructions, flash and RAM on emulated microcontrollers."""
+
+
+# === Kernels ===
+
+
+def measure_kernels() -> list[dict[str, Any]]:
+    """Instructions per multiply-accumulate of each product, a row a board."""
+    from beex_keras.export.amalgamate import single_header
+    from beex_keras.export.mcu import board, emulation
+
+    rows = []
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary)
+        for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c",
+                     "engine.c"):  # fmt: skip
+            shutil.copy(board.FIRMWARE / name, folder)
+        shutil.copy(HERE / "mcu" / "kernels.c", folder)
+        (folder / "beex.h").write_text(single_header())
+        reals = np.random.default_rng(SEED).normal(0, 0.1, (256, 256)).astype(np.float32)
+        words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
+        (folder / "weights.c").write_text(
+            f"#include <stdint.h>\nextern const uint64_t weights[];\nconst uint64_t weights[] = {{{words}}};\n"
+        )
+        sources = "kernels.c weights.c engine.c startup.c semihosting.c counter.c"
+        for name, row in board.boards().items():
+            lines = emulation.emulate(folder, name, folder / "build" / name, [], SOURCES=sources, STACK="16K")
+            counts = dict(line.split("\t") for line in lines)
+            macs = 64 * 256 * 256
+            rows.append({
+                "board": name, "core": row.core,
+                **{kernel: int(count) / macs for kernel, count in counts.items()},
+            })  # fmt: skip
+    return rows
+
+
+@main.command()
+@json_option
+def kernels(as_json: bool) -> None:
+    """Instructions per multiply-accumulate of linear layers, 64 tokens of 256 channels to 256."""
+    show(measure_kernels(), "Instructions per multiply-accumulate, 64 x 256 x 256", as_json)
+
+
+# === Models ===
+
+
+def random_model(config: Any, preprocessor: Any) -> Any:
+    """A model with weights as after training: no bias zero, no scale one."""
+    from beex_keras.models import BEExformerClassifier
+
+    model = BEExformerClassifier(config, preprocessor)
+    generator = np.random.default_rng(SEED)
+    weights = [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
+    model.set_weights(weights)
+    return model
+
+
+def preset_model(preset: str, bits: dict[str, int], vocabulary: Sequence[str]) -> Any:
+    from beex_keras.models import BEExformerConfig
+    from beex_keras.text import TextPreprocessor
+
+    config = BEExformerConfig.preset(preset, **bits).replace(vocabulary_size=len(vocabulary))
+    return random_model(config, TextPreprocessor(vocabulary, config.max_length))
+
+
+def text_of(tokens: int) -> str:
+    """A text of so many tokens, special ones included: a full stop is one."""
+    return " ".join("." * (tokens - 2))
+
+
+@contextmanager
+def project_of(data: bytes) -> Iterator[Path]:
+    """A project in a temporary folder, with profile.c."""
+    from beex_keras.export.mcu import write_project
+
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "project"
+        write_project(data, folder)
+        shutil.copy(HERE / "mcu" / "profile.c", folder)
+        yield folder
+
+
+def measure_model(
+    preset: str, kind: str, name: str, tokens: int, vocabulary: Any
+) -> dict[str, Any]:
+    """Memory, instructions up to each exit and by kind of work, on one board.
+
+    Where the vocabulary does not fit, instructions are of a model with fewer words, on which they do
+    not depend; where that does not fit either there are none.
+    """
+    from beex_keras.errors import BeexError
+    from beex_keras.export import beex_format
+    from beex_keras.export.mcu import board, costs, emulation
+
+    bits, int8, flags = KINDS[kind]
+    row = board.boards()[name]
+    model = preset_model(preset, bits, vocabulary)
+    data = beex_format.convert(model, int8_weights=int8)
+    arena = beex_format.read_header(data)["arena_size"]
+    found: dict[str, Any] = {"board": name, "core": row.core, "preset": preset, "build": kind}
+    with project_of(data) as folder:
+        roomy = {"RAM": "64M", "FLASH": "64M", "CFLAGS": flags}
+        sections = emulation.build(folder, name, folder / "build", **roomy)
+    footprint = costs.Footprint.of(sections, len(data), arena)
+    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
+    found |= {**footprint.to_dict(), "fits": fits, "tokens": tokens}
+    if not fits:
+        model = preset_model(preset, bits, vocabulary[:SMALL_VOCABULARY])
+        data = beex_format.convert(model, int8_weights=int8)
+    try:
+        with project_of(data) as folder:
+            (measured,), memory = emulation.measure(
+                folder, name, folder / "build", [text_of(tokens)], CFLAGS=flags
+            )
+            sources = "profile.c model.c engine.c startup.c semihosting.c counter.c"
+            (profile,) = emulation.emulate(
+                folder, name, folder / "profile", [text_of(tokens).encode()], CFLAGS=flags,
+                SOURCES=sources,
+            )  # fmt: skip
+    except BeexError as error:
+        if "region" not in str(error):
+            raise
+        return {**found, "instructions": None, "work": None, "stack used": None}
+    everything, *parts = map(int, profile.split("\t"))
+    # What counting costs is taken off the rest.
+    rest = measured.exits[-1] - sum(parts)
+    assert everything >= measured.exits[-1]
+    work = {**dict(zip(WORK, parts, strict=True)), "rest": max(rest, 0)}
+    return {
+        **found, "instructions": list(measured.exits), "work": work, "stack used": memory.stack,
+    }  # fmt: skip
+
+
+def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
+    """Preset micro on every board, tiny on those with a floating-point unit."""
+    from beex_keras import load_task
+    from beex_keras.export.mcu import board
+    from beex_keras.models import PRESETS
+    from beex_keras.text import learn_vocabulary
+
+    texts = load_task("rotten_tomatoes").train.texts
+    vocabularies = {
+        preset: learn_vocabulary(texts, PRESETS[preset].get("vocabulary_size", 8000))
+        for preset in ("micro", "tiny")
+    }
+    cells = [
+        (preset, kind, name)
+        for preset in vocabularies
+        for name in board.boards()
+        if (preset, name) != ("tiny", "mps2-an385")
+        for kind in KINDS
+    ]
+    rows = [
+        measure_model(preset, kind, name, tokens, vocabularies[preset])
+        for preset, kind, name in (cells if quiet else track(cells, "Models"))
+    ]
+    for row in rows:
+        for other in ("int8", "float32"):
+            twin = next(
+                r for r in rows
+                if (r["board"], r["preset"], r["build"]) == (row["board"], row["preset"], other)
+            )  # fmt: skip
+            known = row["instructions"] and twin["instructions"]
+            row[f"of {other}"] = (
+                twin["instructions"][-1] / row["instructions"][-1] if known else None
+            )
+    return rows
+
+
+@main.command()
+@tokens_option
+@json_option
+def models(tokens: int, as_json: bool) -> None:
+    """Flash, RAM and instructions of models, beside an int8 and a float32 build of the same engine."""
+    rows = measure_models(tokens, as_json)
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    flat = []
+    for row in rows:
+        counts = row.pop("instructions") or []
+        work = row.pop("work") or {}
+        flat.append({**row, **{f"exit {n}": c for n, c in enumerate(counts, 1)}, **work})
+    show(flat, f"A text of {tokens} tokens", as_json)
+
+
+# === A trained model ===
+
+
+def measure_answers(run: str, task: str, sentences: int, few: int) -> list[dict[str, Any]]:
+    """A trained model's answers beside those of Keras, and what early exit saves."""
+    from beex_keras import load_task, runtime
+    from beex_keras.evaluation.accounting import flops_saved
+    from beex_keras.export import beex_format
+    from beex_keras.export.mcu import board, emulation
+
+    classifier = runtime.load_classifier(run)
+    data = beex_format.convert(classifier)
+    arena = beex_format.read_header(data)["arena_size"]
+    samples = load_task(task).test
+    chosen = np.random.default_rng(SEED).permutation(len(samples))[:sentences]
+    texts = samples.rows(chosen).texts
+    expected = runtime.KerasRunner(classifier).classify(texts, truncate=True)
+    rows = []
+    with project_of(data) as folder:
+        for name, row in board.boards().items():
+            count = sentences if row.core != "cortex-m3" else few
+            sections = emulation.build(folder, name, folder / "plain" / name)
+            lines = [text.encode() for text in texts[:count]]
+            answers = emulation.emulate(folder, name, folder / "plain" / name, lines)
+            pairs = [(line.split("\t")[0], int(line.split("\t")[2])) for line in answers]
+            agree = sum(p == (e.label, e.exit) for p, e in zip(pairs, expected, strict=False))
+            found, memory = emulation.measure(folder, name, folder / "m" / name, texts[:count])
+            taken = np.array([m.exit - 1 for m in found])
+            counts = np.array([m.exits for m in found])
+            lengths = np.array([m.tokens for m in found])
+            spent = counts[np.arange(count), taken].sum()
+            rows.append({
+                "board": name, "core": row.core, "sentences": count, "equal to Keras": agree,
+                "flash": sections.flash, "RAM": sections.ram, "arena": arena,
+                "stack": sections.stack, "stack used": memory.stack, "arena used": memory.arena,
+                "mean tokens": lengths.mean(), "mean exit": taken.mean() + 1,
+                "tokenizer": np.mean([m.tokenizer for m in found]),
+                "full depth": counts[:, -1].mean(), "own exit": spent / count,
+                "instructions saved": 1 - spent / counts[:, -1].sum(),
+                "FLOPs saved": flops_saved(classifier.config, taken, lengths),
+            })  # fmt: skip
+    return [
+        {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()} for row in rows
+    ]
+
+
+run_option = click.option("--run", type=click.Path(exists=True), required=True,
+                          help="A trained run folder.")  # fmt: skip
+task_option = click.option("--task", default="rotten_tomatoes", show_default=True)
+sentences_option = click.option("--sentences", default=200, show_default=True)
+
+
+@main.command()
+@run_option
+@task_option
+@sentences_option
+@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@json_option
+def answers(run: str, task: str, sentences: int, few: int, as_json: bool) -> None:
+    """Answers to test sentences beside those of Keras, memory, and what early exit saves."""
+    show(measure_answers(run, task, sentences, few), f"{task}, test split", as_json)
+
+
+# === The table of costs ===
+
+SHAPES = (
+    {"width": 32, "hidden_width": 64, "num_heads": 1, "num_blocks": 2},
+    {"width": 64, "hidden_width": 128, "num_heads": 2, "num_blocks": 2},
+    {"width": 64, "hidden_width": 192, "num_heads": 4, "num_blocks": 1},
+    {"width": 128, "hidden_width": 256, "num_heads": 4, "num_blocks": 1},
+)
+LENGTHS = (8, 16, 32, 64)
+
+
+def measure_costs(quiet: bool) -> dict[str, Any]:
+    """Prices of all kinds of work that explain measured instructions best, in relative error."""
+    from scipy.optimize import nnls
+
+    from beex_keras.export import beex_format
+    from beex_keras.export.mcu import board, costs, emulation
+    from beex_keras.models import BEExformerConfig
+    from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+
+    vocabulary = [*SPECIAL_TOKENS, "a", "."]
+    kinds = [kind for kind, (_, _, flags) in KINDS.items() if not flags]
+    cells = [(name, kind) for name in board.boards() for kind in kinds]
+    found: dict[str, Any] = {name: {"instructions": {}} for name in board.boards()}
+    for name, kind in cells if quiet else track(cells, "Costs"):
+        bits, int8, _ = KINDS[kind]
+        rows, counts = [], []
+        for shape in SHAPES:
+            config = BEExformerConfig(
+                vocabulary_size=len(vocabulary), max_length=max(LENGTHS), **shape, **bits
+            )
+            model = random_model(config, TextPreprocessor(vocabulary, config.max_length))
+            data = beex_format.convert(model, int8_weights=int8)
+            with project_of(data) as folder:
+                measured, _ = emulation.measure(
+                    folder, name, folder / "build", [text_of(tokens) for tokens in LENGTHS]
+                )
+                sections = emulation.build(folder, name, folder / "plain")
+            for tokens, text in zip(LENGTHS, measured, strict=True):
+                rows.extend(costs.work(config, tokens))
+                counts.extend(text.exits)
+        arena = beex_format.read_header(data)["arena_size"]
+        footprint = costs.Footprint.of(sections, len(data), arena)
+        work, spent = np.array(rows), np.array(counts, float)
+        scale = work.max(axis=0)
+        prices = nnls(work / scale / spent[:, None], np.ones(len(spent)))[0] / scale
+        error = np.abs(work @ prices / spent - 1).max()
+        found[name] |= {"code": footprint.code, "data": footprint.data}
+        found[name]["instructions"][kind] = {
+            **{w: float(f"{p:.4g}") for w, p in zip(costs.WORK, prices.tolist(), strict=True)},
+            "largest_error": round(float(error), 3),
+        }
+    return {"versions": versions(), "boards": found}
+
+
+@main.command("costs")
+@json_option
+def fit_costs(as_json: bool) -> None:
+    """Measure the table of costs anew and write it into the package."""
+    from beex_keras.export.mcu import costs
+    from beex_keras.files import write_atomically
+
+    table = measure_costs(as_json)
+    write_atomically(costs.FILE, json.dumps(table, indent=1) + "\n")
+    rows = [
+        {"board": name, "build": kind, **prices}
+        for name, values in table["boards"].items()
+        for kind, prices in values["instructions"].items()
+    ]
+    show(rows, f"Instructions a piece, written to {costs.FILE.name}", as_json)
+
+
+# === The page ===
+
+
+def versions() -> dict[str, str]:
+    """What built and emulated."""
+    first = {
+        "gcc": ["arm-none-eabi-gcc", "-dumpversion"],
+        "qemu": ["qemu-system-arm", "--version"],
+    }
+    found = {}
+    for name, command in first.items():
+        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        found[name] = text.splitlines()[0].removeprefix("QEMU emulator version ").split()[0]
+    return {"beex-keras": beex_keras.__version__, **found}
+
+
+@main.command()
+@run_option
+@task_option
+@sentences_option
+@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@tokens_option
+def page(run: str, task: str, sentences: int, few: int, tokens: int) -> None:
+    """Measure all but the costs, and write docs/microcontrollers.md with its figure."""
+    from beex_keras.files import write_atomically
+
+    results = {
+        "versions": versions(),
+        "seed": SEED,
+        "task": task,
+        "tokens": tokens,
+        "kernels": measure_kernels(),
+        "models": measure_models(tokens, quiet=False),
+        "answers": measure_answers(run, task, sentences, few),
+    }
+    write_atomically(DOCS / "microcontrollers.json", json.dumps(results, indent=1) + "\n")
+    subprocess.run(["python", str(DOCS / "microcontrollers.py")], check=True)
+
+
+def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool) -> None:
+    from beex_keras.evaluation import tables
+
+    setting = f"{title}; " + ", ".join(f"{name} {number}" for name, number in versions().items())
+    if as_json:
+        click.echo(json.dumps({"setting": setting, "seed": SEED, "rows": rows}))
+    else:
+        tables.show(rows, setting)
+
+
+if __name__ == "__main__":
+    main()

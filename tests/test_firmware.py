@@ -1,0 +1,347 @@
+"""Firmware on emulated boards: Keras's answers, memory that is what it is said to be, exact counts."""
+
+import functools
+import json
+import random
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES, shake
+from test_cli import beex
+
+from beex_keras import exits, runtime
+from beex_keras.errors import BeexError
+from beex_keras.export import beex_format, mcu
+from beex_keras.export.mcu import board, costs, emulation, requirements
+from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
+from beex_keras.runtime import KerasRunner
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+
+needs_emulators = pytest.mark.skipif(
+    not emulation.is_available(), reason="no Arm compiler or emulator: tools/install_emulators.sh"
+)
+
+SENTENCES = {"netduinoplus2": 12, "mps2-an500": 20, "mps3-an547": 20, "mps2-an385": 5}
+"""How many each board classifies and measures; the last has no floating-point unit."""
+
+each_board = pytest.mark.parametrize("name", SENTENCES)
+
+WORDS = ["good", "bad", "film", "the", "un", "##aff", "##able", "café", "中", "!", "##s", "a"]
+VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
+STRICT = "-Wall -Wextra -Wpedantic -Werror"
+
+
+@functools.cache
+def model(mode: str = "fully-binary", **changes) -> BEExformerClassifier:
+    """Of preset micro, with weights as after training and a policy that takes every exit."""
+    tf.keras.utils.set_random_seed(1)
+    config = BEExformerConfig.preset(
+        "micro", vocabulary_size=len(VOCABULARY), **{**MODES[mode], **changes}
+    )
+    made = shake(BEExformerClassifier(config, TextPreprocessor(VOCABULARY, config.max_length)))
+    made.policy = exits.Confidence(0.6)
+    return made
+
+
+def sentences(count: int) -> list[str]:
+    generator = random.Random(0)
+    texts = ["Unaffable CAFÉ films 中!", "x" * 300, "good " * 80]
+    while len(texts) < count:
+        number = generator.randrange(1, 9)
+        words = [generator.choice(WORDS).removeprefix("##") for _ in range(number)]
+        texts.append(" ".join(words))
+    return texts[:count]
+
+
+@pytest.fixture(scope="session")
+def projects(tmp_path_factory):
+    """The project of a kind of model, written once."""
+
+    @functools.cache
+    def project(*args, **changes):
+        folder = tmp_path_factory.mktemp("project") / "folder"
+        mcu.write_project(beex_format.convert(model(*args, **changes)), folder)
+        return folder
+
+    return project
+
+
+@pytest.fixture(scope="session")
+def builds(projects):
+    """Each board's program that measures itself, by name: its sections; built two at a time."""
+
+    def build(name: str) -> emulation.Sections:
+        flags = f"-DMEASURE {STRICT}"
+        return emulation.build(projects(), name, output(projects(), name), CFLAGS=flags)
+
+    with ThreadPoolExecutor(2) as pool:
+        return dict(zip(SENTENCES, pool.map(build, SENTENCES), strict=True))
+
+
+def output(folder, name: str):
+    return folder / "measured" / name
+
+
+def measured(folder, name: str, texts: list[str]):
+    return emulation.measure(folder, name, output(folder, name), texts, CFLAGS=STRICT)
+
+
+def check_answers(answers, classifier: BEExformerClassifier, texts: list[str], pairs=None) -> None:
+    expected = KerasRunner(classifier).classify(texts, pairs, truncate=True)
+    assert [(a[0], a[2]) for a in answers] == [(e.label, e.exit) for e in expected]
+    np.testing.assert_allclose([a[1] for a in answers], [e.score for e in expected], atol=1e-4)
+
+
+def split(lines: list[str]) -> list[tuple[str, float, int]]:
+    return [
+        (label, float(score), int(exit)) for label, score, exit in (x.split("\t") for x in lines)
+    ]
+
+
+# === Answers ===
+
+
+@needs_emulators
+def test_answers_are_those_of_keras(projects):
+    """Other boards answer below, where they measure."""
+    folder, texts = projects(), sentences(200)
+    lines = [text.encode() for text in texts]
+    found = emulation.emulate(
+        folder, "netduinoplus2", folder / "plain" / "netduinoplus2", lines, CFLAGS=STRICT
+    )
+    check_answers(split(found), model(), texts)
+    assert len({exit for _, _, exit in split(found)}) > 2
+
+
+@needs_emulators
+@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "fully-binary"])
+def test_other_kinds_of_models_run_too(projects, mode):
+    """Of pairs."""
+    folder, texts = projects(mode, num_segments=2), sentences(8)
+    lines = [f"{a}\t{b}".encode() for a, b in zip(texts, texts[::-1], strict=True)]
+    found = emulation.emulate(folder, "mps2-an500", folder / "plain", [*lines, b"no tab"])
+    check_answers(split(found[:-1]), model(mode, num_segments=2), texts, texts[::-1])
+    assert found[-1].startswith("error: line 9: the model reads pairs")
+
+
+@needs_emulators
+def test_a_bad_line_is_answered_and_the_next_is_read(projects):
+    lines = [b"good", b"\xff\xfe", b"good \xc3", b"bad " * 300, b"", b"good"]
+    folder = projects()
+    first, *bad, long, empty, last = emulation.emulate(
+        folder, "netduinoplus2", folder / "plain" / "netduinoplus2", lines, CFLAGS=STRICT
+    )
+    assert bad == [f"error: line {n}: the text is not valid UTF-8." for n in (2, 3)]
+    assert long == "error: line 4: the line is longer than LONGEST_LINE."
+    assert len(split([empty])) == 1
+    assert first == last
+
+
+# === Counting ===
+
+
+LOOP = """
+#include "board.h"
+int main(void) {
+  for (uint32_t turns = 1000; turns < 100000000; turns *= 100) {
+    uint32_t left = turns;
+    board_count();
+    __asm__ volatile("1: subs %0, #1\\n bne 1b" : "+r"(left));
+    board_print_number(board_instructions(board_ticks()));
+    board_print("\\n");
+  }
+  return 0;
+}
+"""
+
+
+def board_program(folder, source: str):
+    """A folder with a program of our own in the place of the classifier."""
+    folder.mkdir()
+    (folder / "program.c").write_text(source)
+    for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c"):
+        shutil.copy(board.FIRMWARE / name, folder)
+    return {"SOURCES": "program.c startup.c semihosting.c counter.c", "CFLAGS": STRICT}
+
+
+@needs_emulators
+@each_board
+def test_the_counter_counts_instructions(tmp_path, name):
+    """Of a loop of two, up to more than the timer's 24 bits; an interrupt takes some, too."""
+    variables = board_program(tmp_path / "p", LOOP)
+    found = emulation.emulate(tmp_path / "p", name, tmp_path / "b", [], **variables)
+    for turns, count in zip((1000, 100_000, 10_000_000), map(int, found), strict=True):
+        assert 2 * turns <= count <= 2 * turns * 1.00001 + 30
+
+
+@needs_emulators
+@each_board
+def test_instructions_are_the_same_in_every_run(projects, builds, name):
+    texts = sentences(SENTENCES[name])
+    first, memory = measured(projects(), name, texts)
+    assert measured(projects(), name, texts) == (first, memory)
+    check_answers([(m.label, m.score, m.exit) for m in first], model(), texts)
+    for text in first:
+        # Each exit takes what the one before took, and a block.
+        steps = np.diff(text.exits)
+        assert (steps > 0).all()
+        assert steps.max() < 1.1 * steps.min()
+    tokens = model().preprocessor.encode(texts)
+    assert [m.tokens for m in first] == (tokens != 0).sum(axis=1).tolist()
+
+
+# === Memory ===
+
+
+@needs_emulators
+@each_board
+def test_memory_is_what_it_is_said_to_be(projects, builds, name):
+    """With exactly so much RAM it works; with 1 KB less it does not link, or runs out of stack."""
+    sections, folder, texts = builds[name], projects(), sentences(3)
+    expected, memory = measured(folder, name, texts)
+    arena = beex_format.arena_size(model().config, 64)
+    assert arena - 64 < memory.arena <= arena
+    assert sections.stack - 1024 < memory.stack <= sections.stack
+    exact = {"CFLAGS": STRICT, "RAM": str(sections.ram)}
+    assert emulation.measure(folder, name, output(folder, name), texts, **exact)[0] == expected
+    less = {**exact, "RAM": str(sections.ram - 1024)}
+    with pytest.raises(BeexError, match="RAM"):
+        emulation.measure(folder, name, output(folder, name), texts, **less)
+    with pytest.raises(BeexError, match="stack is too small"):
+        emulation.measure(
+            folder, name, output(folder, name), texts, **less, STACK=str(sections.stack - 1024)
+        )
+    measured(folder, name, [])  # as it was, for other tests
+
+
+@needs_emulators
+def test_micro_fits_the_smallest_board(projects, builds):
+    """But for the words of a real vocabulary, which are 80 to 100 KB."""
+    sections = builds["netduinoplus2"]
+    assert sections.ram <= 64 * 1024
+    assert sections.flash <= (256 - 100) * 1024
+
+
+@needs_emulators
+def test_a_store_behind_the_memory_faults(tmp_path):
+    source = "int main(void) { *(volatile int *)(0x20000000 + 128 * 1024) = 1; return 0; }\n"
+    variables = board_program(tmp_path / "p", source)
+    with pytest.raises(BeexError, match="fault: at 0x0800.*BFAR 0x20020000"):
+        emulation.emulate(tmp_path / "p", "netduinoplus2", tmp_path / "b", [], **variables)
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+def test_size_of_weights_is_known_beforehand(mode, network, tmp_path):
+    changes = {"width": 72, "hidden_width": 132, "num_classes": 20, "num_blocks": 2}
+    made = model(mode, network=network, num_segments=3, **changes)
+    for int8 in (False, True)[: 1 + (mode == "float")]:
+        report = beex_format.export_file(made, tmp_path / "m.beex", 40, int8_weights=int8)
+        assert beex_format.weights_size(made.config, 40, int8) == report["weights"]
+
+
+# === Export ===
+
+
+@pytest.fixture(params=[pytest.param("emulated", marks=needs_emulators), "by the table"])
+def tools(request, monkeypatch):
+    if request.param == "by the table":
+        monkeypatch.setattr(emulation, "is_available", lambda: False)
+
+
+def test_a_project_holds_the_model_and_says_what_it_takes(tools, tmp_path):
+    report = mcu.export_project(model(), tmp_path / "p", ram=128 * 1024, flash=2**20)
+    found, data = report.footprint, beex_format.convert(model())
+    assert found.model == len(data)
+    assert found.arena == beex_format.arena_size(model().config, 64)
+    assert found.flash == found.model + found.code
+    assert found.ram == found.arena + found.stack + found.data
+    assert len(report.instructions) == 4
+    text = (tmp_path / "p" / "model.c").read_text()
+    numbers = text[text.index("{\n") + 1 : text.rindex("}")]
+    assert bytes(map(int, numbers.split(","))) == data
+
+
+def test_what_does_not_fit_is_refused_with_what_would(tools, tmp_path):
+    with pytest.raises(mcu.DoesNotFit, match="bytes of RAM.*--length") as error:
+        mcu.export_project(model(), tmp_path / "p", ram=40 * 1024)
+    assert not (tmp_path / "p").exists()
+    assert {row["part"] for row in error.value.rows} >= {"model", "arena", "stack", "together"}
+    length = int(str(error.value).split("--length ")[1].split(";")[0].rstrip("."))
+    report = mcu.export_project(model(), tmp_path / "p", ram=40 * 1024, length=length)
+    assert report.tokens == length
+
+
+def test_a_project_keeps_what_people_change(tmp_path):
+    data = beex_format.convert(model())
+    mcu.write_project(data, tmp_path / "p")
+    text = (tmp_path / "p" / "model.c").read_text()
+    (tmp_path / "p" / "startup.c").write_text("mine")
+    (tmp_path / "p" / "model.c").unlink()
+    mcu.write_project(data, tmp_path / "p")
+    assert (tmp_path / "p" / "startup.c").read_text() == "mine"
+    assert (tmp_path / "p" / "model.c").read_text() == text
+    (tmp_path / "diary.txt").touch()
+    with pytest.raises(BeexError, match="something else"):
+        mcu.write_project(data, tmp_path)
+
+
+@pytest.fixture
+def command(monkeypatch, tmp_path):
+    monkeypatch.setattr(emulation, "is_available", lambda: False)
+    monkeypatch.setattr(runtime, "load_classifier", lambda path: model())
+    return "convert", "run", "-o", tmp_path / "p"
+
+
+def test_command_line(command, tmp_path, capsys):
+    options = ("--target", "mcu", "--ram", "128K", "--flash", "1M")
+    assert beex(*command, *options, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["ram"], report["flash"], report["tokens"]) == (128 * 1024, 2**20, 64)
+    assert beex(*command, *options) == 0
+    assert "of full depth" in capsys.readouterr().out
+    assert beex(*command, "--target", "mcu", "--ram", "40K") == 2
+    errors = capsys.readouterr().err
+    for word in ("together", "40,960", "error: The model takes", "would fit: --length"):
+        assert word in errors
+
+
+def test_mistakes_are_named(command, capsys):
+    mistakes = {
+        ("--ram", "128K"): "go with --target mcu",
+        ("--target", "mcu", "--ram", "lots"): "--ram lots",
+        ("--target", "mcu", "--board", "arduino"): "netduinoplus2",
+        ("--target", "mcu", "--format", "beex"): "--format",
+        ("--target", "mcu", "--exit", "segments"): "--exit",
+    }
+    for options, words in mistakes.items():
+        assert beex(*command, *options) == 2
+        assert words in capsys.readouterr().err
+
+
+@needs_emulators
+@each_board
+def test_the_table_of_costs_is_near_emulation(projects, builds, name):
+    (found,), _ = measured(projects(), name, [" ".join(30 * ["good"])])
+    expected = costs.instructions(name, model().config, found.tokens)
+    np.testing.assert_allclose(expected, found.exits, rtol=0.15)
+    sections = builds[name]
+    size = len(beex_format.convert(model()))
+    arena = beex_format.arena_size(model().config, 64)
+    known = costs.footprint(name, size, arena)
+    assert known.flash == pytest.approx(sections.flash, rel=0.05)
+    assert known.ram == pytest.approx(sections.ram, rel=0.05)
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_advice_fits(preset):
+    """Whatever is too large: what is said to fit does, by the same account."""
+    config = BEExformerConfig.preset(preset)
+    model_size = beex_format.weights_size(config, config.max_length) + 30_000
+    arena = beex_format.arena_size(config, config.max_length)
+    found = costs.footprint("netduinoplus2", model_size, arena)
+    advice = requirements.alternatives(found, 128 * 1024, 2**20, config, config.max_length)
+    assert any("preset" in words for words in advice) or preset == "micro"

@@ -1,0 +1,3 @@
+/* The engine: the one file of a program that asks the header for its code. */
+#define BEEX_IMPLEMENTATION
+#include "beex.h"
