@@ -939,6 +939,150 @@ static void cortexm_int8_linear(size_t rows, size_t depth, size_t outputs, const
   }
 }
 
+/* === int8 x int8 ===
+ *
+ * Inputs of four rows are widened to 16 bits once; SMLAD then multiplies two of them at a time with the
+ * weights of one output.
+ *
+ *     wide[group][row] = inputs 0 and 2, inputs 1 and 3
+ *     for each output, each group of four weights w
+ *       for each row r
+ *         sum[r] += wide[group][r][0] . (w0, w2) + wide[group][r][1] . (w1, w3)
+ */
+#define GROUPS_AT_ONCE 64
+
+#ifdef HAS_DSP
+
+typedef uint32_t wide_inputs[GROUPS_AT_ONCE][INT8_ROWS][2];
+
+static void widen(size_t n, size_t groups, const int8_t *x, size_t stride, wide_inputs wide) {
+  for (size_t row = 0; row < INT8_ROWS; row++) {
+    const int8_t *from = x + (row < n ? row : 0) * stride;
+    for (size_t group = 0; group < groups; group++, from += 4) {
+      uint32_t four;
+      memcpy(&four, from, sizeof four);
+      wide[group][row][0] = (uint32_t)__sxtb16((int8x4_t)four);
+      wide[group][row][1] = (uint32_t)__sxtb16((int8x4_t)(four >> 8));
+    }
+  }
+}
+
+#define ADD_GROUP                                                                        \
+  "ldr r6, [r1], #64\n"                                                                  \
+  "ldmia r0!, {r2-r5}\n"                                                                 \
+  "sxtb16 r8, r6\n sxtb16 r6, r6, ror #8\n"                                              \
+  "smlad r9, r2, r8, r9\n smlad r9, r3, r6, r9\n"                                        \
+  "smlad r10, r4, r8, r10\n smlad r10, r5, r6, r10\n"                                    \
+  "ldmia r0!, {r2-r5}\n"                                                                 \
+  "smlad r11, r2, r8, r11\n smlad r11, r3, r6, r11\n"                                    \
+  "smlad r12, r4, r8, r12\n smlad r12, r5, r6, r12\n"
+
+/* The sums of n outputs of one panel, in turn. */
+static __attribute__((noinline)) void add_int8_outputs(size_t n, size_t groups, wide_inputs wide,
+                                                       const int8_t *weights,
+                                                       int32_t sums[][INT8_ROWS]) {
+  /* Every register has its work, so the rest is in memory. */
+  struct {
+    const void *x, *weights;
+    size_t fours, ones;
+    void *sums;
+    size_t n;
+  } work = {wide, weights, groups / 4, groups % 4, sums, n};
+  register void *p __asm__("r0") = &work;
+  __asm__ volatile(
+      "push {r0}\n"
+      "1:\n"
+      "ldr r6, [sp]\n ldmia r6, {r0, r1, lr}\n add r2, r1, #4\n str r2, [r6, #4]\n"
+      "mov r9, #0\n mov r10, #0\n mov r11, #0\n mov r12, #0\n"
+      "cmp lr, #0\n beq 3f\n"
+      "2:\n .rept 4\n" ADD_GROUP ".endr\n"
+      "subs lr, lr, #1\n bne 2b\n"
+      "3:\n"
+      "ldr r6, [sp]\n ldr lr, [r6, #12]\n cmp lr, #0\n beq 5f\n"
+      "4:\n" ADD_GROUP
+      "subs lr, lr, #1\n bne 4b\n"
+      "5:\n"
+      "ldr r6, [sp]\n ldr r2, [r6, #16]\n stmia r2!, {r9-r12}\n str r2, [r6, #16]\n"
+      "ldr r2, [r6, #20]\n subs r2, r2, #1\n str r2, [r6, #20]\n bne 1b\n"
+      "pop {r0}\n"
+      : "+r"(p)
+      :
+      : "r1", "r2", "r3", "r4", "r5", "r6", "r8", "r9", "r10", "r11", "r12", "lr", "cc", "memory");
+}
+
+#else
+
+typedef int8_t wide_inputs[GROUPS_AT_ONCE][INT8_ROWS][4];
+
+static void widen(size_t n, size_t groups, const int8_t *x, size_t stride, wide_inputs wide) {
+  for (size_t row = 0; row < INT8_ROWS; row++) {
+    const int8_t *from = x + (row < n ? row : 0) * stride;
+    for (size_t group = 0; group < groups; group++) memcpy(wide[group][row], from + 4 * group, 4);
+  }
+}
+
+static void add_int8_outputs(size_t n, size_t groups, wide_inputs wide, const int8_t *weights,
+                             int32_t sums[][INT8_ROWS]) {
+  for (size_t output = 0; output < n; output++) {
+    int32_t a = 0, b = 0, c = 0, d = 0;
+    const int8_t *w = weights + 4 * output;
+    for (size_t group = 0; group < groups; group++, w += 4 * BEEX_INT8_PANEL) {
+      int8_t(*x)[4] = wide[group];
+#pragma GCC unroll 4
+      for (int i = 0; i < 4; i++) {
+        a += x[0][i] * w[i];
+        b += x[1][i] * w[i];
+        c += x[2][i] * w[i];
+        d += x[3][i] * w[i];
+      }
+    }
+    const int32_t sum[INT8_ROWS] = {a, b, c, d};
+    memcpy(sums[output], sum, sizeof sum);
+  }
+}
+
+#endif
+
+/* Sums of more inputs than are widened at once wait as whole numbers in the place of y. */
+static void cortexm_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                     const beex_quantized_row *row, const int8_t *weights,
+                                     const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (; rows; x += 4 * groups * INT8_ROWS, row += INT8_ROWS, y += INT8_ROWS * outputs) {
+    const size_t n = least(rows, INT8_ROWS);
+    for (size_t group = 0; group < groups; group += GROUPS_AT_ONCE) {
+      const size_t some = least(groups - group, GROUPS_AT_ONCE);
+      const int is_last = group + some == groups;
+      wide_inputs wide;
+      widen(n, some, x + 4 * group, 4 * groups, wide);
+      for (size_t first = 0; first < outputs; first += BEEX_INT8_PANEL) {
+        const size_t count = least(outputs - first, BEEX_INT8_PANEL);
+        int32_t sums[BEEX_INT8_PANEL][INT8_ROWS];
+        add_int8_outputs(count, some, wide, weights + 4 * first * groups + 64 * group, sums);
+        for (size_t r = 0; r < n; r++) {
+          float *place = y + r * outputs + first;
+          const float step = row[r].scale;
+          for (size_t output = 0; groups == some && output < count; output++) {
+            place[output] =
+                (float)sums[output][r] * step * scale[first + output] + bias[first + output];
+          }
+          for (size_t output = 0; groups > some && output < count; output++, place++) {
+            int32_t sum = sums[output][r], before = 0;
+            if (group) memcpy(&before, place, sizeof before);
+            sum += before;
+            if (is_last) {
+              *place = (float)sum * step * scale[first + output] + bias[first + output];
+            } else {
+              memcpy(place, &sum, sizeof sum);
+            }
+          }
+        }
+      }
+    }
+    rows -= n;
+  }
+}
+
 /* === Real x real === */
 
 /* c = start + a b for 4 rows, which may be the same ones, and 4 columns. */
@@ -1266,6 +1410,7 @@ const beex_kernels beex_kernels_cortexm = {
     .binary_signs = cortexm_binary_signs,
     .real_linear = cortexm_real_linear,
     .int8_linear = cortexm_int8_linear,
+    .int8_int8_linear = cortexm_int8_int8_linear,
     .matmul = cortexm_matmul,
     .int16_matmul = cortexm_int16_matmul,
     .quantize = cortexm_quantize,
@@ -1275,6 +1420,7 @@ const beex_kernels beex_kernels_cortexm = {
     .power_weights = eights_power_weights,
     .sigmoid = cortexm_sigmoid,
     .tanh = cortexm_tanh,
+    .gelu = cortexm_gelu,
     .to_int16 = eights_to_int16,
     .gate = cortexm_gate,
     .gate_grid = eights_gate_grid,

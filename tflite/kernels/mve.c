@@ -423,6 +423,61 @@ static void mve_int8_linear(size_t rows, size_t depth, size_t outputs, const int
   }
 }
 
+/* === int8 x int8 ===
+ *
+ * Four groups of an output's weights are gathered, and multiplied with those of up to four rows: VMLADAV
+ * adds sixteen products to one sum. What the last predicate leaves out is zero.
+ */
+INLINE void int8_output(const size_t rows, size_t groups, const int8_t *x, const int8_t *weights,
+                        int32_t sum[4]) {
+  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), 4 * BEEX_INT8_PANEL);
+  const int8_t *row[4];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    sum[r] = 0;
+    row[r] = x + r * 4 * groups;
+  }
+  for (; groups >= 4; groups -= 4, weights += 16 * BEEX_INT8_PANEL) {
+    const int8x16_t w = vreinterpretq_s8_s32(
+        vldrwq_gather_offset_s32((const int32_t *)(const void *)weights, places));
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      sum[r] = vmladavaq_s8(sum[r], vld1q_s8(row[r]), w);
+      row[r] += 16;
+    }
+  }
+  if (groups) {
+    const int8x16_t w = vreinterpretq_s8_s32(vldrwq_gather_offset_z_s32(
+        (const int32_t *)(const void *)weights, places, vctp32q((uint32_t)groups)));
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const mve_pred16_t there = vctp8q(4 * (uint32_t)groups);
+      sum[r] = vmladavaq_s8(sum[r], vld1q_z_s8(row[r], there), w);
+    }
+  }
+}
+
+static void mve_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                 const beex_quantized_row *row, const int8_t *weights,
+                                 const float *scale, const float *bias, float *y) {
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  for (size_t n; rows; rows -= n, x += 4 * groups * n, row += n, y += n * outputs) {
+    n = rows < 4 ? 1 : 4;
+    for (size_t output = 0; output < outputs; output++) {
+      const int8_t *w = weights + output / BEEX_INT8_PANEL * groups * 4 * BEEX_INT8_PANEL +
+                        output % BEEX_INT8_PANEL * 4;
+      int32_t sum[4];
+      if (n == 4) {
+        int8_output(4, groups, x, w, sum);
+        UNROLL for (size_t r = 0; r < 4; r++) {
+          y[r * outputs + output] =
+              (float)sum[r] * row[r].scale * scale[output] + bias[output];
+        }
+      } else {
+        int8_output(1, groups, x, w, sum);
+        y[output] = (float)sum[0] * row->scale * scale[output] + bias[output];
+      }
+    }
+  }
+}
+
 /* === Real x real: four columns and up to four rows stay in registers === */
 
 INLINE void matmul_tile(const size_t rows, const int whole, const product *m, size_t row,
@@ -570,6 +625,7 @@ const beex_kernels beex_kernels_mve = {
     .binary_signs = mve_binary_signs,
     .real_linear = mve_real_linear,
     .int8_linear = mve_int8_linear,
+    .int8_int8_linear = mve_int8_int8_linear,
     .matmul = mve_matmul,
     .int16_matmul = mve_int16_matmul,
     REAL_FUNCTIONS,

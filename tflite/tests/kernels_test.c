@@ -2,6 +2,8 @@
  * random shapes; and the real-valued functions against the C library in double.
  *
  *     kernels_test [rounds]
+ *
+ * On a board there are no arguments; -DROUNDS and -DSTEPS say how much is tested.
  */
 #include "../kernels/kernels.h"
 
@@ -9,6 +11,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#ifndef ROUNDS
+#define ROUNDS 100
+#endif
+#ifndef STEPS
+#define STEPS 65536 /* of a sweep, to each side */
+#endif
 
 static uint64_t state = 88172645463325252u;
 static int failures;
@@ -40,10 +49,18 @@ static float *random_floats(size_t count, float scale) {
   return x;
 }
 
-/* A value an output, and zeros up to the padding. */
+/* A value an output, and zeros up to the padding; half of the time on the grid of fully binary models,
+ * where sums may be exactly zero. */
 static float *random_channels(size_t count, float scale) {
   float *x = block(BEEX_ROUND_UP(count, BEEX_PADDING), sizeof *x);
-  for (size_t i = 0; i < count; i++) x[i] = scale * random_float();
+  const int is_coarse = random_word() >> 40 & 1;
+  const float steps = random_word() >> 40 & 1 ? 4096.0f : 4.0f;
+  for (size_t i = 0; i < count; i++) {
+    x[i] = scale * random_float();
+    if (is_coarse) x[i] = rintf(x[i] * steps) / steps;
+  }
+  x[random_below(count)] = 0.0f;
+  if (random_below(4) == 0) x[random_below(count)] = -0.0f;
   return x;
 }
 
@@ -87,7 +104,8 @@ static int8_t *int8_weights(size_t depth, size_t outputs) {
 static void check(const beex_kernels *k, const char *what, size_t rows, size_t depth,
                   size_t outputs, const void *expected, const void *found, size_t bytes) {
   if (memcmp(expected, found, bytes) == 0) return;
-  printf("FAIL %s %s: rows %zu, depth %zu, outputs %zu\n", k->name, what, rows, depth, outputs);
+  printf("FAIL %s %s: rows %u, depth %u, outputs %u\n", k->name, what, (unsigned)rows,
+         (unsigned)depth, (unsigned)outputs);
   failures++;
 }
 
@@ -220,7 +238,6 @@ static void bound(const beex_kernels *k, const char *what, double error, double 
 
 /* The stated error bounds, on a fine sweep. */
 static void test_accuracy(const beex_kernels *k) {
-  enum { STEPS = 1 << 16 };
   double logistic = 0, hyperbolic = 0, exponential = 0, gelu = 0;
   for (int i = -STEPS; i <= STEPS; i++) {
     const float x = 40.0f * (float)i / STEPS;
@@ -248,13 +265,14 @@ static void test_accuracy(const beex_kernels *k) {
 }
 
 int main(int count, char **arguments) {
-  const int rounds = count > 1 ? atoi(arguments[1]) : 100;
+  const int rounds = count > 1 ? atoi(arguments[1]) : ROUNDS;
   test_accuracy(&beex_kernels_reference);
   for (const beex_kernels *const *k = beex_available_kernels(); *k; k++) {
     test_accuracy(*k);
     for (int round = 0; round < rounds; round++) {
       const size_t rows = 1 + random_below(20), outputs = 1 + random_below(90);
       test_linear(*k, rows, 1 + random_below(700), outputs);
+      test_linear(*k, rows, 1 + random_below(200), outputs);
       test_matmul(*k, rows, 1 + random_below(70), outputs);
       test_int16_matmul(*k, rows, 2 * (1 + random_below(40)), outputs);
       test_rows(*k, rows, 1 + random_below(90));
