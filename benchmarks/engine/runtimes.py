@@ -71,7 +71,7 @@ def batches(ids: np.ndarray, batch: int) -> list[tuple[np.ndarray, int]]:
     parts = []
     for start in range(0, len(ids), batch):
         part = ids[start : start + batch]
-        filled = np.zeros((batch, ids.shape[1]), ids.dtype)
+        filled = np.zeros((batch, ids.shape[1]), np.int32)
         filled[: len(part)] = part
         parts.append((filled, len(part)))
     return parts
