@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -77,10 +78,11 @@ def batches(ids: np.ndarray, batch: int) -> list[tuple[np.ndarray, int]]:
     return parts
 
 
-def start_tflite(data: bytes, threads: int = 1) -> Call:
+def start_tflite(file: bytes | Path, threads: int = 1) -> Call:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_content=data, num_threads=threads)
+    source = {"model_path": str(file)} if isinstance(file, Path) else {"model_content": file}
+    interpreter = tf.lite.Interpreter(**source, num_threads=threads)
     interpreter.allocate_tensors()
     (entry,) = interpreter.get_input_details()
     batch = int(entry["shape"][0])
