@@ -1,10 +1,11 @@
 """What a model costs beside time: memory, the time to load it, and code."""
 
 import ctypes
+import functools
 import mmap
-import resource
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ProcessPoolExecutor
 from multiprocessing import get_context
 from pathlib import Path
@@ -18,12 +19,6 @@ from measure import SEED, Work, json_option, medians, rounds_option, show
 ROOT = Path(__file__).parents[2]
 _KERNELS = ROOT / "tflite" / "kernels"
 _ENGINE = ROOT / "tflite" / "engine"
-_STARTS = {
-    "TFLite": runtimes.start_tflite,
-    "LCE indirect": runtimes.start_lce,
-    "engine": runtimes.start_engine,
-}
-
 _preset_option = click.option("--preset", default="small", show_default=True)
 _only_option = click.option("--only", default="", help="Only what has this in its name.")
 
@@ -62,6 +57,51 @@ def _ids(preset: str, texts: int = 8) -> np.ndarray:
     return ids
 
 
+# === Starting from a file ===
+
+
+def _start_tflite(path: Path) -> runtimes.Call:
+    return runtimes.start_tflite(path)
+
+
+def _start_lce(path: Path) -> runtimes.Call:
+    return runtimes.start_lce(path.read_bytes())
+
+
+def _start_engine(path: Path) -> runtimes.Call:
+    """What a C program does, see tflite/beexrun.c: maps the file, checks it whole, lays memory out."""
+    from beex_keras.runtime import library
+
+    engine = library.load()
+    with open(path, "rb") as file:
+        data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
+    model = np.zeros(engine.beex_model_bytes(), np.uint8)
+    assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
+    size = engine.beex_arena_size(model.ctypes.data)
+    state, arena = np.zeros(engine.beex_engine_bytes(), np.uint8), np.zeros(size // 8, np.uint64)
+    started = engine.beex_start_named(
+        state.ctypes.data, model.ctypes.data, arena.ctypes.data, size, b"", 0
+    )
+    assert started == library.OK
+    full_depth = library.Policy(_FIXED_DEPTH, False, _MOST_LOGITS)
+
+    def call(ids: np.ndarray, keep: Any = (data, model, arena)) -> None:
+        exits, logits = np.zeros(len(ids), np.int32), np.zeros((len(ids), _MOST_LOGITS), np.float32)
+        done = ctypes.c_size_t()
+        status = engine.beex_run_rows(
+            state.ctypes.data, ids.ctypes.data, len(ids), ids.shape[1], ctypes.byref(full_depth),
+            exits.ctypes.data, logits.ctypes.data, ctypes.byref(done),
+        )  # fmt: skip
+        assert status == library.OK
+
+    return call
+
+
+_FIXED_DEPTH = 4  # BEEX_FIXED_DEPTH of tflite/engine/beex.h
+_MOST_LOGITS = 1000  # blocks times classes
+_STARTS = {"TFLite": _start_tflite, "LCE indirect": _start_lce, "engine": _start_engine}
+
+
 # === Memory ===
 
 
@@ -70,52 +110,55 @@ def _ids(preset: str, texts: int = 8) -> np.ndarray:
 @_only_option
 @json_option
 def memory(preset: str, only: str, as_json: bool) -> None:
-    """Peak memory of classifying texts, each engine in a process of its own.
+    """Peak memory of loading a file and classifying texts, each engine in a process of its own.
 
-    "loading and running" is the peak of resident memory, beyond what the process had when its engine was
-    imported and the file read. "whole process" is that of the C program, beexrun, from its start.
+    It is counted from what the process had when its engine was imported. The C engine is given the least
+    working memory that it takes, its arena. "whole process" is the C program, beexrun, from its start.
     """
     ids = _ids(preset)
     rows = []
-    for name, data in _files(preset, ids, only).items():
-        model, engine = name.split(", ")
-        row = {"model": model, "engine": engine, "file MB": 1e-6 * len(data)}
-        # A fresh interpreter: what this one has used before would hide what is used now.
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            row["loading and running MB"] = process.submit(_peak, engine, data, ids).result()
-        if engine == "engine":
-            row["of these arena MB"] = 1e-6 * _arena(data)
-            row["beexrun, whole process MB"] = _beexrun_peak(data, len(ids))
-        rows.append(row)
+    with tempfile.TemporaryDirectory() as folder:
+        for name, data in _files(preset, ids, only).items():
+            model, engine = name.split(", ")
+            path = Path(folder) / "model"
+            path.write_bytes(data)
+            row = {"model": model, "engine": engine, "file MB": 1e-6 * len(data)}
+            # A fresh interpreter: what this one has used before would hide what is used now.
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+                row["peak MB"] = process.submit(_peak, engine, path, ids).result()
+            if engine == "engine":
+                row["of it arena MB"] = 1e-6 * _arena(data)
+                row["whole process MB"] = _beexrun_peak(Path(folder), path, len(ids))
+            rows.append(row)
     show(rows, f"{preset}, {len(ids)} texts of 30 tokens, one by one", as_json)
 
 
-def _peak(engine: str, data: bytes, ids: np.ndarray) -> float:
+def _peak(engine: str, path: Path, ids: np.ndarray) -> float:
     """Runs in a process of its own; in MB."""
-    import beex_keras  # noqa: F401
+    import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 
-    start = _STARTS[engine]
     if engine == "TFLite":
         import tensorflow as tf
 
         _ = tf.lite.Interpreter  # TensorFlow imports it when it is asked for
     elif engine == "engine":
-        from beex_keras.runtime import CRunner, library  # noqa: F401
+        from beex_keras.runtime import library
 
         library.load()
     else:
-        from larq_compute_engine.tflite.python import interpreter  # noqa: F401
+        from larq_compute_engine.tflite.python import interpreter_wrapper_lite  # noqa: F401
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from what is used now
-    before = _resident_peak()
-    start(data)(ids)
-    return 1e-6 * (_resident_peak() - before)
+    before = _resident_peak("self")
+    _STARTS[engine](path)(ids)
+    return _resident_peak("self") - before
 
 
-def _resident_peak() -> int:
-    status = Path("/proc/self/status").read_text("ascii")
+def _resident_peak(process: int | str) -> float:
+    """In MB."""
+    status = Path(f"/proc/{process}/status").read_text("ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return 1024 * int(line.split()[1])
+    return 1024e-6 * int(line.split()[1])
 
 
 def _arena(data: bytes) -> int:
@@ -128,23 +171,36 @@ def _arena(data: bytes) -> int:
     return engine.beex_arena_size(model.ctypes.data)
 
 
-def _beexrun_peak(data: bytes, texts: int) -> float:
+def _beexrun_peak(folder: Path, model: Path, texts: int) -> float:
     """Of the C program that classifies texts of 30 tokens; in MB."""
-    words = np.random.default_rng(SEED).integers(0, 1000, (texts, 28))
-    lines = "".join(" ".join(f"w{word}" for word in text) + "\n" for text in words)
-    with tempfile.TemporaryDirectory() as folder:
-        program, file = Path(folder) / "beexrun", Path(folder) / "model.beex"
+    program = folder / "beexrun"
+    if not program.exists():
         sources = [*_KERNELS.glob("*.c"), *_ENGINE.glob("*.c"), ROOT / "tflite" / "beexrun.c"]
         flags = ["-std=c99", "-O3", "-ffp-contract=off"]
         subprocess.run(["cc", *flags, *sources, "-lm", "-o", program], check=True)
-        file.write_bytes(data)
-        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
-            return process.submit(_child_peak, [str(program), str(file)], lines).result()
+    words = np.random.default_rng(SEED).integers(0, 1000, (texts, 28))
+    lines = "".join(" ".join(f"w{word}" for word in text) + "\n" for text in words).encode()
+    command = [str(program), str(model)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as process:
+        assert process.stdin is not None
+        process.stdin.write(lines)
+        process.stdin.flush()
+        # When it has done these it waits for more. What the system tells of a process that has ended
+        # counts the memory of this one too, from which it was forked.
+        while process.poll() is None and not _waits(process.pid):
+            pass
+        return _resident_peak(process.pid)
 
 
-def _child_peak(command: list[str], text: str) -> float:
-    subprocess.run(command, input=text.encode(), stdout=subprocess.DEVNULL, check=True)
-    return 1024e-6 * resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
+def _waits(process: int) -> bool:
+    """Whether it has been asleep for a while."""
+    state = Path(f"/proc/{process}/stat")
+    samples = []
+    for _ in range(5):
+        fields = state.read_text("ascii").rsplit(") ", 1)[1].split()
+        samples.append((fields[0], fields[11]))  # state, ticks of computing
+        time.sleep(0.1)
+    return set(samples) == {("S", samples[0][1])}
 
 
 # === Loading ===
@@ -158,8 +214,8 @@ def _child_peak(command: list[str], text: str) -> float:
 def load(preset: str, only: str, rounds: int, as_json: bool) -> None:
     """Milliseconds from a file on disk, in the system's cache, until a text could be classified.
 
-    The C engine maps the file, checks it whole and lays out its memory; the others take it as their
-    interpreters do, from a path or from bytes that are read before.
+    The C engine maps the file, checks it whole and lays its memory out. TensorFlow Lite maps it too, and
+    Larq Compute Engine is given its bytes.
     """
     ids = _ids(preset)
     with tempfile.TemporaryDirectory() as folder:
@@ -169,7 +225,7 @@ def load(preset: str, only: str, rounds: int, as_json: bool) -> None:
             path = Path(folder) / name
             path.write_bytes(data)
             sizes[name] = len(data)
-            works[name] = _loading(name.split(", ")[1], path)
+            works[name] = functools.partial(_STARTS[name.split(", ")[1]], path)
         found = medians(works, rounds, as_json)
     rows = [
         {
@@ -181,37 +237,6 @@ def load(preset: str, only: str, rounds: int, as_json: bool) -> None:
         for name, seconds in found.items()
     ]
     show(rows, f"{preset}, loading a model", as_json, rounds)
-
-
-def _loading(engine: str, path: Path) -> Work:
-    if engine == "TFLite":
-        import tensorflow as tf
-
-        return lambda: tf.lite.Interpreter(str(path), num_threads=1).allocate_tensors()
-    if engine == "engine":
-        return lambda: _open_mapped(path)
-    return lambda: runtimes.start_lce(path.read_bytes())
-
-
-def _open_mapped(path: Path) -> None:
-    """What a C program does: see tflite/beexrun.c."""
-    from beex_keras.runtime import library
-
-    engine = library.load()
-    with open(path, "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as view:
-        data = np.frombuffer(view, np.uint8)
-        model = np.zeros(engine.beex_model_bytes(), np.uint8)
-        assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
-        size = engine.beex_arena_size(model.ctypes.data)
-        state, arena = (
-            np.zeros(engine.beex_engine_bytes(), np.uint8),
-            np.zeros(size // 8, np.uint64),
-        )
-        started = engine.beex_start_named(
-            state.ctypes.data, model.ctypes.data, arena.ctypes.data, size, b"", 0
-        )
-        assert started == library.OK
-        del data
 
 
 # === Code ===

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -71,16 +72,17 @@ def batches(ids: np.ndarray, batch: int) -> list[tuple[np.ndarray, int]]:
     parts = []
     for start in range(0, len(ids), batch):
         part = ids[start : start + batch]
-        filled = np.zeros((batch, ids.shape[1]), ids.dtype)
+        filled = np.zeros((batch, ids.shape[1]), np.int32)
         filled[: len(part)] = part
         parts.append((filled, len(part)))
     return parts
 
 
-def start_tflite(data: bytes, threads: int = 1) -> Call:
+def start_tflite(file: bytes | Path, threads: int = 1) -> Call:
     import tensorflow as tf
 
-    interpreter = tf.lite.Interpreter(model_content=data, num_threads=threads)
+    source = {"model_path": str(file)} if isinstance(file, Path) else {"model_content": file}
+    interpreter = tf.lite.Interpreter(**source, num_threads=threads)
     interpreter.allocate_tensors()
     (entry,) = interpreter.get_input_details()
     batch = int(entry["shape"][0])

@@ -384,7 +384,7 @@ INLINE __m256i broadcast_half(const uint64_t *group, size_t h) {
   return broadcast_four((const uint8_t *)group + 4 * h);
 }
 
-/* sum += x * weight: _mm256_fmadd_ps, which GCC 12 surrounds with copies at a third of its speed. */
+/* sum += x * weight. Around _mm256_fmadd_ps GCC 12 puts copies that cost a third of the speed. */
 INLINE void add_product(__m256 *sum, __m256 x, __m256 weight) {
   __asm__("vfmadd231ps %2, %1, %0" : "+x"(*sum) : "x"(x), "x"(weight));
 }
