@@ -278,6 +278,8 @@ MISTAKES = {
     "checkpoint of another shape": (["predict", "{0}/reshaped", "text"], "another shape"),
     "exit of a .beex": (
         ["convert", "{0}/run", "-o", "{0}/x.beex", "--exit", "in-graph"], "--exit"),
+    "memory plan of a .beex": (
+        ["convert", "{0}/run", "-o", "{0}/x.beex", "--plan-memory"], "--plan-memory"),
     "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
     "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
     "task with other labels": (
