@@ -1,7 +1,7 @@
 """The same file in Larq Compute Engine and in TensorFlow Lite Micro with our ops.
 
     python benchmarks/micro.py runs/accuracy/rotten_tomatoes/*-0
-    python benchmarks/micro.py --untrained
+    python benchmarks/micro.py --untrained --wide
 
 Files that exit by themselves, under each policy, one sentence at a time: how often exit or label differ,
 how far logits differ at most, and the arena that TensorFlow Lite Micro needs for all blocks. Sentences and
@@ -26,14 +26,24 @@ if TYPE_CHECKING:
     from beex_keras import BEExformerClassifier
 
 UNTRAINED = [
-    {"activation_bits": bits, **sizes}
+    {"activation_bits": bits, "num_blocks": blocks, "num_classes": classes}
     for bits in (32, 1)
-    for sizes in (
-        {"num_blocks": 2, "num_classes": 2},
-        {"num_blocks": 4, "num_classes": 77},
-        {"num_blocks": 4, "width": 256, "num_heads": 4, "hidden_width": 256, "max_length": 64},
-    )
+    for blocks, classes in ((2, 2), (4, 77))
 ]
+
+WIDE = [
+    {
+        "activation_bits": bits,
+        "num_blocks": 4,
+        "num_classes": 2,
+        "width": 256,
+        "num_heads": 4,
+        "hidden_width": 256,
+        "max_length": 64,
+    }
+    for bits in (32, 1)
+]
+"""Models of which the arena alone is measured."""
 
 
 @click.command()
@@ -41,21 +51,22 @@ UNTRAINED = [
 @click.option(
     "--untrained", "with_untrained", is_flag=True, help="Compare models of random weights too."
 )
+@click.option("--wide", is_flag=True, help="Measure the arena of wide models too.")
 @click.option("--task", default="rotten_tomatoes", show_default=True)
 @click.option("--data-dir", type=click.Path())
 @click.option("--sentences", default=500, show_default=True)
 @click.option("--seed", default=0, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str | None,
-         sentences: int, seed: int, as_json: bool) -> None:  # fmt: skip
+def main(runs: tuple[str, ...], with_untrained: bool, wide: bool, task: str,
+         data_dir: str | None, sentences: int, seed: int, as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
     from beex_keras import load_task
     from beex_keras.evaluation import tables
     from beex_keras.runtime import load_classifier
 
-    if not runs and not with_untrained:
-        raise click.UsageError("Give run folders, or --untrained.")
+    if not (runs or with_untrained or wide):
+        raise click.UsageError("Give run folders, --untrained or --wide.")
     reason = tflm_host.why_not()
     if reason is not None:
         raise click.UsageError(f"TensorFlow Lite Micro cannot run here: {reason}.")
@@ -65,20 +76,25 @@ def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str |
     models: list[tuple[str, Any, Any]] = [
         (Path(run).name, load_classifier(run), validation) for run in runs
     ]
+    texts = list(loaded.train.texts)
     if with_untrained:
-        texts = list(loaded.train.texts)
         models += [(name, model, None) for name, model in untrained(texts, seed, UNTRAINED)]
     compared, arenas = [], []
     for name, model, known in models if as_json else track(models, "Models"):
         compared.append({"model": name, **_compare(model, test, known)})
         arenas.append({"model": name, **_arenas(model, test)})
+    if wide:
+        arenas += [
+            {"model": name, **_arenas(model, test)} for name, model in untrained(texts, seed, WIDE)
+        ]
     versions = {name: version(name) for name in ("larq-compute-engine", "tflite-micro")}
     if as_json:
         result = {"task": task, "sentences": len(test), "seed": seed, **versions}
         click.echo(json.dumps({**result, "agreement": compared, "arena": arenas}))
     else:
         named = ", ".join(f"{name} {number}" for name, number in versions.items())
-        tables.show(compared, f"{task}, {len(test):,} sentences, seed {seed}, {named}")
+        if compared:
+            tables.show(compared, f"{task}, {len(test):,} sentences, seed {seed}, {named}")
         tables.show(arenas, "Bytes of the arena, all blocks")
 
 

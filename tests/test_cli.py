@@ -296,6 +296,8 @@ MISTAKES = {
     "weights of 8 bits in a .tflite": (["convert", RUN, *OUT, "--weights", "int8"], ".beex"),
     "weights of 8 bits of a binary model": (
         ["convert", RUN, "-o", "{0}/x.beex", "--weights", "int8"], "take 1 bit"),
+    "memory plan of a .beex": (
+        ["convert", "{0}/run", "-o", "{0}/x.beex", "--plan-memory"], "--plan-memory"),
     "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
     "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
     "task with other labels": (

@@ -277,6 +277,74 @@ def planned(data: bytes) -> bytes:
     return flatbuffer.pack(model)
 
 
+IN_PLACE = {"ADD", "DIV", "EXP", "L2_NORMALIZATION", "LOGISTIC", "MUL", "NEG", "ROUND", "SOFTMAX",
+            "SQRT", "SUB", "TANH"}  # fmt: skip
+
+
+def check_plan(data: bytes) -> None:
+    """Runs every path of a file on names instead of numbers, in memory as the plan lays it out.
+
+    A tensor's words in memory must still bear its name whenever it is read.
+    """
+    model = flatbuffer.parse(data)
+    version, _, count, *offsets = np.frombuffer(flatbuffer.get_metadata(model, memory.NAME), "<i4")
+    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+    assert (version, count) == (1, len(tensors))
+    place = {id(tensor): offset for tensor, offset in zip(tensors, offsets, strict=True)}
+    words = np.zeros(max(offsets) + sum(map(flatbuffer.byte_size, tensors)), np.int64)
+    names: dict[int, int] = {}
+    paths = 0
+
+    def region(tensor: Any) -> slice:
+        return slice(place[id(tensor)], place[id(tensor)] + flatbuffer.byte_size(tensor))
+
+    def is_planned(tensor: Any) -> bool:
+        return tensor is not None and place[id(tensor)] >= 0
+
+    def write(tensor: Any, name: int) -> None:
+        assert place[id(tensor)] % 16 == 0
+        names[id(tensor)] = name
+        words[region(tensor)] = name
+
+    def read(tensor: Any) -> None:
+        assert np.all(words[region(tensor)] == names[id(tensor)]), flatbuffer.text(tensor.name)
+
+    def follow(graph: Any) -> None:
+        nonlocal paths
+        for operation in flatbuffer.graph_operations(model, graph):
+            inputs = [tensor for tensor in operation.inputs if is_planned(tensor)]
+            for tensor in inputs:
+                read(tensor)
+            before = words.copy()
+            for branch in flatbuffer.branches(model, operation):
+                words[:] = before
+                targets = [branch.tensors[i] for i in branch.inputs]
+                for source, target in zip(operation.inputs[1:], targets, strict=True):
+                    write(target, names[id(source)])
+                for target in targets:
+                    read(target)
+                follow(branch)
+                paths += 1
+            for output in filter(is_planned, operation.outputs):
+                ours = region(output)
+                for tensor in inputs:
+                    theirs = region(tensor)
+                    apart = ours.stop <= theirs.start or theirs.stop <= ours.start
+                    whole = ours == theirs and operation.name in {*IN_PLACE, "RESHAPE"}
+                    assert apart or whole or operation.name == "IF", operation.label
+                moves = operation.name == "RESHAPE" and is_planned(operation.inputs[0])
+                write(output, names[id(operation.inputs[0])] if moves else id(output))
+        for i in graph.outputs:
+            if is_planned(graph.tensors[i]):
+                read(graph.tensors[i])
+
+    main = model.subgraphs[0]
+    for i in main.inputs:
+        write(main.tensors[i], id(main.tensors[i]))
+    follow(main)
+    assert paths == 2 * sum(o.name == "IF" for o in flatbuffer.operations(model))
+
+
 @pytest.fixture(scope="module")
 def four_blocks() -> bytes:
     """A weights-only file whose texts leave at different exits, without a plan."""
@@ -291,6 +359,7 @@ CASES = [*(("weights-only", policy) for policy in POLICIES), ("fully-binary", PO
 @pytest.mark.parametrize(("mode", "policy"), CASES)
 def test_files_that_exit_by_themselves(mode, policy):
     data = export.convert(build(mode, policy), plan_memory=True)
+    check_plan(data)
     expected = LCERunner(data).decide(IDS)
     (logits, index), _ = run_rows(data, 2)
     np.testing.assert_array_equal(index, expected.exits)
@@ -300,6 +369,7 @@ def test_files_that_exit_by_themselves(mode, policy):
 @needs_micro
 def test_memory(four_blocks):
     """Packed weights and the plan each spare memory and change nothing."""
+    check_plan(planned(four_blocks))
     results, arenas = [], []
     for data in (four_blocks, planned(four_blocks)):
         for ops in (tflm_host.UNPACKED, tflm_host.PACKED):
