@@ -623,7 +623,10 @@ typedef struct {
 
 /* Bits set in two words, by adding neighbours: pairs, nibbles, bytes. */
 INLINE uint32_t count_bits(uint32_t a, uint32_t b) {
-  const uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;
+  uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;
+  IN_REGISTER(pairs);
+  IN_REGISTER(nibbles);
+  IN_REGISTER(bytes);
   a -= a >> 1 & pairs;
   b -= b >> 1 & pairs;
   a = (a & nibbles) + (a >> 2 & nibbles);
