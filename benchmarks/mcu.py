@@ -13,6 +13,7 @@ goes by where there is no emulator.
 
 import dataclasses
 import json
+import os
 import shutil
 import subprocess
 import tempfile
@@ -58,8 +59,11 @@ tokens_option = click.option("--tokens", default=32, show_default=True)
 
 
 @click.group()
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Instructions, flash and RAM on emulated microcontrollers."""
+    os.environ["CROSS"] = str(HERE.parent / "tools" / "kept-")
+    os.environ["KEPT"] = context.with_resource(tempfile.TemporaryDirectory())
 
 
 # === Kernels ===
@@ -81,7 +85,8 @@ def measure_kernels() -> list[dict[str, Any]]:
         reals = np.random.default_rng(SEED).normal(0, 0.1, (256, 256)).astype(np.float32)
         words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
         (folder / "weights.c").write_text(
-            f"#include <stdint.h>\nextern const uint64_t weights[];\nconst uint64_t weights[] = {{{words}}};\n"
+            "#include <stdint.h>\nextern const uint64_t weights[];\n"
+            f"const uint64_t weights[] = {{{words}}};\n"
         )
         sources = "kernels.c weights.c engine.c startup.c semihosting.c counter.c"
         for name, row in board.boards().items():
@@ -177,9 +182,7 @@ def measure_model(
         data = beex_format.convert(model, int8_weights=int8)
     try:
         with project_of(data, quantizes) as folder:
-            (measured,), memory = emulation.measure(
-                folder, name, folder / "build", [text_of(tokens)]
-            )
+            (measured,), _ = emulation.measure(folder, name, folder / "build", [text_of(tokens)])
             (profile,) = emulation.emulate(
                 folder, name, folder / "profile", [text_of(tokens).encode()],
                 SOURCES="profile.c model.c engine.c startup.c semihosting.c counter.c",
@@ -188,8 +191,8 @@ def measure_model(
         if "region" not in str(error):
             raise
         return {**found, "instructions": None, "work": None}
-    everything, *parts = map(int, profile.split("\t"))
-    # What counting itself costs is left out.
+    # The first is all, with what counting itself costs, which is left out.
+    parts = [int(count) for count in profile.split("\t")][1:]
     rest = measured.exits[-1] - sum(parts)
     work = {**dict(zip(WORK, parts, strict=True)), "rest": max(rest, 0)}
     return {**found, "instructions": list(measured.exits), "work": work}
