@@ -31,8 +31,11 @@ INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
   if (n) *q = (int16_t)x;
 }
 INLINE vec v_set(float x) { return x; }
-INLINE vec v_is_negative(vec x) { return x < 0 ? 1.0f : 0.0f; }
 INLINE vec v_power_of_2(vec n) { return bits_float((uint32_t)((int32_t)n + 127) << 23); }
+
+#ifdef HAS_FLOAT
+INLINE vec v_is_negative(vec x) { return x < 0 ? 1.0f : 0.0f; }
+#endif
 
 #ifdef HAS_ROUNDING
 
@@ -53,12 +56,10 @@ INLINE vec v_round(vec x) {
   return y;
 }
 
-#else
+#elif defined(HAS_FLOAT)
 
 INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
-
-#ifdef HAS_FLOAT
 
 /* A float of at least 2^23 is whole. Below, 1.5 x 2^23 + x leaves no bits for a fraction, so the sum is
  * rounded, ties to even. A zero has the sign of x. */
@@ -71,24 +72,37 @@ INLINE vec v_round(vec x) {
 
 #else
 
-/* By the bits: those behind the point are cut off, after half of the last place before it was added;
- * at a tie only if that place holds a one. */
-INLINE vec v_round(vec x) {
+/* Without a floating-point unit comparisons are those of the bits, with a negative number's turned over. */
+INLINE int32_t order_of(vec x) {
+  const int32_t bits = (int32_t)float_bits(x);
+  return bits < 0 ? bits ^ 0x7fffffff : bits;
+}
+INLINE vec v_max(vec a, vec b) { return order_of(a) > order_of(b) ? a : b; }
+INLINE vec v_min(vec a, vec b) { return order_of(a) < order_of(b) ? a : b; }
+INLINE vec v_is_negative(vec x) { return float_bits(x) > 0x80000000u ? 1.0f : 0.0f; }
+
+/* x to a multiple of 1 / steps, a power of two, by its bits: those behind the last place are cut off,
+ * after half of that place was added; at a tie only if the place holds a one. */
+INLINE vec round_places(vec x, float steps) {
   const uint32_t bits = float_bits(x), sign = bits & 0x80000000u;
-  const int exponent = (int)(bits >> 23 & 255) - 127;
+  const int exponent = (int)(bits >> 23 & 255) + (int)(float_bits(steps) >> 23) - 254;
   if (exponent >= 23) return x;
   if (exponent < -1) return bits_float(sign);
-  /* 0.5 is a tie with 0, whose place holds none. */
-  if (exponent == -1) return bits_float(sign | ((bits << 9) ? 0x3f800000u : 0));
+  /* Half a step is a tie with 0, which holds no one. */
+  if (exponent == -1) return bits_float((bits << 9) ? (bits | 0x7fffff) + 1 : sign);
   const uint32_t last = 1u << (23 - exponent);
   const uint32_t half = (last >> 1) - !(bits & last ? 1u : exponent == 0);
   return bits_float((bits + half) & ~(last - 1));
 }
 
-#endif
+INLINE vec v_round(vec x) { return round_places(x, 1.0f); }
+
 #endif
 
 #define NAME(f) cortexm_##f
+#ifndef HAS_FLOAT
+#define TO_GRID round_places
+#endif
 #include "real.inc"
 
 #define EACH_BYTE 0x01010101u
@@ -98,11 +112,10 @@ INLINE vec v_round(vec x) {
 
 /* === Real-valued functions ===
  *
- * real.inc has them all. Those of fully binary models are here again, eight numbers in each step, for
- * units that round to whole numbers. A power of two goes into a factor that is there anyway, as it
- * changes no rounding.
+ * real.inc has them all. Those of fully binary models are here again, eight numbers in each step. A power
+ * of two goes into a factor that is there anyway, as it changes no rounding.
  */
-#ifdef HAS_ROUNDING
+#ifdef HAS_FLOAT
 
 /* Instructions for eight registers v from s0, w from s8, and sums p from s16 or q from s24. */
 #define OF_8(f)                                                                          \
@@ -118,6 +131,14 @@ INLINE vec v_round(vec x) {
 #define ADD_Q_TO_P(v, w, p, q) "vadd.f32 s" #p ", s" #p ", s" #q "\n"
 #define CLEAR(v, w, p, q) "vmov s" #p ", %[zero]\n vmov s" #q ", %[zero]\n"
 #define ROUND(v, w, p, q) "vrintn.f32 s" #v ", s" #v "\n"
+
+/* Of numbers from 0 to 2^23, the limit, which is in s10: the sum with it leaves no bits for a fraction. */
+#ifdef HAS_ROUNDING
+#define ROUND_SQUARE ROUND
+#else
+#define ROUND_SQUARE(v, w, p, q)                                                         \
+  "vadd.f32 s" #v ", s" #v ", s10\n vsub.f32 s" #v ", s" #v ", s10\n"
+#endif
 
 /* The 16 sums, added in halves, and left in s16. */
 #define TOTAL                                                                            \
@@ -148,6 +169,8 @@ INLINE float add_rows(size_t n, const float *a, const float *b, float *y) {
 
 /* x -= mean, 16 n numbers; returns the sum of their squares, each a whole number of steps. */
 INLINE float centre_row(size_t n, float mean, float steps, float *x) {
+  const float limit = 8388608.0f, *begin = x;
+  const size_t count = 16 * n;
 #define SUBTRACT(v, w, p, q) "vsub.f32 s" #v ", s" #v ", s8\n"
 #define SQUARE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #v "\n"
 #define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s9\n"
@@ -155,25 +178,32 @@ INLINE float centre_row(size_t n, float mean, float steps, float *x) {
   uint32_t total;
   __asm__ volatile(
       OF_8(CLEAR)
-      "vmov s8, %[mean]\n vmov s9, %[steps]\n"
+      "vmov s8, %[mean]\n vmov s9, %[steps]\n vmov s10, %[limit]\n"
       "1:\n"
-      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_P)
-      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_Q)
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND_SQUARE) OF_8(ADD_TO_P)
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND_SQUARE) OF_8(ADD_TO_Q)
       "subs %[n], %[n], #1\n bne 1b\n"
       TOTAL
       : [total] "=&r"(total), [n] "+r"(n), [x] "+r"(x)
-      : [mean] "r"(float_bits(mean)), [steps] "r"(float_bits(steps)), [zero] "r"(0)
+      : [mean] "r"(float_bits(mean)), [steps] "r"(float_bits(steps)),
+        [limit] "r"(float_bits(limit)), [zero] "r"(0)
       : ALL_REGISTERS, "cc", "memory");
 #undef SUBTRACT
 #undef SQUARE
 #undef SCALE
 #undef LOAD
-  return bits_float(total) / steps;
+  if (bits_float(total) < limit) return bits_float(total) / steps;
+  return cortexm_sum_of_squares(count, begin, steps);
 }
 
 /* y = y / deviation * gamma + beta on 2^-12, 8 n numbers. */
 INLINE void normalize_row(size_t n, float deviation, const float *gamma, const float *beta,
                           float *y) {
+#ifndef HAS_ROUNDING
+  for (size_t i = 0; i < 8 * n; i++) {
+    y[i] = cortexm_to_grid(y[i] / deviation * gamma[i] + beta[i], 4096.0f);
+  }
+#else
 #define DIVIDE(v, w, p, q) "vdiv.f32 s" #v ", s" #v ", s16\n"
 #define MULTIPLY(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #w "\n"
 #define ADD_STEPS(v, w, p, q) "vfma.f32 s" #v ", s" #w ", s17\n"
@@ -195,6 +225,7 @@ INLINE void normalize_row(size_t n, float deviation, const float *gamma, const f
 #undef MULTIPLY
 #undef ADD_STEPS
 #undef SCALE
+#endif
 }
 
 static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
@@ -222,6 +253,67 @@ static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, co
   }
 }
 
+/* Whole numbers of steps, limited, two in each word. */
+static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s8\n"
+#ifdef HAS_ROUNDING
+#define LIMIT(v, w, p, q)                                                                \
+  "vminnm.f32 s" #v ", s" #v ", s9\n vmaxnm.f32 s" #v ", s" #v ", s10\n"                 \
+  "vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
+  "str %[t], [%[q]], #4\n"
+#else
+/* One less and one more again, with saturation, turns -32768 into -32767. */
+#define LIMIT(v, w, p, q) "vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n ssat %[t], #16, %[t]\n ssat %[u], #16, %[u]\n" \
+  "pkhbt %[t], %[t], %[u], lsl #16\n qsub16 %[t], %[t], %[ones]\n"                       \
+  "sadd16 %[t], %[t], %[ones]\n str %[t], [%[q]], #4\n"
+#endif
+  const size_t eights = (uintptr_t)q % 4 ? 0 : count / 8 * 8;
+  const float *end = x + eights;
+  uint32_t t, u;
+  if (eights) {
+    __asm__ volatile(
+        "vmov s8, %[steps]\n vmov s9, %[most]\n vneg.f32 s10, s9\n"
+        "1:\n"
+        "vldmia %[x]!, {s0-s7}\n" OF_8(SCALE) OF_8(LIMIT)
+        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
+        "cmp %[x], %[end]\n bne 1b\n"
+        : [x] "+r"(x), [q] "+r"(q), [t] "=&r"(t), [u] "=&r"(u)
+        : [end] "r"(end), [steps] "r"(float_bits((float)(1ul << bits))),
+          [most] "r"(float_bits(32767.0f)), [ones] "r"(0x00010001)
+        : ALL_REGISTERS, "cc", "memory");
+  }
+#undef SCALE
+#undef LIMIT
+#undef STORE_2
+  cortexm_to_int16(count - eights, bits, x, q);
+}
+
+#else
+#define eights_layer_norm_grid cortexm_layer_norm_grid
+
+/* By the bits, as round_places. */
+static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
+  for (; count; count--, x++, q++) {
+    const uint32_t number = float_bits(*x), mantissa = (number & 0x7fffff) | 0x800000;
+    const int places = 23 + 127 - bits - (int)(number >> 23 & 255); /* behind the point */
+    int32_t whole = 32767;
+    if (places > 24) {
+      whole = 0;
+    } else if (places > 8) {
+      whole = (int32_t)(mantissa + (1u << (places - 1)) - 1 + (mantissa >> places & 1)) >> places;
+      if (whole > 32767) whole = 32767;
+    }
+    *q = (int16_t)(number >> 31 ? -whole : whole);
+  }
+}
+#endif
+
+#ifdef HAS_ROUNDING
+
 /* gate * content on 2^-12, eight at a time; what is left over, and with a sigmoid, as in real.inc. */
 static void eights_gate_grid(size_t count, int sigmoid, const float *gate, const float *content,
                              float *y) {
@@ -246,36 +338,6 @@ static void eights_gate_grid(size_t count, int sigmoid, const float *gate, const
 #undef TO_STEPS
 #undef SCALE
   cortexm_gate_grid(count - eights, sigmoid, gate, content, y);
-}
-
-/* Whole numbers of steps, limited, two in each word. */
-static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
-#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s8\n"
-#define LIMIT(v, w, p, q)                                                                \
-  "vminnm.f32 s" #v ", s" #v ", s9\n vmaxnm.f32 s" #v ", s" #v ", s10\n"                 \
-  "vcvtr.s32.f32 s" #v ", s" #v "\n"
-#define STORE_2(even, odd)                                                               \
-  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
-  "str %[t], [%[q]], #4\n"
-  const size_t eights = (uintptr_t)q % 4 ? 0 : count / 8 * 8;
-  const float *end = x + eights;
-  uint32_t t, u;
-  if (eights) {
-    __asm__ volatile(
-        "vmov s8, %[steps]\n vmov s9, %[most]\n vneg.f32 s10, s9\n"
-        "1:\n"
-        "vldmia %[x]!, {s0-s7}\n" OF_8(SCALE) OF_8(LIMIT)
-        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
-        "cmp %[x], %[end]\n bne 1b\n"
-        : [x] "+r"(x), [q] "+r"(q), [t] "=&r"(t), [u] "=&r"(u)
-        : [end] "r"(end), [steps] "r"(float_bits((float)(1ul << bits))),
-          [most] "r"(float_bits(32767.0f))
-        : ALL_REGISTERS, "cc", "memory");
-  }
-#undef SCALE
-#undef LIMIT
-#undef STORE_2
-  cortexm_to_int16(count - eights, bits, x, q);
 }
 
 /* A factor of 1 / 64 goes into the scale, and one of 1024 is left to the end. */
@@ -341,9 +403,7 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
 
 #else
 #define eights_power_weights cortexm_power_weights
-#define eights_layer_norm_grid cortexm_layer_norm_grid
 #define eights_gate_grid cortexm_gate_grid
-#define eights_to_int16 cortexm_to_int16
 #endif
 
 /* === Packing === */
