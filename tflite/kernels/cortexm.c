@@ -238,16 +238,16 @@ static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, co
   const float share = (float)(1.0 / (double)width);
   const float input_steps = (float)(1ul << input_bits), square_steps = (float)(1ul << square_bits);
   for (size_t row = 0; row < rows; row++, a += width, y += width) {
-    float sum;
-    if (b && !input_bits) {
+    float sum = 0;
+    if (b) {
       sum = add_rows(width / 16, a, b + row * width, y);
-    } else {
-      for (size_t i = 0; i < width; i++) {
-        const float value = b ? a[i] + b[row * width + i] : a[i];
-        y[i] = input_bits ? cortexm_to_grid(value, input_steps) : value;
-      }
-      sum = cortexm_sum(width, y);
+    } else if (y != a) {
+      memcpy(y, a, width * sizeof *y);
     }
+    if (input_bits) {
+      for (size_t i = 0; i < width; i++) y[i] = cortexm_to_grid(y[i], input_steps);
+    }
+    if (!b || input_bits) sum = cortexm_sum(width, y);
     const float variance = centre_row(width / 16, sum * share, square_steps, y) * share;
     normalize_row(width / 8, sqrtf(variance + 1e-5f) + 1e-6f, gamma, beta, y);
   }
