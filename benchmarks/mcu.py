@@ -167,36 +167,39 @@ def measure_model(
     row = board.boards()[name]
     model = preset_model(preset, bits, vocabulary)
     data = beex_format.convert(model, int8_weights=int8)
-    arena = beex_format.read_header(data)["arena_size"]
+    size, arena = len(data), beex_format.read_header(data)["arena_size"]
     with project_of(data, quantizes) as folder:
         roomy = {"RAM": "64M", "FLASH": "64M"}
         sections = emulation.build(folder, name, folder / "build", **roomy)
-    stack = costs.stack(name, model.config, kind)
-    footprint = costs.Footprint.of(dataclasses.replace(sections, stack=stack), len(data), arena)
-    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
     found: dict[str, Any] = {
-        "board": name, "core": row.core, "preset": preset, "build": kind, **footprint.to_dict(),
-        "fits": fits, "tokens": tokens,
+        "board": name, "core": row.core, "preset": preset, "build": kind, "tokens": tokens,
+        "instructions": None, "work": None,
     }  # fmt: skip
-    if footprint.flash > row.flash:
+    stack = costs.stack(name, model.config, kind)
+    if sections.flash > row.flash:
         model = preset_model(preset, bits, vocabulary[:SMALL_VOCABULARY])
         data = beex_format.convert(model, int8_weights=int8)
     try:
         with project_of(data, quantizes) as folder:
-            (measured,), _ = emulation.measure(folder, name, folder / "build", [text_of(tokens)])
+            (measured,), memory = emulation.measure(
+                folder, name, folder / "build", [text_of(tokens)]
+            )
             (profile,) = emulation.emulate(
                 folder, name, folder / "profile", [text_of(tokens).encode()],
                 SOURCES="profile.c model.c engine.c startup.c semihosting.c counter.c",
             )  # fmt: skip
+        # The first is all, with what counting itself costs, which is left out.
+        parts = [int(count) for count in profile.split("\t")][1:]
+        rest = max(measured.exits[-1] - sum(parts), 0)
+        found["instructions"] = list(measured.exits)
+        found["work"] = {**dict(zip(WORK, parts, strict=True)), "rest": rest}
+        stack = costs.with_margin(memory.stack)
     except BeexError as error:
         if "region" not in str(error):
             raise
-        return {**found, "instructions": None, "work": None}
-    # The first is all, with what counting itself costs, which is left out.
-    parts = [int(count) for count in profile.split("\t")][1:]
-    rest = measured.exits[-1] - sum(parts)
-    work = {**dict(zip(WORK, parts, strict=True)), "rest": max(rest, 0)}
-    return {**found, "instructions": list(measured.exits), "work": work}
+    footprint = costs.Footprint.of(dataclasses.replace(sections, stack=stack), size, arena)
+    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
+    return {**found, **footprint.to_dict(), "fits": fits}
 
 
 def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
