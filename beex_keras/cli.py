@@ -422,19 +422,24 @@ def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str
     type=click.Choice(["float32", "int8"]),
     help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
 )
+@click.option(
+    "--int8-activations",
+    is_flag=True,
+    help="Of --target mcu: quantize what weights-only layers multiply; faster, less exact.",
+)
 @json_option
 def convert(model: str, output: str, target: str | None, board: str | None, ram: str | None,
             flash: str | None, file_format: str | None, exit_kind: str, threshold_input: bool,
             policy: str | None, threshold: float | None, length: int | None, weights: str | None,
-            as_json: bool) -> None:  # fmt: skip
+            int8_activations: bool, as_json: bool) -> None:  # fmt: skip
     """Convert a Keras MODEL (run folder or .keras) to a file for a device.
 
     A .tflite runs in Larq Compute Engine, a .beex in the C engine, and a project for microcontrollers
     on a bare Cortex-M.
     """
     chosen = click.get_current_context().get_parameter_source("exit_kind")
-    if target is None and (board or ram or flash):
-        raise BeexError("--board, --ram and --flash go with --target mcu.")
+    if target is None and (board or ram or flash or int8_activations):
+        raise BeexError("--board, --ram, --flash and --int8-activations go with --target mcu.")
     if target and file_format:
         raise BeexError("--target mcu writes a folder with the model inside; leave out --format.")
     is_beex = target or (file_format or Path(output).suffix.removeprefix(".")) == "beex"
@@ -455,8 +460,9 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
     calibration = _calibration(model, classifier.policy)
     if target:
         _convert_for_mcu(
-            classifier, output, board, ram, flash, length, calibration, weights == "int8", as_json
-        )
+            classifier, output, board, ram, flash, length, calibration, weights == "int8",
+            int8_activations, as_json,
+        )  # fmt: skip
         return
     if is_beex:
         report = beex_format.export_file(
@@ -478,6 +484,7 @@ def _convert_for_mcu(
     length: int | None,
     calibration: dict[str, Any] | None,
     int8_weights: bool,
+    int8_activations: bool,
     as_json: bool,
 ) -> None:
     from beex_keras.evaluation import tables
@@ -493,6 +500,7 @@ def _convert_for_mcu(
             length,
             calibration,
             int8_weights,
+            int8_activations,
         )
     except mcu.DoesNotFit as error:
         tables.show(error.rows, to_stderr=True)

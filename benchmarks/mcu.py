@@ -11,9 +11,12 @@ they depend but little, except for --run. `costs` measures the table that `beex 
 goes by where there is no emulator.
 """
 
+import dataclasses
 import json
+import os
 import shutil
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -31,16 +34,17 @@ DOCS = HERE.parent / "docs"
 SEED = 0
 SMALL_VOCABULARY = 500
 
-KINDS: dict[str, tuple[dict[str, int], bool, str]] = {
-    "fully binary": ({"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1}, False, ""),
-    "weights-only": ({"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1}, False, ""),
-    "weights-only, int8 activations": (
-        {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1}, False, "-DINT8_ACTIVATIONS",
-    ),
-    "int8": ({"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}, True, ""),
-    "float32": ({"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}, False, ""),
-}  # fmt: skip
-"""By name: bits, whether real weights are stored in 8 bits, and flags of the compiler."""
+BINARY = {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1}
+WEIGHTS_ONLY = {**BINARY, "activation_bits": 32}
+FLOAT = {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}
+KINDS: dict[str, tuple[dict[str, int], dict[str, bool]]] = {
+    "fully binary": (BINARY, {}),
+    "weights-only": (WEIGHTS_ONLY, {}),
+    "weights-only, int8 activations": (WEIGHTS_ONLY, {"int8_activations": True}),
+    "int8": (FLOAT, {"int8_weights": True}),
+    "float32": (FLOAT, {}),
+}
+"""Bits of each kind of model, and how it is exported."""
 
 WORK = (
     "signs and quantization",
@@ -56,8 +60,11 @@ tokens_option = click.option("--tokens", default=32, show_default=True)
 
 
 @click.group()
-def main() -> None:
+@click.pass_context
+def main(context: click.Context) -> None:
     """Instructions, flash and RAM on emulated microcontrollers."""
+    os.environ["CROSS"] = str(HERE.parent / "tools" / "kept-")
+    os.environ["KEPT"] = context.with_resource(tempfile.TemporaryDirectory())
 
 
 # === Kernels ===
@@ -79,11 +86,14 @@ def measure_kernels() -> list[dict[str, Any]]:
         reals = np.random.default_rng(SEED).normal(0, 0.1, (256, 256)).astype(np.float32)
         words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
         (folder / "weights.c").write_text(
-            f"#include <stdint.h>\nextern const uint64_t weights[];\nconst uint64_t weights[] = {{{words}}};\n"
+            "#include <stdint.h>\nextern const uint64_t weights[];\n"
+            f"const uint64_t weights[] = {{{words}}};\n"
         )
         sources = "kernels.c weights.c engine.c startup.c semihosting.c counter.c"
         for name, row in board.boards().items():
-            lines = emulation.emulate(folder, name, folder / "build" / name, [], SOURCES=sources, STACK="16K")
+            lines = emulation.emulate(
+                folder, name, folder / "build" / name, [], SOURCES=sources, STACK="16K"
+            )
             counts = dict(line.split("\t") for line in lines)
             macs = 64 * 256 * 256
             rows.append({
@@ -128,13 +138,13 @@ def text_of(tokens: int) -> str:
 
 
 @contextmanager
-def project_of(data: bytes) -> Iterator[Path]:
-    """A project in a temporary folder, with profile.c."""
+def project_of(data: bytes, int8_activations: bool = False) -> Iterator[Path]:
+    """A project in a temporary folder, with profile.c; its stack is large."""
     from beex_keras.export.mcu import write_project
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "project"
-        write_project(data, folder)
+        write_project(data, folder, {}, int8_activations)
         shutil.copy(HERE / "mcu" / "profile.c", folder)
         yield folder
 
@@ -151,47 +161,49 @@ def measure_model(
     from beex_keras.export import beex_format
     from beex_keras.export.mcu import board, costs, emulation
 
-    bits, int8, flags = KINDS[kind]
+    bits, options = KINDS[kind]
+    int8 = options.get("int8_weights", False)
+    quantizes = options.get("int8_activations", False)
     row = board.boards()[name]
     model = preset_model(preset, bits, vocabulary)
     data = beex_format.convert(model, int8_weights=int8)
-    arena = beex_format.read_header(data)["arena_size"]
-    found: dict[str, Any] = {"board": name, "core": row.core, "preset": preset, "build": kind}
-    with project_of(data) as folder:
-        roomy = {"RAM": "64M", "FLASH": "64M", "CFLAGS": flags}
+    size, arena = len(data), beex_format.read_header(data)["arena_size"]
+    with project_of(data, quantizes) as folder:
+        roomy = {"RAM": "64M", "FLASH": "64M"}
         sections = emulation.build(folder, name, folder / "build", **roomy)
-    footprint = costs.Footprint.of(sections, len(data), arena)
-    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
-    found |= {**footprint.to_dict(), "fits": fits, "tokens": tokens}
-    if not fits:
+    found: dict[str, Any] = {
+        "board": name, "core": row.core, "preset": preset, "build": kind, "tokens": tokens,
+        "instructions": None, "work": None,
+    }  # fmt: skip
+    stack = costs.stack(name, model.config, kind)
+    if sections.flash > row.flash:
         model = preset_model(preset, bits, vocabulary[:SMALL_VOCABULARY])
         data = beex_format.convert(model, int8_weights=int8)
     try:
-        with project_of(data) as folder:
+        with project_of(data, quantizes) as folder:
             (measured,), memory = emulation.measure(
-                folder, name, folder / "build", [text_of(tokens)], CFLAGS=flags
+                folder, name, folder / "build", [text_of(tokens)]
             )
-            sources = "profile.c model.c engine.c startup.c semihosting.c counter.c"
             (profile,) = emulation.emulate(
-                folder, name, folder / "profile", [text_of(tokens).encode()], CFLAGS=flags,
-                SOURCES=sources,
+                folder, name, folder / "profile", [text_of(tokens).encode()],
+                SOURCES="profile.c model.c engine.c startup.c semihosting.c counter.c",
             )  # fmt: skip
+        # The first is all, with what counting itself costs, which is left out.
+        parts = [int(count) for count in profile.split("\t")][1:]
+        rest = max(measured.exits[-1] - sum(parts), 0)
+        found["instructions"] = list(measured.exits)
+        found["work"] = {**dict(zip(WORK, parts, strict=True)), "rest": rest}
+        stack = costs.with_margin(memory.stack)
     except BeexError as error:
         if "region" not in str(error):
             raise
-        return {**found, "instructions": None, "work": None, "stack used": None}
-    everything, *parts = map(int, profile.split("\t"))
-    # What counting costs is taken off the rest.
-    rest = measured.exits[-1] - sum(parts)
-    assert everything >= measured.exits[-1]
-    work = {**dict(zip(WORK, parts, strict=True)), "rest": max(rest, 0)}
-    return {
-        **found, "instructions": list(measured.exits), "work": work, "stack used": memory.stack,
-    }  # fmt: skip
+    footprint = costs.Footprint.of(dataclasses.replace(sections, stack=stack), size, arena)
+    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
+    return {**found, **footprint.to_dict(), "fits": fits}
 
 
 def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
-    """Preset micro on every board, tiny on those with a floating-point unit."""
+    """Preset micro on every board; tiny on the one that holds it in every form."""
     from beex_keras import load_task
     from beex_keras.export.mcu import board
     from beex_keras.models import PRESETS
@@ -206,7 +218,7 @@ def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
         (preset, kind, name)
         for preset in vocabularies
         for name in board.boards()
-        if (preset, name) != ("tiny", "mps2-an385")
+        if preset == "micro" or name == "mps2-an500"
         for kind in KINDS
     ]
     rows = [
@@ -250,34 +262,32 @@ def measure_answers(run: str, task: str, sentences: int, few: int) -> list[dict[
     """A trained model's answers beside those of Keras, and what early exit saves."""
     from beex_keras import load_task, runtime
     from beex_keras.evaluation.accounting import flops_saved
-    from beex_keras.export import beex_format
-    from beex_keras.export.mcu import board, emulation
+    from beex_keras.export.mcu import board, emulation, export_project
 
     classifier = runtime.load_classifier(run)
-    data = beex_format.convert(classifier)
-    arena = beex_format.read_header(data)["arena_size"]
     samples = load_task(task).test
     chosen = np.random.default_rng(SEED).permutation(len(samples))[:sentences]
     texts = samples.rows(chosen).texts
     expected = runtime.KerasRunner(classifier).classify(texts, truncate=True)
     rows = []
-    with project_of(data) as folder:
-        for name, row in board.boards().items():
+    for name, row in board.boards().items():
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary) / "project"
+            report = export_project(classifier, folder, name)
             count = sentences if row.core != "cortex-m3" else few
-            sections = emulation.build(folder, name, folder / "plain" / name)
             lines = [text.encode() for text in texts[:count]]
-            answers = emulation.emulate(folder, name, folder / "plain" / name, lines)
+            answers = emulation.emulate(folder, name, folder / "build", lines)
             pairs = [(line.split("\t")[0], int(line.split("\t")[2])) for line in answers]
             agree = sum(p == (e.label, e.exit) for p, e in zip(pairs, expected, strict=False))
-            found, memory = emulation.measure(folder, name, folder / "m" / name, texts[:count])
+            found, memory = emulation.measure(folder, name, folder / "build", texts[:count])
             taken = np.array([m.exit - 1 for m in found])
             counts = np.array([m.exits for m in found])
             lengths = np.array([m.tokens for m in found])
             spent = counts[np.arange(count), taken].sum()
             rows.append({
                 "board": name, "core": row.core, "sentences": count, "equal to Keras": agree,
-                "flash": sections.flash, "RAM": sections.ram, "arena": arena,
-                "stack": sections.stack, "stack used": memory.stack, "arena used": memory.arena,
+                **report.footprint.to_dict(), "stack used": memory.stack,
+                "arena used": memory.arena,
                 "mean tokens": lengths.mean(), "mean exit": taken.mean() + 1,
                 "tokenizer": np.mean([m.tokenizer for m in found]),
                 "full depth": counts[:, -1].mean(), "own exit": spent / count,
@@ -310,10 +320,11 @@ def answers(run: str, task: str, sentences: int, few: int, as_json: bool) -> Non
 
 SHAPES = (
     {"width": 32, "hidden_width": 64, "num_heads": 1, "num_blocks": 2},
-    {"width": 64, "hidden_width": 128, "num_heads": 2, "num_blocks": 2},
-    {"width": 64, "hidden_width": 192, "num_heads": 4, "num_blocks": 1},
-    {"width": 128, "hidden_width": 256, "num_heads": 4, "num_blocks": 1},
+    {"width": 96, "hidden_width": 96, "num_heads": 3, "num_blocks": 1},
+    {"width": 64, "hidden_width": 256, "num_heads": 4, "num_blocks": 1},
 )
+"""Small enough for every board as float32; the last has sums of more inputs than the others."""
+
 LENGTHS = (8, 16, 32, 64)
 
 
@@ -327,35 +338,39 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
     from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
     vocabulary = [*SPECIAL_TOKENS, "a", "."]
-    kinds = [kind for kind, (_, _, flags) in KINDS.items() if not flags]
-    cells = [(name, kind) for name in board.boards() for kind in kinds]
-    found: dict[str, Any] = {name: {"instructions": {}} for name in board.boards()}
+    cells = [(name, kind) for name in board.boards() for kind in KINDS]
+    found: dict[str, Any] = {name: {"kinds": {}} for name in board.boards()}
     for name, kind in cells if quiet else track(cells, "Costs"):
-        bits, int8, _ = KINDS[kind]
-        rows, counts = [], []
+        bits, options = KINDS[kind]
+        rows, counts, stacks = [], [], []
         for shape in SHAPES:
             config = BEExformerConfig(
                 vocabulary_size=len(vocabulary), max_length=max(LENGTHS), **shape, **bits
             )
             model = random_model(config, TextPreprocessor(vocabulary, config.max_length))
-            data = beex_format.convert(model, int8_weights=int8)
-            with project_of(data) as folder:
-                measured, _ = emulation.measure(
+            data = beex_format.convert(model, int8_weights=options.get("int8_weights", False))
+            with project_of(data, options.get("int8_activations", False)) as folder:
+                measured, memory = emulation.measure(
                     folder, name, folder / "build", [text_of(tokens) for tokens in LENGTHS]
                 )
-                sections = emulation.build(folder, name, folder / "plain")
+                if kind == next(iter(KINDS)):
+                    sections = emulation.build(folder, name, folder / "build")
+                    arena = beex_format.read_header(data)["arena_size"]
+                    footprint = costs.Footprint.of(sections, len(data), arena)
+                    found[name] |= {"code": footprint.code, "data": footprint.data}
+            stacks.append(memory.stack)
             for tokens, text in zip(LENGTHS, measured, strict=True):
                 rows.extend(costs.work(config, tokens))
                 counts.extend(text.exits)
-        arena = beex_format.read_header(data)["arena_size"]
-        footprint = costs.Footprint.of(sections, len(data), arena)
         work, spent = np.array(rows), np.array(counts, float)
         scale = work.max(axis=0)
         prices = nnls(work / scale / spent[:, None], np.ones(len(spent)))[0] / scale
         error = np.abs(work @ prices / spent - 1).max()
-        found[name] |= {"code": footprint.code, "data": footprint.data}
-        found[name]["instructions"][kind] = {
-            **{w: float(f"{p:.4g}") for w, p in zip(costs.WORK, prices.tolist(), strict=True)},
+        found[name]["kinds"][kind] = {
+            "stack": [max(stacks[:-1]), stacks[-1]],
+            "instructions": {
+                w: float(f"{p:.4g}") for w, p in zip(costs.WORK, prices.tolist(), strict=True)
+            },
             "largest_error": round(float(error), 3),
         }
     return {"versions": versions(), "boards": found}
@@ -365,17 +380,17 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
 @json_option
 def fit_costs(as_json: bool) -> None:
     """Measure the table of costs anew and write it into the package."""
-    from beex_keras.export.mcu import costs
+    from beex_keras.export.mcu.costs import FILE
     from beex_keras.files import write_atomically
 
     table = measure_costs(as_json)
-    write_atomically(costs.FILE, json.dumps(table, indent=1) + "\n")
+    write_atomically(FILE, json.dumps(table, indent=1) + "\n")
     rows = [
-        {"board": name, "build": kind, **prices}
+        {"board": name, "build": kind, **costs["instructions"], "error": costs["largest_error"]}
         for name, values in table["boards"].items()
-        for kind, prices in values["instructions"].items()
+        for kind, costs in values["kinds"].items()
     ]
-    show(rows, f"Instructions a piece, written to {costs.FILE.name}", as_json)
+    show(rows, f"Instructions a piece, written to {FILE.name}", as_json)
 
 
 # === The page ===
@@ -414,7 +429,7 @@ def page(run: str, task: str, sentences: int, few: int, tokens: int) -> None:
         "answers": measure_answers(run, task, sentences, few),
     }
     write_atomically(DOCS / "microcontrollers.json", json.dumps(results, indent=1) + "\n")
-    subprocess.run(["python", str(DOCS / "microcontrollers.py")], check=True)
+    subprocess.run([sys.executable, DOCS / "microcontrollers.py"], check=True)
 
 
 def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool) -> None:

@@ -5,6 +5,7 @@ import json
 import random
 import shutil
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex_format, mcu
 from beex_keras.export.mcu import board, costs, emulation, requirements
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
-from beex_keras.runtime import KerasRunner
+from beex_keras.runtime import CRunner, KerasRunner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 needs_emulators = pytest.mark.skipif(
@@ -56,37 +57,35 @@ def sentences(count: int) -> list[str]:
     return texts[:count]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiler(tmp_path_factory):
+    """Every warning is an error, and the engine is compiled once a board."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CFLAGS", STRICT)
+        patch.setenv("CROSS", str(Path(__file__).parents[1] / "tools" / "kept-"))
+        patch.setenv("KEPT", str(tmp_path_factory.mktemp("objects")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory):
-    """The project of a kind of model, written once."""
+    """A kind of model as a project for a board, and its report; each written once."""
 
     @functools.cache
-    def project(*args, **changes):
+    def project(name: str, mode: str = "fully-binary", **changes):
         folder = tmp_path_factory.mktemp("project") / "folder"
-        mcu.write_project(beex_format.convert(model(*args, **changes)), folder)
-        return folder
+        return folder, mcu.export_project(model(mode, **changes), folder, name)
 
+    if emulation.is_available():
+        model()  # made before there are threads
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(project, SENTENCES))
     return project
 
 
-@pytest.fixture(scope="session")
-def builds(projects):
-    """Each board's program that measures itself, by name: its sections; built two at a time."""
-
-    def build(name: str) -> emulation.Sections:
-        flags = f"-DMEASURE {STRICT}"
-        return emulation.build(projects(), name, output(projects(), name), CFLAGS=flags)
-
-    with ThreadPoolExecutor(2) as pool:
-        return dict(zip(SENTENCES, pool.map(build, SENTENCES), strict=True))
-
-
-def output(folder, name: str):
-    return folder / "measured" / name
-
-
-def measured(folder, name: str, texts: list[str]):
-    return emulation.measure(folder, name, output(folder, name), texts, CFLAGS=STRICT)
+def run(folder, name: str, texts: list[str]):
+    """What a board answers and measures."""
+    return emulation.measure(folder, name, folder / "plain", texts)
 
 
 def check_answers(answers, classifier: BEExformerClassifier, texts: list[str], pairs=None) -> None:
@@ -107,10 +106,9 @@ def split(lines: list[str]) -> list[tuple[str, float, int]]:
 @needs_emulators
 def test_answers_are_those_of_keras(projects):
     """Other boards answer below, where they measure."""
-    folder, texts = projects(), sentences(200)
-    lines = [text.encode() for text in texts]
+    (folder, _), texts = projects("netduinoplus2"), sentences(200)
     found = emulation.emulate(
-        folder, "netduinoplus2", folder / "plain" / "netduinoplus2", lines, CFLAGS=STRICT
+        folder, "netduinoplus2", folder / "plain", [text.encode() for text in texts]
     )
     check_answers(split(found), model(), texts)
     assert len({exit for _, _, exit in split(found)}) > 2
@@ -120,7 +118,7 @@ def test_answers_are_those_of_keras(projects):
 @pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "fully-binary"])
 def test_other_kinds_of_models_run_too(projects, mode):
     """Of pairs."""
-    folder, texts = projects(mode, num_segments=2), sentences(8)
+    (folder, _), texts = projects("mps2-an500", mode, num_segments=2), sentences(8)
     lines = [f"{a}\t{b}".encode() for a, b in zip(texts, texts[::-1], strict=True)]
     found = emulation.emulate(folder, "mps2-an500", folder / "plain", [*lines, b"no tab"])
     check_answers(split(found[:-1]), model(mode, num_segments=2), texts, texts[::-1])
@@ -128,11 +126,26 @@ def test_other_kinds_of_models_run_too(projects, mode):
 
 
 @needs_emulators
+@pytest.mark.parametrize(
+    ("mode", "options"),
+    [("weights-only", {"int8_activations": True}), ("float", {"int8_weights": True})],
+)
+def test_builds_with_8_bits_answer_as_on_this_machine(mode, options, tmp_path):
+    made, texts = model(mode, num_segments=2), sentences(6)
+    mcu.export_project(made, tmp_path / "p", "mps3-an547", **options)
+    lines = [f"{text}\t{text}".encode() for text in texts]
+    found = emulation.emulate(tmp_path / "p", "mps3-an547", tmp_path / "b", lines)
+    data = beex_format.convert(made, int8_weights="int8_weights" in options)
+    here = CRunner(data, int8_activations=True).classify(texts, texts, truncate=True)
+    assert split(found) == [(p.label, pytest.approx(p.score, abs=1e-4), p.exit) for p in here]
+
+
+@needs_emulators
 def test_a_bad_line_is_answered_and_the_next_is_read(projects):
     lines = [b"good", b"\xff\xfe", b"good \xc3", b"bad " * 300, b"", b"good"]
-    folder = projects()
+    folder, _ = projects("netduinoplus2")
     first, *bad, long, empty, last = emulation.emulate(
-        folder, "netduinoplus2", folder / "plain" / "netduinoplus2", lines, CFLAGS=STRICT
+        folder, "netduinoplus2", folder / "plain", lines
     )
     assert bad == [f"error: line {n}: the text is not valid UTF-8." for n in (2, 3)]
     assert long == "error: line 4: the line is longer than LONGEST_LINE."
@@ -164,7 +177,7 @@ def board_program(folder, source: str):
     (folder / "program.c").write_text(source)
     for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c"):
         shutil.copy(board.FIRMWARE / name, folder)
-    return {"SOURCES": "program.c startup.c semihosting.c counter.c", "CFLAGS": STRICT}
+    return {"SOURCES": "program.c startup.c semihosting.c counter.c"}
 
 
 @needs_emulators
@@ -179,18 +192,20 @@ def test_the_counter_counts_instructions(tmp_path, name):
 
 @needs_emulators
 @each_board
-def test_instructions_are_the_same_in_every_run(projects, builds, name):
-    texts = sentences(SENTENCES[name])
-    first, memory = measured(projects(), name, texts)
-    assert measured(projects(), name, texts) == (first, memory)
+def test_instructions_are_the_same_in_every_run(projects, name):
+    (folder, report), texts = projects(name), sentences(SENTENCES[name])
+    first, memory = run(folder, name, texts)
+    assert run(folder, name, texts) == (first, memory)
     check_answers([(m.label, m.score, m.exit) for m in first], model(), texts)
     for text in first:
         # Each exit takes what the one before took, and a block.
         steps = np.diff(text.exits)
         assert (steps > 0).all()
         assert steps.max() < 1.1 * steps.min()
-    tokens = model().preprocessor.encode(texts)
-    assert [m.tokens for m in first] == (tokens != 0).sum(axis=1).tolist()
+    tokens = (model().preprocessor.encode(texts) != 0).sum(axis=1)
+    assert [m.tokens for m in first] == tokens.tolist()
+    longest = first[tokens.tolist().index(report.tokens)]
+    np.testing.assert_allclose(longest.exits, report.instructions, rtol=0.01)
 
 
 # === Memory ===
@@ -198,31 +213,34 @@ def test_instructions_are_the_same_in_every_run(projects, builds, name):
 
 @needs_emulators
 @each_board
-def test_memory_is_what_it_is_said_to_be(projects, builds, name):
+def test_memory_is_what_it_is_said_to_be(projects, name):
     """With exactly so much RAM it works; with 1 KB less it does not link, or runs out of stack."""
-    sections, folder, texts = builds[name], projects(), sentences(3)
-    expected, memory = measured(folder, name, texts)
-    arena = beex_format.arena_size(model().config, 64)
-    assert arena - 64 < memory.arena <= arena
-    assert sections.stack - 1024 < memory.stack <= sections.stack
-    exact = {"CFLAGS": STRICT, "RAM": str(sections.ram)}
-    assert emulation.measure(folder, name, output(folder, name), texts, **exact)[0] == expected
-    less = {**exact, "RAM": str(sections.ram - 1024)}
-    with pytest.raises(BeexError, match="RAM"):
-        emulation.measure(folder, name, output(folder, name), texts, **less)
+    (folder, report), texts = projects(name), sentences(3)
+    found = report.footprint
+    expected = emulation.emulate(folder, name, folder / "plain", [t.encode() for t in texts])
+
+    def answers(**variables):
+        lines = [text.encode() for text in texts]
+        return emulation.emulate(folder, name, folder / "plain", lines, **variables)
+
+    assert answers(RAM=str(found.ram), FLASH=str(found.flash)) == expected
+    with pytest.raises(BeexError, match="RAM.*overflowed by 1024 bytes"):
+        answers(RAM=str(found.ram - 1024))
     with pytest.raises(BeexError, match="stack is too small"):
-        emulation.measure(
-            folder, name, output(folder, name), texts, **less, STACK=str(sections.stack - 1024)
-        )
-    measured(folder, name, [])  # as it was, for other tests
+        answers(RAM=str(found.ram - 1024), STACK=str(found.stack - 1024))
+    with pytest.raises(BeexError, match="FLASH.*overflowed"):
+        answers(FLASH=str(found.flash - 64))
+    _, memory = run(folder, name, texts)
+    assert found.arena - 64 < memory.arena <= found.arena
+    assert found.stack - 1024 < memory.stack <= found.stack
 
 
 @needs_emulators
-def test_micro_fits_the_smallest_board(projects, builds):
-    """But for the words of a real vocabulary, which are 80 to 100 KB."""
-    sections = builds["netduinoplus2"]
-    assert sections.ram <= 64 * 1024
-    assert sections.flash <= (256 - 100) * 1024
+def test_micro_fits_the_smallest_board(projects):
+    """But for the words of a real vocabulary, which are up to 70 KB."""
+    _, report = projects("netduinoplus2")
+    assert report.footprint.ram <= 64 * 1024
+    assert report.footprint.flash <= (256 - 70) * 1024
 
 
 @needs_emulators
@@ -277,16 +295,16 @@ def test_what_does_not_fit_is_refused_with_what_would(tools, tmp_path):
 
 def test_a_project_keeps_what_people_change(tmp_path):
     data = beex_format.convert(model())
-    mcu.write_project(data, tmp_path / "p")
+    mcu.write_project(data, tmp_path / "p", {})
     text = (tmp_path / "p" / "model.c").read_text()
     (tmp_path / "p" / "startup.c").write_text("mine")
     (tmp_path / "p" / "model.c").unlink()
-    mcu.write_project(data, tmp_path / "p")
+    mcu.write_project(data, tmp_path / "p", {})
     assert (tmp_path / "p" / "startup.c").read_text() == "mine"
     assert (tmp_path / "p" / "model.c").read_text() == text
     (tmp_path / "diary.txt").touch()
     with pytest.raises(BeexError, match="something else"):
-        mcu.write_project(data, tmp_path)
+        mcu.write_project(data, tmp_path, {})
 
 
 @pytest.fixture
@@ -324,16 +342,14 @@ def test_mistakes_are_named(command, capsys):
 
 @needs_emulators
 @each_board
-def test_the_table_of_costs_is_near_emulation(projects, builds, name):
-    (found,), _ = measured(projects(), name, [" ".join(30 * ["good"])])
-    expected = costs.instructions(name, model().config, found.tokens)
-    np.testing.assert_allclose(expected, found.exits, rtol=0.15)
-    sections = builds[name]
-    size = len(beex_format.convert(model()))
-    arena = beex_format.arena_size(model().config, 64)
-    known = costs.footprint(name, size, arena)
-    assert known.flash == pytest.approx(sections.flash, rel=0.05)
-    assert known.ram == pytest.approx(sections.ram, rel=0.05)
+def test_the_table_of_costs_is_near_emulation(projects, name):
+    _, report = projects(name)
+    config, kind, found = model().config, "fully binary", report.footprint
+    expected = costs.instructions(name, config, kind, report.tokens)
+    np.testing.assert_allclose(expected, report.instructions, rtol=0.15)
+    known = costs.footprint(name, found.model, found.arena, config, kind)
+    assert known.flash == pytest.approx(found.flash, rel=0.05)
+    assert known.ram == pytest.approx(found.ram, rel=0.05)
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -342,6 +358,6 @@ def test_advice_fits(preset):
     config = BEExformerConfig.preset(preset)
     model_size = beex_format.weights_size(config, config.max_length) + 30_000
     arena = beex_format.arena_size(config, config.max_length)
-    found = costs.footprint("netduinoplus2", model_size, arena)
+    found = costs.footprint("netduinoplus2", model_size, arena, config, "weights-only")
     advice = requirements.alternatives(found, 128 * 1024, 2**20, config, config.max_length)
     assert any("preset" in words for words in advice) or preset == "micro"

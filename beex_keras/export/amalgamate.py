@@ -60,7 +60,9 @@ def expand(path: Path) -> str:
 def source(name: str) -> str:
     """A source whose own names and macros do not reach the next one."""
     text = expand(SOURCES / name)
-    names = {next(filter(None, found.groups())) for found in OWN_NAME.finditer(ATTRIBUTE.sub("", text))}
+    names = {
+        next(filter(None, found.groups())) for found in OWN_NAME.finditer(ATTRIBUTE.sub("", text))
+    }
     macros = set(MACRO.findall(text))
     names -= {"NAME", "TARGET", *macros}
     prefix = f"beex_{Path(name).stem}_"

@@ -1,9 +1,8 @@
 /* Classifies one text a line, in UTF-8: answers label, probability and exit, with tabs between them.
  *
  * The two texts of a pair stand on one line with a tab between them. A line that cannot be classified
- * is answered by a sentence, and the next line is read. Built with -DMEASURE, an answer goes on with
- * what `measure` and `print_memory` say; with -DINT8_ACTIVATIONS a weights-only model quantizes what its
- * weights multiply, which is faster and less exact.
+ * is answered by a sentence, and the next line is read. Built with MEASURE, an answer goes on with what
+ * `measure` and `print_memory` say.
  */
 #include "beex.h"
 #include "board.h"
@@ -98,10 +97,7 @@ int main(void) {
 #endif
   beex_status status = beex_open(&model, model_data, sizeof model_data);
   if (status == BEEX_OK && !model.header->has_vocabulary) status = BEEX_ERROR_VOCABULARY;
-  beex_options options = {NULL, 0};
-#ifdef INT8_ACTIVATIONS
-  options.int8_activations = 1;
-#endif
+  const beex_options options = {NULL, MODEL_INT8_ACTIVATIONS};
   if (status == BEEX_OK) status = beex_start(&engine, &model, arena, sizeof arena, &options);
   if (status != BEEX_OK) return refuse(0, beex_status_message(status));
 

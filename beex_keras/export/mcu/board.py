@@ -23,14 +23,12 @@ class Board:
         name: QEMU's name.
         core: such as "cortex-m4".
         flash, ram: bytes.
-        stack: bytes of RAM that are set aside for the stack.
     """
 
     name: str
     core: str
     flash: int
     ram: int
-    stack: int
 
 
 @cache
@@ -39,8 +37,8 @@ def boards() -> dict[str, Board]:
     text = (FIRMWARE / "Makefile").read_text("utf-8")
     found = {}
     for name, core, rest in _ROW.findall(text):
-        _, _, _, flash, _, ram, stack, _ = rest.split()
-        found[name] = Board(name, core, *map(parse_size, (flash, ram, stack)))
+        _, _, _, flash, _, ram, _ = rest.split()
+        found[name] = Board(name, core, *map(parse_size, (flash, ram)))
     return found
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export.mcu.board import boards
+from beex_keras.errors import BeexError
 from beex_keras.export.mcu.emulation import Sections
 from beex_keras.models import BEExformerConfig
 
@@ -20,6 +20,15 @@ FILE = Path(__file__).with_name("costs.json")
 
 WORK = ("start", "linear", "attention", "scores", "channels", "hidden")
 """Kinds of work that instructions are told from."""
+
+KINDS = ("fully binary", "weights-only", "weights-only, int8 activations", "int8", "float32")
+"""Kinds of models."""
+
+_SHALLOW = 252
+"""Sums over more inputs take more of the stack, on cores that look them up."""
+
+_INTERRUPT = 192
+_STEP = 64
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,23 +69,44 @@ class Footprint:
 
 @cache
 def table() -> dict[str, Any]:
-    """The measured table: versions, and by board code, data and instructions."""
+    """The measured table: versions, and by board code, data and, by kind of model, stack and prices."""
     return json.loads(FILE.read_text("utf-8"))
 
 
-def footprint(board: str, model: int, arena: int) -> Footprint:
+def kind_of(config: BEExformerConfig, int8_weights: bool, int8_activations: bool) -> str:
+    """Names what a model multiplies by what: one of `KINDS`.
+
+    Raises:
+        BeexError: activations of other models than weights-only ones are to be quantized.
+    """
+    if int8_activations and (config.weight_bits, config.activation_bits) != (1, 32):
+        raise BeexError(
+            "Only activations of a weights-only model can be quantized beside its weights; leave out "
+            "int8 activations."
+        )
+    if config.weight_bits == 32:
+        return "int8" if int8_weights else "float32"
+    if config.activation_bits == 1:
+        return "fully binary"
+    return "weights-only, int8 activations" if int8_activations else "weights-only"
+
+
+def stack(board: str, config: BEExformerConfig, kind: str) -> int:
+    """Bytes to set aside for the stack, by the table."""
+    units = config.hidden_width * (2 if config.network == "ffn" else 1)
+    deep = max(config.width, units) > _SHALLOW
+    return with_margin(table()["boards"][board]["kinds"][kind]["stack"][deep])
+
+
+def with_margin(used: int) -> int:
+    """A stack that is never deeper than so many bytes, and room for an interrupt."""
+    return _STEP * -(-(used + _INTERRUPT) // _STEP)
+
+
+def footprint(board: str, model: int, arena: int, config: BEExformerConfig, kind: str) -> Footprint:
     """What a model of so many bytes takes, by the table."""
     costs = table()["boards"][board]
-    return Footprint(model, costs["code"], arena, boards()[board].stack, costs["data"])
-
-
-def kind(config: BEExformerConfig, int8_weights: bool = False) -> str:
-    """Names what is multiplied by what."""
-    if int8_weights:
-        return "int8"
-    if config.weight_bits == 32:
-        return "float32"
-    return "fully binary" if config.activation_bits == 1 else "weights-only"
+    return Footprint(model, costs["code"], arena, stack(board, config, kind), costs["data"])
 
 
 def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
@@ -99,10 +129,8 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     )
 
 
-def instructions(
-    board: str, config: BEExformerConfig, tokens: int, int8_weights: bool = False
-) -> list[int]:
+def instructions(board: str, config: BEExformerConfig, kind: str, tokens: int) -> list[int]:
     """Expected instructions from a text's tokens to each exit, by the table."""
-    prices = table()["boards"][board]["instructions"][kind(config, int8_weights)]
+    prices = table()["boards"][board]["kinds"][kind]["instructions"]
     found = work(config, tokens) @ np.array([prices[name] for name in WORK])
     return [round(value) for value in found.tolist()]

@@ -34,7 +34,7 @@ class Sections:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What a program built with -DMEASURE says of one text.
+    """What a program built with MEASURE says of one text.
 
     Attributes:
         label, score, exit: the answer.
@@ -68,7 +68,7 @@ def build(
         folder: what `write_project` wrote.
         board: its name.
         output: for object files and the program.
-        variables: of the Makefile, such as RAM="64K" or CFLAGS="-DMEASURE".
+        variables: of the Makefile, such as RAM="64K" or STACK="4K".
 
     Raises:
         BeexError: it does not compile, or does not fit into the board's memory.
@@ -109,9 +109,8 @@ def measure(
     Raises:
         BeexError: as `emulate`.
     """
-    flags = f"-DMEASURE {variables.pop('CFLAGS', '')}"
     lines = [text.encode() for text in texts]
-    *answers, memory = emulate(folder, board, output, lines, CFLAGS=flags, **variables)
+    *answers, memory = emulate(folder, board, output, lines, MEASURE="1", **variables)
     found = []
     for answer in answers:
         label, score, exit, tokens, tokenizer, *exits = answer.split("\t")

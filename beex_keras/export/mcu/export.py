@@ -12,6 +12,7 @@ from beex_keras.export.freeze import checked_length
 from beex_keras.export.mcu import costs, emulation, project, requirements
 from beex_keras.export.mcu.board import DEFAULT, Board, boards
 from beex_keras.export.mcu.costs import Footprint
+from beex_keras.export.mcu.emulation import Sections
 from beex_keras.models import BEExformerClassifier
 
 _MOST = 3_000_000_000
@@ -20,7 +21,8 @@ _MOST = 3_000_000_000
 _MEASURING = 4096
 """Bytes that a program may take more when it measures itself."""
 
-_ROOMY = {"RAM": "64M", "FLASH": "64M"}
+_DEEPEST = "20K"
+_ROOMY = {"RAM": "64M", "FLASH": "64M", "STACK": _DEEPEST}
 """Built as if there were room, so that figures come out either way."""
 
 EMULATED, BY_TABLE = "by emulation", "by the table of costs"
@@ -76,6 +78,7 @@ def export_project(
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
     int8_weights: bool = False,
+    int8_activations: bool = False,
 ) -> ProjectReport:
     """Writes a classifier as a C project for microcontrollers; see `write_project`.
 
@@ -87,6 +90,8 @@ def export_project(
         length: the most tokens it reads; `config.max_length` if None.
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
         int8_weights: as of `beex_format.convert`.
+        int8_activations: let a weights-only model quantize what its weights multiply to 8 bits, token
+            by token: faster, and less exact.
 
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
@@ -100,35 +105,44 @@ def export_project(
         raise BeexError(
             "A board reads text, but this model came without a vocabulary; give it one."
         )
+    kind = costs.kind_of(config, int8_weights, int8_activations)
     length = checked_length(config, length)
     ram, flash = ram or row.ram, flash or row.flash
     data = beex_format.convert(classifier, length, calibration, int8_weights)
     arena = beex_format.arena_size(config, length, int8_weights)
-    instructions, source = costs.instructions(board, config, length, int8_weights), BY_TABLE
+    stacks = {name: costs.stack(name, config, kind) for name in boards()}
+    footprint = costs.footprint(board, len(data), arena, config, kind)
+    instructions, source = costs.instructions(board, config, kind, length), BY_TABLE
     stack_used = None
-    with tempfile.TemporaryDirectory() as temporary:
-        trial, build = Path(temporary) / "project", Path(temporary) / "build"
-        project.write_project(data, trial)
-        if emulation.is_available():
+    if emulation.is_available():
+        with tempfile.TemporaryDirectory() as temporary:
+            trial, build = Path(temporary) / "project", Path(temporary) / "build"
+            project.write_project(data, trial, stacks, int8_activations)
             sections = emulation.build(trial, board, build, **_ROOMY)
-            footprint = Footprint.of(sections, len(data), arena)
-        else:
-            footprint = costs.footprint(board, len(data), arena)
-        requirements.check(footprint, ram, flash, config, length, int8_weights, row)
-        if emulation.is_available() and _is_quick(footprint, row, sum(instructions)):
-            text = " ".join("." * (length - 2))  # a token each
-            (found,), memory = emulation.measure(trial, board, build, [text])
-            instructions, source, stack_used = list(found.exits), EMULATED, memory.stack
-    project.write_project(data, folder)
+            if _is_quick(sections, row, sum(instructions)):
+                text = _longest_text(length, config.num_segments > 1)
+                (found,), memory = emulation.measure(trial, board, build, [text], STACK=_DEEPEST)
+                instructions, source, stack_used = list(found.exits), EMULATED, memory.stack
+                stacks[board] = costs.with_margin(stack_used)
+        sections = dataclasses.replace(sections, stack=stacks[board])
+        footprint = Footprint.of(sections, len(data), arena)
+    requirements.check(footprint, ram, flash, config, length, int8_weights, row)
+    project.write_project(data, folder, stacks, int8_activations)
     return ProjectReport(
         os.fspath(folder), board, footprint, stack_used, flash, ram, length, instructions, source
     )
 
 
-def _is_quick(footprint: Footprint, board: Board, instructions: int) -> bool:
+def _longest_text(tokens: int, is_pair: bool) -> str:
+    """A text of so many tokens, special ones included, or a pair whose second text is empty."""
+    words = " ".join("." * (tokens - 3 if is_pair else tokens - 2))  # a token each
+    return f"{words}\t" if is_pair else words
+
+
+def _is_quick(sections: Sections, board: Board, instructions: int) -> bool:
     """Whether the emulated board can hold the program that measures itself, and soon ends."""
     return (
-        footprint.ram + _MEASURING <= board.ram
-        and footprint.flash + _MEASURING <= board.flash
+        sections.ram + _MEASURING <= board.ram
+        and sections.flash + _MEASURING <= board.flash
         and instructions <= _MOST
     )

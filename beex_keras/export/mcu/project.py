@@ -1,6 +1,7 @@
 """A C project of a model for a microcontroller: one folder, built by its own Makefile."""
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from beex_keras.errors import BeexError
@@ -13,23 +14,40 @@ FILES = (
     "README.md", "Makefile", "memory.ld", "main.c", "engine.c", "board.h", "startup.c",
     "semihosting.c", "counter.c",
 )  # fmt: skip
-"""What every project has; model.h, model.c and beex.h are written for it."""
+"""What every project has; model.h, model.c, model.mk and beex.h are written for it."""
 
 _BYTES_A_LINE = 24
 
 
-def write_project(data: bytes, folder: str | os.PathLike[str]) -> None:
+def write_project(
+    data: bytes,
+    folder: str | os.PathLike[str],
+    stacks: Mapping[str, int],
+    int8_activations: bool = False,
+) -> None:
     """Writes the project of a ``.beex`` file's bytes.
 
-    In a folder that is there already, model and engine are renewed; all else, which people change for
-    their board, stays as it is.
+    In a folder that has a project already, model and engine are renewed; all else, which people change
+    for their board, stays as it is.
+
+    Args:
+        data: the file.
+        folder: of the project.
+        stacks: bytes to set aside for the stack, by board.
+        int8_activations: whether a weights-only model quantizes what its weights multiply.
 
     Raises:
         BeexError: the folder cannot be written, or holds something else.
     """
-    header, source = model_arrays(data)
+    header, source = model_arrays(data, int8_activations)
     ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
-    written = {"beex.h": single_header(), "model.h": header, "model.c": source}
+    written = {
+        "beex.h": single_header(),
+        "model.h": header,
+        "model.c": source,
+        "model.mk": "# Written by beex convert: bytes of the stack, by board.\n"
+        + "".join(f"STACK.{board} := {size}\n" for board, size in stacks.items()),
+    }
     target = Path(folder)
     if target.is_dir():
         if any(target.iterdir()) and not (target / "model.h").is_file():
@@ -44,14 +62,15 @@ def write_project(data: bytes, folder: str | os.PathLike[str]) -> None:
             (temporary / name).write_text(text, "utf-8")
 
 
-def model_arrays(data: bytes) -> tuple[str, str]:
+def model_arrays(data: bytes, int8_activations: bool) -> tuple[str, str]:
     """A ``.beex`` file as a constant array of C: its header and its source."""
     values = beex_format.read_header(data)
     written = "/* Written by beex convert. */\n"
     header = (
         f"{written}#ifndef MODEL_H\n#define MODEL_H\n\n"
         f"#define MODEL_ARENA {values['arena_size']} /* bytes of working memory */\n"
-        f"#define MODEL_LENGTH {values['length']} /* the most tokens it reads */\n\n"
+        f"#define MODEL_LENGTH {values['length']} /* the most tokens it reads */\n"
+        f"#define MODEL_INT8_ACTIVATIONS {int(int8_activations)}\n\n"
         f"extern const unsigned char model_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
     )
     rows = (
