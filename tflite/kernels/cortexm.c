@@ -365,7 +365,7 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
     float *p = x;
     const float *scaled = x;
     int16_t *q = weights;
-    size_t n = eights, m = eights;
+    size_t n = eights;
     uint32_t bits = float_bits(largest), t, u;
     __asm__ volatile(
         "vmov s16, %[scale]\n vmov s17, %[largest]\n"
@@ -379,8 +379,8 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
         OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE)
         OF_8(TO_WHOLE)
         STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
-        "subs %[m], %[m], #1\n bne 2b\n"
-        : [p] "+r"(p), [q] "+r"(q), [n] "+r"(n), [m] "+r"(m), [largest] "+r"(bits),
+        "cmp %[scaled], %[p]\n bne 2b\n"
+        : [p] "+r"(p), [q] "+r"(q), [n] "+r"(n), [largest] "+r"(bits),
           [scaled] "+r"(scaled), [t] "=&r"(t), [u] "=&r"(u)
         : [scale] "r"(float_bits(scale)), [steps] "r"(float_bits(1024.0f))
         : ALL_REGISTERS, "cc", "memory");
@@ -524,9 +524,9 @@ INLINE void fill_group(eight rows, const int from, eight group[16]) {
       "mov %[l], #0\n mov %[h], #0\n"
       FILL_GROUP
       : [l] "=&r"(l), [h] "=&r"(h), [l0] "+r"(l0), [l1] "=&r"(l1), [l2] "=&r"(l2), [l3] "=&r"(l3),
-        [h0] "+r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2), [h3] "=&r"(h3),
-        "=m"(*(eight(*)[16])group)
-      : [g] "r"(group), [from] "i"(from));
+        [h0] "+r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2), [h3] "=&r"(h3)
+      : [g] "r"(group), [from] "i"(from)
+      : "memory");
 }
 
 /* A table of one word of n rows. What it leaves out, and `start` for each row, is in the first group. */
@@ -918,12 +918,15 @@ static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, cons
 
 INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t high[4],
                             eight group[16]) {
-  uint32_t l = start.low, h = start.high;
-  __asm__ volatile(
-      FILL_GROUP
-      : [l] "+r"(l), [h] "+r"(h), "=m"(*(eight(*)[16])group)
-      : [g] "r"(group), [l0] "r"(low[0]), [l1] "r"(low[1]), [l2] "r"(low[2]), [l3] "r"(low[3]),
-        [h0] "r"(high[0]), [h1] "r"(high[1]), [h2] "r"(high[2]), [h3] "r"(high[3]));
+  group[0] = start;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+#pragma GCC unroll 8
+    for (int pattern = 0; pattern < 1 << i; pattern++) {
+      const eight sum = {group[pattern].low + low[i], group[pattern].high + high[i]};
+      group[pattern | 1 << i] = sum;
+    }
+  }
 }
 
 /* Four rows of the groups of a table; rows that are missing repeat the first. */
@@ -1165,7 +1168,8 @@ typedef struct {
   "vmla.f32 s12, " a3 ", s16\n vmla.f32 s13, " a3 ", s17\n vmla.f32 s14, " a3 ", s18\n"  \
   "vmla.f32 s15, " a3 ", s19\n"
 
-INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, size_t b_stride) {
+static __attribute__((noinline)) void multiply_4x4(const product_4x4 *p, size_t depth,
+                                                   const float *b, size_t b_stride) {
   size_t twos = depth / 2;
   b_stride *= sizeof *b;
   __asm__ volatile(
