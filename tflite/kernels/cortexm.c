@@ -31,8 +31,11 @@ INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
   if (n) *q = (int16_t)x;
 }
 INLINE vec v_set(float x) { return x; }
-INLINE vec v_is_negative(vec x) { return x < 0 ? 1.0f : 0.0f; }
 INLINE vec v_power_of_2(vec n) { return bits_float((uint32_t)((int32_t)n + 127) << 23); }
+
+#ifdef HAS_FLOAT
+INLINE vec v_is_negative(vec x) { return x < 0 ? 1.0f : 0.0f; }
+#endif
 
 #ifdef HAS_ROUNDING
 
@@ -53,12 +56,10 @@ INLINE vec v_round(vec x) {
   return y;
 }
 
-#else
+#elif defined(HAS_FLOAT)
 
 INLINE vec v_max(vec a, vec b) { return a > b ? a : b; }
 INLINE vec v_min(vec a, vec b) { return a < b ? a : b; }
-
-#ifdef HAS_FLOAT
 
 /* A float of at least 2^23 is whole. Below, 1.5 x 2^23 + x leaves no bits for a fraction, so the sum is
  * rounded, ties to even. A zero has the sign of x. */
@@ -71,24 +72,37 @@ INLINE vec v_round(vec x) {
 
 #else
 
-/* By the bits: those behind the point are cut off, after half of the last place before it was added;
- * at a tie only if that place holds a one. */
-INLINE vec v_round(vec x) {
+/* Without a floating-point unit comparisons are those of the bits, with a negative number's turned over. */
+INLINE int32_t order_of(vec x) {
+  const int32_t bits = (int32_t)float_bits(x);
+  return bits < 0 ? bits ^ 0x7fffffff : bits;
+}
+INLINE vec v_max(vec a, vec b) { return order_of(a) > order_of(b) ? a : b; }
+INLINE vec v_min(vec a, vec b) { return order_of(a) < order_of(b) ? a : b; }
+INLINE vec v_is_negative(vec x) { return float_bits(x) > 0x80000000u ? 1.0f : 0.0f; }
+
+/* x to a multiple of 1 / steps, a power of two, by its bits: those behind the last place are cut off,
+ * after half of that place was added; at a tie only if the place holds a one. */
+INLINE vec round_places(vec x, float steps) {
   const uint32_t bits = float_bits(x), sign = bits & 0x80000000u;
-  const int exponent = (int)(bits >> 23 & 255) - 127;
+  const int exponent = (int)(bits >> 23 & 255) + (int)(float_bits(steps) >> 23) - 254;
   if (exponent >= 23) return x;
   if (exponent < -1) return bits_float(sign);
-  /* 0.5 is a tie with 0, whose place holds none. */
-  if (exponent == -1) return bits_float(sign | ((bits << 9) ? 0x3f800000u : 0));
+  /* Half a step is a tie with 0, which holds no one. */
+  if (exponent == -1) return bits_float((bits << 9) ? (bits | 0x7fffff) + 1 : sign);
   const uint32_t last = 1u << (23 - exponent);
   const uint32_t half = (last >> 1) - !(bits & last ? 1u : exponent == 0);
   return bits_float((bits + half) & ~(last - 1));
 }
 
-#endif
+INLINE vec v_round(vec x) { return round_places(x, 1.0f); }
+
 #endif
 
 #define NAME(f) cortexm_##f
+#ifndef HAS_FLOAT
+#define TO_GRID round_places
+#endif
 #include "real.inc"
 
 #define EACH_BYTE 0x01010101u
@@ -98,11 +112,10 @@ INLINE vec v_round(vec x) {
 
 /* === Real-valued functions ===
  *
- * real.inc has them all. Those of fully binary models are here again, eight numbers in each step, for
- * units that round to whole numbers. A power of two goes into a factor that is there anyway, as it
- * changes no rounding.
+ * real.inc has them all. Those of fully binary models are here again, eight numbers in each step. A power
+ * of two goes into a factor that is there anyway, as it changes no rounding.
  */
-#ifdef HAS_ROUNDING
+#ifdef HAS_FLOAT
 
 /* Instructions for eight registers v from s0, w from s8, and sums p from s16 or q from s24. */
 #define OF_8(f)                                                                          \
@@ -118,6 +131,14 @@ INLINE vec v_round(vec x) {
 #define ADD_Q_TO_P(v, w, p, q) "vadd.f32 s" #p ", s" #p ", s" #q "\n"
 #define CLEAR(v, w, p, q) "vmov s" #p ", %[zero]\n vmov s" #q ", %[zero]\n"
 #define ROUND(v, w, p, q) "vrintn.f32 s" #v ", s" #v "\n"
+
+/* Of numbers from 0 to 2^23, the limit, which is in s10: the sum with it leaves no bits for a fraction. */
+#ifdef HAS_ROUNDING
+#define ROUND_SQUARE ROUND
+#else
+#define ROUND_SQUARE(v, w, p, q)                                                         \
+  "vadd.f32 s" #v ", s" #v ", s10\n vsub.f32 s" #v ", s" #v ", s10\n"
+#endif
 
 /* The 16 sums, added in halves, and left in s16. */
 #define TOTAL                                                                            \
@@ -148,6 +169,8 @@ INLINE float add_rows(size_t n, const float *a, const float *b, float *y) {
 
 /* x -= mean, 16 n numbers; returns the sum of their squares, each a whole number of steps. */
 INLINE float centre_row(size_t n, float mean, float steps, float *x) {
+  const float limit = 8388608.0f, *begin = x;
+  const size_t count = 16 * n;
 #define SUBTRACT(v, w, p, q) "vsub.f32 s" #v ", s" #v ", s8\n"
 #define SQUARE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #v "\n"
 #define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s9\n"
@@ -155,25 +178,32 @@ INLINE float centre_row(size_t n, float mean, float steps, float *x) {
   uint32_t total;
   __asm__ volatile(
       OF_8(CLEAR)
-      "vmov s8, %[mean]\n vmov s9, %[steps]\n"
+      "vmov s8, %[mean]\n vmov s9, %[steps]\n vmov s10, %[limit]\n"
       "1:\n"
-      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_P)
-      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND) OF_8(ADD_TO_Q)
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND_SQUARE) OF_8(ADD_TO_P)
+      LOAD OF_8(SQUARE) OF_8(SCALE) OF_8(ROUND_SQUARE) OF_8(ADD_TO_Q)
       "subs %[n], %[n], #1\n bne 1b\n"
       TOTAL
       : [total] "=&r"(total), [n] "+r"(n), [x] "+r"(x)
-      : [mean] "r"(float_bits(mean)), [steps] "r"(float_bits(steps)), [zero] "r"(0)
+      : [mean] "r"(float_bits(mean)), [steps] "r"(float_bits(steps)),
+        [limit] "r"(float_bits(limit)), [zero] "r"(0)
       : ALL_REGISTERS, "cc", "memory");
 #undef SUBTRACT
 #undef SQUARE
 #undef SCALE
 #undef LOAD
-  return bits_float(total) / steps;
+  if (bits_float(total) < limit) return bits_float(total) / steps;
+  return cortexm_sum_of_squares(count, begin, steps);
 }
 
 /* y = y / deviation * gamma + beta on 2^-12, 8 n numbers. */
 INLINE void normalize_row(size_t n, float deviation, const float *gamma, const float *beta,
                           float *y) {
+#ifndef HAS_ROUNDING
+  for (size_t i = 0; i < 8 * n; i++) {
+    y[i] = cortexm_to_grid(y[i] / deviation * gamma[i] + beta[i], 4096.0f);
+  }
+#else
 #define DIVIDE(v, w, p, q) "vdiv.f32 s" #v ", s" #v ", s16\n"
 #define MULTIPLY(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s" #w "\n"
 #define ADD_STEPS(v, w, p, q) "vfma.f32 s" #v ", s" #w ", s17\n"
@@ -195,6 +225,7 @@ INLINE void normalize_row(size_t n, float deviation, const float *gamma, const f
 #undef MULTIPLY
 #undef ADD_STEPS
 #undef SCALE
+#endif
 }
 
 static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
@@ -207,20 +238,81 @@ static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, co
   const float share = (float)(1.0 / (double)width);
   const float input_steps = (float)(1ul << input_bits), square_steps = (float)(1ul << square_bits);
   for (size_t row = 0; row < rows; row++, a += width, y += width) {
-    float sum;
-    if (b && !input_bits) {
+    float sum = 0;
+    if (b) {
       sum = add_rows(width / 16, a, b + row * width, y);
-    } else {
-      for (size_t i = 0; i < width; i++) {
-        const float value = b ? a[i] + b[row * width + i] : a[i];
-        y[i] = input_bits ? cortexm_to_grid(value, input_steps) : value;
-      }
-      sum = cortexm_sum(width, y);
+    } else if (y != a) {
+      memcpy(y, a, width * sizeof *y);
     }
+    if (input_bits) {
+      for (size_t i = 0; i < width; i++) y[i] = cortexm_to_grid(y[i], input_steps);
+    }
+    if (!b || input_bits) sum = cortexm_sum(width, y);
     const float variance = centre_row(width / 16, sum * share, square_steps, y) * share;
     normalize_row(width / 8, sqrtf(variance + 1e-5f) + 1e-6f, gamma, beta, y);
   }
 }
+
+/* Whole numbers of steps, limited, two in each word. */
+static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
+#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s8\n"
+#ifdef HAS_ROUNDING
+#define LIMIT(v, w, p, q)                                                                \
+  "vminnm.f32 s" #v ", s" #v ", s9\n vmaxnm.f32 s" #v ", s" #v ", s10\n"                 \
+  "vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
+  "str %[t], [%[q]], #4\n"
+#else
+/* One less and one more again, with saturation, turns -32768 into -32767. */
+#define LIMIT(v, w, p, q) "vcvtr.s32.f32 s" #v ", s" #v "\n"
+#define STORE_2(even, odd)                                                               \
+  "vmov %[t], %[u], s" #even ", s" #odd "\n ssat %[t], #16, %[t]\n ssat %[u], #16, %[u]\n" \
+  "pkhbt %[t], %[t], %[u], lsl #16\n qsub16 %[t], %[t], %[ones]\n"                       \
+  "sadd16 %[t], %[t], %[ones]\n str %[t], [%[q]], #4\n"
+#endif
+  const size_t eights = (uintptr_t)q % 4 ? 0 : count / 8 * 8;
+  const float *end = x + eights;
+  uint32_t t, u;
+  if (eights) {
+    __asm__ volatile(
+        "vmov s8, %[steps]\n vmov s9, %[most]\n vneg.f32 s10, s9\n"
+        "1:\n"
+        "vldmia %[x]!, {s0-s7}\n" OF_8(SCALE) OF_8(LIMIT)
+        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
+        "cmp %[x], %[end]\n bne 1b\n"
+        : [x] "+r"(x), [q] "+r"(q), [t] "=&r"(t), [u] "=&r"(u)
+        : [end] "r"(end), [steps] "r"(float_bits((float)(1ul << bits))),
+          [most] "r"(float_bits(32767.0f)), [ones] "r"(0x00010001)
+        : ALL_REGISTERS, "cc", "memory");
+  }
+#undef SCALE
+#undef LIMIT
+#undef STORE_2
+  cortexm_to_int16(count - eights, bits, x, q);
+}
+
+#else
+#define eights_layer_norm_grid cortexm_layer_norm_grid
+
+/* By the bits, as round_places. */
+static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
+  for (; count; count--, x++, q++) {
+    const uint32_t number = float_bits(*x), mantissa = (number & 0x7fffff) | 0x800000;
+    const int places = 23 + 127 - bits - (int)(number >> 23 & 255); /* behind the point */
+    int32_t whole = 32767;
+    if (places > 24) {
+      whole = 0;
+    } else if (places > 8) {
+      whole = (int32_t)(mantissa + (1u << (places - 1)) - 1 + (mantissa >> places & 1)) >> places;
+      if (whole > 32767) whole = 32767;
+    }
+    *q = (int16_t)(number >> 31 ? -whole : whole);
+  }
+}
+#endif
+
+#ifdef HAS_ROUNDING
 
 /* gate * content on 2^-12, eight at a time; what is left over, and with a sigmoid, as in real.inc. */
 static void eights_gate_grid(size_t count, int sigmoid, const float *gate, const float *content,
@@ -248,36 +340,6 @@ static void eights_gate_grid(size_t count, int sigmoid, const float *gate, const
   cortexm_gate_grid(count - eights, sigmoid, gate, content, y);
 }
 
-/* Whole numbers of steps, limited, two in each word. */
-static void eights_to_int16(size_t count, int bits, const float *x, int16_t *q) {
-#define SCALE(v, w, p, q) "vmul.f32 s" #v ", s" #v ", s8\n"
-#define LIMIT(v, w, p, q)                                                                \
-  "vminnm.f32 s" #v ", s" #v ", s9\n vmaxnm.f32 s" #v ", s" #v ", s10\n"                 \
-  "vcvtr.s32.f32 s" #v ", s" #v "\n"
-#define STORE_2(even, odd)                                                               \
-  "vmov %[t], %[u], s" #even ", s" #odd "\n pkhbt %[t], %[t], %[u], lsl #16\n"           \
-  "str %[t], [%[q]], #4\n"
-  const size_t eights = (uintptr_t)q % 4 ? 0 : count / 8 * 8;
-  const float *end = x + eights;
-  uint32_t t, u;
-  if (eights) {
-    __asm__ volatile(
-        "vmov s8, %[steps]\n vmov s9, %[most]\n vneg.f32 s10, s9\n"
-        "1:\n"
-        "vldmia %[x]!, {s0-s7}\n" OF_8(SCALE) OF_8(LIMIT)
-        STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
-        "cmp %[x], %[end]\n bne 1b\n"
-        : [x] "+r"(x), [q] "+r"(q), [t] "=&r"(t), [u] "=&r"(u)
-        : [end] "r"(end), [steps] "r"(float_bits((float)(1ul << bits))),
-          [most] "r"(float_bits(32767.0f))
-        : ALL_REGISTERS, "cc", "memory");
-  }
-#undef SCALE
-#undef LIMIT
-#undef STORE_2
-  cortexm_to_int16(count - eights, bits, x, q);
-}
-
 /* A factor of 1 / 64 goes into the scale, and one of 1024 is left to the end. */
 static void eights_power_weights(size_t rows, size_t count, float scale, float *x,
                                  size_t x_stride, int16_t *weights, size_t stride) {
@@ -303,7 +365,7 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
     float *p = x;
     const float *scaled = x;
     int16_t *q = weights;
-    size_t n = eights, m = eights;
+    size_t n = eights;
     uint32_t bits = float_bits(largest), t, u;
     __asm__ volatile(
         "vmov s16, %[scale]\n vmov s17, %[largest]\n"
@@ -317,8 +379,8 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
         OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE) OF_8(SQUARE)
         OF_8(TO_WHOLE)
         STORE_2(0, 1) STORE_2(2, 3) STORE_2(4, 5) STORE_2(6, 7)
-        "subs %[m], %[m], #1\n bne 2b\n"
-        : [p] "+r"(p), [q] "+r"(q), [n] "+r"(n), [m] "+r"(m), [largest] "+r"(bits),
+        "cmp %[scaled], %[p]\n bne 2b\n"
+        : [p] "+r"(p), [q] "+r"(q), [n] "+r"(n), [largest] "+r"(bits),
           [scaled] "+r"(scaled), [t] "=&r"(t), [u] "=&r"(u)
         : [scale] "r"(float_bits(scale)), [steps] "r"(float_bits(1024.0f))
         : ALL_REGISTERS, "cc", "memory");
@@ -341,9 +403,7 @@ static void eights_power_weights(size_t rows, size_t count, float scale, float *
 
 #else
 #define eights_power_weights cortexm_power_weights
-#define eights_layer_norm_grid cortexm_layer_norm_grid
 #define eights_gate_grid cortexm_gate_grid
-#define eights_to_int16 cortexm_to_int16
 #endif
 
 /* === Packing === */
@@ -464,9 +524,9 @@ INLINE void fill_group(eight rows, const int from, eight group[16]) {
       "mov %[l], #0\n mov %[h], #0\n"
       FILL_GROUP
       : [l] "=&r"(l), [h] "=&r"(h), [l0] "+r"(l0), [l1] "=&r"(l1), [l2] "=&r"(l2), [l3] "=&r"(l3),
-        [h0] "+r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2), [h3] "=&r"(h3),
-        "=m"(*(eight(*)[16])group)
-      : [g] "r"(group), [from] "i"(from));
+        [h0] "+r"(h0), [h1] "=&r"(h1), [h2] "=&r"(h2), [h3] "=&r"(h3)
+      : [g] "r"(group), [from] "i"(from)
+      : "memory");
 }
 
 /* A table of one word of n rows. What it leaves out, and `start` for each row, is in the first group. */
@@ -563,7 +623,10 @@ typedef struct {
 
 /* Bits set in two words, by adding neighbours: pairs, nibbles, bytes. */
 INLINE uint32_t count_bits(uint32_t a, uint32_t b) {
-  const uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;
+  uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;
+  IN_REGISTER(pairs);
+  IN_REGISTER(nibbles);
+  IN_REGISTER(bytes);
   a -= a >> 1 & pairs;
   b -= b >> 1 & pairs;
   a = (a & nibbles) + (a >> 2 & nibbles);
@@ -855,12 +918,15 @@ static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, cons
 
 INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t high[4],
                             eight group[16]) {
-  uint32_t l = start.low, h = start.high;
-  __asm__ volatile(
-      FILL_GROUP
-      : [l] "+r"(l), [h] "+r"(h), "=m"(*(eight(*)[16])group)
-      : [g] "r"(group), [l0] "r"(low[0]), [l1] "r"(low[1]), [l2] "r"(low[2]), [l3] "r"(low[3]),
-        [h0] "r"(high[0]), [h1] "r"(high[1]), [h2] "r"(high[2]), [h3] "r"(high[3]));
+  group[0] = start;
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; i++) {
+#pragma GCC unroll 8
+    for (int pattern = 0; pattern < 1 << i; pattern++) {
+      const eight sum = {group[pattern].low + low[i], group[pattern].high + high[i]};
+      group[pattern | 1 << i] = sum;
+    }
+  }
 }
 
 /* Four rows of the groups of a table; rows that are missing repeat the first. */
@@ -1102,7 +1168,8 @@ typedef struct {
   "vmla.f32 s12, " a3 ", s16\n vmla.f32 s13, " a3 ", s17\n vmla.f32 s14, " a3 ", s18\n"  \
   "vmla.f32 s15, " a3 ", s19\n"
 
-INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, size_t b_stride) {
+static __attribute__((noinline)) void multiply_4x4(const product_4x4 *p, size_t depth,
+                                                   const float *b, size_t b_stride) {
   size_t twos = depth / 2;
   b_stride *= sizeof *b;
   __asm__ volatile(

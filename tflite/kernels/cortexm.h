@@ -105,7 +105,14 @@ static inline int32_t find_threshold(float scale, float bias, int falls, int32_t
     return half > most ? most + 1 : half < -most ? -most : half;
   }
 #endif
-  const float root = bias / (scale * -2);
+  /* Far enough from a whole number, the root of y decides: its error is below 2^-22 of it. */
+  const float root = bias / (scale * -2) + (odd ? 0.5f : 0.0f), near = 1.0f / 1024;
+  if (most < 1024 && root < (float)most && root > -(float)most) {
+    half = (int32_t)root;
+    const float rest = root - (float)half;
+    if (rest > near && rest < 1 - near) return half + 1;
+    if (rest < -near && rest > near - 1) return half;
+  }
   half = root > (float)most ? most + 1 : root > -(float)most ? (int32_t)root : -most;
   while (half > -most && (linear_output(2 * half - 2 - odd, scale, bias) < 0) == falls) half--;
   while (half <= most && (linear_output(2 * half - odd, scale, bias) < 0) != falls) half++;

@@ -162,7 +162,8 @@ extern const beex_kernels beex_kernels_avx512;
 extern const beex_kernels beex_kernels_neon;
 #endif
 
-#if defined(__arm__) && defined(__thumb2__) && defined(__GNUC__)
+/* Their assembly takes most registers, which only an optimizing compiler has free. */
+#if defined(__arm__) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__)
 #define BEEX_HAS_CORTEXM 1
 extern const beex_kernels beex_kernels_cortexm;
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)

@@ -42,6 +42,69 @@ INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
 #define NAME(f) mve_##f
 #include "real.inc"
 
+/* === Layer normalization on the grid, of whole vectors ===
+ *
+ * There is no division of vectors: four are done one after the other, in the registers that overlap the
+ * vector's. A power of two goes into a factor that is there anyway, as it changes no rounding.
+ */
+
+/* y = y / deviation * gamma + beta on 2^-12, 4 n numbers. */
+INLINE void normalize_row(size_t n, float deviation, const float *gamma, const float *beta,
+                          float *y) {
+  __asm__ volatile(
+      "vmov s16, %[deviation]\n"
+      "1:\n"
+      "vldrw.u32 q0, [%[y]]\n"
+      "vdiv.f32 s0, s0, s16\n vdiv.f32 s1, s1, s16\n"
+      "vdiv.f32 s2, s2, s16\n vdiv.f32 s3, s3, s16\n"
+      "vldrw.u32 q1, [%[gamma]], #16\n vmul.f32 q0, q0, q1\n"
+      "vldrw.u32 q1, [%[beta]], #16\n vfma.f32 q0, q1, %[steps]\n"
+      "vrintn.f32 q0, q0\n vmul.f32 q0, q0, %[step]\n"
+      "vstrw.32 q0, [%[y]], #16\n"
+      "subs %[n], %[n], #1\n bne 1b\n"
+      : [n] "+r"(n), [gamma] "+r"(gamma), [beta] "+r"(beta), [y] "+r"(y)
+      : [deviation] "r"(float_bits(deviation / 4096)), [steps] "r"(float_bits(4096.0f)),
+        [step] "r"(float_bits(1.0f / 4096))
+      : "s0", "s1", "s2", "s3", "s4", "s5", "s6", "s7", "s16", "cc", "memory");
+}
+
+static void vectors_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
+                                    const float *gamma, const float *beta, int input_bits,
+                                    int square_bits, float *y) {
+  if (width % 16) {
+    mve_layer_norm_grid(rows, width, a, b, gamma, beta, input_bits, square_bits, y);
+    return;
+  }
+  const float share = (float)(1.0 / (double)width);
+  const float input_steps = (float)(1ul << input_bits), square_steps = (float)(1ul << square_bits);
+  for (size_t row = 0; row < rows; row++, a += width, y += width) {
+    const float *other = b ? b + row * width : NULL;
+    vec parts[4];
+    UNROLL for (int part = 0; part < 4; part++) parts[part] = v_set(0.0f);
+    for (size_t i = 0; i < width; i += 16) {
+      UNROLL for (int part = 0; part < 4; part++) {
+        vec value = v_load(a + i + 4 * part);
+        if (other) value = vaddq_f32(value, v_load(other + i + 4 * part));
+        if (input_bits) value = mve_to_grid(value, input_steps);
+        v_store(y + i + 4 * part, value);
+        parts[part] = vaddq_f32(parts[part], value);
+      }
+    }
+    const float mean = mve_add_lanes(parts) * share;
+    UNROLL for (int part = 0; part < 4; part++) parts[part] = v_set(0.0f);
+    for (size_t i = 0; i < width; i += 16) {
+      UNROLL for (int part = 0; part < 4; part++) {
+        const vec value = vsubq_n_f32(v_load(y + i + 4 * part), mean);
+        v_store(y + i + 4 * part, value);
+        const vec square = v_round(vmulq_n_f32(vmulq_f32(value, value), square_steps));
+        parts[part] = vaddq_f32(parts[part], square);
+      }
+    }
+    const float variance = mve_add_lanes(parts) / square_steps * share;
+    normalize_row(width / 4, sqrtf(variance + 1e-5f) + 1e-6f, gamma, beta, y);
+  }
+}
+
 /* === Packing === */
 
 /* Signs of 16 floats. Loads that take every fourth number put the four whose top bytes are neighbours into
@@ -628,7 +691,17 @@ const beex_kernels beex_kernels_mve = {
     .int8_int8_linear = mve_int8_int8_linear,
     .matmul = mve_matmul,
     .int16_matmul = mve_int16_matmul,
-    REAL_FUNCTIONS,
+    .quantize = mve_quantize,
+    .layer_norm = mve_layer_norm,
+    .layer_norm_grid = vectors_layer_norm_grid,
+    .softmax = mve_softmax,
+    .power_weights = mve_power_weights,
+    .sigmoid = mve_sigmoid,
+    .tanh = mve_tanh,
+    .gelu = mve_gelu,
+    .to_int16 = mve_to_int16,
+    .gate = mve_gate,
+    .gate_grid = mve_gate_grid,
 };
 
 #endif

@@ -120,7 +120,7 @@ def export_project(
             project.write_project(data, trial, stacks, int8_activations)
             sections = emulation.build(trial, board, build, **_ROOMY)
             if _is_quick(sections, row, sum(instructions)):
-                text = " ".join("." * (length - 2))  # a token each
+                text = _longest_text(length, config.num_segments > 1)
                 (found,), memory = emulation.measure(trial, board, build, [text], STACK=_DEEPEST)
                 instructions, source, stack_used = list(found.exits), EMULATED, memory.stack
                 stacks[board] = costs.with_margin(stack_used)
@@ -131,6 +131,12 @@ def export_project(
     return ProjectReport(
         os.fspath(folder), board, footprint, stack_used, flash, ram, length, instructions, source
     )
+
+
+def _longest_text(tokens: int, is_pair: bool) -> str:
+    """A text of so many tokens, special ones included, or a pair whose second text is empty."""
+    words = " ".join("." * (tokens - 3 if is_pair else tokens - 2))  # a token each
+    return f"{words}\t" if is_pair else words
 
 
 def _is_quick(sections: Sections, board: Board, instructions: int) -> bool:
