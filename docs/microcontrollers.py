@@ -176,7 +176,11 @@ def figure(results: dict[str, Any]) -> "Figure":
                 place, row["instructions"][-1] / 1e6, height, color=colours[number],
                 label=build if row["board"] == boards[0] else None,
             )  # fmt: skip
+    fewest = min(row["instructions"][-1] for row in chosen) / 1e6
     left.set_xscale("log")
+    left.set_xlim(left=fewest / 2)
+    left.xaxis.set_major_formatter("{x:g}")
+    left.xaxis.set_minor_formatter("")
     left.set(title="Full depth, every board", xlabel="million instructions (logarithmic)")
     cores = {row["board"]: CORES[row["core"]] for row in chosen}
     left.set_yticks(range(len(boards)), [f"{board}\n{cores[board]}" for board in boards])
@@ -205,7 +209,7 @@ def stack(axes: Any, rows: list[dict[str, Any]]) -> None:
     axes.invert_yaxis()
     axes.grid(axis="y", visible=False)
     axes.margins(x=0.1)
-    axes.set(title=f"Where they go on a {CORES[rows[0]['core']]}", xlabel="million instructions")
+    axes.set(title=f"Where they go on an {CORES[rows[0]['core']]}", xlabel="million instructions")
     axes.legend(loc="upper left", bbox_to_anchor=(-0.1, -0.14), ncols=3)
 
 
