@@ -21,9 +21,9 @@ help: ## List the targets
 demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
 	@$(BIN)/beex demo
 
-test: $(STAMP) ## Run the tests
+test: $(STAMP) ## Run the tests, two files at a time
 	@tools/install_emulators.sh
-	@$(BIN)/python -m pytest -q
+	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 lint: $(STAMP) ## Check style, formatting and types
 	@$(BIN)/ruff check .
