@@ -339,10 +339,13 @@ def test_rows_by_hand():
     # A mean over tasks is of those that all variants have, with the seeds that all have.
     assert summary.measured(results) == (["one"], [0, 1])
     assert summary.over_tasks(results, "binary").exit.value == pytest.approx(0.7)
+    # A task with fewer seeds than others does not count yet.
     results["cells"].append({**results["cells"][4], "variant": "binary"})
-    assert summary.measured(results) == (["one", "two"], [0])
+    assert summary.measured(results) == (["one"], [0, 1])
+    results["cells"] += [{**cell, "seed": 1} for cell in results["cells"][-2:]]
+    assert summary.measured(results) == (["one", "two"], [0, 1])
     both = summary.over_tasks(results, "twin")
-    assert (both.full.value, both.full.count) == pytest.approx((0.7, 1))
+    assert (both.full.value, both.full.count) == pytest.approx((0.725, 2))
     assert summary.over_tasks({**results, "cells": []}, "twin") is None
 
 

@@ -118,16 +118,18 @@ def row(
 
 
 def measured(results: Results) -> tuple[list[str], list[int]]:
-    """The first table's tasks that every variant has been trained on, and the seeds that have all.
+    """The first table's tasks that every variant has been trained on, and the seeds.
 
-    Means over tasks are of these: every variant on the same tasks, with the same seeds.
+    Means over tasks are of these: every variant on the same tasks, with the same seeds. A task that
+    lacks seeds which others have is left out, rather than these seeds of all.
     """
     tasks, variants = main_table(results)
     seeds = {
         task: set.intersection(*({c["seed"] for c in cells(results, task, v)} for v in variants))
         for task in tasks
     }
-    found = [task for task in tasks if seeds[task]]
+    most = max(map(len, seeds.values()), default=0)
+    found = [task for task in tasks if seeds[task] and len(seeds[task]) == most]
     return found, sorted(set.intersection(*(seeds[task] for task in found))) if found else []
 
 
