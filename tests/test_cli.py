@@ -206,7 +206,7 @@ def test_every_form_predicts_and_evaluates_alike(folder, tmp_path, exit_kind, ca
 def test_threshold_input_lets_the_user_choose(folder, tmp_path, capsys):
     target = tmp_path / "model.tflite"
     assert beex("convert", folder / "run", "--threshold-input", "-o", target) == 0
-    for threshold, depth in ((-100, 2), (100, 1)):
+    for threshold, depth in ((2, 2), (0, 1)):
         capsys.readouterr()
         assert beex("predict", target, "the good film", "--threshold", threshold) == 0
         assert f"exit {depth}/2" in capsys.readouterr().out
