@@ -7,9 +7,10 @@
  *       logits = mean over tokens (x) . head
  *       stop if the policy takes this exit
  *
- * s and t are sigmoid and tanh. A model may have a plain feed-forward network in place of the second. In a fully binary model every linear layer reads signs; s and t keep the
- * sign, so the layers in front of them give signs at once, and nothing else is computed. The sign of the
- * attention's output does not depend on the sum of its weights, so they are not normalized.
+ * s and t are sigmoid and tanh. A model may have a plain feed-forward network in place of the second. In a
+ * fully binary model every linear layer reads signs; s and t keep the sign, so the layers in front of them
+ * give signs at once, and nothing else is computed. The sign of the attention's output does not depend on
+ * the sum of its weights, so they are not normalized.
  */
 #include "internal.h"
 
