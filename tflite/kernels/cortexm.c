@@ -427,21 +427,10 @@ INLINE uint32_t pack_32(const float *x) {
   return ~signs;
 }
 
+INLINE uint64_t pack_64(const float *x) { return pack_32(x) | (uint64_t)pack_32(x + 32) << 32; }
+
 static void cortexm_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
-  for (; rows; rows--) {
-    for (size_t left = depth; left;) {
-      const size_t n = least(left, 64);
-      if (n == 64) {
-        *bits++ = pack_32(x) | (uint64_t)pack_32(x + 32) << 32;
-      } else {
-        uint64_t word = 0;
-        for (size_t i = 0; i < n; i++) word |= (uint64_t)(x[i] < 0) << i;
-        *bits++ = word;
-      }
-      x += n;
-      left -= n;
-    }
-  }
+  pack_rows(pack_64, rows, depth, x, bits);
 }
 
 /* === Binary x binary ===

@@ -37,6 +37,27 @@ INLINE float bits_float(uint32_t bits) {
 
 INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
 
+/* === Packing === */
+
+/* The kernel pack_signs, by a function that packs 64 floats; it is compiled into the loop. */
+INLINE void pack_rows(uint64_t (*pack_64)(const float *), size_t rows, size_t depth, const float *x,
+                      uint64_t *bits) {
+  for (; rows; rows--) {
+    for (size_t left = depth; left;) {
+      const size_t n = least(left, 64);
+      if (n == 64) {
+        *bits++ = pack_64(x);
+      } else {
+        uint64_t word = 0;
+        for (size_t i = 0; i < n; i++) word |= (uint64_t)(x[i] < 0) << i;
+        *bits++ = word;
+      }
+      x += n;
+      left -= n;
+    }
+  }
+}
+
 /* === Half sums to numbers === */
 
 #ifndef HAS_FLOAT

@@ -118,23 +118,14 @@ INLINE uint32_t pack_16(const float *x) {
   return vcmpltq_n_s8(vreinterpretq_s8_u32(top), 0);
 }
 
+INLINE uint64_t pack_64(const float *x) {
+  const uint32_t low = pack_16(x) | pack_16(x + 16) << 16;
+  const uint32_t high = pack_16(x + 32) | pack_16(x + 48) << 16;
+  return low | (uint64_t)high << 32;
+}
+
 static void mve_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
-  for (; rows; rows--) {
-    for (size_t left = depth; left;) {
-      const size_t n = least(left, 64);
-      if (n == 64) {
-        const uint32_t low = pack_16(x) | pack_16(x + 16) << 16;
-        const uint32_t high = pack_16(x + 32) | pack_16(x + 48) << 16;
-        *bits++ = low | (uint64_t)high << 32;
-      } else {
-        uint64_t word = 0;
-        for (size_t i = 0; i < n; i++) word |= (uint64_t)(x[i] < 0) << i;
-        *bits++ = word;
-      }
-      x += n;
-      left -= n;
-    }
-  }
+  pack_rows(pack_64, rows, depth, x, bits);
 }
 
 /* === Binary x binary ===
