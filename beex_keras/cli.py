@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
     from beex_keras.models import BEExformerClassifier
 
-PRESETS = ("micro", "tiny", "small", "base")
+PRESETS = ("micro", "tiny", "small", "minilm", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
 TARGETS = ("mcu",)
 EXITS = ("in-graph", "all-outputs", "segments")

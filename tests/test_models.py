@@ -197,6 +197,7 @@ def test_presets_are_valid_and_have_twins(name):
         {"embedding_bits": 8},
         {"weight_bits": 32, "activation_bits": 1},
         {"gate_activation": "relu"},
+        {"content_activation": "relu"},
         {"network": "gru"},
         {"network": "ffn", "gate_activation": "sigmoid"},
         {"quantizer": "dorefa"},

@@ -34,6 +34,7 @@ class BEExformerBlock(tf.keras.layers.Layer):
         num_heads: int,
         hidden_width: int,
         gate_activation: str | None = None,
+        content_activation: str = "tanh",
         weight_bits: int = 1,
         activation_bits: int = 32,
         quantizer: str = "polynomial_sign",
@@ -50,10 +51,11 @@ class BEExformerBlock(tf.keras.layers.Layer):
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
         self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
         self.gate_activation = gate_activation
+        self.content_activation = content_activation
         # Each under its own name, by which saved weights are found again.
         if network == "slfn":
             self.slfn = SelectiveLearnForgetNetwork(
-                width, hidden_width, gate_activation, *linear, name="slfn"
+                width, hidden_width, gate_activation, content_activation, *linear, name="slfn"
             )
         else:
             self.ffn = FeedForwardNetwork(width, hidden_width, *linear, name="ffn")
@@ -93,6 +95,7 @@ class BEExformerBlock(tf.keras.layers.Layer):
             **super().get_config(),
             **{name: network[name] for name in (*names, "latent_scale")},
             "gate_activation": self.gate_activation,
+            "content_activation": self.content_activation,
             "network": self.network().name,
             "num_heads": self.attention.num_heads,
             "dropout": self.dropout_rate,

@@ -9,6 +9,7 @@ from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
 
 GATE_ACTIVATIONS = (None, "sigmoid")
+CONTENT_ACTIVATIONS = ("tanh", "gelu")
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -16,16 +17,18 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
     r"""\(\mathrm{gate} \odot \mathrm{content}\), a gate that selects what to learn and what to forget.
 
     \[
-    \mathrm{gate} = g(W_{2g}\,\sigma(W_{1g} x)), \qquad \mathrm{content} = W_{2c}\tanh(W_{1c} x)
+    \mathrm{gate} = g(W_{2g}\,\sigma(W_{1g} x)), \qquad \mathrm{content} = W_{2c}\,h(W_{1c} x)
     \]
 
     \(g\) is the identity or, by option, a sigmoid, which makes it a true forget gate (our reading).
+    \(h\) is the tanh or, by option, the GELU in its approximation by a tanh: then a gate of 1 makes
+    the network the feed-forward net of a BERT-style encoder, from which it can start.
 
     In fully binary mode \(W_{2\cdot}\) reads signs, and \(\operatorname{sign}(\tanh z) =
     \operatorname{sign}(\sigma(z) - \tfrac12) = \operatorname{sign}(z)\) (without the ½ a binarized
-    sigmoid would be constant). The binarization is then itself the hidden non-linearity, and its
-    threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training or on a device. The
-    output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the piecewise linear
+    sigmoid would be constant). The binarization is then itself the hidden non-linearity, whichever
+    \(h\) is, and its threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training
+    or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the piecewise linear
     sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
     Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + 2·D biases
@@ -39,6 +42,7 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         width: int,
         hidden_width: int,
         gate_activation: str | None = None,
+        content_activation: str = "tanh",
         weight_bits: int = 1,
         activation_bits: int = 32,
         quantizer: str = "polynomial_sign",
@@ -48,9 +52,12 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         super().__init__(**kwargs)
         if gate_activation not in GATE_ACTIVATIONS:
             raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
+        if content_activation not in CONTENT_ACTIVATIONS:
+            raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
         self.width = width
         self.hidden_width = hidden_width
         self.gate_activation = gate_activation
+        self.content_activation = content_activation
         linear = (weight_bits, activation_bits, quantizer, latent_scale)
         self.gate_in = BinaryLinear(hidden_width, *linear, name="gate_in")
         self.gate_out = BinaryLinear(width, *linear, name="gate_out")
@@ -67,7 +74,7 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         content = self.content_in(inputs)
         if self.gate_in.activation_bits == 32:
             gate = tf.sigmoid(gate)
-            content = tf.tanh(content)
+            content = self.activate(content)
         gate, content = self.gate_out(gate), self.content_out(content)
         if self.gate_in.activation_bits == 1:
             if self.gate_activation == "sigmoid":
@@ -77,6 +84,12 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
             gate = tf.sigmoid(gate)
         return gate * content
 
+    def activate(self, content: tf.Tensor) -> tf.Tensor:
+        r"""\(h\), the non-linearity of the content's inner channels."""
+        if self.content_activation == "gelu":
+            return tf.nn.gelu(content, approximate=True)
+        return tf.tanh(content)
+
     def get_config(self) -> dict[str, Any]:
         linear = self.gate_in
         return {
@@ -84,6 +97,7 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
             "width": self.width,
             "hidden_width": self.hidden_width,
             "gate_activation": self.gate_activation,
+            "content_activation": self.content_activation,
             "weight_bits": linear.weight_bits,
             "activation_bits": linear.activation_bits,
             "quantizer": linear.quantizer,

@@ -47,6 +47,7 @@ class BEExformer(tf.keras.Model):
                 num_heads=config.num_heads,
                 hidden_width=config.hidden_width,
                 gate_activation=config.gate_activation,
+                content_activation=config.content_activation,
                 weight_bits=config.weight_bits,
                 activation_bits=config.activation_bits,
                 quantizer=config.quantizer,

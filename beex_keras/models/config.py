@@ -18,9 +18,19 @@ PRESETS: dict[str, dict[str, Any]] = {
     },
     "tiny": {"width": 128, "num_heads": 4, "hidden_width": 256, "num_blocks": 4, "max_length": 64},
     "small": {"width": 256, "num_heads": 4, "hidden_width": 512, "num_blocks": 6},
+    "minilm": {
+        "vocabulary_size": 30522,
+        "width": 384,
+        "num_heads": 12,
+        "hidden_width": 1536,
+        "num_blocks": 6,
+        "content_activation": "gelu",
+    },
     "base": {"width": 768, "num_heads": 12, "hidden_width": 1536, "num_blocks": 12},
 }
-"""Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base."""
+"""Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
+
+`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,6 +52,8 @@ class BEExformerConfig:
         embedding_bits: 1 or 32, for the token table.
         network: "slfn", or "ffn" for a plain feed-forward network of as many weights.
         gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.
+        content_activation: "tanh", or "gelu" for an SLFN that starts as a BERT-style encoder's
+            feed-forward net.
         quantizer: name from `beex_keras.quantizers.QUANTIZERS`.
         latent_scale: latent weights of the blocks start uniformly in ±`latent_scale`.
         embedding_latent_scale: the same for the token table.
@@ -66,6 +78,7 @@ class BEExformerConfig:
     embedding_bits: int = 1
     network: str = "slfn"
     gate_activation: str | None = None
+    content_activation: str = "tanh"
     quantizer: str = "polynomial_sign"
     latent_scale: float = 0.1
     embedding_latent_scale: float = 0.1
@@ -107,6 +120,10 @@ class BEExformerConfig:
             )
         if self.gate_activation not in (None, "sigmoid"):
             raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
+        if self.content_activation not in ("tanh", "gelu"):
+            raise BeexError(
+                f"content_activation={self.content_activation!r} must be 'tanh' or 'gelu'."
+            )
         if self.network not in ("slfn", "ffn"):
             raise BeexError(f"network={self.network!r} must be 'slfn' or 'ffn'.")
         if self.network == "ffn" and self.gate_activation is not None:
