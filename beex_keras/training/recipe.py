@@ -3,8 +3,6 @@
 import dataclasses
 import json
 import os
-import shutil
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -19,11 +17,12 @@ from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.evaluate import Evaluation, evaluate
 from beex_keras.evaluation.predict import predict_exit_logits
-from beex_keras.files import atomic_path, read_text, write_atomically
+from beex_keras.files import read_text, write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training.callbacks import CalibratedAccuracy, OneEpoch, StepCheckpoint
+from beex_keras.training import loop
+from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.optimizer import make_optimizer
 
@@ -120,7 +119,7 @@ def train(
         _fit(
             model, splits, training_config, costs, directory, callbacks, checkpoint_seconds, verbose
         )
-        model.load_weights(directory / "best.weights.h5")
+        model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
 
@@ -133,12 +132,12 @@ def train(
     )  # fmt: skip
     model.policy = calibration.policy
     evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
-    history = json.loads(read_text(directory / "history.json", "history"))
+    history = loop.read_history(directory)
     if not (directory / "results.json").exists():
         model.save_pretrained(directory / "model")
         results = {"calibration": calibration.to_dict(), "test": evaluation.to_dict()}
         write_atomically(directory / "results.json", json.dumps(results, indent=2) + "\n")
-        _remove_checkpoints(directory)
+        loop.remove_checkpoints(directory)
     return Run(directory, model, history, calibration, evaluation, exit_logits)
 
 
@@ -152,59 +151,27 @@ def _fit(
     checkpoint_seconds: float,
     verbose: int | str,
 ) -> None:
-    """Trains to the last epoch, from the last checkpoint if there is one.
-
-    The weights of the best calibrated epoch go to `best.weights.h5`, the logs to `history.json`.
-    """
+    """Trains all exits at once; the best epoch is the one with the best calibrated accuracy."""
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
     optimizer = make_optimizer(config, config.epochs * steps, model.config)
     model.compile(optimizer, SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing))
-    optimizer.build(model.trainable_variables)
-
-    state = {
-        "epoch": tf.Variable(0, dtype=tf.int64),
-        "step": tf.Variable(0, dtype=tf.int64),
-        "best": tf.Variable(-1.0, dtype=tf.float64),
-        "best_epoch": tf.Variable(-1, dtype=tf.int64),
-    }
-    checkpoint = tf.train.Checkpoint(model=model, optimizer=optimizer, **state)
-    manager = tf.train.CheckpointManager(checkpoint, directory / "checkpoints", max_to_keep=2)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-
-    history = _read_history(directory, int(state["epoch"]))
     calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
-    saver = StepCheckpoint(manager, state["step"], steps, checkpoint_seconds)
-    one_epoch = OneEpoch()
-    if verbose == "auto":  # a moving bar for people, a line an epoch for files
-        verbose = 1 if sys.stdout.isatty() else 2
-    while (epoch := int(state["epoch"])) < config.epochs and not one_epoch.asked_to_stop:
-        if config.patience and epoch - int(state["best_epoch"]) > config.patience:
-            break
-        skip = int(state["step"])
-        dataset = make_dataset(
+
+    def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
+        return make_dataset(
             ids, labels, batch_size=config.batch_size, training=True,
             seed=config.seed, epoch=epoch, skip=skip,
         )  # fmt: skip
-        logs = model.fit(
-            dataset,
-            epochs=config.epochs,
-            initial_epoch=epoch,
-            callbacks=[calibrated, saver, *callbacks, one_epoch],
-            verbose=verbose,
-        ).history
-        for name, values in logs.items():
-            history.setdefault(name, []).append(float(values[-1]))
-        if logs["val_calibrated_accuracy"][-1] > float(state["best"]):
-            state["best"].assign(logs["val_calibrated_accuracy"][-1])
-            state["best_epoch"].assign(epoch)
-            with atomic_path(directory / "best.weights.h5") as path:
-                model.save_weights(path)
-        write_atomically(directory / "history.json", json.dumps(history, indent=2) + "\n")
-        state["epoch"].assign(epoch + 1)
-        state["step"].assign(0)
-        manager.save()
+
+    loop.fit(
+        model, make_epoch, steps, config.epochs, directory,
+        monitor="val_calibrated_accuracy",
+        patience=config.patience,
+        callbacks=[calibrated, *callbacks],
+        checkpoint_seconds=checkpoint_seconds,
+        verbose=verbose,
+    )  # fmt: skip
 
 
 def _open_run(directory: Path, settings: dict[str, Any]) -> None:
@@ -253,19 +220,3 @@ def _preprocessor(
 
 def _encode(preprocessor: TextPreprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:
     return preprocessor.encode(split.texts, split.pairs), split.labels
-
-
-def _read_history(directory: Path, epochs: int) -> dict[str, list[float]]:
-    """The logs of the first `epochs` epochs; later ones are about to be done again."""
-    file = directory / "history.json"
-    if not epochs or not file.exists():
-        return {}
-    history = json.loads(read_text(file, "history"))
-    return {name: values[:epochs] for name, values in history.items()}
-
-
-def _remove_checkpoints(directory: Path) -> None:
-    """Checkpoints carry the optimizer's state, three times the model; a finished run needs none."""
-
-    shutil.rmtree(directory / "checkpoints", ignore_errors=True)
-    (directory / "best.weights.h5").unlink(missing_ok=True)

@@ -1,0 +1,123 @@
+"""The training loop: epochs that can be interrupted anywhere and continue to the same weights."""
+
+import json
+import math
+import os
+import shutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.files import atomic_path, read_text, write_atomically
+from beex_keras.training.callbacks import OneEpoch, StepCheckpoint
+
+BEST_WEIGHTS_FILE = "best.weights.h5"
+_HISTORY_FILE = "history.json"
+_CHECKPOINTS = "checkpoints"
+
+
+def fit(
+    model: tf.keras.Model,
+    make_epoch: Callable[[int, int], tf.data.Dataset],
+    steps_per_epoch: int,
+    epochs: int,
+    directory: str | os.PathLike[str],
+    *,
+    monitor: str,
+    mode: Literal["max", "min"] = "max",
+    patience: int = 0,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    trackables: Mapping[str, Any] | None = None,
+    checkpoint_seconds: float = 60.0,
+    verbose: int | str = "auto",
+) -> None:
+    """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
+
+    The weights of the best epoch go to `best.weights.h5`, the logs of all to `history.json`.
+
+    Args:
+        model: compiled; its weights are those of the last step in the end.
+        make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
+            same arguments have to give the same batches.
+        steps_per_epoch: batches of a whole epoch.
+        epochs: at most this many.
+        directory: of the run.
+        monitor: the log by which epochs are compared.
+        mode: whether its highest or its lowest value is best.
+        patience: stop after this many epochs that are no better; 0 never stops.
+        callbacks: Keras callbacks; one that sets `stop_training` ends the training. Each epoch is a
+            `fit` of its own. What they change within a step is part of that step's checkpoint.
+        trackables: what a step changes beside model and optimizer, to be kept in the checkpoints,
+            such as a variable that follows a schedule, by name.
+        checkpoint_seconds: time between checkpoints within an epoch.
+        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+
+    Raises:
+        BeexError: the monitored log is no finite number, so that no epoch could be the best.
+    """
+    directory = Path(directory)
+    model.optimizer.build(model.trainable_variables)
+    epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
+    best, best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(-1, dtype=tf.int64)
+    checkpoint = tf.train.Checkpoint(
+        model=model, optimizer=model.optimizer,
+        epoch=epoch, step=step, best=best, best_epoch=best_epoch, **(trackables or {}),
+    )  # fmt: skip
+    manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+
+    history = _read_history(directory, int(epoch))
+    saver = StepCheckpoint(manager, step, steps_per_epoch, checkpoint_seconds)
+    one_epoch = OneEpoch()
+    if verbose == "auto":  # a moving bar for people, a line an epoch for files
+        verbose = 1 if sys.stdout.isatty() else 2
+    while int(epoch) < epochs and not one_epoch.asked_to_stop:
+        if patience and int(epoch) - int(best_epoch) > patience:
+            break
+        logs = model.fit(
+            make_epoch(int(epoch), int(step)),
+            epochs=epochs,
+            initial_epoch=int(epoch),
+            callbacks=[*callbacks, saver, one_epoch],
+            verbose=verbose,
+        ).history
+        for name, values in logs.items():
+            history.setdefault(name, []).append(float(values[-1]))
+        score = history[monitor][-1] if mode == "max" else -history[monitor][-1]
+        if not math.isfinite(score):
+            raise BeexError(
+                f"Epoch {int(epoch) + 1} ended with {monitor}={history[monitor][-1]}; start anew "
+                "with a lower learning rate."
+            )
+        if score > float(best):
+            best.assign(score)
+            best_epoch.assign(epoch)
+            with atomic_path(directory / BEST_WEIGHTS_FILE) as path:
+                model.save_weights(path)
+        write_atomically(directory / _HISTORY_FILE, json.dumps(history, indent=2) + "\n")
+        epoch.assign_add(1)
+        step.assign(0)
+        manager.save()
+
+
+def read_history(directory: str | os.PathLike[str]) -> dict[str, list[float]]:
+    """The logs of each epoch that `fit` wrote to a run's folder, by name."""
+    return json.loads(read_text(Path(directory) / _HISTORY_FILE, "history"))
+
+
+def remove_checkpoints(directory: str | os.PathLike[str]) -> None:
+    """Checkpoints carry the optimizer's state, three times the model; a finished run needs none."""
+    shutil.rmtree(Path(directory) / _CHECKPOINTS, ignore_errors=True)
+    (Path(directory) / BEST_WEIGHTS_FILE).unlink(missing_ok=True)
+
+
+def _read_history(directory: Path, epochs: int) -> dict[str, list[float]]:
+    """The logs of the first `epochs` epochs; later ones are about to be done again."""
+    if not epochs or not (directory / _HISTORY_FILE).exists():
+        return {}
+    return {name: values[:epochs] for name, values in read_history(directory).items()}
