@@ -7,6 +7,8 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.losses import WEIGHTS
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -26,6 +28,12 @@ class TrainingConfig:
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
         patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
+        anneal: share of all steps in which a model that starts from real weights turns binary, see
+            `beex_keras.training.annealing`; 0 makes it binary before the first step.
+        head_rate: factor of the exits' learning rate.
+        layer_decay: factor of a block's learning rate to that of the block behind it.
+        precision: "float32", or "bfloat16" for the products of the matrices while training, about
+            twice as fast on processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
         seed: of initialization, dropout and shuffling.
 
@@ -44,6 +52,10 @@ class TrainingConfig:
     policy: str = exits.DEFAULT
     tolerance: float = 0.005
     patience: int = 0
+    anneal: float = 0.0
+    head_rate: float = 1.0
+    layer_decay: float = 1.0
+    precision: str = "float32"
     pieces: bool = True
     seed: int = 0
 
@@ -52,12 +64,16 @@ class TrainingConfig:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
                 raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
-        for name in ("learning_rate", "clip_norm"):
+        for name in ("learning_rate", "clip_norm", "head_rate", "layer_decay"):
             if not getattr(self, name) > 0:
                 raise BeexError(f"{name}={getattr(self, name)!r} must be greater than 0.")
-        for name in ("warmup", "weight_decay", "label_smoothing", "tolerance"):
+        for name in ("warmup", "weight_decay", "label_smoothing", "tolerance", "anneal"):
             if not 0 <= getattr(self, name) < 1:
                 raise BeexError(f"{name}={getattr(self, name)!r} must lie in [0, 1).")
+        if self.precision not in PRECISIONS:
+            raise BeexError(
+                f"Unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}."
+            )
         if self.loss not in WEIGHTS:
             raise BeexError(f"Unknown loss '{self.loss}'; choose one of {', '.join(WEIGHTS)}.")
         exits.get(self.policy)

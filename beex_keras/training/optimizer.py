@@ -1,4 +1,7 @@
-"""AdamW with warm-up and cosine decay."""
+"""AdamW with warm-up, cosine decay and rates that differ from layer to layer."""
+
+import re
+from typing import Any
 
 import tensorflow as tf
 
@@ -27,11 +30,14 @@ def make_optimizer(
         warmup_steps=warmup_steps,
         decay_steps=max(1, total_steps - warmup_steps),
     )
-    optimizer = tf.keras.optimizers.AdamW(
+    optimizer = LayerwiseAdamW(
         rate,
         weight_decay=config.weight_decay,
         beta_2=_SECOND_MOMENT,
         global_clipnorm=config.clip_norm,
+        head_rate=config.head_rate,
+        layer_decay=config.layer_decay,
+        num_blocks=model_config.num_blocks,
     )
     latent = []
     if model_config.weight_bits == 1:
@@ -40,3 +46,61 @@ def make_optimizer(
         latent.append("token/table")
     optimizer.exclude_from_weight_decay(var_names=[*_NOT_DECAYED, *latent])
     return optimizer
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class LayerwiseAdamW(tf.keras.optimizers.AdamW):
+    r"""AdamW whose rate is multiplied by a factor of the layer: \(\eta_t \, f\).
+
+    Exits begin at random where a warm-started encoder only needs a touch, so their factor is
+    `head_rate`. The last block has the factor 1, each one before it `layer_decay` times that of the
+    next, the embedding that of a block before the first.
+
+    Source: layer-wise decay is that of ULMFiT (Howard & Ruder, ACL 2018).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        head_rate: float = 1.0,
+        layer_decay: float = 1.0,
+        num_blocks: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.head_rate = head_rate
+        self.layer_decay = layer_decay
+        self.num_blocks = num_blocks
+        self._factor = 1.0
+
+    def factor(self, name: str) -> float:
+        """f of the variable of that name."""
+        if re.search(r"(^|/)exit_\d+/", name):
+            return self.head_rate
+        block = re.search(r"(^|/)block_(\d+)/", name)
+        below = self.num_blocks - int(block.group(2)) if block else self.num_blocks
+        return self.layer_decay**below
+
+    # Adam divides by the gradients' own size, so that a factor on them would be lost; the step of a
+    # variable reads this property.
+    @property
+    def learning_rate(self) -> Any:
+        rate = tf.keras.optimizers.AdamW.learning_rate.fget(self)
+        return rate if self._factor == 1.0 else rate * self._factor
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        tf.keras.optimizers.AdamW.learning_rate.fset(self, value)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        self._factor = self.factor(variable.name)
+        super().update_step(gradient, variable)
+        self._factor = 1.0
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "head_rate": self.head_rate,
+            "layer_decay": self.layer_decay,
+            "num_blocks": self.num_blocks,
+        }

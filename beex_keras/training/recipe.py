@@ -22,9 +22,13 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
 from beex_keras.training import loop
+from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
+from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
+from beex_keras.training.precision import precision
+from beex_keras.training.transfer import Start
 
 _VOCABULARY_FILE = "vocab.txt"
 
@@ -56,6 +60,7 @@ def train(
     training_config: TrainingConfig,
     directory: str | os.PathLike[str],
     vocabulary: Sequence[str] | None = None,
+    init: Initial | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
@@ -74,14 +79,16 @@ def train(
         training_config: the recipe's settings.
         directory: of the run.
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
-            `model_config.vocabulary_size` entries.
+            `model_config.vocabulary_size` entries, or `init`'s.
+        init: where the first weights come from, see `initial`; from chance if None.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
 
     Raises:
-        BeexError: the folder holds a run with other settings or cannot be written.
+        BeexError: the folder holds a run with other settings or cannot be written; or the model
+            cannot start from `init`.
     """
     directory = Path(directory)
     settings = {
@@ -89,12 +96,15 @@ def train(
         "data": task.fingerprint(vocabulary or ()),
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
+        **({} if init is None else {"init": init.identity}),
     }
     _open_run(directory, settings)
     if vocabulary is None and not (directory / _VOCABULARY_FILE).exists():
         texts = [*task.train.texts, *(task.train.pairs or [])]
-        vocabulary = learn_vocabulary(
-            texts, model_config.vocabulary_size, pieces=training_config.pieces
+        vocabulary = (
+            learn_vocabulary(texts, model_config.vocabulary_size, pieces=training_config.pieces)
+            if init is None
+            else init.vocabulary(model_config.vocabulary_size, texts)
         )
     preprocessor = _preprocessor(model_config, directory, vocabulary)
     splits = {
@@ -116,9 +126,11 @@ def train(
     )
     costs = relative_costs(model.config)
     if not (directory / "results.json").exists():
+        start = Start() if init is None else init.apply(model, splits["train"][0])
         _fit(
-            model, splits, training_config, costs, directory, callbacks, checkpoint_seconds, verbose
-        )
+            model, splits, training_config, costs, directory, start, callbacks,
+            checkpoint_seconds, verbose,
+        )  # fmt: skip
         model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
@@ -147,6 +159,7 @@ def _fit(
     config: TrainingConfig,
     costs: np.ndarray,
     directory: Path,
+    start: Start,
     callbacks: Sequence[tf.keras.callbacks.Callback],
     checkpoint_seconds: float,
     verbose: int | str,
@@ -164,14 +177,17 @@ def _fit(
             seed=config.seed, epoch=epoch, skip=skip,
         )  # fmt: skip
 
-    loop.fit(
-        model, make_epoch, steps, config.epochs, directory,
-        monitor="val_calibrated_accuracy",
-        patience=config.patience,
-        callbacks=[calibrated, *callbacks],
-        checkpoint_seconds=checkpoint_seconds,
-        verbose=verbose,
-    )  # fmt: skip
+    annealing = Annealing(start, round(config.anneal * config.epochs * steps))
+    with precision(model, config.precision), annealing.quantizers(model):
+        loop.fit(
+            model, make_epoch, steps, config.epochs, directory,
+            monitor="val_calibrated_accuracy",
+            patience=config.patience,
+            callbacks=[annealing, calibrated, *callbacks],
+            trackables={"annealing_step": annealing.step},
+            checkpoint_seconds=checkpoint_seconds,
+            verbose=verbose,
+        )  # fmt: skip
 
 
 def _open_run(directory: Path, settings: dict[str, Any]) -> None:
