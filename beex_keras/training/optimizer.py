@@ -3,7 +3,7 @@
 import tensorflow as tf
 
 from beex_keras.models import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.config import PretrainingConfig, TrainingConfig
 
 # Adam's second moment forgets in 50 steps, not in its usual 1,000: the one gradient of a rare word,
 # divided by the root of a small average, would otherwise move its embedding by 30 times the rate.
@@ -13,7 +13,7 @@ _NOT_DECAYED = ("alpha", "scale", "bias", "gamma", "beta")
 
 
 def make_optimizer(
-    config: TrainingConfig, total_steps: int, model_config: BEExformerConfig
+    config: TrainingConfig | PretrainingConfig, total_steps: int, model_config: BEExformerConfig
 ) -> tf.keras.optimizers.Optimizer:
     """The optimizer of the recipe for `total_steps` steps.
 

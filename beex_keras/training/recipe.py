@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from beex_keras import exits
 from beex_keras.data import Split, Task, make_dataset, steps_per_epoch
+from beex_keras.data.corpus import task_corpus
+from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.evaluate import Evaluation, evaluate
@@ -23,6 +25,7 @@ from beex_keras.training import loop
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.optimizer import make_optimizer
+from beex_keras.training.pretrained_encoder import PretrainedEncoder
 from beex_keras.training.run_folder import open_preprocessor, open_run
 
 
@@ -56,6 +59,7 @@ def train(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
+    init: PretrainedEncoder | None = None,
 ) -> Run:
     """Trains a classifier, calibrates its exit on validation data and evaluates it on test data.
 
@@ -76,25 +80,36 @@ def train(
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+        init: a pre-trained encoder to start from, whose vocabulary the classifier takes.
 
     Raises:
-        BeexError: the folder holds a run with other settings or cannot be written.
+        BeexError: the folder holds a run with other settings or cannot be written, or the encoder
+            is of another shape.
     """
     directory = Path(directory)
+    if init is not None:
+        if vocabulary is not None:
+            raise BeexError(
+                "A pre-trained encoder has a vocabulary of its own; leave yours out, or give it to "
+                "the pre-training."
+            )
+        model_config = init.config(model_config)
     settings = {
         "task": task.name,
         "data": task.fingerprint(vocabulary or ()),
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
+        **({} if init is None else {"init": init.identity}),
     }
     open_run(directory, settings)
 
     def new_vocabulary() -> Sequence[str]:
         if vocabulary is not None:
             return vocabulary
-        texts = [*task.train.texts, *(task.train.pairs or [])]
-        size, pieces = model_config.vocabulary_size, training_config.pieces
-        return learn_vocabulary(texts, size, pieces=pieces)
+        texts, size = task_corpus(task), model_config.vocabulary_size
+        if init is not None:
+            return init.vocabulary(size, texts)
+        return learn_vocabulary(texts, size, pieces=training_config.pieces)
 
     preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
     splits = {
@@ -114,6 +129,8 @@ def train(
         task.labels,
         exits.get(training_config.policy),
     )
+    if init is not None:
+        init.apply(model)
     costs = relative_costs(model.config)
     if not (directory / "results.json").exists():
         _fit(
