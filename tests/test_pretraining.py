@@ -37,7 +37,7 @@ UNKNOWN, CLASSIFICATION, SEPARATOR, MASK = (
 )
 
 SOUNDS = {"cat": "meow", "dog": "woof", "cow": "moo", "duck": "quack", "hen": "cluck"}
-RECIPE = PretrainingConfig(epochs=4, batch_size=16, learning_rate=2e-2, validation=0.2)
+RECIPE = PretrainingConfig(epochs=4, batch_size=16, learning_rate=2e-2, held_out=0.2)
 
 
 def rows(lengths, width=40, seed=0):
@@ -410,7 +410,7 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path, corpus, vocabulary, se
         assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize("values", [{"loss": "routed"}, {"validation": 1}, {"epochs": 0}])
+@pytest.mark.parametrize("values", [{"loss": "routed"}, {"held_out": 1}, {"epochs": 0}])
 def test_bad_settings_are_refused(values):
     with pytest.raises(BeexError):
         PretrainingConfig(**values)

@@ -70,7 +70,7 @@ class PretrainingConfig:
             `TrainingConfig`; the seed decides the masks too.
         loss: which blocks predict: "last" alone, or all of them, "uniform" or "linear" as in
             `SoftRoutingLoss`, so that early exits find more in the blocks before them.
-        validation: share of the texts that is held out.
+        held_out: share of the texts for validation, in [0, 1).
         patience: stop after this many epochs without a lower validation loss; 0 never stops.
 
     Raises:
@@ -84,14 +84,14 @@ class PretrainingConfig:
     weight_decay: float = 0.01
     clip_norm: float = 1.0
     loss: str = "last"
-    validation: float = 0.05
+    held_out: float = 0.05
     patience: int = 0
     pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        _check_share(self, "validation")
+        _check_share(self, "held_out")
         if self.loss not in PRETRAINING_LOSSES:
             raise BeexError(
                 f"Unknown loss '{self.loss}'; choose one of {', '.join(PRETRAINING_LOSSES)}."

@@ -81,7 +81,7 @@ def pretrain(
             holds a run with other settings or cannot be written.
     """
     directory = Path(directory)
-    training, held_out = split_corpus(texts, config.validation)
+    training, held_out = split_corpus(texts, config.held_out)
     settings = {
         "data": corpus_fingerprint(texts, vocabulary or ()),
         "model": model_config.to_dict(),
