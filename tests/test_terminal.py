@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from beex_keras.terminal import show_progress
+from beex_keras.cli.terminal import show_progress
 
 
 class Stream(io.StringIO):

@@ -1,6 +1,7 @@
 """How good a model is at each exit and with its policy, and what the policy saves."""
 
 import dataclasses
+import itertools
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,23 @@ class Evaluation:
 
     def to_dict(self) -> dict[str, Any]:
         return {**dataclasses.asdict(self), "full_depth_score": self.full_depth_score}
+
+    def rows(self) -> list[dict[str, Any]]:
+        """A table for people: one row an exit, and one for the policy."""
+        exits = itertools.zip_longest(self.exit_scores, self.exit_shares)
+        policy = {
+            "exit": "policy",
+            self.metric: self.score,
+            "mean depth": self.mean_depth,
+            "FLOPs saved": self.flops_saved,
+        }
+        return [
+            *(
+                {"exit": number, self.metric: value, "share leaving": share}
+                for number, (value, share) in enumerate(exits, start=1)
+            ),
+            policy,
+        ]
 
 
 def evaluate(

@@ -4,6 +4,7 @@ from beex_keras.runtime.engine import CRunner
 from beex_keras.runtime.keras import KerasRunner, load_classifier, model_directory
 from beex_keras.runtime.lce import LCERunner
 from beex_keras.runtime.loading import load
+from beex_keras.runtime.measure import evaluate_runner
 from beex_keras.runtime.pipeline import Pipeline, pipeline
 from beex_keras.runtime.runner import Decisions, Prediction, Runner
 from beex_keras.runtime.segments import SegmentRunner
@@ -17,6 +18,7 @@ __all__ = [
     "Prediction",
     "Runner",
     "SegmentRunner",
+    "evaluate_runner",
     "load",
     "load_classifier",
     "model_directory",

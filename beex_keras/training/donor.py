@@ -88,7 +88,7 @@ class Donor:
         Raises:
             BeexError: shapes do not fit, or a tensor is missing.
         """
-        self._check(backbone.config, layers)
+        self.check(backbone.config, layers)
         basis = self._basis(backbone.config.width)
         table = self["embeddings.word_embeddings.weight"] @ basis
         rows = {token: row for row, token in enumerate(self.vocabulary)}
@@ -158,7 +158,8 @@ class Donor:
         signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(width)])
         return np.asarray(basis * signs, np.float32)
 
-    def _check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
+    def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
+        """Raises `BeexError` unless a model of that configuration can start from these layers."""
         depth = self.width // int(self.config["num_attention_heads"])
         wrong = [layer for layer in layers if not 0 <= layer < self.num_layers]
         if wrong:

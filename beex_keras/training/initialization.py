@@ -10,12 +10,23 @@ from typing import Any, Protocol
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.models import BEExformer, BEExformerClassifier
+from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training.donor import MINILM, Donor, read_donor
+from beex_keras.training.pretrained_encoder import PretrainedEncoder
 from beex_keras.training.transfer import Start, transfer
 
 _SAMPLE = 64
+_SHAPE = (
+    "max_length",
+    "width",
+    "num_heads",
+    "hidden_width",
+    "num_blocks",
+    "network",
+    "gate_activation",
+    "content_activation",
+)
 
 
 class Initial(Protocol):
@@ -28,6 +39,13 @@ class Initial(Protocol):
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
 
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        """The model's configuration, with what the start decides of it.
+
+        Raises:
+            BeexError: a model of that shape cannot start so.
+        """
+
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
         """Gives the model its weights; `ids` are texts of the training split, (n, T)."""
 
@@ -36,8 +54,8 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
     """The start of that name or at that path.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder (see `Donor`), or a run folder or a
-            directory of `save_pretrained`.
+        source: "minilm", a folder of a BERT-style encoder (see `Donor`), the run folder of a
+            training or pre-training, or a directory of `save_pretrained`.
         layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
             None.
 
@@ -45,10 +63,12 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
         BeexError: there is none, or it cannot be read.
     """
     path = Path(source)
+    if layers is not None and (path / "run.json").is_file():
+        raise BeexError("Layers can be chosen of a donor such as minilm, not of a run.")
+    if (path / "encoder").is_dir() or path.name == "encoder":
+        return PretrainedEncoder(path)
     for directory in (path / "model", path):
         if (directory / "model.weights.h5").is_file():
-            if layers is not None:
-                raise BeexError("Layers can be chosen of a donor such as minilm, not of a run.")
             classifier = BEExformerClassifier.from_pretrained(directory)
             if classifier.preprocessor is None:
                 raise BeexError(f"The model in {source} has no vocabulary to go on with.")
@@ -91,18 +111,24 @@ class FromDonor:
             {preprocessor.vocabulary[n]: int(c) for n, c in zip(numbers, counts, strict=True)}
         )
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
-        config = model.config
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        self.donor.check(model_config, self._layers(model_config))
+        return model_config
+
+    def _layers(self, config: BEExformerConfig) -> tuple[int, ...]:
         layers = tuple(range(config.num_blocks)) if self.layers is None else self.layers
         if len(layers) != config.num_blocks:
             raise BeexError(
                 f"{len(layers)} layers were chosen for num_blocks={config.num_blocks}; "
                 "choose one a block."
             )
+        return layers
+
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
         if model.preprocessor is None:
             raise BeexError("A model without a vocabulary cannot start from a donor; attach one.")
-        real = BEExformer(config.twin())
-        self.donor.pour(real, model.preprocessor.vocabulary, layers)
+        real = BEExformer(model.config.twin())
+        self.donor.pour(real, model.preprocessor.vocabulary, self._layers(model.config))
         return transfer(real, model.backbone, sample(ids))
 
 
@@ -124,23 +150,29 @@ class FromClassifier:
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
-        mine, its = model.config, self.source.config
-        free = ("num_classes", "dropout", "token_dropout", "quantizer", "latent_scale",
-                "embedding_latent_scale", "weight_bits", "activation_bits",
-                "embedding_bits")  # fmt: skip
-        for name, value in mine.to_dict().items():
-            if name not in free and value != getattr(its, name):
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        its = self.source.config
+        for name in _SHAPE:
+            if getattr(model_config, name) != getattr(its, name):
                 raise BeexError(
                     f"The model in {self.path} has {name}={getattr(its, name)}, the one to train "
-                    f"{value}; a start needs the same shape."
+                    f"{getattr(model_config, name)}; a start needs the same shape."
                 )
         for name in ("weight_bits", "activation_bits", "embedding_bits"):
-            if getattr(mine, name) > getattr(its, name):
+            if getattr(model_config, name) > getattr(its, name):
                 raise BeexError(
                     f"The model in {self.path} has {name}={getattr(its, name)}; only a model of as "
                     "few or fewer bits can start from it."
                 )
+        return model_config
+
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+        if model.config.num_segments != self.source.config.num_segments:
+            raise BeexError(
+                f"The model in {self.path} reads "
+                f"{'pairs' if self.source.config.num_segments > 1 else 'single texts'}, the task "
+                "has others; start from a model of the same kind."
+            )
         start = transfer(self.source.backbone, model.backbone, sample(ids))
         if model.labels == self.source.labels:
             for head, other in zip(model.heads, self.source.heads, strict=True):

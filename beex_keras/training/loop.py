@@ -27,6 +27,7 @@ def fit(
     epochs: int,
     directory: str | os.PathLike[str],
     *,
+    validation: tf.data.Dataset | None = None,
     monitor: str,
     mode: Literal["max", "min"] = "max",
     patience: int = 0,
@@ -46,6 +47,7 @@ def fit(
         steps_per_epoch: batches of a whole epoch.
         epochs: at most this many.
         directory: of the run.
+        validation: batches to evaluate after each epoch, in logs that begin with `val_`.
         monitor: the log by which epochs are compared.
         mode: whether its highest or its lowest value is best.
         patience: stop after this many epochs that are no better; 0 never stops.
@@ -81,6 +83,7 @@ def fit(
             break
         logs = model.fit(
             make_epoch(int(epoch), int(step)),
+            validation_data=validation,
             epochs=epochs,
             initial_epoch=int(epoch),
             callbacks=[*callbacks, saver, one_epoch],

@@ -6,7 +6,7 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.models import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.config import PretrainingConfig, TrainingConfig
 
 # Adam's second moment forgets in 50 steps, not in its usual 1,000: the one gradient of a rare word,
 # divided by the root of a small average, would otherwise move its embedding by 30 times the rate.
@@ -16,12 +16,16 @@ _NOT_DECAYED = ("alpha", "scale", "bias", "gamma", "beta")
 
 
 def make_optimizer(
-    config: TrainingConfig, total_steps: int, model_config: BEExformerConfig
+    config: TrainingConfig | PretrainingConfig,
+    total_steps: int,
+    model_config: BEExformerConfig,
+    head_rate: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> tf.keras.optimizers.Optimizer:
     """The optimizer of the recipe for `total_steps` steps.
 
     Latent weights do not decay: it would pull them towards zero, where they flip. In a float32 twin
-    the same matrices decay as usual.
+    the same matrices decay as usual. `head_rate` and `layer_decay` are those of `LayerwiseAdamW`.
     """
     warmup_steps = max(1, round(config.warmup * total_steps))
     rate = tf.keras.optimizers.schedules.CosineDecay(
@@ -35,8 +39,8 @@ def make_optimizer(
         weight_decay=config.weight_decay,
         beta_2=_SECOND_MOMENT,
         global_clipnorm=config.clip_norm,
-        head_rate=config.head_rate,
-        layer_decay=config.layer_decay,
+        head_rate=head_rate,
+        layer_decay=layer_decay,
         num_blocks=model_config.num_blocks,
     )
     latent = []

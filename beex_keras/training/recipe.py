@@ -5,22 +5,22 @@ import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from beex_keras import exits
 from beex_keras.data import Split, Task, make_dataset, steps_per_epoch
+from beex_keras.data.corpus import task_corpus
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.evaluate import Evaluation, evaluate
 from beex_keras.evaluation.predict import predict_exit_logits
-from beex_keras.files import read_text, write_atomically
+from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
+from beex_keras.text import TextPreprocessor, learn_vocabulary
 from beex_keras.training import loop
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
@@ -28,9 +28,8 @@ from beex_keras.training.config import TrainingConfig
 from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.precision import precision
+from beex_keras.training.run_folder import open_preprocessor, open_run
 from beex_keras.training.transfer import Start
-
-_VOCABULARY_FILE = "vocab.txt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,6 +90,12 @@ def train(
             cannot start from `init`.
     """
     directory = Path(directory)
+    if init is not None:
+        if vocabulary is not None:
+            raise BeexError(
+                "What a training starts from has a vocabulary of its own; leave yours out."
+            )
+        model_config = init.config(model_config)
     settings = {
         "task": task.name,
         "data": task.fingerprint(vocabulary or ()),
@@ -98,15 +103,17 @@ def train(
         "training": training_config.to_dict(),
         **({} if init is None else {"init": init.identity}),
     }
-    _open_run(directory, settings)
-    if vocabulary is None and not (directory / _VOCABULARY_FILE).exists():
-        texts = [*task.train.texts, *(task.train.pairs or [])]
-        vocabulary = (
-            learn_vocabulary(texts, model_config.vocabulary_size, pieces=training_config.pieces)
-            if init is None
-            else init.vocabulary(model_config.vocabulary_size, texts)
-        )
-    preprocessor = _preprocessor(model_config, directory, vocabulary)
+    open_run(directory, settings)
+
+    def new_vocabulary() -> Sequence[str]:
+        if vocabulary is not None:
+            return vocabulary
+        texts, size = task_corpus(task), model_config.vocabulary_size
+        if init is not None:
+            return init.vocabulary(size, texts)
+        return learn_vocabulary(texts, size, pieces=training_config.pieces)
+
+    preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
     splits = {
         name: _encode(preprocessor, getattr(task, name)) for name in ("train", "validation", "test")
     }
@@ -167,7 +174,9 @@ def _fit(
     """Trains all exits at once; the best epoch is the one with the best calibrated accuracy."""
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
-    optimizer = make_optimizer(config, config.epochs * steps, model.config)
+    optimizer = make_optimizer(
+        config, config.epochs * steps, model.config, config.head_rate, config.layer_decay
+    )
     model.compile(optimizer, SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing))
     calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
 
@@ -188,50 +197,6 @@ def _fit(
             checkpoint_seconds=checkpoint_seconds,
             verbose=verbose,
         )  # fmt: skip
-
-
-def _open_run(directory: Path, settings: dict[str, Any]) -> None:
-    """Makes the run folder, or checks that it holds a run with the same settings."""
-    file = directory / "run.json"
-    if file.exists():
-        try:
-            found = json.loads(read_text(file, "run settings"))
-        except json.JSONDecodeError:
-            raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
-        if found != settings:
-            changed = ", ".join(_differences(found, settings))
-            raise BeexError(
-                f"{directory} holds a run with other settings ({changed}); choose another folder, "
-                "or remove this one to start anew."
-            )
-        return
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
-        raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
-    write_atomically(file, json.dumps(settings, indent=2) + "\n")
-
-
-def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
-    """Names of the settings that differ."""
-    if not isinstance(found, dict):
-        return ["all"]
-    names = []
-    for key, value in wanted.items():
-        other = found.get(key)
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += [name for name in value if value[name] != other.get(name)]
-        elif value != other:
-            names.append(key)
-    return names or ["fields"]
-
-
-def _preprocessor(
-    config: BEExformerConfig, directory: Path, vocabulary: Sequence[str] | None
-) -> TextPreprocessor:
-    """The preprocessor with the run's vocabulary: as saved, or as given and then saved."""
-    file = directory / _VOCABULARY_FILE
-    if vocabulary is not None and not file.exists():
-        write_atomically(file, "\n".join(vocabulary) + "\n")
-    return TextPreprocessor(read_vocabulary(file), config.max_length)
 
 
 def _encode(preprocessor: TextPreprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:

@@ -1,0 +1,58 @@
+"""The group of all commands, and how a process runs them."""
+
+import os
+import sys
+
+import click
+
+from beex_keras._version import __version__
+from beex_keras.cli.benchmark import benchmark
+from beex_keras.cli.calibrate import calibrate
+from beex_keras.cli.convert import convert
+from beex_keras.cli.demo import demo
+from beex_keras.cli.evaluate import evaluate
+from beex_keras.cli.predict import predict
+from beex_keras.cli.pretrain import pretrain
+from beex_keras.cli.summary import summary
+from beex_keras.cli.terminal import quiet_libraries
+from beex_keras.cli.train import train
+from beex_keras.errors import BeexError
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="beex")
+def app() -> None:
+    """Binarized early-exit transformers for text classification: train, convert, ship."""
+
+
+for command in (
+    train, pretrain, calibrate, evaluate, predict, convert, summary, benchmark, demo,
+):  # fmt: skip
+    app.add_command(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
+    try:
+        with quiet_libraries():
+            code = app(args=arguments, prog_name="beex", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message())
+        sys.exit(2)
+    except click.ClickException as error:
+        _fail(error.format_message())
+    except BeexError as error:
+        _fail(str(error))
+    except BrokenPipeError:
+        # The reader of our output has gone (`beex predict … | head`); that is no mistake.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("interrupted; the same command continues a training", err=True)
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _fail(sentence: str) -> None:
+    click.echo(f"error: {sentence}", err=True)
+    sys.exit(2)

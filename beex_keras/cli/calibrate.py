@@ -1,0 +1,54 @@
+"""`beex calibrate`: another exit policy for a trained model."""
+
+from typing import Any
+
+import click
+
+from beex_keras.cli.options import (
+    POLICIES,
+    chosen_task,
+    data_options,
+    json_option,
+    model_argument,
+)
+from beex_keras.cli.terminal import print_figures
+from beex_keras.errors import BeexError
+
+
+@click.command()
+@model_argument
+@data_options
+@click.option("--policy", type=click.Choice(POLICIES), default="confidence",
+              show_default=True)  # fmt: skip
+@click.option("--tolerance", type=float, default=0.005, show_default=True,
+              help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip
+@click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
+@json_option
+def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_json: bool,
+              **options: Any) -> None:  # fmt: skip
+    """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
+    if not 0 <= tolerance < 1:
+        raise BeexError(f"--tolerance {tolerance} must lie in [0, 1).")
+    task = chosen_task(options)
+    from beex_keras import exits, runtime
+    from beex_keras.evaluation import calibrate as choose
+    from beex_keras.evaluation import plots
+    from beex_keras.evaluation.accounting import relative_costs
+    from beex_keras.runtime.measure import class_numbers, split_logits
+
+    classifier = runtime.load_classifier(model)
+    runner = runtime.KerasRunner(classifier)
+    labels = class_numbers(runner, task)
+    logits = split_logits(runner, task.validation)
+    found = choose(
+        exits.get(policy), logits, labels[task.validation.labels],
+        relative_costs(classifier.config), tolerance,
+    )  # fmt: skip
+    classifier.policy = found.policy
+    classifier.save_pretrained(runtime.model_directory(model))
+    if figure:
+        plots.save(plots.trade_off(found), figure)
+    figures = found.to_dict()
+    print_figures(
+        figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split"
+    )

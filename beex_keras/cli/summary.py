@@ -1,0 +1,42 @@
+"""`beex summary`: what a model consists of, and what its export weighs."""
+
+import click
+
+from beex_keras.cli.options import BITS, PRESETS, json_option
+from beex_keras.cli.terminal import print_figures
+from beex_keras.errors import BeexError
+
+
+@click.command()
+@click.argument("model", type=click.Path(), required=False)
+@click.option("--preset", type=click.Choice(PRESETS), help="A preset instead of a trained MODEL.")
+@click.option(
+    "--bits", type=click.Choice(list(BITS)), help="Of the preset; weights-only by default."
+)
+@click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
+@json_option
+def summary(model: str | None, preset: str | None, bits: str | None, length: int | None,
+            as_json: bool) -> None:  # fmt: skip
+    """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's."""
+    if (model is None) == (preset is None):
+        raise BeexError("Give either a MODEL or --preset.")
+    if model is not None and bits is not None:
+        raise BeexError("--bits goes with --preset; a trained MODEL has its bits already.")
+    from beex_keras import runtime
+    from beex_keras.export import size
+    from beex_keras.models import BEExformerClassifier, BEExformerConfig
+
+    if model is None:
+        assert preset is not None
+        weight_bits, activation_bits = BITS[bits or "weights-only"]
+        config = BEExformerConfig.preset(
+            preset,
+            weight_bits=weight_bits,
+            activation_bits=activation_bits,
+            embedding_bits=weight_bits,
+        )
+        classifier = BEExformerClassifier(config)
+    else:
+        classifier = runtime.load_classifier(model)
+    report = size.summarize(classifier, length)
+    print_figures(report.to_dict(), as_json, report.tables, "")

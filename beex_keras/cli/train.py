@@ -1,0 +1,89 @@
+"""`beex train`: from a task to a run folder."""
+
+from typing import Any
+
+import click
+
+from beex_keras.cli.options import (
+    POLICIES,
+    RUN_SETTINGS,
+    chosen_model,
+    chosen_task,
+    data_options,
+    given,
+    json_option,
+    model_options,
+    run_arguments,
+    run_options,
+)
+from beex_keras.cli.terminal import print_figures
+from beex_keras.errors import BeexError
+
+
+_SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
+
+
+@click.command()
+@data_options
+@model_options
+@click.option("--init", type=click.Path(),
+              help="What to start from: 'minilm', a folder of a BERT-style encoder, or the run folder "
+              "of a 'beex pretrain' or 'beex train'.")  # fmt: skip
+@click.option("--init-layers", metavar="N,N,…",
+              help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
+@click.option("--anneal", type=float,
+              help="Share of the steps in which a start from real weights turns binary.")  # fmt: skip
+@click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
+@click.option("--layer-decay", type=float,
+              help="Factor of a block's learning rate to that of the next.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
+              help="Of the matrices' products while training.")  # fmt: skip
+@click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
+              help="How the exits' losses are weighted.")  # fmt: skip
+@click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
+@click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
+@run_options
+@json_option
+def train(**options: Any) -> None:
+    """Train a classifier into a run folder; calibrate its exit and test it.
+
+    The same command continues a training that was interrupted.
+    """
+    from beex_keras.training.config import TrainingConfig
+
+    model_config = chosen_model(options)
+    training_config = TrainingConfig(
+        **given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
+    )
+    task = chosen_task(options)
+
+    from beex_keras.evaluation import plots
+    from beex_keras.training import initial
+    from beex_keras.training import train as run_recipe
+
+    run = run_recipe(
+        task,
+        model_config,
+        training_config,
+        options["output"],
+        init=initial(options["init"], _layers(options)) if options["init"] else None,
+        **run_arguments(options),
+    )
+    plots.save_run_figures(run)
+    figures = {
+        "run": options["output"],
+        "calibration": run.calibration.to_dict(),
+        "test": run.evaluation.to_dict(),
+    }
+    print_figures(figures, options["as_json"], run.evaluation.rows, "Test split")
+
+
+def _layers(options: dict[str, Any]) -> list[int] | None:
+    if options["init_layers"] is None:
+        return None
+    try:
+        return [int(number) for number in options["init_layers"].split(",")]
+    except ValueError:
+        raise BeexError(
+            f"--init-layers {options['init_layers']} must be whole numbers, such as 0,2,4."
+        ) from None

@@ -1,0 +1,61 @@
+"""The folder of a run: its settings, which the same command must bring again, and its vocabulary."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text, write_atomically
+from beex_keras.text import TextPreprocessor, read_vocabulary
+
+_SETTINGS_FILE = "run.json"
+_VOCABULARY_FILE = "vocab.txt"
+
+
+def open_run(directory: Path, settings: dict[str, Any]) -> None:
+    """Makes the run folder, or checks that it holds a run with the same settings.
+
+    Raises:
+        BeexError: the folder holds a run with other settings, or something else.
+    """
+    file = directory / _SETTINGS_FILE
+    if file.exists():
+        try:
+            found = json.loads(read_text(file, "run settings"))
+        except json.JSONDecodeError:
+            raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
+        if found != settings:
+            changed = ", ".join(_differences(found, settings))
+            raise BeexError(
+                f"{directory} holds a run with other settings ({changed}); choose another folder, "
+                "or remove this one to start anew."
+            )
+        return
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
+    write_atomically(file, json.dumps(settings, indent=2) + "\n")
+
+
+def open_preprocessor(
+    directory: Path, max_length: int, vocabulary: Callable[[], Sequence[str]]
+) -> TextPreprocessor:
+    """The preprocessor with the run's vocabulary; a new run asks for one and keeps it."""
+    file = directory / _VOCABULARY_FILE
+    if not file.exists():
+        write_atomically(file, "\n".join(vocabulary()) + "\n")
+    return TextPreprocessor(read_vocabulary(file), max_length)
+
+
+def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
+    """Names of the settings that differ."""
+    if not isinstance(found, dict):
+        return ["all"]
+    names = []
+    for key, value in wanted.items():
+        other = found.get(key)
+        if isinstance(value, dict) and isinstance(other, dict):
+            names += [name for name in value if value[name] != other.get(name)]
+        elif value != other:
+            names.append(key)
+    return names or ["fields"]
