@@ -19,7 +19,6 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 
-
 _SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
 
 
