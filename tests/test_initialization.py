@@ -273,16 +273,15 @@ def test_donors_that_cannot_be_read_are_refused(tmp_path):
 
 
 def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
-    model, _, ids = started(donor[0])
+    model, _, _ = started(donor[0])
     model.save_pretrained(tmp_path / "model")
     start = initial(tmp_path / "model")
-    for changes, sentence in (
-        ({"num_blocks": 2}, "num_blocks=3"),
-        (MODES["float"], "fewer bits"),
-    ):
-        other = BEExformerClassifier(model.config.replace(**changes), model.preprocessor)
+    for changes, sentence in (({"num_blocks": 2}, "num_blocks=3"), (MODES["float"], "fewer bits")):
         with pytest.raises(BeexError, match=sentence):
-            start.apply(other, ids)
+            start.config(model.config.replace(**changes))
+    pairs = BEExformerClassifier(model.config.replace(num_segments=2), model.preprocessor)
+    with pytest.raises(BeexError, match="reads single texts"):
+        start.apply(pairs, np.zeros((1, 3), np.int32))
 
 
 def test_words_of_the_toy_task_are_the_donors():
