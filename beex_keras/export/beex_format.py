@@ -22,11 +22,14 @@ from beex_keras.export.metadata import Metadata, describe
 from beex_keras.files import write_atomically
 from beex_keras.layers import BinaryLinear, LayerNorm
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS
+from beex_keras.layers.slfn import CONTENT_ACTIVATIONS
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor
 
 MAGIC = b"BEEX"
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
+OLDEST_FORMAT = 2
+"""The first format that is still read; what the header has had since is padding there, and 0."""
 
 NETWORKS = ("slfn", "ffn")
 """What stands behind the attention, in the order of the numbers in a file."""
@@ -49,7 +52,7 @@ _FIELDS = (
     "activation_bits", "embedding_bits", "sigmoid_gate", "attention_scale", "policy", "below", "threshold",
     "has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length", "weights",
     "labels", "labels_size", "words", "words_size", "pieces", "pieces_size", "metadata",
-    "metadata_size",
+    "metadata_size", "content_activation",
 )  # fmt: skip
 _REAL_FIELDS = ("attention_scale", "threshold")
 _HEADER = struct.Struct(
@@ -186,6 +189,7 @@ def _architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
         "length": length,
         "network": NETWORKS.index(config.network),
         "sigmoid_gate": int(config.gate_activation == "sigmoid"),
+        "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
         "attention_scale": (config.width // config.num_heads) ** -0.5,
     }
 
@@ -524,10 +528,10 @@ def verify(data: bytes, source: str) -> None:
     if len(data) < _HEADER.size:
         raise BeexError(f"{source} is cut short; copy the file again or convert the model again.")
     _, version, size, checksum = struct.unpack_from("<4sIII", data)
-    if version != FORMAT_VERSION:
+    if not OLDEST_FORMAT <= version <= FORMAT_VERSION:
         raise BeexError(
-            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; convert "
-            "the model again, by this release."
+            f"{source} has format {version}, but this release reads formats {OLDEST_FORMAT} to "
+            f"{FORMAT_VERSION}; convert the model again, by this release."
         )
     if len(data) != size:
         raise BeexError(
