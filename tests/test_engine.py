@@ -15,6 +15,7 @@ import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
+from beex_keras.export.beex_format import dictionary, packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -310,15 +311,15 @@ def test_the_format_before_is_read(mode):
 def test_dictionary_is_its_own_inverse():
     generator = random.Random(0)
     words = {bytes(generator.choices(b"abc", k=generator.randrange(1, 9))): i for i in range(300)}
-    assert beex_format.unpack_dictionary(beex_format.pack_dictionary(words)) == words
-    assert beex_format.unpack_dictionary(beex_format.pack_dictionary({})) == {}
+    assert dictionary.unpack_dictionary(dictionary.pack_dictionary(words)) == words
+    assert dictionary.unpack_dictionary(dictionary.pack_dictionary({})) == {}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 8), (65, 9), (130, 17), (12, 12)])
 def test_packing_puts_each_weight_where_the_format_says(shape):
     negative = np.random.default_rng(0).random(shape) < 0.5
     inputs, outputs = shape
-    binary, real = beex_format.pack_binary(negative), beex_format.pack_real(negative)
+    binary, real = packing.pack_binary(negative), packing.pack_real(negative)
     assert binary.shape == (-(-outputs // 8), -(-inputs // 64), 8)
     assert real.shape == (-(-outputs // 16), -(-inputs // 4))
     for i in range(inputs):
@@ -398,7 +399,7 @@ def test_what_cannot_be_stored_is_refused():
     with pytest.raises(BeexError, match="block_2/attention are too large"):
         beex_format.convert(large)
     with pytest.raises(BeexError, match="255"):
-        beex_format.pack_dictionary({b"x" * 256: 0})
+        dictionary.pack_dictionary({b"x" * 256: 0})
 
 
 def test_mistakes_are_named(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
 
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
+from beex_keras.export.beex_format import packing
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner
 
@@ -120,7 +121,7 @@ def test_the_file_is_a_quarter_of_the_size():
 def test_packing_puts_each_weight_where_the_format_says(shape):
     weights = np.random.default_rng(0).integers(-127, 128, shape).astype(np.int8)
     inputs, outputs = shape
-    packed = beex_format.pack_int8(weights)
+    packed = packing.pack_int8(weights)
     assert packed.shape == (-(-outputs // 16), -(-inputs // 4), 16, 4)
     for i in range(inputs):
         for o in range(outputs):
@@ -131,7 +132,7 @@ def test_packing_puts_each_weight_where_the_format_says(shape):
 def test_a_column_of_zeros_stays_zero():
     matrix = np.zeros((3, 2), np.float32)
     matrix[:, 1] = 0.5, -2.0, 1.0
-    weights, scale = beex_format.quantize_columns(matrix)
+    weights, scale = packing.quantize_columns(matrix)
     np.testing.assert_array_equal(weights, [[0, 32], [0, -127], [0, 64]])
     np.testing.assert_allclose(scale, [0, 2 / 127])
 
