@@ -1,5 +1,6 @@
 """`beex train`: from a task to a run folder."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -19,7 +20,14 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 
-_SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
+_SETTINGS = (
+    "anneal",
+    "head_rate",
+    "layer_decay",
+    "hidden_weight",
+    "soft_targets",
+    "precision",
+)
 
 
 @click.command()
@@ -35,6 +43,12 @@ _SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
               help="Factor of a block's learning rate to that of the next.")  # fmt: skip
+@click.option("--teacher", type=click.Path(),
+              help="Learn from it beside the labels: as for --init, but with float32 weights.")  # fmt: skip
+@click.option("--hidden-weight", type=float,
+              help="Weight of the error of the blocks' outputs against the teacher's.")  # fmt: skip
+@click.option("--soft-targets", type=float,
+              help="Share of the teacher's probabilities, or of the last exit's, in the targets.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
               help="Of the matrices' products while training.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
@@ -60,12 +74,18 @@ def train(**options: Any) -> None:
     from beex_keras.training import initial
     from beex_keras.training import train as run_recipe
 
+    layers = _layers(options)
+    # A run has the model's blocks already; of a donor both take the same layers.
+    is_run = options["teacher"] and (Path(options["teacher"]) / "run.json").is_file()
+    of_teacher = None if is_run else layers
+
     run = run_recipe(
         task,
         model_config,
         training_config,
         options["output"],
-        init=initial(options["init"], _layers(options)) if options["init"] else None,
+        init=initial(options["init"], layers) if options["init"] else None,
+        teacher=initial(options["teacher"], of_teacher) if options["teacher"] else None,
         **run_arguments(options),
     )
     plots.save_run_figures(run)

@@ -25,6 +25,7 @@ from beex_keras.training import loop
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
+from beex_keras.training.distillation import distillation, make_teacher
 from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.precision import precision
@@ -60,6 +61,7 @@ def train(
     directory: str | os.PathLike[str],
     vocabulary: Sequence[str] | None = None,
     init: Initial | None = None,
+    teacher: Initial | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
@@ -80,6 +82,7 @@ def train(
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
             `model_config.vocabulary_size` entries, or `init`'s.
         init: where the first weights come from, see `initial`; from chance if None.
+        teacher: whose float32 weights to learn from, see `beex_keras.training.distillation`.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
@@ -87,7 +90,7 @@ def train(
 
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; or the model
-            cannot start from `init`.
+            cannot start from `init`, or its twin from `teacher`.
     """
     directory = Path(directory)
     if init is not None:
@@ -102,6 +105,7 @@ def train(
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
         **({} if init is None else {"init": init.identity}),
+        **({} if teacher is None else {"teacher": teacher.identity}),
     }
     open_run(directory, settings)
 
@@ -134,10 +138,15 @@ def train(
     costs = relative_costs(model.config)
     if not (directory / "results.json").exists():
         start = Start() if init is None else init.apply(model, splits["train"][0])
-        _fit(
-            model, splits, training_config, costs, directory, start, callbacks,
-            checkpoint_seconds, verbose,
-        )  # fmt: skip
+        tutor = None if teacher is None else make_teacher(model, teacher, splits["train"][0])
+        with (
+            precision(model, training_config.precision),
+            distillation(model, tutor, training_config),
+        ):
+            _fit(
+                model, splits, training_config, costs, directory, start, callbacks,
+                checkpoint_seconds, verbose,
+            )  # fmt: skip
         model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
@@ -187,7 +196,7 @@ def _fit(
         )  # fmt: skip
 
     annealing = Annealing(start, round(config.anneal * config.epochs * steps))
-    with precision(model, config.precision), annealing.quantizers(model):
+    with annealing.quantizers(model):
         loop.fit(
             model, make_epoch, steps, config.epochs, directory,
             monitor="val_calibrated_accuracy",
