@@ -9,9 +9,11 @@ from beex_keras.cli.options import (
     BITS,
     POLICIES,
     PRESETS,
+    chosen_strategy,
     chosen_task,
     data_options,
     json_option,
+    strategy_options,
 )
 from beex_keras.cli.terminal import assignment, print_figures
 
@@ -49,6 +51,7 @@ from beex_keras.cli.terminal import assignment, print_figures
 )
 @click.option("--tensorboard", is_flag=True, help="Write logs for TensorBoard to the run folder.")
 @click.option("-o", "--output", type=click.Path(), required=True, help="Run folder.")
+@strategy_options
 @json_option
 def train(**options: Any) -> None:
     """Train a classifier into a run folder; calibrate its exit and test it.
@@ -81,6 +84,7 @@ def train(**options: Any) -> None:
     )
     given = {name: options[name] for name in (*names, "seed") if options[name] is not None}
     training_config = TrainingConfig(**given)
+    strategy = chosen_strategy(options)
     task = chosen_task(options)
 
     import tensorflow as tf
@@ -88,6 +92,7 @@ def train(**options: Any) -> None:
     from beex_keras.evaluation import plots
     from beex_keras.text import read_vocabulary
     from beex_keras.training import train as run_recipe
+    from beex_keras.training.distribution import is_chief
 
     callbacks = []
     if options["tensorboard"]:
@@ -99,8 +104,10 @@ def train(**options: Any) -> None:
         callbacks=callbacks,
         checkpoint_seconds=options["checkpoint_seconds"],
         verbose=0 if options["as_json"] else "auto",
+        strategy=strategy,
     )  # fmt: skip
-    plots.save_run_figures(run)
+    if is_chief(strategy):
+        plots.save_run_figures(run)
     figures = {
         "run": options["output"],
         "calibration": run.calibration.to_dict(),

@@ -2,6 +2,7 @@
 
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
+from beex_keras.training.distribution import make_strategy
 from beex_keras.training.recipe import Run, train
 
-__all__ = ["CalibratedAccuracy", "Run", "TrainingConfig", "train"]
+__all__ = ["CalibratedAccuracy", "Run", "TrainingConfig", "make_strategy", "train"]

@@ -1,0 +1,205 @@
+r"""Training on several devices or machines, with the result of one.
+
+A step's batch is the same as without a strategy; each replica computes a share of it. The loss of a
+step stays the mean over the whole batch, and the optimizer sees the sum of all replicas' gradients
+before it clips them, so that all that follows, clipping, decay, and latent weights' bounds, is as in
+one process.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.training.cluster import meet, read_cluster
+
+STRATEGIES = ("none", "mirrored", "multiworker")
+
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnavailableError,
+)
+_LOST_SENTENCE = (
+    "A worker of the cluster has ended or can no longer be reached; start the same command on all "
+    "workers again, which continues from the last checkpoint."
+)
+
+
+def make_strategy(
+    name: str, wait_seconds: float = 300.0, report: Callable[[str], None] = lambda sentence: None
+) -> tf.distribute.Strategy:
+    """The strategy of that name; one of several workers has to be made before TensorFlow computes.
+
+    - "none": one device.
+    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs.
+    - "multiworker": the workers that TF_CONFIG lists, with all GPUs of each; waits until all of
+      them are there.
+
+    Args:
+        name: one of `STRATEGIES`.
+        wait_seconds: that the workers have to find each other.
+        report: told in a sentence whom this worker is waiting for.
+
+    Raises:
+        BeexError: an unknown name, a TF_CONFIG that is missing or wrong, or a worker that cannot be
+            reached in time.
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name != "multiworker":
+        raise BeexError(f"Unknown strategy '{name}'; choose one of {', '.join(STRATEGIES)}.")
+    meet(read_cluster(), wait_seconds, report)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise BeexError(
+            f"The cluster cannot be joined any more ({error}); make the strategy before TensorFlow "
+            "computes anything."
+        ) from error
+    except _LOST as error:
+        raise BeexError(_LOST_SENTENCE) from error
+    if threading.current_thread() is threading.main_thread():
+        # TensorFlow has taken the signal for itself, and would not end on it.
+        signal.signal(signal.SIGTERM, handler)
+    return strategy
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that decides and writes: the only one, or the first worker."""
+    resolver = strategy.cluster_resolver
+    if not _is_cluster(strategy):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def share_batches(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
+    r"""Each replica's share of each batch, for `fit`.
+
+    Of a batch of \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order; where
+    they run out, copies of the last row fill up with weight 0, so that all replicas draw equally many
+    random numbers. Keras averages over a replica's \(s\) rows and then over replicas; a weight of
+    \(sR / b\) on each row makes it the mean over the batch's \(b\) rows.
+
+    Args:
+        dataset: batches (inputs, labels) or (inputs, labels, weights), tensors (b, ...).
+        strategy: of the model.
+
+    Returns:
+        `dataset` itself where there is one replica. Else a distributed dataset of (inputs, labels,
+        weights), which has no end: `fit` has to be told the steps.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return dataset
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = replicas // context.num_input_pipelines
+        first = local * context.input_pipeline_id
+
+        def shares(*batch: tf.Tensor) -> tf.data.Dataset:
+            replica = tf.data.Dataset.range(first, first + local)
+            return replica.map(lambda number: _share(batch, number, replicas))
+
+        # Without an end, since workers would ask each other before each step whether it has come.
+        return dataset.flat_map(shares).repeat().prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def _share(batch: Sequence[tf.Tensor], number: tf.Tensor, replicas: int) -> tuple[tf.Tensor, ...]:
+    """The share of replica `number` (int64), with weights."""
+    inputs, labels, *given = batch
+    size = tf.shape(inputs, out_type=tf.int64)[0]
+    share = -(-size // replicas)
+    rows = number * share + tf.range(share)
+    taken = tf.minimum(rows, size - 1)
+    weights = tf.convert_to_tensor(given[0]) if given else tf.ones((size,))
+    factor = tf.where(
+        rows < size, tf.cast(share * replicas, tf.float32) / tf.cast(size, tf.float32), 0.0
+    )
+    factor = tf.reshape(factor, [-1] + [1] * (weights.shape.rank - 1))
+    return tf.gather(inputs, taken), tf.gather(labels, taken), tf.gather(weights, taken) * factor
+
+
+def local_copy(model: tf.keras.Model) -> tf.keras.Model:
+    """The model itself, or if its strategy has replicas, a copy that this process computes alone."""
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 and not _is_cluster(strategy):
+        return model
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def from_chief(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """The chief's `values`, on every worker: float64, of like length; waits for the chief."""
+    vector = np.asarray(values, np.float64)
+    if not _is_cluster(strategy):
+        return vector
+
+    @tf.function
+    def total(own: tf.Tensor) -> tf.Tensor:
+        def term() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            return tf.where(context.replica_id_in_sync_group == 0, own, tf.zeros_like(own))
+
+        return strategy.reduce("SUM", strategy.run(term), axis=None)
+
+    with as_one(strategy):
+        return total(tf.constant(vector)).numpy()
+
+
+@contextmanager
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[bool]:
+    """A block that the chief runs before the others; yields whether this process is the chief."""
+    chief = is_chief(strategy)
+    if not chief:
+        wait_for_all(strategy)
+    yield chief
+    if chief:
+        wait_for_all(strategy)
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have come to this point."""
+    from_chief(strategy, [0.0])
+
+
+@contextmanager
+def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """The strategy's scope, in which models, optimizers and metrics are made; errors as `as_one`."""
+    with as_one(strategy), strategy.scope():
+        yield
+
+
+@contextmanager
+def as_one(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """A block in which the workers of a cluster need each other.
+
+    Raises:
+        BeexError: one of them has ended. TensorFlow finds out at once if a process is gone, and
+            after some ten seconds without a sign of life if a machine or the network is.
+    """
+    try:
+        yield
+    except _LOST as error:
+        if not _is_cluster(strategy):
+            raise
+        raise BeexError(_LOST_SENTENCE) from error
+
+
+def _is_cluster(strategy: tf.distribute.Strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    return resolver is not None and bool(resolver.cluster_spec().jobs)
