@@ -53,7 +53,7 @@ def main(name: str, data: str, *runs: str) -> None:
         tf.config.set_logical_device_configuration(
             cpu, [tf.config.LogicalDeviceConfiguration()] * 2
         )
-    strategy = make_strategy(name)
+    strategy = make_strategy(name, wait_seconds=1500)
     assert strategy.num_replicas_in_sync == 2
     callbacks = [Die()] if "--die" in runs else []
     for run in runs:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -20,7 +21,7 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.training import cluster, distribution
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 
-TIME_LIMIT = 500  # no result depends on it; only a process that hangs would reach it
+TIME_LIMIT = 1500  # no result depends on it; only a process that hangs would reach it
 WORKER = str(Path(__file__).with_name("distributed_worker.py"))
 
 
@@ -131,15 +132,20 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
     assert killed < 0 and code == 1
     assert "start the same command on all workers again" in error.splitlines()[-1]
     assert (run / "checkpoints").exists() and not (run / "results.json").exists()
+    moved = folder / "moved" / "dropout"
+    shutil.copytree(run, moved)
     options = [f"--{name}={folder / name}.jsonl" for name in ("train", "validation", "test")]
     options += [f"--set={name}={value}" for name, value in SIZE.items()]
     options += ["--set=dropout=0.1", "--set=token_dropout=0.1", "--preset=micro"]
     options += [f"--epochs={RECIPE.epochs}", f"--batch-size={RECIPE.batch_size}"]
-    options += [f"--learning-rate={RECIPE.learning_rate}", "--strategy=multiworker", "--json"]
+    options += [f"--learning-rate={RECIPE.learning_rate}", "--strategy=multiworker"]
+    options += [f"--wait-seconds={TIME_LIMIT}", "--json"]
     for code, error in end(start_pair("-m", "beex_keras.cli", "train", *options, "-o", run)):
         assert code == 0, error
     undisturbed = weights(folder / "cluster" / "dropout")
     assert all((a == b).all() for a, b in zip(weights(run), undisturbed, strict=True))
+    alone = train_toy(folder, moved)  # one process can take over, with masks of its own
+    assert len(alone.history["loss"]) == RECIPE.epochs
 
 
 # === Shares ===
@@ -240,6 +246,20 @@ def test_a_worker_that_is_not_there_is_named():
     ):
         meet(Cluster(addresses, 1), 0.1, said.append)
     assert said == [f"waiting for {addresses[0]} and {addresses[2]}"]
+
+
+def test_what_is_no_worker_is_not_there():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        there = f"127.0.0.1:{server.getsockname()[1]}"
+
+        def answer():
+            connection, _ = server.accept()
+            with connection:
+                connection.sendall(b"\0\0\x12\4\0\n")
+
+        threading.Thread(target=answer, daemon=True).start()
+        with pytest.raises(BeexError, match=f"No answer from {there} within 0 seconds"):
+            meet(Cluster((*free_addresses(1), there), 0), 0.0)
 
 
 def test_workers_of_different_clusters_do_not_train_together():

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import socket
 import socketserver
 import threading
@@ -21,6 +22,7 @@ _EXAMPLE = (
     '{"cluster": {"worker": ["host1:2222", "host2:2222"]}, "task": {"type": "worker", "index": 0}}'
 )
 _JOBS = ("chief", "worker")
+_GREETING = re.compile(rb"[0-9a-f]{16} \d+\n")
 _ATTEMPT_SECONDS = 2.0
 _PAUSE_SECONDS = 0.2
 
@@ -170,12 +172,14 @@ class _Answer(socketserver.StreamRequestHandler):
     def handle(self) -> None:
         cluster = self.server.cluster
         try:
-            digest, index = self.rfile.readline(100).split()
+            asked = self.rfile.readline(100)
             self.wfile.write(_greeting(cluster))
-        except (OSError, ValueError):  # gone again, or not one of us
+        except OSError:  # gone again
             return
-        if digest.decode(errors="replace") == cluster.digest:
-            self.server.unheard.discard(int(index))
+        if _GREETING.fullmatch(asked):
+            digest, index = asked.decode().split()
+            if digest == cluster.digest:
+                self.server.unheard.discard(int(index))
 
 
 def _greeting(cluster: Cluster) -> bytes:
@@ -196,12 +200,14 @@ def _greet(cluster: Cluster, index: int) -> bool:
                 answer = file.readline(100)
     except OSError:
         return False
-    if answer and answer != _greeting(dataclasses.replace(cluster, index=index)):
+    if not _GREETING.fullmatch(answer):  # such as TensorFlow, in a training that is about to end
+        return False
+    if answer != _greeting(dataclasses.replace(cluster, index=index)):
         raise BeexError(
             f"What answers at {address} is not worker {index} of this cluster; give all workers the "
             f"same cluster in {VARIABLE}, each its own index, and the same version of BEEx-Keras."
         )
-    return bool(answer)
+    return True
 
 
 def _field(values: Any, name: str, kind: type | tuple[type, ...]) -> Any:
