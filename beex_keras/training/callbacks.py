@@ -10,7 +10,7 @@ import tensorflow as tf
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.predict import predict_exit_logits
 from beex_keras.exits import ExitPolicy
-from beex_keras.training.distribution import from_chief, is_chief, local_copy
+from beex_keras.training.distribution import from_chief, is_chief
 
 
 class CalibratedAccuracy(tf.keras.callbacks.Callback):
@@ -60,7 +60,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
             logs.update(zip(names, values, strict=True))
 
     def _measure(self) -> list[float]:
-        exit_logits = predict_exit_logits(local_copy(self.model), self.ids)
+        exit_logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(
             self.policy, exit_logits, self.labels, self.costs, self.tolerance
         )

@@ -86,7 +86,9 @@ def fit(
             "one folder, on storage that they share."
         )
 
-    # Every worker has the same state, and what is saved needs nobody else.
+    # Every worker has the same state, so that saving needs nobody else, if only the variable that
+    # counts it is there: within `fit` the others would be waited for to make one too.
+    _ = checkpoint.save_counter
     save = manager.save if chief else lambda: None
     history = _read_history(directory, int(epoch))
     saver = StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
