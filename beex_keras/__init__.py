@@ -24,6 +24,8 @@ _PUBLIC = {
     "FractionalEntropy": "beex_keras.exits",
     "Patience": "beex_keras.exits",
     "PolynomialSign": "beex_keras.quantizers",
+    "PretrainedEncoder": "beex_keras.training",
+    "PretrainingConfig": "beex_keras.training",
     "SoftRoutingLoss": "beex_keras.losses",
     "TextPreprocessor": "beex_keras.text",
     "TrainingConfig": "beex_keras.training",
@@ -32,6 +34,7 @@ _PUBLIC = {
     "load": "beex_keras.runtime",
     "load_task": "beex_keras.data",
     "pipeline": "beex_keras.runtime",
+    "pretrain": "beex_keras.training",
     "train": "beex_keras.training",
 }
 

@@ -19,6 +19,9 @@ MODES = {
 }
 """The three kinds of model that every capability has to serve."""
 
+GELU = {"content_activation": "gelu", "width": 20, "num_heads": 4, "hidden_width": 37}
+"""A model that could start as a BERT-style encoder; of sizes that leave a rest everywhere."""
+
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 

@@ -2,10 +2,12 @@
 
 python distributed_worker.py STRATEGY DATA RUN... [--die]
 
-DATA holds the task's files; the name of the folder RUN tells its dropout. With --die the process
+DATA holds the task's files. The name of the folder RUN is "plain" or "dropout", by the rate, or
+"encoder" for a pre-training. With --die the process
 kills itself in the middle of the second epoch.
 """
 
+import json
 import os
 import signal
 import sys
@@ -17,7 +19,14 @@ import tensorflow as tf
 from toy import TOY_SIZE
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
-from beex_keras.training import Run, make_strategy, train
+from beex_keras.training import (
+    PretrainingConfig,
+    PretrainingRun,
+    Run,
+    make_strategy,
+    pretrain,
+    train,
+)
 
 # No number of replicas divides batches of 7; some latent weights start close to where they are cut.
 RECIPE = TrainingConfig(epochs=2, batch_size=7, learning_rate=1e-2)
@@ -46,6 +55,13 @@ def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
     )  # fmt: skip
 
 
+def pretrain_toy(data: Path, run: Path, strategy=None) -> PretrainingRun:
+    texts = [json.loads(line)["text"] for line in (data / "train.jsonl").read_text().splitlines()]
+    config = BEExformerConfig.preset("micro", **SIZE, dropout=0.0, token_dropout=0.0)
+    recipe = PretrainingConfig(epochs=1, batch_size=7, learning_rate=1e-2, held_out=0.2)
+    return pretrain(texts, config, recipe, run, strategy=strategy, verbose=0)
+
+
 def main(name: str, data: str, *runs: str) -> None:
     tf.config.set_visible_devices([], "GPU")
     if name == "mirrored":
@@ -57,7 +73,9 @@ def main(name: str, data: str, *runs: str) -> None:
     assert strategy.num_replicas_in_sync == 2
     callbacks = [Die()] if "--die" in runs else []
     for run in runs:
-        if run != "--die":
+        if Path(run).name == "encoder":
+            pretrain_toy(Path(data), Path(run), strategy)
+        elif run != "--die":
             train_toy(Path(data), Path(run), strategy, callbacks)
 
 

@@ -76,6 +76,8 @@ def test_options_by_hand():
     plain = accounting.account(small("weights-only"), 5).total()
     gated = accounting.account(small("weights-only", gate_activation="sigmoid"), 5).total()
     pairs = accounting.account(small("weights-only", num_segments=2), 5).total()
+    gelu = accounting.account(small("weights-only", content_activation="gelu"), 5).total()
+    assert gelu == plain
     assert gated.flops - plain.flops == 2 * 20
     assert pairs.real_parameters - plain.real_parameters == 2 * 4
     assert pairs.flops - plain.flops == 20

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from conftest import COMPILER, MODES, needs_engine, shake, tiny_config
+from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
 from beex_keras.export import amalgamate, beex_format
 from beex_keras.models import BEExformerClassifier
@@ -75,6 +75,7 @@ def models(tmp_path_factory) -> dict[str, Path]:
     kinds = {mode: {**bits, **gate} for mode, bits in MODES.items()}
     kinds |= {f"{mode}, ffn": {**bits, **plain} for mode, bits in MODES.items()}
     kinds |= {"int8": kinds["float"], "int8, ffn": kinds["float, ffn"]}
+    kinds["weights-only, gelu"] = {**MODES["weights-only"], **GELU}
     paths = {}
     for name, changes in kinds.items():
         config = tiny_config(**changes, num_segments=2)

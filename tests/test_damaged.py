@@ -16,12 +16,13 @@ FILES = 10_000
 
 @pytest.fixture(scope="module")
 def whole() -> list[bytes]:
-    """Two intact files."""
+    """Two intact files, of a tanh and of a GELU."""
     vocabulary = (*SPECIAL_TOKENS, *(f"word{n}" for n in range(45)))
     files = []
-    for seed in (1, 2):
+    for seed, activation in enumerate(("tanh", "gelu"), start=1):
         tf.keras.utils.set_random_seed(seed)
-        config = tiny_config(num_blocks=2, width=6, hidden_width=8, **MODES["weights-only"])
+        sizes = {"num_blocks": 2, "width": 6, "hidden_width": 8, "content_activation": activation}
+        config = tiny_config(**sizes, **MODES["weights-only"])
         model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 12))
         files.append(export.convert(shake(model, seed)))
     return files

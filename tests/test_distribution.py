@@ -12,14 +12,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from distributed_worker import RECIPE, SIZE, train_toy
+from conftest import random_ids
+from distributed_worker import RECIPE, SIZE, pretrain_toy, train_toy
 from test_cli import beex
 from toy import write_toy_files
 
 from beex_keras import BeexError, cli
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import cluster, distribution
+from beex_keras.training import PretrainedEncoder, cluster, distribution
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
+from beex_keras.training.distribution import share_rows
+from beex_keras.training.masking import share_hidden
 
 TIME_LIMIT = 1500  # no result depends on it; only a process that hangs would reach it
 WORKER = str(Path(__file__).with_name("distributed_worker.py"))
@@ -79,7 +82,9 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("distribution")
     write_toy_files(path, train=60, others=20)
     runs = path / "cluster"
-    processes = start_pair(WORKER, "multiworker", path, runs / "plain", runs / "dropout")
+    processes = start_pair(
+        WORKER, "multiworker", path, runs / "plain", runs / "encoder", runs / "dropout"
+    )
     processes.append(start(WORKER, "mirrored", path, path / "mirrored" / "plain"))
     for code, error in end(processes):
         assert code == 0, error
@@ -95,6 +100,15 @@ def weights(run: Path) -> list[np.ndarray]:
     return BEExformerClassifier.from_pretrained(run / "model").get_weights()
 
 
+def close_histories(run: Path, single: dict[str, list[float]]) -> None:
+    history = json.loads((run / "history.json").read_text())
+    assert history.keys() == single.keys()
+    for name, values in history.items():
+        # While training, rows weigh more in batches whose shares are filled up.
+        atol = 1e-4 if name.startswith("val") else 0.1
+        np.testing.assert_allclose(values, single[name], atol=atol, err_msg=name)
+
+
 @pytest.mark.parametrize("name", ["cluster", "mirrored"])
 def test_several_replicas_give_the_result_of_one(folder, single, name):
     run = folder / name / "plain"
@@ -108,11 +122,18 @@ def test_several_replicas_give_the_result_of_one(folder, single, name):
     np.testing.assert_allclose(logits, single.exit_logits["test"], atol=1e-2)
     chosen = single.model.policy.choose(logits).numpy()
     assert (chosen == single.model.policy.choose(single.exit_logits["test"]).numpy()).all()
-    history = json.loads((run / "history.json").read_text())
-    assert history.keys() == single.history.keys()
-    for name, values in history.items():
-        atol = 0 if name.startswith("val") else 0.1  # where shares are filled up rows weigh more
-        np.testing.assert_allclose(values, single.history[name], atol=atol, err_msg=name)
+    close_histories(run, single.history)
+
+
+def test_workers_pretrain_as_one_process(folder):
+    run = folder / "cluster" / "encoder"
+    single = pretrain_toy(folder, folder / "single" / "encoder")
+    close_histories(run, single.history)
+    results = json.loads((run / "results.json").read_text())
+    assert results == pytest.approx(single.results, abs=1e-2)
+    encoders = [PretrainedEncoder(path).encoder for path in (run, single.directory)]
+    for ours, theirs in zip(*(encoder.get_weights() for encoder in encoders), strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 def test_the_first_worker_writes_the_run_folder_as_one_process_would(folder, single):
@@ -151,6 +172,12 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 # === Shares ===
 
 
+def mean_of_shares(shares, losses) -> float:
+    """As Keras: the mean of loss times weight over a replica's rows, then the mean over replicas."""
+    means = [np.sum(l * w) / l.size if l.size else 0.0 for l, w in zip(losses, shares, strict=True)]
+    return np.mean(means)
+
+
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5])
 @pytest.mark.parametrize("rows", [1, 4, 7])
 @pytest.mark.parametrize("given", [None, (), (3,)])
@@ -159,24 +186,43 @@ def test_mean_of_the_shares_is_the_mean_of_the_batch(replicas, rows, given):
     losses = generator.normal(size=(rows, *(given or ()))).astype(np.float32)
     labels = np.arange(rows, dtype=np.int32)
     weights = () if given is None else (generator.uniform(size=losses.shape).astype(np.float32),)
-    shares = [
-        distribution._share(
-            (tf.constant(losses), labels, *weights), tf.constant(i, tf.int64), replicas
-        )
-        for i in range(replicas)
-    ]
-    assert len({tuple(share[0].shape) for share in shares}) == 1
-    # Keras: the mean of loss times weight over a replica's rows, then the mean over replicas.
-    found = np.mean([np.mean(share[0] * share[2]) for share in shares])
+    batch = tuple(map(tf.constant, (losses, labels, *weights)))
+    shares = [share_rows(batch, tf.constant(i, tf.int64), replicas, True) for i in range(replicas)]
+    assert len({tuple(share[0].shape) for share in shares}) == 1, "not the same random numbers"
+    found = mean_of_shares([share[2].numpy() for share in shares], [s[0].numpy() for s in shares])
     weight = weights[0].astype(np.float64) if weights else 1.0
     np.testing.assert_allclose(found, np.mean(losses * weight), rtol=1e-5, atol=1e-7)
-    counted = [
-        label
-        for share in shares
-        for label, weight in zip(share[1], share[2], strict=True)
-        if np.any(weight)
-    ]
-    assert [int(label) for label in counted] == labels.tolist()
+    shares = [share_rows(batch, tf.constant(i, tf.int64), replicas, False) for i in range(replicas)]
+    for part, whole in zip(zip(*shares, strict=True), batch, strict=True):
+        assert (np.concatenate(part) == whole.numpy()).all()
+
+
+@pytest.mark.parametrize("replicas", [1, 2, 3, 5])
+def test_shares_of_hidden_tokens_are_the_batch(replicas):
+    ids = random_ids(4, 6)
+    places = np.array([0, 4, 5, 7, 12, 20, 22], np.int32)
+    targets = np.arange(7, dtype=np.int32)
+    batch = (tf.constant(ids), tf.constant(places)), tf.constant(targets)
+    found, weights = [], []
+    for number in range(replicas):
+        share = share_hidden(batch, tf.constant(number, tf.int64), replicas, True)
+        (rows, own), labels, weight = share
+        assert rows.shape == (-(-4 // replicas), 6)
+        assert (
+            (tf.gather(tf.reshape(rows, (-1,)), own) == ids.ravel()[places[labels]]).numpy().all()
+        )
+        found.append(labels.numpy())
+        weights.append(weight.numpy())
+        for one, other in zip(
+            tf.nest.flatten(share_hidden(batch, tf.constant(number, tf.int64), replicas, False)),
+            (rows, own, labels),
+            strict=True,
+        ):
+            assert (one == other).numpy().all()
+    assert np.concatenate(found).tolist() == targets.tolist()
+    losses = np.random.default_rng(0).normal(size=7)
+    mean = mean_of_shares(weights, [losses[labels] for labels in found])
+    np.testing.assert_allclose(mean, losses.mean(), rtol=1e-6)
 
 
 def test_without_a_strategy_batches_stay_as_they_are():

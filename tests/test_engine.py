@@ -9,12 +9,13 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, needs_engine, random_ids, shake, tiny_config
+from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
 
 import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
+from beex_keras.export.beex_format import dictionary, packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -81,6 +82,7 @@ VARIANTS = [
     {"embedding_bits": 32, "num_classes": 2},
     {"width": 72, "hidden_width": 132, "num_heads": 4},
     {"network": "ffn", "hidden_width": 33},
+    GELU,
 ]
 
 
@@ -287,24 +289,37 @@ def test_the_engine_checks_for_itself():
 
 def test_other_versions_are_refused():
     data = bytearray(beex_format.convert(build()))
-    for version in (1, 99):
+    for version in (1, 4, 99):
         struct.pack_into("<I", data, 4, version)
         with pytest.raises(BeexError, match=f"format {version}.*convert the model again"):
             CRunner(bytes(data))
 
 
+def test_the_format_before_is_read(mode):
+    """It had padding, and so a tanh, where the content's activation is now."""
+    new = beex_format.convert(build(mode))
+    old = bytearray(new)
+    struct.pack_into("<I", old, 4, 2)
+    struct.pack_into("<I", old, 12, zlib.crc32(bytes(old[16:])))
+    assert not any(old[37 * 4 : beex_format.read_header(new)["weights"]])
+    ids = padded_ids(20)
+    np.testing.assert_array_equal(
+        CRunner(bytes(old)).exit_logits(ids), CRunner(new).exit_logits(ids)
+    )
+
+
 def test_dictionary_is_its_own_inverse():
     generator = random.Random(0)
     words = {bytes(generator.choices(b"abc", k=generator.randrange(1, 9))): i for i in range(300)}
-    assert beex_format.unpack_dictionary(beex_format.pack_dictionary(words)) == words
-    assert beex_format.unpack_dictionary(beex_format.pack_dictionary({})) == {}
+    assert dictionary.unpack_dictionary(dictionary.pack_dictionary(words)) == words
+    assert dictionary.unpack_dictionary(dictionary.pack_dictionary({})) == {}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 8), (65, 9), (130, 17), (12, 12)])
 def test_packing_puts_each_weight_where_the_format_says(shape):
     negative = np.random.default_rng(0).random(shape) < 0.5
     inputs, outputs = shape
-    binary, real = beex_format.pack_binary(negative), beex_format.pack_real(negative)
+    binary, real = packing.pack_binary(negative), packing.pack_real(negative)
     assert binary.shape == (-(-outputs // 8), -(-inputs // 64), 8)
     assert real.shape == (-(-outputs // 16), -(-inputs // 4))
     for i in range(inputs):
@@ -384,7 +399,7 @@ def test_what_cannot_be_stored_is_refused():
     with pytest.raises(BeexError, match="block_2/attention are too large"):
         beex_format.convert(large)
     with pytest.raises(BeexError, match="255"):
-        beex_format.pack_dictionary({b"x" * 256: 0})
+        dictionary.pack_dictionary({b"x" * 256: 0})
 
 
 def test_mistakes_are_named(monkeypatch, tmp_path):

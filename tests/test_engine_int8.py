@@ -3,10 +3,11 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, needs_engine, random_ids, shake, tiny_config
+from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
 
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
+from beex_keras.export.beex_format import packing
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner
 
@@ -17,6 +18,7 @@ VARIANTS = [
     {"network": "ffn"},
     {"gate_activation": "sigmoid", "num_heads": 1, "num_classes": 2},
     {"width": 72, "hidden_width": 70, "num_heads": 4, "num_segments": 2},
+    GELU,
 ]
 
 
@@ -49,6 +51,9 @@ def expected_logits(model: BEExformerClassifier, ids: np.ndarray) -> np.ndarray:
     def sigmoid(x):
         return 1 / (1 + np.exp(-x))
 
+    def gelu(x):
+        return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+
     def attention(x, layer):
         heads = []
         query, key, value = (linear(x, part) for part in (layer.query, layer.key, layer.value))
@@ -61,11 +66,10 @@ def expected_logits(model: BEExformerClassifier, ids: np.ndarray) -> np.ndarray:
 
     def network(x, layer):
         if config.network == "ffn":
-            hidden = linear(x, layer.up)
-            cubic = np.sqrt(2 / np.pi) * (hidden + 0.044715 * hidden**3)
-            return linear(hidden * (1 + np.tanh(cubic)) / 2, layer.down)
+            return linear(gelu(linear(x, layer.up)), layer.down)
         gate = linear(sigmoid(linear(x, layer.gate_in)), layer.gate_out)
-        content = linear(np.tanh(linear(x, layer.content_in)), layer.content_out)
+        activate = gelu if config.content_activation == "gelu" else np.tanh
+        content = linear(activate(linear(x, layer.content_in)), layer.content_out)
         return (sigmoid(gate) if config.gate_activation else gate) * content
 
     x = rounded(real(embedding.token.table), 0)[ids] + real(embedding.positions)[: len(ids)]
@@ -117,7 +121,7 @@ def test_the_file_is_a_quarter_of_the_size():
 def test_packing_puts_each_weight_where_the_format_says(shape):
     weights = np.random.default_rng(0).integers(-127, 128, shape).astype(np.int8)
     inputs, outputs = shape
-    packed = beex_format.pack_int8(weights)
+    packed = packing.pack_int8(weights)
     assert packed.shape == (-(-outputs // 16), -(-inputs // 4), 16, 4)
     for i in range(inputs):
         for o in range(outputs):
@@ -128,7 +132,7 @@ def test_packing_puts_each_weight_where_the_format_says(shape):
 def test_a_column_of_zeros_stays_zero():
     matrix = np.zeros((3, 2), np.float32)
     matrix[:, 1] = 0.5, -2.0, 1.0
-    weights, scale = beex_format.quantize_columns(matrix)
+    weights, scale = packing.quantize_columns(matrix)
     np.testing.assert_array_equal(weights, [[0, 32], [0, -127], [0, 64]])
     np.testing.assert_allclose(scale, [0, 2 / 127])
 

@@ -3,6 +3,7 @@
 import dataclasses
 import os
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -319,6 +320,27 @@ def test_metadata_round_trip(exported):
     assert found.calibration == {"accuracy": 0.5}
     assert found.versions["tensorflow"] == tf.__version__
     assert found.preprocessor is None
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_formats_of_metadata(weights_only, monkeypatch, version):
+    """The one before had no activation of the content: it was a tanh."""
+    found = metadata.read(weights_only[1])
+    fields = found.config.to_dict()
+    del fields["content_activation"]
+    older = dataclasses.replace(found, config=SimpleNamespace(to_dict=lambda: fields))
+    model = flatbuffer.parse(weights_only[1])
+    model.metadata = []
+    flatbuffer.drop_unused(model)
+    with monkeypatch.context() as patch:
+        patch.setattr(metadata, "FORMAT_VERSION", version)
+        metadata.attach(model, older)
+    data = metadata.seal(flatbuffer.pack(model))
+    if version == 2:
+        assert metadata.read(data) == found
+    else:
+        with pytest.raises(BeexError, match=f"format {version}, but this release reads"):
+            metadata.read(data)
 
 
 def test_every_damage_is_noticed(weights_only):

@@ -38,6 +38,8 @@ SMALL = {
 }  # fmt: skip
 """Instead of micro's sizes, where these do not matter; of pairs."""
 
+SMALL_GELU = {**SMALL, "content_activation": "gelu", "hidden_width": 37}
+
 STRICT = "-Wall -Wextra -Wpedantic -Werror"
 
 
@@ -121,22 +123,35 @@ def test_answers_are_those_of_keras(projects):
 
 
 @needs_emulators
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "fully-binary"])
-def test_other_kinds_of_models_run_too(projects, mode):
-    (folder, _), texts = projects("mps2-an500", mode, **SMALL), sentences(8)
+@pytest.mark.parametrize(
+    ("mode", "changes"),
+    [
+        ("float", SMALL),
+        ("weights-only", SMALL),
+        ("float", SMALL_GELU),
+        ("weights-only", SMALL_GELU),
+    ],
+)
+def test_other_kinds_of_models_run_too(projects, mode, changes):
+    (folder, _), texts = projects("mps2-an500", mode, **changes), sentences(8)
     lines = [f"{a}\t{b}".encode() for a, b in zip(texts, texts[::-1], strict=True)]
     found = emulation.emulate(folder, "mps2-an500", folder / "plain", [*lines, b"no tab"])
-    check_answers(split(found[:-1]), model(mode, **SMALL), texts, texts[::-1])
+    check_answers(split(found[:-1]), model(mode, **changes), texts, texts[::-1])
     assert found[-1].startswith("error: line 9: the model reads pairs")
 
 
 @needs_emulators
 @pytest.mark.parametrize(
-    ("mode", "options"),
-    [("weights-only", {"int8_activations": True}), ("float", {"int8_weights": True})],
+    ("mode", "changes", "options"),
+    [
+        ("weights-only", SMALL, {"int8_activations": True}),
+        ("float", SMALL, {"int8_weights": True}),
+        ("weights-only", SMALL_GELU, {"int8_activations": True}),
+        ("float", SMALL_GELU, {"int8_weights": True}),
+    ],
 )
-def test_builds_with_8_bits_answer_as_on_this_machine(mode, options, tmp_path):
-    made, texts = model(mode, **SMALL), sentences(6)
+def test_builds_with_8_bits_answer_as_on_this_machine(mode, changes, options, tmp_path):
+    made, texts = model(mode, **changes), sentences(6)
     mcu.export_project(made, tmp_path / "p", "mps3-an547", **options)
     lines = [f"{text}\t{text}".encode() for text in texts]
     found = emulation.emulate(tmp_path / "p", "mps3-an547", tmp_path / "b", lines)

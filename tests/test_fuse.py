@@ -117,14 +117,38 @@ def test_other_norms_stay(function):
     assert "L2_NORMALIZATION" not in counts_after(converted(function, *x.shape), fuse.fuse_norms, x)
 
 
+def test_gelu():
+    x = np.linspace(-9, 9, 700).astype(np.float32).reshape(1, 7, 100)
+    model = converted(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
+    counts = counts_after(model, tidy.unfold_gelu, x)
+    assert counts == {"MUL": 4, "ADD": 1, "LOGISTIC": 1}
+    wide = x.astype(np.float64)
+    cubic = np.sqrt(2 / np.pi) * (wide + 0.044715 * wide**3)
+    expected = wide * (1 + np.tanh(cubic)) / 2
+    np.testing.assert_allclose(interpret(model, x), expected, rtol=0, atol=1e-6)
+
+
+def test_a_gelu_that_is_not_approximated_stays():
+    x = real(1, 7, 10)
+    model = converted(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
+    (operation,) = flatbuffer.operations(model)
+    operation.operator.builtinOptions.approximate = False
+    assert counts_after(model, tidy.unfold_gelu, x) == {"GELU": 1}
+
+
 @pytest.mark.parametrize(
-    ("mode", "unfused", "fused"),
-    [("float", 71, 39), ("weights-only", 88, 64), ("fully-binary", 117, 94)],
+    ("mode", "changes", "unfused", "fused"),
+    [
+        ("float", {}, 71, 39),
+        ("weights-only", {}, 88, 64),
+        ("weights-only", {"content_activation": "gelu"}, 88, 69),
+        ("fully-binary", {}, 117, 94),
+    ],
 )
-def test_ops_that_each_block_adds(mode, unfused, fused):
+def test_ops_that_each_block_adds(mode, changes, unfused, fused):
     before, after = [], []
     for blocks in (1, 2):
-        config = tiny_config(num_blocks=blocks, num_segments=2, **MODES[mode])
+        config = tiny_config(num_blocks=blocks, num_segments=2, **MODES[mode], **changes)
         classifier = shake(BEExformerClassifier(config))
         parts = freeze.freeze_parts(classifier)
         plain = flatbuffer.parse(lce.convert_function(graphs.all_exits(parts)))

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import GELU, MODES, random_ids, shake, tiny_config
 
 from beex_keras import exits, export
 from beex_keras.errors import BeexError
@@ -93,11 +93,16 @@ def test_exit_and_logits_are_those_of_keras(frozen, policy):
 
 
 @pytest.mark.parametrize(
-    ("mode", "blocks", "classes"),
-    [("weights-only", 1, 2), ("weights-only", 12, 3), ("fully-binary", 2, 77)],
+    ("mode", "blocks", "classes", "changes"),
+    [
+        ("weights-only", 1, 2, {}),
+        ("weights-only", 12, 3, {}),
+        ("weights-only", 3, 4, GELU),
+        ("fully-binary", 2, 77, {}),
+    ],
 )
-def test_depths_and_numbers_of_classes(mode, blocks, classes):
-    model = build(mode, num_blocks=blocks, num_classes=classes, num_segments=2)
+def test_depths_and_numbers_of_classes(mode, blocks, classes, changes):
+    model = build(mode, num_blocks=blocks, num_classes=classes, num_segments=2, **changes)
     ids = rows()
     ids[::2, 1] = 3
     exit_logits = model.predict(ids, verbose=0)

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import GELU, MODES, random_ids, shake, tiny_config
 
 from beex_keras import exits, export
 from beex_keras.export import flatbuffer
@@ -31,9 +31,9 @@ IDS[:, 4] = 3
 IDS[::3, 7:] = 0
 
 
-def build(mode: str, policy: exits.ExitPolicy) -> BEExformerClassifier:
+def build(mode: str, policy: exits.ExitPolicy, **changes) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
-    config = tiny_config(num_segments=2, num_blocks=3, max_length=12, **MODES[mode])
+    config = tiny_config(num_segments=2, num_blocks=3, max_length=12, **MODES[mode], **changes)
     return shake(BEExformerClassifier(config, policy=policy))
 
 
@@ -46,10 +46,12 @@ def check(model: BEExformerClassifier, logits: np.ndarray, index: np.ndarray) ->
 
 
 @pytest.mark.filterwarnings("ignore:.*deprecated")
-@pytest.mark.parametrize("policy", POLICIES)
-def test_float_files_run_in_both(policy):
+@pytest.mark.parametrize(
+    ("policy", "changes"), [*((policy, {}) for policy in POLICIES), ("confidence", GELU)]
+)
+def test_float_files_run_in_both(policy, changes):
     """Only a float32 twin's file has none of Larq Compute Engine's ops."""
-    model = build("float", POLICIES[policy])
+    model = build("float", POLICIES[policy], **changes)
     data = export.convert(model)
     stock = tf.lite.Interpreter(model_content=data).get_signature_runner()
     outputs = [stock(token_ids=row[np.newaxis]) for row in IDS]
@@ -68,10 +70,17 @@ def test_float_files_run_in_both(policy):
     check(model, *(np.concatenate(arrays) for arrays in zip(*outputs, strict=True)))
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-@pytest.mark.parametrize("mode", MODES)
-def test_all_ops_are_those_of_microcontrollers(mode, policy):
-    parsed = flatbuffer.parse(export.convert(build(mode, POLICIES[policy]), threshold_input=True))
+@pytest.mark.parametrize(
+    ("mode", "policy", "changes"),
+    [
+        *((mode, policy, {}) for mode in MODES for policy in POLICIES),
+        ("weights-only", "confidence", GELU),
+        ("weights-only", "confidence", {"network": "ffn"}),
+    ],
+)
+def test_all_ops_are_those_of_microcontrollers(mode, policy, changes):
+    model = build(mode, POLICIES[policy], **changes)
+    parsed = flatbuffer.parse(export.convert(model, threshold_input=True))
     ops = {operation.name for operation in flatbuffer.operations(parsed) if not operation.is_custom}
     assert ops <= MICRO_OPS
     for operation in flatbuffer.operations(parsed):

@@ -7,6 +7,7 @@ from conftest import random_ids, shake
 
 from beex_keras import BeexError, layers
 from beex_keras.layers.attention import power_weights
+from beex_keras.quantizers import QUANTIZERS
 
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
@@ -80,6 +81,21 @@ def test_embedding_rows_are_signs_with_a_scale_per_column():
     expected = sign(layer.table.numpy())[ids] * layer.scale.numpy()
     np.testing.assert_array_equal(layer(ids), expected)
     assert layer.count_params() == 50 * 6 + 6
+
+
+@pytest.mark.parametrize("quantizer", QUANTIZERS)
+def test_embedding_learns_by_every_quantizer(quantizer):
+    """As if its look-up were a product with one-hot rows."""
+    ids = random_ids(2, 7)
+    layer = build(layers.BinaryTokenEmbedding(50, 6, 1, quantizer), ids)
+    upstream = np.random.default_rng(1).normal(size=(2, 7, 6)).astype(np.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        looked_up = tf.reduce_sum(layer(ids) * upstream)
+        rows = tf.one_hot(ids, 50) @ layer.table_quantizer(layer.table) * layer.scale
+        multiplied = tf.reduce_sum(rows * upstream)
+    expected = tape.gradient(multiplied, layer.table)
+    assert np.abs(expected).max() > 0
+    np.testing.assert_allclose(tape.gradient(looked_up, layer.table), expected, atol=1e-6)
 
 
 def test_segments_follow_from_the_separator():

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import COMPILER, MODES, needs_engine, random_ids, shake, tiny_config
+from conftest import COMPILER, GELU, MODES, needs_engine, random_ids, shake, tiny_config
 from flatbuffers import flexbuffers
 
 from beex_keras import exits, export
@@ -351,14 +351,15 @@ def four_blocks() -> bytes:
     return export.convert(build("weights-only", exits.Entropy(1.2), num_blocks=4, width=36))
 
 
-CASES = [*(("weights-only", policy) for policy in POLICIES), ("fully-binary", POLICIES[0]),
-         ("fully-binary", POLICIES[3])]  # fmt: skip
+CASES = [*(("weights-only", policy, {}) for policy in POLICIES), ("fully-binary", POLICIES[0], {}),
+         ("fully-binary", POLICIES[3], {}), ("weights-only", POLICIES[2], GELU),
+         ("weights-only", POLICIES[1], {"network": "ffn"})]  # fmt: skip
 
 
 @needs_micro
-@pytest.mark.parametrize(("mode", "policy"), CASES)
-def test_files_that_exit_by_themselves(mode, policy):
-    data = export.convert(build(mode, policy), plan_memory=True)
+@pytest.mark.parametrize(("mode", "policy", "changes"), CASES)
+def test_files_that_exit_by_themselves(mode, policy, changes):
+    data = export.convert(build(mode, policy, **changes), plan_memory=True)
     check_plan(data)
     expected = LCERunner(data).decide(IDS)
     (logits, index), _ = run_rows(data, 2)

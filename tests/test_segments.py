@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import GELU, MODES, random_ids, shake, tiny_config
 
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
@@ -16,10 +16,13 @@ from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 ROWS = 90
 
 
-def build(mode: str, seed: int = 1) -> BEExformerClassifier:
+KINDS = {**MODES, "gelu": {**MODES["weights-only"], **GELU}}
+
+
+def build(kind: str, seed: int = 1) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(seed)
     vocabulary = (*SPECIAL_TOKENS, *(f"word{n}" for n in range(45)))
-    config = tiny_config(max_length=30, num_segments=1, **MODES[mode])
+    config = tiny_config(max_length=30, num_segments=1, **KINDS[kind])
     preprocessor = TextPreprocessor(vocabulary, 30)
     model = BEExformerClassifier(config, preprocessor, policy=exits.Confidence(0.4))
     return shake(model, seed)
@@ -32,7 +35,7 @@ def rows() -> np.ndarray:
     return ids
 
 
-@pytest.fixture(scope="module", params=MODES)
+@pytest.fixture(scope="module", params=KINDS)
 def converted(request) -> tuple[BEExformerClassifier, list[bytes]]:
     model = build(request.param)
     return model, export.convert_segments(model)

@@ -1,10 +1,12 @@
 """Options that several commands share, and what they mean."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from beex_keras.cli.terminal import assignment
 from beex_keras.errors import BeexError
 
 if TYPE_CHECKING:
@@ -12,6 +14,7 @@ if TYPE_CHECKING:
 
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
+    from beex_keras.models.config import BEExformerConfig
 
 PRESETS = ("micro", "tiny", "small", "minilm", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
@@ -40,6 +43,37 @@ data_options = _together(
     click.option("--text-column", default="text", show_default=True),
     click.option("--pair-column", help="Column of the second sentence, for pairs."),
     click.option("--label-column", default="label", show_default=True),
+)  # fmt: skip
+
+model_options = _together(
+    click.option("--preset", type=click.Choice(PRESETS), default="tiny", show_default=True),
+    click.option("--bits", type=click.Choice(list(BITS)), default="weights-only", show_default=True,
+                 help="Which of weights and activations are binarized."),
+    click.option("--embedding-bits", type=click.Choice(["1", "32"]),
+                 help="Token table; by default 1, and 32 with --bits float."),
+    click.option("--vocabulary", "vocabulary_file", type=click.Path(),
+                 help="A vocab.txt; learned from the training texts by default."),
+    click.option("--vocabulary-size", type=int, help="Entries to learn, instead of the preset's."),
+    click.option("--pieces/--whole-words", default=None,
+                 help="Learn a vocabulary with pieces of rare words, or of whole words alone."),
+    click.option("--max-length", type=int, help="Tokens read of a text, instead of the preset's."),
+    click.option("--set", "settings", multiple=True, metavar="NAME=VALUE",
+                 help="Any other field of BEExformerConfig; may be repeated."),
+)  # fmt: skip
+
+RUN_SETTINGS = ("epochs", "batch_size", "learning_rate", "patience", "seed")
+
+run_options = _together(
+    click.option("--epochs", type=int),
+    click.option("--batch-size", type=int),
+    click.option("--learning-rate", type=float),
+    click.option("--patience", type=int, help="Stop after so many epochs without improvement."),
+    click.option("--seed", type=int),
+    click.option("--checkpoint-seconds", type=click.FloatRange(min=0), default=60.0,
+                 show_default=True, help="Time between checkpoints within an epoch."),
+    click.option("--tensorboard", is_flag=True,
+                 help="Write logs for TensorBoard to the run folder."),
+    click.option("-o", "--output", type=click.Path(), required=True, help="Run folder."),
 )  # fmt: skip
 
 policy_options = _together(
@@ -85,6 +119,44 @@ def chosen_strategy(options: dict[str, Any]) -> "tf.distribute.Strategy":
         click.echo(sentence, err=True)
 
     return make_strategy(options["strategy"], options["wait_seconds"], report)
+
+
+def chosen_model(options: dict[str, Any], **defaults: Any) -> "BEExformerConfig":
+    """The configuration that `model_options` ask for; `defaults` replace some of the preset's."""
+    from beex_keras.models.config import BEExformerConfig
+
+    weight_bits, activation_bits = BITS[options["bits"]]
+    return BEExformerConfig.preset(
+        options["preset"],
+        **{
+            **defaults,
+            "weight_bits": weight_bits,
+            "activation_bits": activation_bits,
+            "embedding_bits": int(options["embedding_bits"] or min(32, weight_bits)),
+            **dict(assignment(text) for text in options["settings"]),
+            **given(options, "vocabulary_size", "max_length"),
+        },
+    )
+
+
+def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
+    """Those of the named options that the user gave."""
+    return {name: options[name] for name in names if options[name] is not None}
+
+
+def run_arguments(options: dict[str, Any]) -> dict[str, Any]:
+    """What `model_options` and `run_options` mean for `train` and `pretrain` beside the settings."""
+    import tensorflow as tf
+
+    from beex_keras.text import read_vocabulary
+
+    file, folder = options["vocabulary_file"], Path(options["output"]) / "tensorboard"
+    return {
+        "vocabulary": read_vocabulary(file) if file else None,
+        "callbacks": [tf.keras.callbacks.TensorBoard(folder)] if options["tensorboard"] else [],
+        "checkpoint_seconds": options["checkpoint_seconds"],
+        "verbose": 0 if options["as_json"] else "auto",
+    }
 
 
 def chosen_policy(own: "ExitPolicy", name: str | None, threshold: float | None) -> "ExitPolicy":

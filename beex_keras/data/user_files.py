@@ -73,21 +73,9 @@ def _read(
 ) -> tuple[list[str], list[str] | None, list[str], list[int]]:
     """Texts, second texts, labels and line numbers of a file."""
     text_column, pair_column, label_column = columns
-    readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
-    if path.is_dir():
-        raise BeexError(f"{path} is a directory; give a .jsonl, .json, .csv or .tsv file.")
-    if path.suffix.lower() not in readers:
-        raise BeexError(f"{path} ends in '{path.suffix}'; give a .jsonl, .json, .csv or .tsv file.")
-    content = read_text(path, "data file")
     texts, pairs, labels, lines = [], [], [], []
-    for line, row in readers[path.suffix.lower()](content, path):
+    for line, row in _rows(path, columns):
         where = f"line {line} of {path}"
-        for column in columns:
-            if column is not None and column not in row:
-                raise BeexError(
-                    f"There is no column '{column}' on {where}; its columns are "
-                    f"{', '.join(map(str, row)) or 'none'}."
-                )
         texts.append(_text(row[text_column], text_column, where))
         if pair_column is not None:
             pairs.append(_text(row[pair_column], pair_column, where))
@@ -96,6 +84,35 @@ def _read(
     if not texts:
         raise BeexError(f"{path} has no rows; give a file with texts and labels.")
     return texts, pairs if pair_column is not None else None, labels, lines
+
+
+def read_column(path: Path, column: str) -> list[str]:
+    """The texts in one column of a file; the other columns do not matter.
+
+    Raises:
+        BeexError: the file cannot be read or understood, or a row lacks the text.
+    """
+    return [
+        _text(row[column], column, f"line {line} of {path}") for line, row in _rows(path, (column,))
+    ]
+
+
+def _rows(path: Path, columns: tuple[str | None, ...]) -> Iterator[NumberedRow]:
+    """The rows of a file of any kind, each of which has the columns (None stands for no column)."""
+    readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
+    if path.is_dir():
+        raise BeexError(f"{path} is a directory; give a .jsonl, .json, .csv or .tsv file.")
+    if path.suffix.lower() not in readers:
+        raise BeexError(f"{path} ends in '{path.suffix}'; give a .jsonl, .json, .csv or .tsv file.")
+    content = read_text(path, "data file")
+    for line, row in readers[path.suffix.lower()](content, path):
+        for column in columns:
+            if column is not None and column not in row:
+                raise BeexError(
+                    f"There is no column '{column}' on line {line} of {path}; its columns are "
+                    f"{', '.join(map(str, row)) or 'none'}."
+                )
+        yield line, row
 
 
 def _numbered(

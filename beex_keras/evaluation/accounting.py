@@ -17,9 +17,9 @@ binary × binary (an XNOR and a popcount), real × binary (an addition or subtra
 - the embedding: position, segment if any, and scale if binary (a look-up is free);
 - attention: scaling of the queries; on each score: mask, and maximum, subtraction, exponential, sum
   and division of the softmax;
-- the SLFN: sigmoid and tanh of the hidden units unless fully binary, the gate's sigmoid if any, and
-  the product of gate and content; or a plain feed-forward network: the GELU of the hidden units
-  unless fully binary;
+- the SLFN: sigmoid and tanh (or GELU) of the hidden units unless fully binary, the gate's sigmoid if
+  any, and the product of gate and content; or a plain feed-forward network: the GELU of the hidden
+  units unless fully binary;
 - a residual sum;
 - a layer normalization: seven;
 - an exit head: masking and sum of the pooling, division, bias.

@@ -4,7 +4,7 @@ Every function returns a `matplotlib.figure.Figure` in the style of `beex_keras.
 """
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from beex_keras.evaluation.style import (
 from beex_keras.files import atomic_path
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 
@@ -41,20 +42,13 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     Raises:
         BeexError: matplotlib is missing, or the history has no epoch.
     """
-    from matplotlib.ticker import MaxNLocator
-
     if not logs.get("loss"):
         raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
     epochs = np.arange(1, len(logs["loss"]) + 1)
     figure, (left, right) = subplots(2, width=10)
 
-    for name, label, colour, dash in (
-        ("loss", "training", BLUE, "-"), ("val_loss", "validation", ORANGE, "--"),
-    ):  # fmt: skip
-        if name in logs:
-            left.plot(epochs, logs[name], dash, marker="o", color=colour, label=label)
+    _training_and_validation(left, logs, "loss")
     left.set(title="Loss, all exits", xlabel="epoch", ylabel="loss")
-    left.legend()
 
     prefix, data = ("val_", "validation") if "val_exit_1" in logs else ("", "training")
     exits = [name for name in logs if name.startswith(f"{prefix}exit_")]
@@ -70,10 +64,55 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
         )  # fmt: skip
     right.set(title=f"Accuracy, {data} data", xlabel="epoch", ylabel="accuracy (%)")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
-    for axes in (left, right):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
-        axes.set_xlim(0.5, len(epochs) + 0.5)
+    _count_epochs(left, right, count=len(epochs))
     return figure
+
+
+@styled
+def pretraining(logs: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> "Figure":
+    """Loss and accuracy on hidden tokens over the epochs of a pre-training, its best epoch marked.
+
+    Args:
+        logs: `history` of a `PretrainingRun`.
+        results: its `results`.
+
+    Raises:
+        BeexError: matplotlib is missing.
+    """
+    figure, (left, right) = subplots(2, width=10)
+    _training_and_validation(left, logs, "loss")
+    left.set(title="Loss on hidden tokens", xlabel="epoch", ylabel="cross-entropy (nats)")
+    share = {name: percent(logs[name]) for name in ("accuracy", "val_accuracy")}
+    _training_and_validation(right, share, "accuracy")
+    right.axhline(100 * results["most_frequent"], color=GREY, linestyle=":", linewidth=1.2,
+                  label="most frequent token")  # fmt: skip
+    right.set(title="Hidden tokens found", xlabel="epoch", ylabel="accuracy (%)", ylim=(0, None))
+    for axes, value in ((left, results["loss"]), (right, 100 * results["accuracy"])):
+        axes.plot(results["epoch"], value, "*", markersize=15, color=ORANGE,
+                  markeredgecolor="white", zorder=3, label="kept")  # fmt: skip
+        axes.legend()
+    _count_epochs(left, right, count=len(logs["loss"]))
+    return figure
+
+
+def _training_and_validation(axes: "Axes", logs: Mapping[str, Any], name: str) -> None:
+    """A log and its counterpart on validation data over the epochs, each if it is there."""
+    for key, label, colour, dash in (
+        (name, "training", BLUE, "-"), (f"val_{name}", "validation", ORANGE, "--"),
+    ):  # fmt: skip
+        if key in logs:
+            epochs = np.arange(1, len(logs[key]) + 1)
+            axes.plot(epochs, logs[key], dash, marker="o", color=colour, label=label)
+    axes.legend()
+
+
+def _count_epochs(*all_axes: "Axes", count: int) -> None:
+    """Epochs are whole numbers, from 1."""
+    from matplotlib.ticker import MaxNLocator
+
+    for axes in all_axes:
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+        axes.set_xlim(0.5, count + 0.5)
 
 
 @styled
@@ -204,16 +243,27 @@ def save_run_figures(run: Any) -> list[Path]:
     Returns:
         The files written; none where matplotlib is missing, since figures are an extra.
     """
+    return _save_figures(
+        run,
+        {
+            "history.png": lambda: history(run.history),
+            "trade_off.png": lambda: trade_off(run.calibration),
+            "exits.png": lambda: exit_histogram(run.evaluation),
+        },
+    )
+
+
+def save_pretraining_figure(run: Any) -> list[Path]:
+    """Draws what `beex_keras.pretrain` returns into its folder's `figures/`, as `save_run_figures`."""
+    return _save_figures(run, {"history.png": lambda: pretraining(run.history, run.results)})
+
+
+def _save_figures(run: Any, figures: Mapping[str, Callable[[], "Figure"]]) -> list[Path]:
     try:
         import matplotlib  # noqa: F401
     except ModuleNotFoundError:
         return []
-    figures = {
-        "history.png": history(run.history),
-        "trade_off.png": trade_off(run.calibration),
-        "exits.png": exit_histogram(run.evaluation),
-    }
     folder = Path(run.directory) / "figures"
-    for name, figure in figures.items():
-        save(figure, folder / name)
+    for name, draw in figures.items():
+        save(draw(), folder / name)
     return [folder / name for name in figures]

@@ -129,6 +129,7 @@ def _compiled(
     config = classifier.config
     model = flatbuffer.parse(lce.convert_function(graph))
     tidy.remove_barriers(model)
+    tidy.unfold_gelu(model)
     fuse.fuse(model)
     onebit.pack_tables(model)
     onebit.pack_kernels(model)

@@ -277,13 +277,17 @@ def builtin_operator(
     outputs: list[int],
     version: int = 1,
 ) -> Any:
-    """An operator of the builtin op `name` in a version of it, not yet in a graph."""
+    """An operator of the builtin op `name` in a version of it, not yet in a graph.
+
+    `options` are None where the op has none.
+    """
     classes = schema()
     number = getattr(classes.BuiltinOperator, name)
     operator = _operator(_code_index(model, number, version=version), inputs, outputs)
-    operator.builtinOptions = options
-    kind = type(options).__name__.removesuffix("T")
-    operator.builtinOptionsType = getattr(classes.BuiltinOptions, kind)
+    if options is not None:
+        operator.builtinOptions = options
+        kind = type(options).__name__.removesuffix("T")
+        operator.builtinOptionsType = getattr(classes.BuiltinOptions, kind)
     return operator
 
 

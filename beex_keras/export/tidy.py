@@ -66,6 +66,43 @@ def use_select_v2(model: Any) -> None:
     flatbuffer.drop_unused(model)
 
 
+def unfold_gelu(model: Any) -> None:
+    r"""Makes GELU, which TensorFlow Lite Micro lacks, six ops that it has.
+
+    The approximation by a tanh is \(x\,\sigma(x\,(b x^2 + a))\) with \(a = 2\sqrt{2/\pi}\) and
+    \(b = 0.044715\,a\), since \((1 + \tanh u) / 2 = \sigma(2u)\). A GELU by its definition stays.
+    """
+    slope = 2 * np.sqrt(2 / np.pi)
+    for graph in model.subgraphs:
+        operators = []
+        for operation in flatbuffer.graph_operations(model, graph):
+            if operation.name != "GELU" or not operation.operator.builtinOptions.approximate:
+                operators.append(operation.operator)
+                continue
+            (x,) = flatbuffer.indices(operation.operator.inputs)
+            (output,) = operation.outputs
+            a, b = (
+                flatbuffer.add_constant(model, graph, "constant", np.array(value, np.float32))
+                for value in (slope, 0.044715 * slope)
+            )
+            value = x
+            for name, *other in (("MUL", x), ("MUL", b), ("ADD", a), ("MUL", x), ("LOGISTIC",)):
+                inputs = [value, *other]
+                value = flatbuffer.add_tensor(graph, operation.label, output.shape, np.float32)
+                operators.append(_elementwise(model, name, inputs, [value]))
+            outputs = flatbuffer.indices(operation.operator.outputs)
+            operators.append(_elementwise(model, "MUL", [value, x], outputs))
+        graph.operators = operators
+    flatbuffer.drop_unused(model)
+
+
+def _elementwise(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
+    classes = flatbuffer.schema()
+    options = {"MUL": classes.MulOptionsT, "ADD": classes.AddOptionsT}
+    known = options[name]() if name in options else None
+    return flatbuffer.builtin_operator(model, name, known, inputs, outputs)
+
+
 def _is_infinity(model: Any, tensor: Any) -> bool:
     value = flatbuffer.constant(model, tensor)
     return value is not None and value.size == 1 and bool(np.isposinf(value).all())

@@ -77,7 +77,13 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
         if self.table_quantizer is None:
             return tf.gather(self.table, token_ids)
         # The sign comes before the look-up so that the exported table is a constant of ±1.
-        return tf.gather(self.table_quantizer(self.table), token_ids) * self.scale
+        return tf.gather(_dense_gradient(self.table_quantizer(self.table)), token_ids) * self.scale
+
+    def products(self, vectors: tf.Tensor) -> tf.Tensor:
+        """The products of vectors (n, `width`) with every token's row: (n, `vocabulary_size`)."""
+        if self.table_quantizer is None:
+            return tf.matmul(vectors, self.table, transpose_b=True)
+        return tf.matmul(vectors * self.scale, self.table_quantizer(self.table), transpose_b=True)
 
     def get_config(self) -> dict[str, Any]:
         return {
@@ -88,6 +94,12 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
             "quantizer": self.quantizer,
             "latent_scale": self.latent_scale,
         }
+
+
+@tf.custom_gradient
+def _dense_gradient(table: tf.Tensor) -> tf.Tensor:
+    """The table, whose gradient comes as a tensor: not every quantizer takes a look-up's slices."""
+    return tf.identity(table), tf.convert_to_tensor
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

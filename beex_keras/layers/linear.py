@@ -32,9 +32,15 @@ class PointwiseConv(lq.layers.QuantConv2D):
 
     Where the inputs stay real, and in training, it multiplies as a matrix. TensorFlow's kernel for
     that is faster, and the products of ±1 are whole numbers, the same by either way.
+
+    Attributes:
+        training_dtype: what it multiplies in while it trains; its inputs, outputs and latent
+            weights stay float32.
     """
 
     _as_matrix = True
+    _training = False
+    training_dtype = tf.float32
 
     def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
@@ -42,12 +48,17 @@ class PointwiseConv(lq.layers.QuantConv2D):
         self.input_spec = tf.keras.layers.InputSpec(min_ndim=3, axes={-1: input_shape[-1]})
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:
-        self._as_matrix = self.input_quantizer is None or bool(training)
+        self._training = bool(training)
+        self._as_matrix = self.input_quantizer is None or self._training
         return super().call(inputs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self._as_matrix:
-            return tf.matmul(inputs, tf.convert_to_tensor(kernel)[0, 0])
+            matrix = tf.convert_to_tensor(kernel)[0, 0]
+            if self._training and self.training_dtype != inputs.dtype:
+                factors = (tf.cast(factor, self.training_dtype) for factor in (inputs, matrix))
+                return tf.cast(tf.matmul(*factors), inputs.dtype)
+            return tf.matmul(inputs, matrix)
         return super().convolution_op(inputs, kernel)
 
 

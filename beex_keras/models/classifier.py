@@ -1,6 +1,5 @@
 """The text classifier: encoder, one exit behind each block, and what it needs to read raw text."""
 
-import json
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,19 +10,15 @@ import tensorflow as tf
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, read_text
 from beex_keras.layers import ExitHead
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
+from beex_keras.models import saving
 from beex_keras.models.backbone import BEExformer
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
-_CONFIG_FILE = "config.json"
-_VOCABULARY_FILE = "vocab.txt"
-_WEIGHTS_FILE = "model.weights.h5"
 _FORMAT = "beex_keras"
-_FORMAT_VERSION = 1
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -206,13 +201,7 @@ class BEExformerClassifier(tf.keras.Model):
         """
         values = self.get_config()
         vocabulary = (values["preprocessor"] or {}).pop("vocabulary", None)
-        values = {"format": _FORMAT, "version": _FORMAT_VERSION, **values}
-        with atomic_path(directory) as path:
-            path.mkdir()
-            (path / _CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
-            if vocabulary is not None:
-                (path / _VOCABULARY_FILE).write_text("\n".join(vocabulary) + "\n", "utf-8")
-            self.save_weights(path / _WEIGHTS_FILE)
+        saving.save(directory, self, _FORMAT, values, vocabulary)
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> "BEExformerClassifier":
@@ -221,43 +210,14 @@ class BEExformerClassifier(tf.keras.Model):
         Raises:
             BeexError: a file is missing, is not ours, or does not fit the others.
         """
-        path = Path(directory)
-        if not path.is_dir():
-            raise BeexError(f"There is no model directory at {path}; check the path.")
-        config_file = path / _CONFIG_FILE
-        try:
-            values = json.loads(read_text(config_file, "model configuration"))
-        except json.JSONDecodeError as error:
-            raise BeexError(
-                f"{config_file} is not valid JSON: {error}; restore the file."
-            ) from None
-        if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
-            raise BeexError(
-                f"{config_file} does not describe a BEExformer; give a directory we saved."
-            )
-        version = values.pop("version", None)
-        if version != _FORMAT_VERSION:
-            raise BeexError(
-                f"{config_file} has format version {version}, but this release reads version "
-                f"{_FORMAT_VERSION}; use the release that wrote it."
-            )
-        if values.get("preprocessor") is not None:
-            values["preprocessor"]["vocabulary"] = read_vocabulary(path / _VOCABULARY_FILE)
-        try:
-            model = cls.from_config(values)
-        except (KeyError, TypeError) as error:
-            raise BeexError(f"{config_file} lacks or misuses {error}; restore the file.") from None
-        weights_file = path / _WEIGHTS_FILE
-        if not weights_file.is_file():
-            raise BeexError(f"There are no weights at {weights_file}; restore the file.")
-        try:
-            model.load_weights(weights_file)
-        except Exception as error:  # h5py and Keras raise a dozen kinds for one meaning
-            raise BeexError(
-                f"The weights in {weights_file} do not fit {config_file.name}: the file is damaged "
-                "or belongs to a model of another shape; use the files of one model."
-            ) from error
-        return model
+
+        def build(values: dict[str, Any]) -> "BEExformerClassifier":
+            if values.get("preprocessor") is not None:
+                file = Path(directory) / saving.VOCABULARY_FILE
+                values["preprocessor"]["vocabulary"] = read_vocabulary(file)
+            return cls.from_config(values)
+
+        return saving.load(directory, _FORMAT, build)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

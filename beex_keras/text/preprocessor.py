@@ -104,6 +104,31 @@ class TextPreprocessor:
             ids[rows] = self(first, second).numpy()
         return ids
 
+    def encode_pieces(self, texts: Sequence[str]) -> np.ndarray:
+        r"""Token ids of all of each text: what is longer than a row goes on in the rows below it.
+
+        A text of :math:`n` tokens gives :math:`\lceil n / (\texttt{max\_length} - 2) \rceil` rows,
+        each ``[CLS] piece [SEP]``; one without any token gives none.
+
+        Returns:
+            int32, (pieces, max_length).
+
+        Raises:
+            BeexError: as `check`.
+        """
+        self.check(texts, truncate=True)
+        pieces = [np.zeros((0, self.max_length), np.int32)]
+        for _, chunk, _ in _chunks(texts, None):
+            tokens = self._tokenizer.tokenize(chunk)
+            lengths = _piece_lengths(tokens.row_lengths().numpy(), self.max_length - 2)
+            columns = np.arange(self.max_length)
+            ids = np.full((len(lengths), self.max_length), self.padding_id, np.int32)
+            ids[:, 0] = self.classification_id
+            ids[(columns > 0) & (columns <= lengths[:, None])] = tokens.flat_values.numpy()
+            ids[columns == lengths[:, None] + 1] = self.separator_id
+            pieces.append(ids)
+        return np.concatenate(pieces)
+
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Tokens of each row before any cut, special ones included: int64, (B,)."""
         counts = np.zeros(len(texts), np.int64)
@@ -165,6 +190,15 @@ def _head(tokens: tf.RaggedTensor, lengths: tf.Tensor | int) -> tf.RaggedTensor:
     limits = tf.minimum(tokens.row_lengths(), tf.cast(lengths, tf.int64))
     places = tf.ragged.range(tokens.row_lengths())
     return tf.ragged.boolean_mask(tokens, places < tf.expand_dims(limits, 1))
+
+
+def _piece_lengths(lengths: np.ndarray, room: int) -> np.ndarray:
+    """Tokens of each piece if texts of so many tokens are cut into pieces of at most `room`."""
+    counts = -(-lengths // room)
+    pieces = np.full(counts.sum(), room)
+    some = counts > 0
+    pieces[np.cumsum(counts)[some] - 1] = (lengths - (counts - 1) * room)[some]
+    return pieces
 
 
 def _chunks(

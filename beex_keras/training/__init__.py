@@ -1,8 +1,23 @@
-"""The training recipe, its settings, and callbacks for one's own training loops."""
+"""The training recipe, pre-training, their settings, and callbacks for one's own training loops."""
 
 from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.config import PretrainingConfig, TrainingConfig
 from beex_keras.training.distribution import make_strategy
+from beex_keras.training.initialization import Initial, initial
+from beex_keras.training.pretrained_encoder import PretrainedEncoder
+from beex_keras.training.pretraining import PretrainingRun, pretrain
 from beex_keras.training.recipe import Run, train
 
-__all__ = ["CalibratedAccuracy", "Run", "TrainingConfig", "make_strategy", "train"]
+__all__ = [
+    "CalibratedAccuracy",
+    "Initial",
+    "PretrainedEncoder",
+    "PretrainingConfig",
+    "PretrainingRun",
+    "Run",
+    "TrainingConfig",
+    "initial",
+    "make_strategy",
+    "pretrain",
+    "train",
+]

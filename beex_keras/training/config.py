@@ -7,6 +7,9 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.losses import WEIGHTS
 
+PRECISIONS = ("float32", "bfloat16")
+PRETRAINING_LOSSES = ("last", "uniform", "linear")
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -26,6 +29,12 @@ class TrainingConfig:
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
         patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
+        anneal: share of all steps in which a model that starts from real weights turns binary, see
+            `beex_keras.training.annealing`; 0 makes it binary before the first step.
+        head_rate: factor of the exits' learning rate.
+        layer_decay: factor of a block's learning rate to that of the block behind it.
+        precision: "float32", or "bfloat16" for the products of the matrices while training, about
+            twice as fast on processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
         seed: of initialization, dropout and shuffling.
 
@@ -44,23 +53,88 @@ class TrainingConfig:
     policy: str = exits.DEFAULT
     tolerance: float = 0.005
     patience: int = 0
+    anneal: float = 0.0
+    head_rate: float = 1.0
+    layer_decay: float = 1.0
+    precision: str = "float32"
     pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
-        for name in ("learning_rate", "clip_norm"):
-            if not getattr(self, name) > 0:
-                raise BeexError(f"{name}={getattr(self, name)!r} must be greater than 0.")
-        for name in ("warmup", "weight_decay", "label_smoothing", "tolerance"):
-            if not 0 <= getattr(self, name) < 1:
-                raise BeexError(f"{name}={getattr(self, name)!r} must lie in [0, 1).")
+        _check_steps(self)
+        for name in ("label_smoothing", "tolerance", "anneal"):
+            _check_share(self, name)
+        for name in ("head_rate", "layer_decay"):
+            _check_positive(self, name)
+        if self.precision not in PRECISIONS:
+            raise BeexError(
+                f"Unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}."
+            )
         if self.loss not in WEIGHTS:
             raise BeexError(f"Unknown loss '{self.loss}'; choose one of {', '.join(WEIGHTS)}.")
         exits.get(self.policy)
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class PretrainingConfig:
+    """The settings of pre-training; validated when made, immutable after.
+
+    Attributes:
+        epochs, batch_size, learning_rate, warmup, weight_decay, clip_norm, pieces, seed: as in
+            `TrainingConfig`; the seed decides the masks too.
+        loss: which blocks predict: "last" alone, or all of them, "uniform" or "linear" as in
+            `SoftRoutingLoss`, so that early exits find more in the blocks before them.
+        held_out: share of the texts for validation, in [0, 1).
+        patience: stop after this many epochs without a lower validation loss; 0 never stops.
+
+    Raises:
+        BeexError: a value out of range.
+    """
+
+    epochs: int = 20
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    loss: str = "last"
+    held_out: float = 0.05
+    patience: int = 0
+    pieces: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_steps(self)
+        _check_share(self, "held_out")
+        if self.loss not in PRETRAINING_LOSSES:
+            raise BeexError(
+                f"Unknown loss '{self.loss}'; choose one of {', '.join(PRETRAINING_LOSSES)}."
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def _check_steps(config: TrainingConfig | PretrainingConfig) -> None:
+    """Raises `BeexError` unless what decides the steps of a training is in range."""
+    for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
+    for name in ("learning_rate", "clip_norm"):
+        _check_positive(config, name)
+    for name in ("warmup", "weight_decay"):
+        _check_share(config, name)
+
+
+def _check_positive(config: TrainingConfig | PretrainingConfig, name: str) -> None:
+    if not getattr(config, name) > 0:
+        raise BeexError(f"{name}={getattr(config, name)!r} must be greater than 0.")
+
+
+def _check_share(config: TrainingConfig | PretrainingConfig, name: str) -> None:
+    if not 0 <= getattr(config, name) < 1:
+        raise BeexError(f"{name}={getattr(config, name)!r} must lie in [0, 1).")

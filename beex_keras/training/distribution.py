@@ -18,6 +18,8 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.training.cluster import meet, read_cluster
 
+Share = Callable[[tuple[Any, ...], tf.Tensor, int, bool], tuple[Any, ...]]
+
 STRATEGIES = ("none", "mirrored", "multiworker")
 
 _LOST = (
@@ -84,21 +86,49 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
 
-def share_batches(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
-    r"""Each replica's share of each batch, for `fit`.
+def share_rows(
+    batch: tuple[Any, ...], number: tf.Tensor, replicas: int, training: bool
+) -> tuple[Any, ...]:
+    r"""The share of the replica `number` of (inputs, labels) or (inputs, labels, weights), (b, ...).
 
-    Of a batch of \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order; where
-    they run out, copies of the last row fill up with weight 0, so that all replicas draw equally many
-    random numbers. Keras averages over a replica's \(s\) rows and then over replicas; a weight of
+    Of the \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order. In training,
+    copies of the last row fill up with weight 0 where rows run out, so that all replicas draw equally
+    many random numbers. Keras averages over a replica's rows and then over replicas; a weight of
     \(sR / b\) on each row makes it the mean over the batch's \(b\) rows.
+    """
+    size = tf.shape(batch[0], out_type=tf.int64)[0]
+    share = -(-size // replicas)
+    rows = number * share + tf.range(share)
+    if not training:
+        return tuple(tf.gather(part, rows[rows < size]) for part in batch)
+    inputs, labels, weights = batch if len(batch) == 3 else (*batch, tf.ones((size,)))
+    inputs, labels, weights = (
+        tf.gather(part, tf.minimum(rows, size - 1)) for part in (inputs, labels, weights)
+    )
+    factor = tf.cast(share * replicas, tf.float32) / tf.cast(size, tf.float32)
+    factors = tf.reshape(tf.where(rows < size, factor, 0.0), [-1] + [1] * (weights.shape.rank - 1))
+    return inputs, labels, weights * factors
+
+
+def share_batches(
+    dataset: tf.data.Dataset,
+    strategy: tf.distribute.Strategy,
+    share: Share = share_rows,
+    training: bool = True,
+) -> Any:
+    """Each replica's share of each batch, for `fit`.
 
     Args:
-        dataset: batches (inputs, labels) or (inputs, labels, weights), tensors (b, ...).
+        dataset: batches.
         strategy: of the model.
+        share: of (batch, number of the replica, number of replicas, training); in training with
+            weights by which the mean of the replicas' mean losses is that of the batch, else such
+            that together they are the batch: Keras weighs what it evaluates by rows.
+        training: or to evaluate.
 
     Returns:
-        `dataset` itself where there is one replica. Else a distributed dataset of (inputs, labels,
-        weights), which has no end: `fit` has to be told the steps.
+        `dataset` itself where there is one replica. Else a distributed dataset without an end: `fit`
+        has to be told the steps.
     """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
@@ -108,29 +138,14 @@ def share_batches(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) ->
         local = replicas // context.num_input_pipelines
         first = local * context.input_pipeline_id
 
-        def shares(*batch: tf.Tensor) -> tf.data.Dataset:
-            replica = tf.data.Dataset.range(first, first + local)
-            return replica.map(lambda number: _share(batch, number, replicas))
+        def shares(*batch: Any) -> tf.data.Dataset:
+            numbers = tf.data.Dataset.range(first, first + local)
+            return numbers.map(lambda number: share(batch, number, replicas, training))
 
         # Without an end, since workers would ask each other before each step whether it has come.
         return dataset.flat_map(shares).repeat().prefetch(tf.data.AUTOTUNE)
 
     return strategy.distribute_datasets_from_function(of_worker)
-
-
-def _share(batch: Sequence[tf.Tensor], number: tf.Tensor, replicas: int) -> tuple[tf.Tensor, ...]:
-    """The share of replica `number` (int64), with weights."""
-    inputs, labels, *given = batch
-    size = tf.shape(inputs, out_type=tf.int64)[0]
-    share = -(-size // replicas)
-    rows = number * share + tf.range(share)
-    taken = tf.minimum(rows, size - 1)
-    weights = tf.convert_to_tensor(given[0]) if given else tf.ones((size,))
-    factor = tf.where(
-        rows < size, tf.cast(share * replicas, tf.float32) / tf.cast(size, tf.float32), 0.0
-    )
-    factor = tf.reshape(factor, [-1] + [1] * (weights.shape.rank - 1))
-    return tf.gather(inputs, taken), tf.gather(labels, taken), tf.gather(weights, taken) * factor
 
 
 def local_copy(model: tf.keras.Model) -> tf.keras.Model:

@@ -14,7 +14,15 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, read_text, write_atomically
 from beex_keras.training.callbacks import OneEpoch, StepCheckpoint
-from beex_keras.training.distribution import as_one, from_chief, is_chief, scope, share_batches
+from beex_keras.training.distribution import (
+    Share,
+    as_one,
+    from_chief,
+    is_chief,
+    scope,
+    share_batches,
+    share_rows,
+)
 
 BEST_WEIGHTS_FILE = "best.weights.h5"
 _HISTORY_FILE = "history.json"
@@ -28,6 +36,7 @@ def fit(
     epochs: int,
     directory: str | os.PathLike[str],
     *,
+    validation: tf.data.Dataset | None = None,
     monitor: str,
     mode: Literal["max", "min"] = "max",
     patience: int = 0,
@@ -35,6 +44,7 @@ def fit(
     trackables: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
+    share: Share = share_rows,
 ) -> None:
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
 
@@ -47,11 +57,11 @@ def fit(
     Args:
         model: compiled; its weights are those of the last step in the end.
         make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
-            same arguments have to give the same batches. (inputs, labels) or (inputs, labels,
-            weights), and the loss a mean over their rows.
+            same arguments have to give the same batches.
         steps_per_epoch: batches of a whole epoch.
         epochs: at most this many.
         directory: of the run.
+        validation: batches to evaluate after each epoch, in logs that begin with `val_`.
         monitor: the log by which epochs are compared.
         mode: whether its highest or its lowest value is best.
         patience: stop after this many epochs that are no better; 0 never stops.
@@ -61,6 +71,7 @@ def fit(
             such as a variable that follows a schedule, by name.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+        share: how replicas share a batch.
 
     Raises:
         BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
@@ -93,6 +104,10 @@ def fit(
     history = _read_history(directory, int(epoch))
     saver = StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
     one_epoch, stop = OneEpoch(), False
+    validation_steps = None
+    if validation is not None:
+        validation_steps = int(validation.cardinality())
+        validation = share_batches(validation, strategy, share, training=False)
     if verbose == "auto":  # a moving bar for people, a line an epoch for files
         verbose = 1 if sys.stdout.isatty() else 2
     while int(epoch) < epochs and not stop:
@@ -100,8 +115,10 @@ def fit(
             break
         with as_one(strategy):
             logs = model.fit(
-                share_batches(make_epoch(int(epoch), int(step)), strategy),
+                share_batches(make_epoch(int(epoch), int(step)), strategy, share),
                 steps_per_epoch=steps_per_epoch - int(step),
+                validation_data=validation,
+                validation_steps=validation_steps,
                 epochs=epochs,
                 initial_epoch=int(epoch),
                 callbacks=[*callbacks, saver, one_epoch],

@@ -1,9 +1,12 @@
-"""AdamW with warm-up and cosine decay."""
+"""AdamW with warm-up, cosine decay and rates that differ from layer to layer."""
+
+import re
+from typing import Any
 
 import tensorflow as tf
 
 from beex_keras.models import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.config import PretrainingConfig, TrainingConfig
 
 # Adam's second moment forgets in 50 steps, not in its usual 1,000: the one gradient of a rare word,
 # divided by the root of a small average, would otherwise move its embedding by 30 times the rate.
@@ -13,12 +16,16 @@ _NOT_DECAYED = ("alpha", "scale", "bias", "gamma", "beta")
 
 
 def make_optimizer(
-    config: TrainingConfig, total_steps: int, model_config: BEExformerConfig
+    config: TrainingConfig | PretrainingConfig,
+    total_steps: int,
+    model_config: BEExformerConfig,
+    head_rate: float = 1.0,
+    layer_decay: float = 1.0,
 ) -> tf.keras.optimizers.Optimizer:
     """The optimizer of the recipe for `total_steps` steps.
 
     Latent weights do not decay: it would pull them towards zero, where they flip. In a float32 twin
-    the same matrices decay as usual.
+    the same matrices decay as usual. `head_rate` and `layer_decay` are those of `LayerwiseAdamW`.
     """
     warmup_steps = max(1, round(config.warmup * total_steps))
     rate = tf.keras.optimizers.schedules.CosineDecay(
@@ -27,11 +34,14 @@ def make_optimizer(
         warmup_steps=warmup_steps,
         decay_steps=max(1, total_steps - warmup_steps),
     )
-    optimizer = tf.keras.optimizers.AdamW(
+    optimizer = LayerwiseAdamW(
         rate,
         weight_decay=config.weight_decay,
         beta_2=_SECOND_MOMENT,
         global_clipnorm=config.clip_norm,
+        head_rate=head_rate,
+        layer_decay=layer_decay,
+        num_blocks=model_config.num_blocks,
     )
     latent = []
     if model_config.weight_bits == 1:
@@ -40,3 +50,61 @@ def make_optimizer(
         latent.append("token/table")
     optimizer.exclude_from_weight_decay(var_names=[*_NOT_DECAYED, *latent])
     return optimizer
+
+
+@tf.keras.utils.register_keras_serializable("beex_keras")
+class LayerwiseAdamW(tf.keras.optimizers.AdamW):
+    r"""AdamW whose rate is multiplied by a factor of the layer: \(\eta_t \, f\).
+
+    Exits begin at random where a warm-started encoder only needs a touch, so their factor is
+    `head_rate`. The last block has the factor 1, each one before it `layer_decay` times that of the
+    next, the embedding that of a block before the first.
+
+    Source: layer-wise decay is that of ULMFiT (Howard & Ruder, ACL 2018).
+    """
+
+    def __init__(
+        self,
+        *args: Any,
+        head_rate: float = 1.0,
+        layer_decay: float = 1.0,
+        num_blocks: int = 1,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(*args, **kwargs)
+        self.head_rate = head_rate
+        self.layer_decay = layer_decay
+        self.num_blocks = num_blocks
+        self._factor = 1.0
+
+    def factor(self, name: str) -> float:
+        """f of the variable of that name."""
+        if re.search(r"(^|/)exit_\d+/", name):
+            return self.head_rate
+        block = re.search(r"(^|/)block_(\d+)/", name)
+        below = self.num_blocks - int(block.group(2)) if block else self.num_blocks
+        return self.layer_decay**below
+
+    # Adam divides by the gradients' own size, so that a factor on them would be lost; the step of a
+    # variable reads this property.
+    @property
+    def learning_rate(self) -> Any:
+        rate = tf.keras.optimizers.AdamW.learning_rate.fget(self)
+        return rate if self._factor == 1.0 else rate * self._factor
+
+    @learning_rate.setter
+    def learning_rate(self, value: Any) -> None:
+        tf.keras.optimizers.AdamW.learning_rate.fset(self, value)
+
+    def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
+        self._factor = self.factor(variable.name)
+        super().update_step(gradient, variable)
+        self._factor = 1.0
+
+    def get_config(self) -> dict[str, Any]:
+        return {
+            **super().get_config(),
+            "head_rate": self.head_rate,
+            "layer_decay": self.layer_decay,
+            "num_blocks": self.num_blocks,
+        }

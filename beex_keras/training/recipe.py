@@ -11,6 +11,8 @@ import tensorflow as tf
 
 from beex_keras import exits
 from beex_keras.data import Split, Task, make_dataset, steps_per_epoch
+from beex_keras.data.corpus import task_corpus
+from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.evaluate import Evaluation, evaluate
@@ -21,6 +23,7 @@ from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary
 from beex_keras.training import loop
+from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.distribution import (
@@ -30,8 +33,11 @@ from beex_keras.training.distribution import (
     scope,
     wait_for_all,
 )
+from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
+from beex_keras.training.precision import precision
 from beex_keras.training.run_folder import open_preprocessor, open_run
+from beex_keras.training.transfer import Start
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,6 +67,7 @@ def train(
     training_config: TrainingConfig,
     directory: str | os.PathLike[str],
     vocabulary: Sequence[str] | None = None,
+    init: Initial | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
@@ -80,7 +87,8 @@ def train(
         training_config: the recipe's settings.
         directory: of the run.
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
-            `model_config.vocabulary_size` entries.
+            `model_config.vocabulary_size` entries, or `init`'s.
+        init: where the first weights come from, see `initial`; from chance if None.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
@@ -90,24 +98,32 @@ def train(
             calls this, with the same folder.
 
     Raises:
-        BeexError: the folder holds a run with other settings or cannot be written, or a worker of
-            the cluster has ended.
+        BeexError: the folder holds a run with other settings or cannot be written; the model cannot
+            start from `init`; or a worker of the cluster has ended.
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
+    if init is not None:
+        if vocabulary is not None:
+            raise BeexError(
+                "What a training starts from has a vocabulary of its own; leave yours out."
+            )
+        model_config = init.config(model_config)
     settings = {
         "task": task.name,
         "data": task.fingerprint(vocabulary or ()),
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
+        **({} if init is None else {"init": init.identity}),
     }
 
     def new_vocabulary() -> Sequence[str]:
         if vocabulary is not None:
             return vocabulary
-        texts = [*task.train.texts, *(task.train.pairs or [])]
-        size, pieces = model_config.vocabulary_size, training_config.pieces
-        return learn_vocabulary(texts, size, pieces=pieces)
+        texts, size = task_corpus(task), model_config.vocabulary_size
+        if init is not None:
+            return init.vocabulary(size, texts)
+        return learn_vocabulary(texts, size, pieces=training_config.pieces)
 
     with chief_first(strategy) as chief:
         open_run(directory, settings, create=chief)
@@ -133,9 +149,11 @@ def train(
     costs = relative_costs(model.config)
     finished = bool(from_chief(strategy, [(directory / "results.json").exists()]).all())
     if not finished:
+        start = Start() if init is None else init.apply(model, splits["train"][0])
         _fit(
-            model, splits, training_config, costs, directory, callbacks, checkpoint_seconds, verbose
-        )
+            model, splits, training_config, costs, directory, start, callbacks,
+            checkpoint_seconds, verbose,
+        )  # fmt: skip
         if not chief:
             wait_for_all(strategy)  # the first worker finishes the run, the others then read it
     if chief and not finished:
@@ -170,6 +188,7 @@ def _fit(
     config: TrainingConfig,
     costs: np.ndarray,
     directory: Path,
+    start: Start,
     callbacks: Sequence[tf.keras.callbacks.Callback],
     checkpoint_seconds: float,
     verbose: int | str,
@@ -179,7 +198,9 @@ def _fit(
     steps = steps_per_epoch(ids, config.batch_size)
     with scope(model.distribute_strategy):
         model.compile(
-            make_optimizer(config, config.epochs * steps, model.config),
+            make_optimizer(
+                config, config.epochs * steps, model.config, config.head_rate, config.layer_decay
+            ),
             SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing),
             # Weighted, since rows that only fill up a replica's share must not count.
             metrics=[],
@@ -193,14 +214,17 @@ def _fit(
             seed=config.seed, epoch=epoch, skip=skip,
         )  # fmt: skip
 
-    loop.fit(
-        model, make_epoch, steps, config.epochs, directory,
-        monitor="val_calibrated_accuracy",
-        patience=config.patience,
-        callbacks=[calibrated, *callbacks],
-        checkpoint_seconds=checkpoint_seconds,
-        verbose=verbose,
-    )  # fmt: skip
+    annealing = Annealing(start, round(config.anneal * config.epochs * steps))
+    with precision(model, config.precision), annealing.quantizers(model):
+        loop.fit(
+            model, make_epoch, steps, config.epochs, directory,
+            monitor="val_calibrated_accuracy",
+            patience=config.patience,
+            callbacks=[annealing, calibrated, *callbacks],
+            trackables={"annealing_step": annealing.step},
+            checkpoint_seconds=checkpoint_seconds,
+            verbose=verbose,
+        )  # fmt: skip
 
 
 def _encode(preprocessor: TextPreprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:

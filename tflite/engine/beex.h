@@ -66,10 +66,13 @@ typedef struct {
  * 2 F hidden channels. */
 typedef enum { BEEX_SLFN, BEEX_FFN } beex_network;
 
+/* Of the hidden channels of an SLFN's content, unless they are signs. */
+typedef enum { BEEX_TANH, BEEX_GELU } beex_activation;
+
 /* The first bytes of a file; docs/beex_format.md describes it. */
 typedef struct {
   char magic[4];     /* "BEEX" */
-  uint32_t version;  /* BEEX_FORMAT_VERSION */
+  uint32_t version;  /* BEEX_OLDEST_FORMAT to BEEX_FORMAT_VERSION */
   uint32_t size;     /* bytes of the file */
   uint32_t checksum; /* CRC-32 of all that follows */
   uint32_t arena_size;
@@ -99,9 +102,11 @@ typedef struct {
   uint32_t words, words_size;   /* pieces that begin a word */
   uint32_t pieces, pieces_size; /* pieces that go on with one */
   uint32_t metadata, metadata_size;
+  uint32_t content_activation; /* beex_activation; of format 2 it is padding, 0 */
 } beex_header;
 
-#define BEEX_FORMAT_VERSION 2
+#define BEEX_FORMAT_VERSION 3
+#define BEEX_OLDEST_FORMAT 2
 
 typedef struct {
   const void *weights; /* [D][D], [D][F] or [F][D]: packed bits or int8, or float [inputs][outputs] */

@@ -7,9 +7,9 @@
  *       logits = mean over tokens (x) . head
  *       stop if the policy takes this exit
  *
- * s and t are sigmoid and tanh. A model may have a plain feed-forward network in place of the second. In a
- * fully binary model every linear layer reads signs; s and t keep the sign, so the layers in front of them
- * give signs at once, and nothing else is computed. The sign of the attention's output does not depend on
+ * s is the sigmoid, t tanh or GELU. A model may have a plain feed-forward network in place of the second.
+ * In a fully binary model every linear layer reads signs; s and t keep the sign, so the layers in front of
+ * them give signs at once, and nothing else is computed. The sign of the attention's output does not depend on
  * the sum of its weights, so they are not normalized.
  */
 #include "internal.h"
@@ -307,7 +307,7 @@ static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   linear(e, &b->gate_out, n, hidden, width, e->hidden, e->first);
   prepare(e, n, width, x);
   linear(e, &b->content_in, n, width, hidden, x, e->hidden);
-  k->tanh(n * hidden, e->hidden);
+  (h->content_activation == BEEX_GELU ? k->gelu : k->tanh)(n * hidden, e->hidden);
   prepare(e, n, hidden, e->hidden);
   linear(e, &b->content_out, n, hidden, width, e->hidden, e->second);
   k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);

@@ -111,7 +111,7 @@ static int header_is_valid(const beex_header *h) {
          (h->activation_bits == 32 || (h->activation_bits == 1 && h->weight_bits == 1)) &&
          h->sigmoid_gate <= (h->network == BEEX_SLFN) && h->policy.kind <= BEEX_FIXED_DEPTH &&
          h->policy.below <= 1 && h->weights % 64 == 0 && h->weights >= sizeof *h &&
-         h->has_vocabulary <= 1;
+         h->has_vocabulary <= 1 && h->content_activation <= BEEX_GELU;
 }
 
 static int is_inside(const beex_header *h, uint32_t start, uint32_t size) {
@@ -147,8 +147,8 @@ beex_status beex_open(beex_model *model, const void *data, size_t size) {
   if (*(const unsigned char *)&probe != 1) return BEEX_ERROR_PLATFORM;
   if ((uintptr_t)data % 8) return BEEX_ERROR_ALIGNMENT;
   const beex_header *h = data;
-  if (size < sizeof *h || memcmp(h->magic, "BEEX", 4) != 0 || h->version != BEEX_FORMAT_VERSION ||
-      h->size != size) {
+  if (size < sizeof *h || memcmp(h->magic, "BEEX", 4) != 0 ||
+      !in(h->version, BEEX_OLDEST_FORMAT, BEEX_FORMAT_VERSION) || h->size != size) {
     return BEEX_ERROR_FORMAT;
   }
   const size_t checked = offsetof(beex_header, checksum) + sizeof h->checksum;

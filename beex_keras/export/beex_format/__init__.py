@@ -1,0 +1,22 @@
+"""The ``.beex`` file of the C engine; docs/beex_format.md describes it byte by byte.
+
+Written here and read by ``tflite/engine/model.c``; what Python needs of a file (configuration,
+labels, policy, vocabulary) is read here too.
+"""
+
+from beex_keras.export.beex_format.conversion import convert, export_file
+from beex_keras.export.beex_format.header import NETWORKS, POLICY_KINDS, read_header
+from beex_keras.export.beex_format.reading import read, verify
+from beex_keras.export.beex_format.sizes import arena_size, weights_size
+
+__all__ = [
+    "NETWORKS",
+    "POLICY_KINDS",
+    "arena_size",
+    "convert",
+    "export_file",
+    "read",
+    "read_header",
+    "verify",
+    "weights_size",
+]

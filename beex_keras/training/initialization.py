@@ -1,0 +1,189 @@
+"""Where a model's first weights come from, instead of from chance."""
+
+import dataclasses
+import os
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.training.donor import MINILM, Donor, read_donor
+from beex_keras.training.pretrained_encoder import PretrainedEncoder
+from beex_keras.training.transfer import Start, transfer
+
+_SAMPLE = 64
+_SHAPE = (
+    "max_length",
+    "width",
+    "num_heads",
+    "hidden_width",
+    "num_blocks",
+    "network",
+    "gate_activation",
+    "content_activation",
+)
+
+
+class Initial(Protocol):
+    """What a training starts from."""
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What distinguishes it from others, for the settings of a run."""
+
+    def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
+        """The vocabulary that the model must have, of at most `size` tokens."""
+
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        """The model's configuration, with what the start decides of it.
+
+        Raises:
+            BeexError: a model of that shape cannot start so.
+        """
+
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+        """Gives the model its weights; `ids` are texts of the training split, (n, T)."""
+
+
+def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None) -> Initial:
+    """The start of that name or at that path.
+
+    Args:
+        source: "minilm", a folder of a BERT-style encoder (see `Donor`), the run folder of a
+            training or pre-training, or a directory of `save_pretrained`.
+        layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
+            None.
+
+    Raises:
+        BeexError: there is none, or it cannot be read.
+    """
+    path = Path(source)
+    if layers is not None and (path / "run.json").is_file():
+        raise BeexError("Layers can be chosen of a donor such as minilm, not of a run.")
+    if (path / "encoder").is_dir() or path.name == "encoder":
+        return PretrainedEncoder(path)
+    for directory in (path / "model", path):
+        if (directory / "model.weights.h5").is_file():
+            classifier = BEExformerClassifier.from_pretrained(directory)
+            if classifier.preprocessor is None:
+                raise BeexError(f"The model in {source} has no vocabulary to go on with.")
+            return FromClassifier(classifier, classifier.preprocessor.vocabulary, str(source))
+    return FromDonor(read_donor(str(source)), None if layers is None else tuple(layers))
+
+
+@dataclasses.dataclass(frozen=True)
+class FromDonor:
+    """A start from a BERT-style encoder."""
+
+    donor: Donor
+    layers: tuple[int, ...] | None = None
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"donor": self.donor.name, "layers": self.layers and list(self.layers)}
+
+    def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
+        """The donor's, without the places it left unused; of a smaller size the pieces that the
+        texts have most, and of those with one character all that fit."""
+        tokens = [token for token in self.donor.vocabulary if not token.startswith("[unused")]
+        special = [token for token in SPECIAL_TOKENS if token in tokens]
+        others = [token for token in tokens if token not in SPECIAL_TOKENS]
+        if len(tokens) > size:
+            counts = self._counts([*special, *others], texts)
+            # Characters first, so that a rare word falls back to them, then by frequency.
+            used = [t for t in others if counts[t]]
+            characters = {t for t in used if len(t.removeprefix("##")) == 1}
+            used.sort(key=lambda t: (t not in characters, -counts[t]))
+            kept = set(used[: max(size - len(special), 0)])
+            others = [token for token in others if token in kept]
+        return [*special, *others]
+
+    def _counts(self, vocabulary: Sequence[str], texts: Sequence[str]) -> Counter[str]:
+        preprocessor = TextPreprocessor(vocabulary, 512)
+        ids = preprocessor.encode(list(texts))
+        numbers, counts = np.unique(ids, return_counts=True)
+        return Counter(
+            {preprocessor.vocabulary[n]: int(c) for n, c in zip(numbers, counts, strict=True)}
+        )
+
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        self.donor.check(model_config, self._layers(model_config))
+        return model_config
+
+    def _layers(self, config: BEExformerConfig) -> tuple[int, ...]:
+        layers = tuple(range(config.num_blocks)) if self.layers is None else self.layers
+        if len(layers) != config.num_blocks:
+            raise BeexError(
+                f"{len(layers)} layers were chosen for num_blocks={config.num_blocks}; "
+                "choose one a block."
+            )
+        return layers
+
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+        if model.preprocessor is None:
+            raise BeexError("A model without a vocabulary cannot start from a donor; attach one.")
+        real = BEExformer(model.config.twin())
+        self.donor.pour(real, model.preprocessor.vocabulary, self._layers(model.config))
+        return transfer(real, model.backbone, sample(ids))
+
+
+@dataclasses.dataclass(frozen=True)
+class FromClassifier:
+    """A start from a classifier of the same shape, with as many bits or more.
+
+    Heads come along if the labels are the same.
+    """
+
+    source: BEExformerClassifier
+    tokens: tuple[str, ...]
+    path: str
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        return {"run": self.path}
+
+    def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
+        return list(self.tokens)
+
+    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+        its = self.source.config
+        for name in _SHAPE:
+            if getattr(model_config, name) != getattr(its, name):
+                raise BeexError(
+                    f"The model in {self.path} has {name}={getattr(its, name)}, the one to train "
+                    f"{getattr(model_config, name)}; a start needs the same shape."
+                )
+        for name in ("weight_bits", "activation_bits", "embedding_bits"):
+            if getattr(model_config, name) > getattr(its, name):
+                raise BeexError(
+                    f"The model in {self.path} has {name}={getattr(its, name)}; only a model of as "
+                    "few or fewer bits can start from it."
+                )
+        return model_config
+
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+        if model.config.num_segments != self.source.config.num_segments:
+            raise BeexError(
+                f"The model in {self.path} reads "
+                f"{'pairs' if self.source.config.num_segments > 1 else 'single texts'}, the task "
+                "has others; start from a model of the same kind."
+            )
+        start = transfer(self.source.backbone, model.backbone, sample(ids))
+        if model.labels == self.source.labels:
+            for head, other in zip(model.heads, self.source.heads, strict=True):
+                head.set_weights(other.get_weights())
+        return start
+
+
+def sample(ids: np.ndarray) -> list[np.ndarray]:
+    """Some of the rows, evenly spread, each without its padding: (1, T)."""
+    rows = ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids))).astype(int)]
+    return [row[row != 0][None] for row in rows]
+
+
+__all__ = ["MINILM", "FromClassifier", "FromDonor", "Initial", "initial", "sample"]

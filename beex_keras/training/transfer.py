@@ -1,0 +1,235 @@
+r"""Weights of a model as the start of one with fewer bits: nothing is lost until it is binarized.
+
+A real matrix becomes a scale per channel and latent weights in proportion to it,
+
+\[
+W_{kc} = \alpha_c \, \frac{L_{kc}}{m}, \qquad \alpha_c = \overline{|W_{\cdot c}|}, \qquad
+m = \overline{|L_{\cdot c}|}
+\]
+
+with half the latent scale as \(m\), the mean of a uniform start's magnitudes, so that the latent
+weights lie where the polynomial's gradient is steep. The token table is treated alike, per column,
+after its mean has moved to the positions, which every text adds.
+
+The activations \(h\) that a matrix reads become the sign of \(z\), of which they are a function, by
+the least squares approximation
+
+\[
+h(z) \approx c + s \operatorname{sign}(z), \qquad
+c \pm s = \operatorname{E}[h(z) \mid \pm z \geq 0]
+\]
+
+over a sample of texts. \(s\) goes to \(\alpha\), and \(c\) times the column sums of signs to the
+bias: thresholds and scales of activations are learned as those from then on (the threshold of
+\(z\) itself is the bias, or \(\beta\), that it ends with).
+
+Source: \(\overline{|W|}\) is XNOR-Net's scale (Rastegari et al., ECCV 2016); the rest our reading.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.layers import BinaryLinear
+from beex_keras.layers.linear import LATENT_LIMIT
+from beex_keras.models import BEExformer
+from beex_keras.models.config import BEExformerConfig
+
+PARTS = ("weights", "embedding", "activations")
+"""What is binarized, in the order in which it goes best."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Approximation:
+    r"""\(h(z) \approx c + s \operatorname{sign}(z)\), what one matrix reads.
+
+    Attributes:
+        function: h, of the tensor that the fully binary layer is given.
+        centre: c.
+        spread: s.
+    """
+
+    function: Callable[[tf.Tensor], tf.Tensor]
+    centre: float
+    spread: float
+
+
+@dataclasses.dataclass(frozen=True)
+class Start:
+    """How far a model that has been given its first weights is from its binary form.
+
+    Attributes:
+        real: those of `PARTS` that its weights come from as real numbers.
+        activations: for each block the `Approximation` of each matrix, by its name; empty unless
+            "activations" is real.
+    """
+
+    real: tuple[str, ...] = ()
+    activations: tuple[dict[str, Approximation], ...] = ()
+
+
+def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Start:
+    """Gives `target` the weights of `source`.
+
+    Args:
+        source: of the same shape, with as many bits or more.
+        target: changed in place.
+        ids: a sample of texts, token ids without padding, (1, T) each; read only if `target` is
+            fully binary and `source` is not.
+
+    Returns:
+        How real the weights are.
+    """
+    real = tuple(
+        part
+        for part, mine, its in zip(PARTS, _bits(target.config), _bits(source.config), strict=True)
+        if mine < its
+    )
+    if "activations" in real:
+        between = BEExformer(target.config.replace(activation_bits=32))
+        transfer(source, between, ids)
+        activations = _binarize_activations(between, target, ids)
+    else:
+        activations = ()
+        for mine, its in zip(target.blocks, source.blocks, strict=True):
+            for name, linear in mine.linears().items():
+                _copy_linear(its.linears()[name], linear)
+    _copy_rest(source, target)
+    if "embedding" in real:
+        _binarize_table(source, target)
+    else:
+        for mine, its in zip(
+            target.embedding.token.weights, source.embedding.token.weights, strict=True
+        ):
+            mine.assign(its)
+    return Start(real, activations)
+
+
+def latent_mean(scale: float) -> float:
+    """m, the mean magnitude of latent weights that start in ±`scale`."""
+    return scale / 2.0
+
+
+def _bits(config: BEExformerConfig) -> tuple[int, int, int]:
+    return config.weight_bits, config.embedding_bits, config.activation_bits
+
+
+def _copy_linear(source: BinaryLinear, target: BinaryLinear) -> None:
+    target.bias.assign(source.bias)
+    if source.weight_bits == target.weight_bits:
+        for mine, its in zip(target.weights, source.weights, strict=True):
+            mine.assign(its)
+        return
+    weights = source.kernel.numpy()
+    alpha = np.abs(weights).mean(axis=(0, 1, 2))
+    target.alpha.assign(alpha)
+    # A channel of zeros has no signs to give: it keeps the ones it was made with.
+    latent = weights / np.where(alpha > 0, alpha, 1) * latent_mean(target.latent_scale)
+    latent = np.where(alpha > 0, latent, target.kernel.numpy())
+    target.kernel.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
+
+
+def _binarize_table(source: BEExformer, target: BEExformer) -> None:
+    table, token = source.embedding.token.table.numpy(), target.embedding.token
+    mean = table.mean(axis=0)
+    scale = np.abs(table - mean).mean(axis=0)
+    latent = (table - mean) / np.where(scale > 0, scale, 1) * latent_mean(token.latent_scale)
+    token.scale.assign(scale)
+    token.table.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
+    target.embedding.position.assign_add(np.broadcast_to(mean, target.embedding.position.shape))
+
+
+def _copy_rest(source: BEExformer, target: BEExformer) -> None:
+    """Positions, segments and normalizations, which are real in every form."""
+    target.embedding.position.assign(source.embedding.position)
+    if target.embedding.num_segments > 1:
+        target.embedding.segment.assign(source.embedding.segment)
+    pairs = [(target.embedding.normalization, source.embedding.normalization)]
+    for mine, its in zip(target.blocks, source.blocks, strict=True):
+        pairs += [(mine.attention_norm, its.attention_norm), (mine.slfn_norm, its.slfn_norm)]
+    for mine, its in pairs:
+        mine.gamma.assign(its.gamma)
+        mine.beta.assign(its.beta)
+
+
+def _binarize_activations(
+    source: BEExformer, target: BEExformer, ids: list[np.ndarray]
+) -> tuple[dict[str, Approximation], ...]:
+    activations = []
+    read = _read_by_matrices(source, ids)
+    for number, (mine, its) in enumerate(zip(target.blocks, source.blocks, strict=True)):
+        found = {}
+        for name, linear in mine.linears().items():
+            function = _function(name, its.network())
+            found[name] = _approximate(function, read[number, name])
+            other = its.linears()[name]
+            for weight, value in zip(linear.weights, other.weights, strict=True):
+                weight.assign(value)
+            alpha = other.alpha.numpy()
+            sums = np.where(other.kernel.numpy() >= 0, 1, -1).sum(axis=(0, 1, 2))
+            linear.alpha.assign(alpha * found[name].spread)
+            linear.bias.assign(other.bias.numpy() + alpha * found[name].centre * sums)
+        activations.append(found)
+    return tuple(activations)
+
+
+def _function(name: str, network: tf.keras.layers.Layer) -> Callable[[tf.Tensor], tf.Tensor]:
+    """The non-linearity before the matrix of that name, which its sign takes the place of."""
+    if name == "slfn/gate_out":
+        return tf.sigmoid
+    if name == "slfn/content_out":
+        return network.activate
+    if name == "ffn/down":
+        return lambda z: tf.nn.gelu(z, approximate=True)
+    return tf.identity
+
+
+def _approximate(function: Callable[[tf.Tensor], tf.Tensor], z: np.ndarray) -> Approximation:
+    h = function(tf.constant(z)).numpy()
+    high = float(h[z >= 0].mean()) if (z >= 0).any() else float(h.mean())
+    low = float(h[z < 0].mean()) if (z < 0).any() else float(h.mean())
+    return Approximation(function, (high + low) / 2, max((high - low) / 2, 1e-3))
+
+
+def _read_by_matrices(
+    model: BEExformer, ids: list[np.ndarray]
+) -> dict[tuple[int, str], np.ndarray]:
+    """What the matrices of a weights-only model make of the texts, before non-linearities.
+
+    By block and name: each matrix's inputs, or, of one behind a non-linearity, what goes into that.
+    """
+    read: dict[tuple[int, str], list[np.ndarray]] = {}
+    behind = {"slfn/gate_in": "slfn/gate_out", "slfn/content_in": "slfn/content_out",
+              "ffn/up": "ffn/down"}  # fmt: skip
+
+    def watch(number: int, name: str, linear: BinaryLinear) -> Callable[[tf.Tensor], tf.Tensor]:
+        call = linear.call
+
+        def watched(inputs: tf.Tensor) -> tf.Tensor:
+            outputs = call(inputs)
+            if name not in behind.values():
+                read.setdefault((number, name), []).append(inputs.numpy().ravel())
+            if name in behind:
+                read.setdefault((number, behind[name]), []).append(outputs.numpy().ravel())
+            return outputs
+
+        return watched
+
+    linears = [
+        (number, name, linear)
+        for number, block in enumerate(model.blocks)
+        for name, linear in block.linears().items()
+    ]
+    for number, name, linear in linears:
+        linear.call = watch(number, name, linear)  # type: ignore[method-assign, assignment]
+    try:
+        for row in ids:
+            x = model.embedding(row)
+            for block in model.blocks:
+                x = block(x)
+    finally:
+        for _, _, linear in linears:
+            del linear.call
+    return {key: np.concatenate(values) for key, values in read.items()}

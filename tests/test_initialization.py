@@ -1,0 +1,288 @@
+import json
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES
+from donors import HEADS, INNER, LAYERS, POSITIONS, VOCABULARY, WIDTH, WORDS, reference, write_donor
+from toy import toy_rows, write_toy_files
+
+from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
+from beex_keras.models import BEExformerClassifier
+from beex_keras.text import TextPreprocessor
+from beex_keras.training import train
+from beex_keras.training.annealing import Annealing
+from beex_keras.training.initialization import initial
+
+TEXTS = [row["text"] for row in toy_rows(40, 7)]
+
+
+@pytest.fixture(scope="module")
+def donor(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("donor")
+    return folder, write_donor(folder)
+
+
+def config_of(**changes):
+    values = {
+        "vocabulary_size": 500, "max_length": 14, "width": WIDTH, "num_heads": HEADS,
+        "hidden_width": INNER, "num_blocks": LAYERS, "content_activation": "gelu",
+    }  # fmt: skip
+    return BEExformerConfig(**{**values, **changes})
+
+
+def started(source, layers=None, **changes):
+    """A model that has its first weights, their start and the ids of some texts."""
+    start = initial(source, layers)
+    config = config_of(**changes)
+    preprocessor = TextPreprocessor(
+        start.vocabulary(config.vocabulary_size, TEXTS), config.max_length
+    )
+    config = config.replace(
+        vocabulary_size=preprocessor.vocabulary_size, separator_id=preprocessor.separator_id
+    )
+    tf.keras.utils.set_random_seed(3)
+    model = BEExformerClassifier(config, preprocessor)
+    ids = preprocessor.encode(TEXTS)
+    return model, start.apply(model, ids), ids
+
+
+def unpadded(ids):
+    return [row[row != 0] for row in ids]
+
+
+def rows_of(model, row):
+    """The donor's rows for the model's ids."""
+    return [VOCABULARY.index(model.preprocessor.vocabulary[token]) for token in row]
+
+
+@pytest.mark.parametrize("layers", [None, (0, 2), (2,)])
+def test_float32_start_computes_what_the_donor_does(donor, layers):
+    folder, tensors = donor
+    model, start, ids = started(
+        folder, layers, num_blocks=len(layers or range(LAYERS)), **MODES["float"]
+    )
+    assert start.real == ()
+    for row in unpadded(ids)[:5]:
+        outputs = tf.nest.flatten(model.backbone(row[None]))
+        expected = reference(tensors, rows_of(model, row), layers or range(LAYERS))
+        for mine, its in zip(outputs, expected, strict=True):
+            # GELU by its definition differs from the approximation by up to 0.0005.
+            np.testing.assert_allclose(mine[0], its, atol=1e-2)
+
+
+def test_segments_of_pairs_are_the_donors(donor):
+    folder, tensors = donor
+    model, _, _ = started(folder, num_segments=2, **MODES["float"])
+    segments = tensors["embeddings.token_type_embeddings.weight"]
+    np.testing.assert_array_equal(model.backbone.embedding.segment, segments)
+    table = tensors["embeddings.position_embeddings.weight"]
+    np.testing.assert_array_equal(model.backbone.embedding.position, table[:14])
+
+
+def test_gate_begins_at_one_and_learns(donor):
+    model, _, ids = started(donor[0])
+    network = model.backbone.blocks[0].slfn
+    x = model.backbone.embedding(ids[:4])
+    np.testing.assert_array_equal(network.gate_out(tf.sigmoid(network.gate_in(x))), 1.0)
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(network(x) ** 2)
+    assert np.abs(tape.gradient(loss, network.gate_out.alpha)).min() > 0
+    assert len(np.unique(np.sign(network.gate_out.kernel))) == 2
+
+
+def begin(model, start, ids):
+    """Outputs of the blocks before the first step, real tokens only; the model is unchanged."""
+    own = model(ids).numpy()
+    annealing = Annealing(start, steps=10)
+    with annealing.quantizers(model):
+        annealing.on_train_batch_begin(0)
+        outputs = [x.numpy()[ids != 0] for x in model.backbone(ids)]
+        annealing.on_epoch_end(0)
+        np.testing.assert_array_equal(model(ids), own)
+    np.testing.assert_array_equal(model(ids), own)
+    return outputs
+
+
+def test_annealed_model_begins_as_the_real_one(donor):
+    real, _, ids = started(donor[0], **MODES["float"])
+    model, start, _ = started(donor[0])
+    assert start.real == ("weights", "embedding")
+    for mine, its in zip(begin(model, start, ids[:8]), real.backbone(ids[:8]), strict=True):
+        np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=5e-3)
+
+
+def test_fully_binary_model_begins_as_the_weights_only_one(donor, tmp_path):
+    source, _, ids = started(donor[0])
+    source.save_pretrained(tmp_path / "model")
+    model, start, _ = started(tmp_path, **MODES["fully-binary"])
+    assert start.real == ("activations",)
+    for mine, its in zip(begin(model, start, ids[:8]), source.backbone(ids[:8]), strict=True):
+        # It computes on a grid, with an exponential of its own.
+        np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=0.15)
+
+
+def test_fully_binary_start_approximates_by_least_squares(donor):
+    """No other centre and spread is nearer to what a matrix of the weights-only model reads."""
+    model, start, ids = started(donor[0], **MODES["fully-binary"])
+    source, _, _ = started(donor[0])
+    network = source.backbone.blocks[0].slfn
+    z = np.concatenate([
+        network.content_in(
+            source.backbone.blocks[0].attention_norm(
+                x + source.backbone.blocks[0].attention(x)
+            )
+        ).numpy().ravel()
+        for x in (source.backbone.embedding(row[None]) for row in unpadded(ids))
+    ])  # fmt: skip
+    h = z * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
+    design = np.stack([np.ones_like(z), np.where(z >= 0, 1.0, -1.0)], axis=1)
+    centre, spread = np.linalg.lstsq(design.astype(np.float64), h, rcond=None)[0]
+    found = start.activations[0]["slfn/content_out"]
+    np.testing.assert_allclose([found.centre, found.spread], [centre, spread], rtol=1e-3)
+    mine, its = model.backbone.blocks[0].slfn.content_out, network.content_out
+    np.testing.assert_allclose(mine.alpha, its.alpha.numpy() * spread, rtol=1e-3)
+
+
+def test_parts_turn_binary_one_after_another(donor):
+    model, start, _ = started(donor[0], **MODES["fully-binary"])
+    annealing = Annealing(start, steps=6)
+    seen = []
+    with annealing.quantizers(model):
+        for step in range(8):
+            annealing.on_train_batch_begin(step)
+            seen.append([float(annealing._mix[part]) for part in start.real])
+            annealing.on_train_batch_end(step)
+    ramp = [0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1]
+    expected = np.array([ramp[:8], [0, 0, *ramp[:6]], [0, 0, 0, 0, *ramp[:4]]]).T
+    np.testing.assert_allclose(seen, expected)
+
+
+def test_narrower_model_starts_from_principal_components(donor):
+    folder, tensors = donor
+    model, _, _ = started(folder, width=8, num_heads=2, hidden_width=10, **MODES["float"])
+    table = tensors["embeddings.word_embeddings.weight"].astype(np.float64)
+    rows = [VOCABULARY.index(token) for token in model.preprocessor.vocabulary]
+    narrow = model.backbone.embedding.token.table.numpy()
+    # Distances between tokens are kept as well as any eight numbers a token can.
+    centred = table - table.mean(axis=0)
+    left, values, _ = np.linalg.svd(centred, full_matrices=False)
+    best = ((left[:, :8] * values[:8]) @ (left[:, :8] * values[:8]).T)[np.ix_(rows, rows)]
+    mine = narrow - (table.mean(axis=0) @ model_basis(table, narrow, rows))
+    np.testing.assert_allclose(mine @ mine.T, best, atol=1e-4)
+    again, _, _ = started(folder, width=8, num_heads=2, hidden_width=10, **MODES["float"])
+    for one, other in zip(model.backbone.get_weights(), again.backbone.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def model_basis(table, narrow, rows):
+    """The projection, recovered from what it made of the table."""
+    return np.linalg.lstsq(table[rows], narrow, rcond=None)[0]
+
+
+def test_vocabulary_is_the_donors_or_what_the_texts_use(donor):
+    start = initial(donor[0])
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    whole = start.vocabulary(1000, TEXTS)
+    assert whole[:5] == special and set(whole) == set(VOCABULARY) - {"[unused0]", "[unused1]"}
+    few = start.vocabulary(12, ["good film", "good plot", "good film xyz"])
+    assert few[:5] == special and {"x", "##y", "##z", "good", "film", "plot"} == set(few[5:])
+    assert start.vocabulary(9, ["good film", "good xyz"])[5:] == ["good", "x", "##y", "##z"]
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return load_task("files", **write_toy_files(tmp_path_factory.mktemp("toy")))
+
+
+RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6, head_rate=3.0)
+
+
+@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, mode, tmp_path):
+    config = config_of(**MODES[mode])
+    runs = [train(task, config, RECIPE, tmp_path / "whole", init=initial(donor[0]), verbose=0)]
+
+    class Interrupt(tf.keras.callbacks.Callback):
+        steps = 0
+
+        def on_train_batch_end(self, batch, logs=None):
+            self.steps += 1
+            if self.steps == 9:
+                raise KeyboardInterrupt
+
+    arguments = {"init": initial(donor[0]), "checkpoint_seconds": 0, "verbose": 0}
+    with pytest.raises(KeyboardInterrupt):
+        train(task, config, RECIPE, tmp_path / "cut", callbacks=[Interrupt()], **arguments)
+    runs.append(train(task, config, RECIPE, tmp_path / "cut", **arguments))
+    for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
+        np.testing.assert_array_equal(one, other)
+    settings = json.loads((tmp_path / "whole" / "run.json").read_text())
+    assert settings["init"] == initial(donor[0]).identity
+
+
+def test_binary_model_starts_from_a_run(donor, task, tmp_path):
+    """BiT's steps: first the weights, then, from that run, the activations."""
+    first = train(
+        task, config_of(), RECIPE, tmp_path / "weights-only", init=initial(donor[0]), verbose=0
+    )
+    start = initial(tmp_path / "weights-only")
+    assert start.vocabulary(5, []) == list(first.model.preprocessor.vocabulary)
+    config = config_of(**MODES["fully-binary"])
+    second = train(task, config, RECIPE, tmp_path / "fully", init=start, verbose=0)
+    assert second.model.config.activation_bits == 1
+    assert second.model.preprocessor.vocabulary == first.model.preprocessor.vocabulary
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"width": 28, "num_heads": 7}, "width of at most 24"),
+        ({"num_heads": 4}, "num_heads = width / 4"),
+        ({"hidden_width": 50}, "hidden_width of at most 40"),
+        ({"content_activation": "tanh"}, "needs content_activation=gelu"),
+        ({"network": "ffn"}, "Only a network 'slfn'"),
+        ({"max_length": POSITIONS + 1}, "20 positions"),
+        ({"num_blocks": 4}, "layers 0 to 2, not 3"),
+    ],
+)
+def test_models_that_do_not_fit_the_donor_are_refused(donor, changes, sentence):
+    with pytest.raises(BeexError, match=sentence):
+        started(donor[0], **changes)
+
+
+def test_donors_that_cannot_be_read_are_refused(tmp_path):
+    with pytest.raises(BeexError, match=r"no model\.safetensors"):
+        initial(tmp_path / "nothing")
+    write_donor(tmp_path / "relu", hidden_act="relu")
+    with pytest.raises(BeexError, match="no GELU"):
+        initial(tmp_path / "relu")
+    write_donor(tmp_path / "cut")
+    weights = tmp_path / "cut" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-100])
+    with pytest.raises(BeexError, match="damaged"):
+        initial(tmp_path / "cut")
+    write_donor(tmp_path / "vocabulary")
+    (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n")
+    with pytest.raises(BeexError, match="does not fit the weights"):
+        initial(tmp_path / "vocabulary")
+    write_donor(tmp_path / "shape")
+    (tmp_path / "shape" / "config.json").write_text("{}")
+    with pytest.raises(BeexError, match="does not describe"):
+        initial(tmp_path / "shape")
+
+
+def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
+    model, _, _ = started(donor[0])
+    model.save_pretrained(tmp_path / "model")
+    start = initial(tmp_path / "model")
+    for changes, sentence in (({"num_blocks": 2}, "num_blocks=3"), (MODES["float"], "fewer bits")):
+        with pytest.raises(BeexError, match=sentence):
+            start.config(model.config.replace(**changes))
+    pairs = BEExformerClassifier(model.config.replace(num_segments=2), model.preprocessor)
+    with pytest.raises(BeexError, match="reads single texts"):
+        start.apply(pairs, np.zeros((1, 3), np.int32))
+
+
+def test_words_of_the_toy_task_are_the_donors():
+    assert {word for text in TEXTS for word in text.split()} <= set(WORDS)
