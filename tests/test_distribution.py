@@ -172,10 +172,10 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 # === Shares ===
 
 
-def mean_of_shares(shares, losses) -> float:
+def mean_of_shares(weights, losses) -> float:
     """As Keras: the mean of loss times weight over a replica's rows, then the mean over replicas."""
-    means = [np.sum(l * w) / l.size if l.size else 0.0 for l, w in zip(losses, shares, strict=True)]
-    return np.mean(means)
+    shares = zip(losses, weights, strict=True)
+    return np.mean([np.sum(loss * weight) / max(loss.size, 1) for loss, weight in shares])
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5])
