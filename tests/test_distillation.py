@@ -1,3 +1,5 @@
+import types
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -144,6 +146,13 @@ def test_teachers_of_another_kind_are_refused(task, tmp_path):
             task, config_of(num_blocks=1), recipe, tmp_path / "run",
             init=initial(tmp_path / "donor"), teacher=initial(binary.directory), verbose=0,
         )  # fmt: skip
+
+
+def test_teacher_is_for_one_replica(task, tmp_path):
+    strategy = types.SimpleNamespace(num_replicas_in_sync=2)
+    recipe = TrainingConfig(soft_targets=0.1)
+    with pytest.raises(BeexError, match="one replica"):
+        train(task, config_of(), recipe, tmp_path / "run", strategy=strategy)
 
 
 def test_rates_differ_from_layer_to_layer():

@@ -9,6 +9,7 @@ from beex_keras.cli.options import (
     POLICIES,
     RUN_SETTINGS,
     chosen_model,
+    chosen_strategy,
     chosen_task,
     data_options,
     given,
@@ -16,6 +17,7 @@ from beex_keras.cli.options import (
     model_options,
     run_arguments,
     run_options,
+    strategy_options,
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
@@ -56,6 +58,7 @@ _SETTINGS = (
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
 @click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
 @run_options
+@strategy_options
 @json_option
 def train(**options: Any) -> None:
     """Train a classifier into a run folder; calibrate its exit and test it.
@@ -68,11 +71,13 @@ def train(**options: Any) -> None:
     training_config = TrainingConfig(
         **given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
     )
+    strategy = chosen_strategy(options)
     task = chosen_task(options)
 
     from beex_keras.evaluation import plots
     from beex_keras.training import initial
     from beex_keras.training import train as run_recipe
+    from beex_keras.training.distribution import is_chief
 
     layers = _layers(options)
     # A run has the model's blocks already; of a donor both take the same layers.
@@ -86,9 +91,11 @@ def train(**options: Any) -> None:
         options["output"],
         init=initial(options["init"], layers) if options["init"] else None,
         teacher=initial(options["teacher"], of_teacher) if options["teacher"] else None,
+        strategy=strategy,
         **run_arguments(options),
     )
-    plots.save_run_figures(run)
+    if is_chief(strategy):
+        plots.save_run_figures(run)
     figures = {
         "run": options["output"],
         "calibration": run.calibration.to_dict(),
