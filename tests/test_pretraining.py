@@ -24,6 +24,7 @@ from beex_keras.training import (
     PretrainedEncoder,
     PretrainingConfig,
     TrainingConfig,
+    initial,
     pretrain,
     train,
 )
@@ -186,8 +187,8 @@ def test_the_token_table_learns_from_both_its_uses():
     model = MaskedLanguageModel(tiny_config())
     table = model.backbone.embedding.token.table
     with tf.GradientTape() as tape:
-        logits = model([tf.constant([[2, 7, 3]]), tf.constant([1])])
-    gradient = tape.gradient(logits[0, 0, 9], table)
+        logit = model([tf.constant([[2, 7, 3]]), tf.constant([1])])[0, 0, 9]
+    gradient = tape.gradient(logit, table)
     assert tf.reduce_any(gradient[9] != 0) and tf.reduce_any(gradient[7] != 0)
     assert sum(w is table for w in model.trainable_variables) == 1
 
@@ -294,14 +295,13 @@ def small_task(pairs=False):
 
 
 @pytest.mark.parametrize(
-    ("changes", "pairs"),
-    [({}, False), ({"num_blocks": 1, "max_length": 9, "activation_bits": 1}, False), ({}, True)],
+    ("changes", "pairs"), [({"num_blocks": 1, "max_length": 9}, False), ({}, True)]
 )
 def test_training_starts_with_the_encoders_weights(undisturbed, tmp_path, changes, pairs):
     first = FirstWeights()
     run = train(
         small_task(pairs), toy_config(**changes), TrainingConfig(epochs=1), tmp_path / "run",
-        callbacks=[first], init=PretrainedEncoder(undisturbed.directory), verbose=0,
+        callbacks=[first], init=initial(undisturbed.directory), verbose=0,
     )  # fmt: skip
     encoder = PretrainedEncoder(undisturbed.directory / "encoder")
     source = dict(named(encoder.encoder))
@@ -317,15 +317,17 @@ def test_training_starts_with_the_encoders_weights(undisturbed, tmp_path, change
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"width": 32}, "width=16 and not 32"),
-        ({"num_blocks": 3}, "num_blocks=2 and not 3"),
-        ({"max_length": 13}, "max_length=12 and not 13"),
-        ({"weight_bits": 32, "embedding_bits": 32}, "weight_bits=1 and not 32, embedding_bits=1"),
+        ({"width": 32}, "width=16, the one to train 32"),
+        ({"num_blocks": 3}, "num_blocks=2, the one to train 3"),
+        ({"max_length": 13}, "max_length=12, the one to train 13"),
+        ({"weight_bits": 32, "embedding_bits": 32}, "weight_bits=1; only"),
     ],
 )
-def test_other_shapes_are_refused(undisturbed, changes, sentence):
+def test_other_shapes_are_refused(undisturbed, tmp_path, changes, sentence):
+    init = initial(undisturbed.directory)
     with pytest.raises(BeexError, match=sentence):
-        PretrainedEncoder(undisturbed.directory).config(toy_config(**changes))
+        train(small_task(), toy_config(**changes), TrainingConfig(), tmp_path / "run", init=init)
+    assert not (tmp_path / "run").exists()
 
 
 def test_weights_of_every_kind_of_model_arrive(mode, tmp_path):
@@ -333,22 +335,33 @@ def test_weights_of_every_kind_of_model_arrive(mode, tmp_path):
     encoder = shake(BEExformer(config), seed=3)
     save_encoder(tmp_path, encoder, VOCABULARY)
     model = BEExformerClassifier(config)
-    heads = [weights.numpy() for head in model.heads for weights in head.weights]
-    PretrainedEncoder(tmp_path).apply(model)
+    heads = [head.get_weights() for head in model.heads]
+    assert PretrainedEncoder(tmp_path).apply(model, rows([3], width=12)).real == ()
     for ours, theirs in zip(named(model.backbone), named(encoder), strict=True):
         assert ours[0] == theirs[0] and (ours[1] == theirs[1]).all()
-    assert all(
-        (a == b.numpy()).all()
-        for a, b in zip(heads, (w for head in model.heads for w in head.weights), strict=True)
-    )
+    for before, head in zip(heads, model.heads, strict=True):
+        assert all((a == b).all() for a, b in zip(before, head.get_weights(), strict=True))
+
+
+def test_a_binary_classifier_starts_from_a_real_encoder(tmp_path):
+    config = tiny_config(vocabulary_size=len(VOCABULARY))
+    encoder = shake(BEExformer(config.twin()), seed=3)
+    save_encoder(tmp_path, encoder, VOCABULARY)
+    model = BEExformerClassifier(config.replace(num_blocks=2))
+    start = PretrainedEncoder(tmp_path).apply(model, rows([3], width=12))
+    assert set(start.real) == {"weights", "embedding"}
+    for mine, its in zip(model.backbone.blocks, encoder.blocks, strict=False):
+        for name, linear in mine.linears().items():
+            real = its.linears()[name].kernel.numpy()
+            assert ((linear.kernel.numpy() >= 0) == (real >= 0)).all()
 
 
 def test_folders_without_an_encoder_are_refused(tmp_path):
     with pytest.raises(BeexError, match="no model directory"):
         PretrainedEncoder(tmp_path / "none")
     (tmp_path / "run.json").write_text("{}")
-    with pytest.raises(BeexError, match="holds no encoder"):
-        PretrainedEncoder(tmp_path)
+    with pytest.raises(BeexError, match="not finished"):
+        initial(tmp_path)
 
 
 # === Texts ===

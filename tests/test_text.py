@@ -271,6 +271,20 @@ def test_lengths_are_those_of_the_whole_texts(vocabulary):
 
 def test_no_texts_give_no_rows(vocabulary):
     assert TextPreprocessor(vocabulary, 9).encode([]).shape == (0, 9)
+    assert TextPreprocessor(vocabulary, 9).encode_pieces([]).shape == (0, 9)
+
+
+def test_pieces_hold_all_of_each_text(vocabulary):
+    texts = [*random_texts(40, seed=10), "film", "film " * 7, "film " * 8, "\u200b"]
+    expected = []
+    for text in texts:
+        tokens = python_wordpiece(text, vocabulary)
+        for start in range(0, len(tokens), 7):
+            row = [2, *tokens[start : start + 7], 3]
+            expected.append(row + [0] * (9 - len(row)))
+    assert TextPreprocessor(vocabulary, 9).encode_pieces(texts).tolist() == expected
+    many = TextPreprocessor(vocabulary, 9).encode_pieces(texts * 200)
+    assert np.array_equal(many, np.tile(expected, (200, 1)))
 
 
 def test_a_config_gives_an_equal_preprocessor(vocabulary):

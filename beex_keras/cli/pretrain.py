@@ -68,6 +68,8 @@ def _texts(options: dict[str, Any]) -> list[str]:
 
     if bool(options["files"]) == bool(options["task"]):
         raise BeexError("Give the texts either as files by --text or as a task by --task.")
+    if options["task"] == "files":
+        raise BeexError("Name your own files by --text; --task is for named tasks.")
     if options["files"]:
         if options["data_dir"]:
             raise BeexError("--data-dir goes with --task; leave it out beside --text.")

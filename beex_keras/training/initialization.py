@@ -15,19 +15,7 @@ from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training.donor import MINILM, Donor, read_donor
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
-from beex_keras.training.transfer import Start, transfer
-
-_SAMPLE = 64
-_SHAPE = (
-    "max_length",
-    "width",
-    "num_heads",
-    "hidden_width",
-    "num_blocks",
-    "network",
-    "gate_activation",
-    "content_activation",
-)
+from beex_keras.training.transfer import Start, check_start, sample, transfer
 
 
 class Initial(Protocol):
@@ -74,6 +62,8 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
             if classifier.preprocessor is None:
                 raise BeexError(f"The model in {source} has no vocabulary to go on with.")
             return FromClassifier(classifier, classifier.preprocessor.vocabulary, str(source))
+    if (path / "run.json").is_file():
+        raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
     return FromDonor(read_donor(str(source)), None if layers is None else tuple(layers))
 
 
@@ -159,19 +149,7 @@ class FromClassifier:
         return list(self.tokens)
 
     def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
-        its = self.source.config
-        for name in _SHAPE:
-            if getattr(model_config, name) != getattr(its, name):
-                raise BeexError(
-                    f"The model in {self.path} has {name}={getattr(its, name)}, the one to train "
-                    f"{getattr(model_config, name)}; a start needs the same shape."
-                )
-        for name in ("weight_bits", "activation_bits", "embedding_bits"):
-            if getattr(model_config, name) > getattr(its, name):
-                raise BeexError(
-                    f"The model in {self.path} has {name}={getattr(its, name)}; only a model of as "
-                    "few or fewer bits can start from it."
-                )
+        check_start(self.source.config, model_config, self.path)
         return model_config
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
@@ -186,12 +164,6 @@ class FromClassifier:
             for head, other in zip(model.heads, self.source.heads, strict=True):
                 head.set_weights(other.get_weights())
         return start
-
-
-def sample(ids: np.ndarray) -> list[np.ndarray]:
-    """Some of the rows, evenly spread, each without its padding: (1, T)."""
-    rows = ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids))).astype(int)]
-    return [row[row != 0][None] for row in rows]
 
 
 __all__ = ["MINILM", "FromClassifier", "FromDonor", "Initial", "initial", "sample"]

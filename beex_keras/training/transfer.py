@@ -32,6 +32,7 @@ from collections.abc import Callable
 import numpy as np
 import tensorflow as tf
 
+from beex_keras.errors import BeexError
 from beex_keras.layers import BinaryLinear
 from beex_keras.layers.linear import LATENT_LIMIT
 from beex_keras.models import BEExformer
@@ -39,6 +40,18 @@ from beex_keras.models.config import BEExformerConfig
 
 PARTS = ("weights", "embedding", "activations")
 """What is binarized, in the order in which it goes best."""
+
+_SAMPLE = 64
+_LENGTHS = ("max_length", "num_blocks")
+_SHAPE = (
+    *_LENGTHS,
+    "width",
+    "num_heads",
+    "hidden_width",
+    "network",
+    "gate_activation",
+    "content_activation",
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,6 +81,37 @@ class Start:
 
     real: tuple[str, ...] = ()
     activations: tuple[dict[str, Approximation], ...] = ()
+
+
+def check_start(
+    source: BEExformerConfig, target: BEExformerConfig, path: str, first_part: bool = False
+) -> None:
+    """Raises `BeexError` unless a model can start from another one.
+
+    Args:
+        source, target: of the other one and of the model.
+        path: of the other one, for errors.
+        first_part: whether its first blocks and positions would do.
+    """
+    for name in _SHAPE:
+        its, mine = getattr(source, name), getattr(target, name)
+        if mine != its and not (first_part and name in _LENGTHS and mine < its):
+            raise BeexError(
+                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs the "
+                "same shape."
+            )
+    for name in ("weight_bits", "activation_bits", "embedding_bits"):
+        if getattr(target, name) > getattr(source, name):
+            raise BeexError(
+                f"The model in {path} has {name}={getattr(source, name)}; only a model of as few or "
+                "fewer bits can start from it."
+            )
+
+
+def sample(ids: np.ndarray) -> list[np.ndarray]:
+    """Some of the rows, evenly spread, each without its padding: (1, T)."""
+    rows = ids[np.linspace(0, len(ids) - 1, min(_SAMPLE, len(ids))).astype(int)]
+    return [row[row != 0][None] for row in rows]
 
 
 def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Start:
