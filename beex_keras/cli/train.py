@@ -1,5 +1,6 @@
 """`beex train`: from a task to a run folder."""
 
+from pathlib import Path
 from typing import Any
 
 import click
@@ -8,6 +9,7 @@ from beex_keras.cli.options import (
     POLICIES,
     RUN_SETTINGS,
     chosen_model,
+    chosen_strategy,
     chosen_task,
     data_options,
     given,
@@ -15,11 +17,19 @@ from beex_keras.cli.options import (
     model_options,
     run_arguments,
     run_options,
+    strategy_options,
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 
-_SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
+_SETTINGS = (
+    "anneal",
+    "head_rate",
+    "layer_decay",
+    "hidden_weight",
+    "soft_targets",
+    "precision",
+)
 
 
 @click.command()
@@ -35,6 +45,12 @@ _SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
               help="Factor of a block's learning rate to that of the next.")  # fmt: skip
+@click.option("--teacher", type=click.Path(),
+              help="Learn from it beside the labels: as for --init, but with float32 weights.")  # fmt: skip
+@click.option("--hidden-weight", type=float,
+              help="Weight of the error of the blocks' outputs against the teacher's.")  # fmt: skip
+@click.option("--soft-targets", type=float,
+              help="Share of the teacher's probabilities, or of the last exit's, in the targets.")  # fmt: skip
 @click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
               help="Of the matrices' products while training.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
@@ -42,6 +58,7 @@ _SETTINGS = ("anneal", "head_rate", "layer_decay", "precision")
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
 @click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
 @run_options
+@strategy_options
 @json_option
 def train(**options: Any) -> None:
     """Train a classifier into a run folder; calibrate its exit and test it.
@@ -54,21 +71,31 @@ def train(**options: Any) -> None:
     training_config = TrainingConfig(
         **given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
     )
+    strategy = chosen_strategy(options)
     task = chosen_task(options)
 
     from beex_keras.evaluation import plots
     from beex_keras.training import initial
     from beex_keras.training import train as run_recipe
+    from beex_keras.training.distribution import is_chief
+
+    layers = _layers(options)
+    # A run has the model's blocks already; of a donor both take the same layers.
+    is_run = options["teacher"] and (Path(options["teacher"]) / "run.json").is_file()
+    of_teacher = None if is_run else layers
 
     run = run_recipe(
         task,
         model_config,
         training_config,
         options["output"],
-        init=initial(options["init"], _layers(options)) if options["init"] else None,
+        init=initial(options["init"], layers) if options["init"] else None,
+        teacher=initial(options["teacher"], of_teacher) if options["teacher"] else None,
+        strategy=strategy,
         **run_arguments(options),
     )
-    plots.save_run_figures(run)
+    if is_chief(strategy):
+        plots.save_run_figures(run)
     figures = {
         "run": options["output"],
         "calibration": run.calibration.to_dict(),

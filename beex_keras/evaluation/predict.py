@@ -12,7 +12,8 @@ def predict_exit_logits(
     """Logits of all exits: ids int32 (B, T), padded with 0 → float32 (B, N, C).
 
     Samples are batched by length and put back in order; padding never changes a logit, so this is
-    `model.predict` at a fraction of the time.
+    `model.predict` at a fraction of the time. It is the work of this process alone, even if the
+    model was made under a strategy, whose other workers `model.predict` would wait for.
     """
     # Up to the last token that is not padding: ids given by hand may have holes.
     lengths = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1, initial=1)
@@ -25,10 +26,14 @@ def predict_exit_logits(
 
     if not len(ids):
         return np.zeros((0, *model.output_shape[1:]), np.float32)
-    dataset = tf.data.Dataset.from_generator(
-        batches, output_signature=tf.TensorSpec((None, None), tf.int32)
-    )
-    logits = model.predict(dataset, verbose=0)
+    spec = tf.TensorSpec((None, None), tf.int32)
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 and strategy.cluster_resolver is None:
+        dataset = tf.data.Dataset.from_generator(batches, output_signature=spec)
+        logits = model.predict(dataset, verbose=0)
+    else:
+        forward = tf.function(lambda rows: model(rows, training=False), input_signature=[spec])
+        logits = np.concatenate([forward(rows) for rows in batches()])
     restored = np.empty_like(logits)
     restored[order] = logits
     return restored

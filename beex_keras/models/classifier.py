@@ -130,7 +130,9 @@ class BEExformerClassifier(tf.keras.Model):
             if isinstance(spec, tuple):
                 return x.map(lambda text, *rest: (_encode(encode, text), *rest), tf.data.AUTOTUNE)
             return x.map(lambda text: _encode(encode, text), tf.data.AUTOTUNE)
-        if x is None or (isinstance(x, tf.Tensor) and x.dtype != tf.string):
+        if x is None or isinstance(x, tf.distribute.DistributedDataset):
+            return x
+        if isinstance(x, tf.Tensor) and x.dtype != tf.string:
             return x
         array = np.asarray(x)
         if array.dtype.kind not in "USO":

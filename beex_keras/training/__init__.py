@@ -2,6 +2,7 @@
 
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import PretrainingConfig, TrainingConfig
+from beex_keras.training.distribution import make_strategy
 from beex_keras.training.initialization import Initial, initial
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
 from beex_keras.training.pretraining import PretrainingRun, pretrain
@@ -16,6 +17,7 @@ __all__ = [
     "Run",
     "TrainingConfig",
     "initial",
+    "make_strategy",
     "pretrain",
     "train",
 ]

@@ -1,6 +1,7 @@
 """Keras callbacks that know about exits."""
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ import tensorflow as tf
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.predict import predict_exit_logits
 from beex_keras.exits import ExitPolicy
+from beex_keras.training.distribution import from_chief, is_chief
 
 
 class CalibratedAccuracy(tf.keras.callbacks.Callback):
@@ -16,13 +18,17 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
 
     Adds `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that the
     callbacks behind it in the list can use them: ``EarlyStopping("val_calibrated_accuracy",
-    mode="max")``, ``TensorBoard(...)``.
+    mode="max")``, ``TensorBoard(...)``. Under a strategy one process computes them, and the other
+    workers of a cluster are told.
 
     Args:
         ids: validation inputs, int32 (B, T).
         labels: whole numbers (B,).
         policy: the policy to calibrate.
         tolerance, costs: as in `calibrate`.
+
+    Attributes:
+        calibration: the last; None on the workers that are only told.
     """
 
     def __init__(
@@ -42,16 +48,24 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         self.calibration: Calibration | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        strategy, num_exits = self.model.distribute_strategy, self.model.output_shape[1]
+        names = [
+            *(f"val_exit_{number}" for number in range(1, num_exits + 1)),
+            "val_calibrated_accuracy",
+            "val_calibrated_depth",
+        ]
+        values = self._measure() if is_chief(strategy) else [0.0] * len(names)
+        values = from_chief(strategy, values).tolist()
+        if logs is not None:
+            logs.update(zip(names, values, strict=True))
+
+    def _measure(self) -> list[float]:
         exit_logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(
             self.policy, exit_logits, self.labels, self.costs, self.tolerance
         )
-        if logs is not None:
-            accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
-            for number, value in enumerate(accuracy, start=1):
-                logs[f"val_exit_{number}"] = float(value)
-            logs["val_calibrated_accuracy"] = self.calibration.accuracy
-            logs["val_calibrated_depth"] = self.calibration.depth
+        accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
+        return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]
 
 
 class OneEpoch(tf.keras.callbacks.Callback):
@@ -77,13 +91,13 @@ class StepCheckpoint(tf.keras.callbacks.Callback):
 
     def __init__(
         self,
-        manager: tf.train.CheckpointManager,
+        save: Callable[[], Any],
         step: tf.Variable,
         steps_per_epoch: int,
         seconds: float,
     ) -> None:
         super().__init__()
-        self.manager = manager
+        self.save = save
         self.step = step
         self.steps_per_epoch = steps_per_epoch
         self.seconds = seconds
@@ -94,5 +108,5 @@ class StepCheckpoint(tf.keras.callbacks.Callback):
         # Not after the last step: an epoch without any step left could not be resumed.
         last = int(self.step) == self.steps_per_epoch
         if not last and time.monotonic() - self._last >= self.seconds:
-            self.manager.save()
+            self.save()
             self._last = time.monotonic()

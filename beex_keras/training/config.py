@@ -13,7 +13,7 @@ PRETRAINING_LOSSES = ("last", "uniform", "linear")
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    """The recipe's settings; validated when made, immutable after.
+    r"""The recipe's settings; validated when made, immutable after.
 
     Attributes:
         epochs: passes over the training split.
@@ -33,6 +33,10 @@ class TrainingConfig:
             `beex_keras.training.annealing`; 0 makes it binary before the first step.
         head_rate: factor of the exits' learning rate.
         layer_decay: factor of a block's learning rate to that of the block behind it.
+        hidden_weight: \(\kappa\), what the error of the blocks' outputs counts, of a training with a
+            teacher, see `beex_keras.training.distillation`.
+        soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
+            teacher, of the model's own last exit in those of the exits before it.
         precision: "float32", or "bfloat16" for the products of the matrices while training, about
             twice as fast on processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
@@ -56,15 +60,17 @@ class TrainingConfig:
     anneal: float = 0.0
     head_rate: float = 1.0
     layer_decay: float = 1.0
+    hidden_weight: float = 1.0
+    soft_targets: float = 0.0
     precision: str = "float32"
     pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        for name in ("label_smoothing", "tolerance", "anneal"):
+        for name in ("label_smoothing", "tolerance", "anneal", "soft_targets"):
             _check_share(self, name)
-        for name in ("head_rate", "layer_decay"):
+        for name in ("head_rate", "layer_decay", "hidden_weight"):
             _check_positive(self, name)
         if self.precision not in PRECISIONS:
             raise BeexError(

@@ -1,6 +1,7 @@
 """Where a model's first weights come from, instead of from chance."""
 
 import dataclasses
+import hashlib
 import os
 from collections import Counter
 from collections.abc import Sequence
@@ -75,7 +76,11 @@ class FromDonor:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"donor": self.donor.name, "layers": self.layers and list(self.layers)}
+        return {
+            "kind": "donor",
+            "name": self.donor.name,
+            "layers": self.layers and list(self.layers),
+        }
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The donor's, without the places it left unused; of a smaller size the pieces that the
@@ -135,7 +140,10 @@ class FromClassifier:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {"run": self.path}
+        digest = hashlib.sha256("\n".join(self.tokens).encode())
+        for value in self.source.get_weights():
+            digest.update(value.tobytes())
+        return {"kind": "classifier", "weights": digest.hexdigest()[:16]}
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)

@@ -14,6 +14,15 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, read_text, write_atomically
 from beex_keras.training.callbacks import OneEpoch, StepCheckpoint
+from beex_keras.training.distribution import (
+    Share,
+    as_one,
+    from_chief,
+    is_chief,
+    scope,
+    share_batches,
+    share_rows,
+)
 
 BEST_WEIGHTS_FILE = "best.weights.h5"
 _HISTORY_FILE = "history.json"
@@ -35,10 +44,15 @@ def fit(
     trackables: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
+    share: Share = share_rows,
 ) -> None:
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
 
     The weights of the best epoch go to `best.weights.h5`, the logs of all to `history.json`.
+
+    Under the strategy of a model that was made in its scope, replicas share each batch (see
+    `beex_keras.training.distribution`). Of a cluster's workers all read the checkpoints and the
+    first one writes, measures and decides.
 
     Args:
         model: compiled; its weights are those of the last step in the end.
@@ -57,12 +71,17 @@ def fit(
             such as a variable that follows a schedule, by name.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+        share: how replicas share a batch.
 
     Raises:
-        BeexError: the monitored log is no finite number, so that no epoch could be the best.
+        BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
+            worker of a cluster finds other checkpoints than the first one.
     """
     directory = Path(directory)
-    model.optimizer.build(model.trainable_variables)
+    strategy = model.distribute_strategy
+    chief = is_chief(strategy)
+    with scope(strategy):
+        model.optimizer.build(model.trainable_variables)
     epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     best, best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(-1, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(
@@ -72,40 +91,61 @@ def fit(
     manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    if [int(epoch), int(step)] != from_chief(strategy, [int(epoch), int(step)]).tolist():
+        raise BeexError(
+            f"The checkpoints in {directory} are not those of the first worker; give all workers "
+            "one folder, on storage that they share."
+        )
 
+    # Every worker has the same state, so that saving needs nobody else, if only the variable that
+    # counts it is there: within `fit` the others would be waited for to make one too.
+    _ = checkpoint.save_counter
+    save = manager.save if chief else lambda: None
     history = _read_history(directory, int(epoch))
-    saver = StepCheckpoint(manager, step, steps_per_epoch, checkpoint_seconds)
-    one_epoch = OneEpoch()
+    saver = StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
+    one_epoch, stop = OneEpoch(), False
+    validation_steps = None
+    if validation is not None:
+        validation_steps = int(validation.cardinality())
+        validation = share_batches(validation, strategy, share, training=False)
     if verbose == "auto":  # a moving bar for people, a line an epoch for files
         verbose = 1 if sys.stdout.isatty() else 2
-    while int(epoch) < epochs and not one_epoch.asked_to_stop:
+    while int(epoch) < epochs and not stop:
         if patience and int(epoch) - int(best_epoch) > patience:
             break
-        logs = model.fit(
-            make_epoch(int(epoch), int(step)),
-            validation_data=validation,
-            epochs=epochs,
-            initial_epoch=int(epoch),
-            callbacks=[*callbacks, saver, one_epoch],
-            verbose=verbose,
-        ).history
+        with as_one(strategy):
+            logs = model.fit(
+                share_batches(make_epoch(int(epoch), int(step)), strategy, share),
+                steps_per_epoch=steps_per_epoch - int(step),
+                validation_data=validation,
+                validation_steps=validation_steps,
+                epochs=epochs,
+                initial_epoch=int(epoch),
+                callbacks=[*callbacks, saver, one_epoch],
+                verbose=verbose if chief else 0,
+            ).history
         for name, values in logs.items():
             history.setdefault(name, []).append(float(values[-1]))
-        score = history[monitor][-1] if mode == "max" else -history[monitor][-1]
+        # A callback may measure on the first worker alone, and stop there.
+        own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
+        value, stop = from_chief(strategy, own).tolist()
+        score = value if mode == "max" else -value
         if not math.isfinite(score):
             raise BeexError(
-                f"Epoch {int(epoch) + 1} ended with {monitor}={history[monitor][-1]}; start anew "
+                f"Epoch {int(epoch) + 1} ended with {monitor}={value}; start anew "
                 "with a lower learning rate."
             )
         if score > float(best):
             best.assign(score)
             best_epoch.assign(epoch)
-            with atomic_path(directory / BEST_WEIGHTS_FILE) as path:
-                model.save_weights(path)
-        write_atomically(directory / _HISTORY_FILE, json.dumps(history, indent=2) + "\n")
+            if chief:
+                with atomic_path(directory / BEST_WEIGHTS_FILE) as path:
+                    model.save_weights(path)
+        if chief:
+            write_atomically(directory / _HISTORY_FILE, json.dumps(history, indent=2) + "\n")
         epoch.assign_add(1)
         step.assign(0)
-        manager.save()
+        save()
 
 
 def read_history(directory: str | os.PathLike[str]) -> dict[str, list[float]]:

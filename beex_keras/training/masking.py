@@ -1,6 +1,7 @@
 """Masked language modelling's inputs and targets."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -17,6 +18,29 @@ MASKED, REPLACED = 0.8, 0.1
 
 VALIDATION = -1
 """In place of an epoch: the masks by which epochs are compared, the same in each."""
+
+
+def share_hidden(
+    batch: tuple[Any, ...], number: tf.Tensor, replicas: int, training: bool
+) -> tuple[Any, ...]:
+    r"""The share of the replica `number` of a batch of `TokenMasking.make_dataset`.
+
+    Rows are shared as by `beex_keras.training.distribution.share_rows`, and with them the hidden
+    tokens. The loss is a mean over these: of \(m\) in the batch a replica has \(m_r\), and each of
+    them the weight \(m_r R / m\).
+    """
+    (ids, places), targets = batch
+    rows, width = tf.unstack(tf.shape(ids, out_type=tf.int64))
+    share = -(-rows // replicas)
+    first = tf.cast(number * share * width, tf.int32)
+    own = (places >= first) & (places < first + tf.cast(share * width, tf.int32))
+    taken = tf.minimum(number * share + tf.range(share), rows - 1)
+    inputs = tf.gather(ids, taken), tf.boolean_mask(places, own) - first
+    labels = tf.boolean_mask(targets, own)
+    if not training:
+        return inputs, labels
+    weight = tf.cast(tf.size(labels) * replicas, tf.float32) / tf.cast(tf.size(targets), tf.float32)
+    return inputs, labels, tf.fill(tf.shape(labels), weight)
 
 
 class TokenMasking:

@@ -13,7 +13,8 @@ def precision(model: BEExformerClassifier, name: str) -> Iterator[None]:
     """Within, the blocks' matrices multiply in the dtype `name` while they train.
 
     Only those products: sums of gradients, normalizations, softmax, optimizer and every inference
-    stay float32. ±1 is exact in bfloat16, so a binary matrix only rounds what it is multiplied with.
+    stay float32. ±1 is exact in bfloat16, so a binary matrix only rounds what it is multiplied with
+    and what comes out.
     """
     products = [
         linear.matmul for block in model.backbone.blocks for linear in block.linears().values()

@@ -21,7 +21,8 @@ from beex_keras.models import BEExformerConfig, MaskedLanguageModel
 from beex_keras.text import learn_vocabulary
 from beex_keras.training import loop
 from beex_keras.training.config import PretrainingConfig
-from beex_keras.training.masking import VALIDATION, TokenMasking
+from beex_keras.training.distribution import chief_first, from_chief, scope, wait_for_all
+from beex_keras.training.masking import VALIDATION, TokenMasking, share_hidden
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.pretrained_encoder import save_encoder
 from beex_keras.training.run_folder import open_preprocessor, open_run
@@ -54,6 +55,7 @@ def pretrain(
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
+    strategy: tf.distribute.Strategy | None = None,
 ) -> PretrainingRun:
     """Trains an encoder to find hidden tokens of texts, with the head of a `MaskedLanguageModel`.
 
@@ -74,12 +76,14 @@ def pretrain(
         directory: of the run.
         vocabulary: WordPiece vocabulary; learned from the texts that are not held out if None, with
             at most `model_config.vocabulary_size` entries.
-        callbacks, checkpoint_seconds, verbose: as for `train`.
+        callbacks, checkpoint_seconds, verbose, strategy: as for `train`.
 
     Raises:
         BeexError: too few texts, a vocabulary that knows none of their words, or a folder that
-            holds a run with other settings or cannot be written.
+            holds a run with other settings or cannot be written; or a worker of the cluster has
+            ended.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
     training, held_out = split_corpus(texts, config.held_out)
     settings = {
@@ -87,17 +91,17 @@ def pretrain(
         "model": model_config.to_dict(),
         "pretraining": config.to_dict(),
     }
-    open_run(directory, settings)
 
     def new_vocabulary() -> Sequence[str]:
         if vocabulary is not None:
             return vocabulary
         return learn_vocabulary(training, model_config.vocabulary_size, pieces=config.pieces)
 
-    preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
-    if (directory / "results.json").exists():
-        results = json.loads(read_text(directory / "results.json", "results"))
-        return PretrainingRun(directory, loop.read_history(directory), results)
+    with chief_first(strategy) as chief:
+        open_run(directory, settings, create=chief)
+        preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
+    if from_chief(strategy, [(directory / "results.json").exists()]).all():
+        return _read_run(directory)
 
     masking = TokenMasking(preprocessor.vocabulary, config.seed)
     rows, held_out_rows = (preprocessor.encode_pieces(part) for part in (training, held_out))
@@ -112,20 +116,21 @@ def pretrain(
 
     # Everything random from here on follows from the seed.
     tf.keras.utils.set_random_seed(config.seed)
-    model = MaskedLanguageModel(
-        model_config.replace(
-            vocabulary_size=preprocessor.vocabulary_size,
-            num_segments=1,
-            separator_id=preprocessor.separator_id,
-        ),
-        all_blocks=config.loss != "last",
-    )
     steps = steps_per_epoch(rows, config.batch_size)
-    model.compile(
-        make_optimizer(config, config.epochs * steps, model.config),
-        MaskedTokenLoss(config.loss),
-        [ExitAccuracy(model.output_shape[1], name="accuracy")],
-    )
+    with scope(strategy):
+        model = MaskedLanguageModel(
+            model_config.replace(
+                vocabulary_size=preprocessor.vocabulary_size,
+                num_segments=1,
+                separator_id=preprocessor.separator_id,
+            ),
+            all_blocks=config.loss != "last",
+        )
+        model.compile(
+            make_optimizer(config, config.epochs * steps, model.config),
+            MaskedTokenLoss(config.loss),
+            [ExitAccuracy(model.output_shape[1], name="accuracy")],
+        )
     loop.fit(
         model,
         lambda epoch, skip: masking.make_dataset(rows, config.batch_size, epoch, skip),
@@ -137,9 +142,32 @@ def pretrain(
         callbacks=callbacks,
         checkpoint_seconds=checkpoint_seconds,
         verbose=verbose,
+        share=share_hidden,
     )  # fmt: skip
-    model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
+    with chief_first(strategy):
+        if chief:
+            _finish(
+                directory,
+                model,
+                validation,
+                preprocessor.vocabulary,
+                len(held_out),
+                len(held_out_rows),
+            )
+    wait_for_all(strategy)  # a worker that left early would seem lost to the others
+    return _read_run(directory)
 
+
+def _finish(
+    directory: Path,
+    model: MaskedLanguageModel,
+    validation: tf.data.Dataset,
+    vocabulary: Sequence[str],
+    texts: int,
+    rows: int,
+) -> None:
+    """Writes results and encoder of the best epoch."""
+    model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     history = loop.read_history(directory)
     best = int(np.argmin(history["val_loss"]))
     counts = np.bincount(np.concatenate([targets for _, targets in validation.as_numpy_iterator()]))
@@ -149,11 +177,15 @@ def pretrain(
         "perplexity": math.exp(history["val_loss"][best]),
         "accuracy": history["val_accuracy"][best],
         "most_frequent": float(counts.max() / counts.sum()),
-        "texts": len(held_out),
-        "rows": len(held_out_rows),
+        "texts": texts,
+        "rows": rows,
         "hidden_tokens": int(counts.sum()),
     }
-    save_encoder(directory, model.backbone, preprocessor.vocabulary)
+    save_encoder(directory, model.backbone, vocabulary)
     write_atomically(directory / "results.json", json.dumps(results, indent=2) + "\n")
     loop.remove_checkpoints(directory)
-    return PretrainingRun(directory, history, results)
+
+
+def _read_run(directory: Path) -> PretrainingRun:
+    results = json.loads(read_text(directory / "results.json", "results"))
+    return PretrainingRun(directory, loop.read_history(directory), results)

@@ -19,12 +19,21 @@ from beex_keras.evaluation.evaluate import Evaluation, evaluate
 from beex_keras.evaluation.predict import predict_exit_logits
 from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
+from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary
 from beex_keras.training import loop
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import TrainingConfig
+from beex_keras.training.distillation import distillation, make_teacher
+from beex_keras.training.distribution import (
+    chief_first,
+    from_chief,
+    local_copy,
+    scope,
+    wait_for_all,
+)
 from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.precision import precision
@@ -60,9 +69,11 @@ def train(
     directory: str | os.PathLike[str],
     vocabulary: Sequence[str] | None = None,
     init: Initial | None = None,
+    teacher: Initial | None = None,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Run:
     """Trains a classifier, calibrates its exit on validation data and evaluates it on test data.
 
@@ -80,16 +91,25 @@ def train(
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
             `model_config.vocabulary_size` entries, or `init`'s.
         init: where the first weights come from, see `initial`; from chance if None.
+        teacher: whose float32 weights to learn from, see `beex_keras.training.distillation`.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+        strategy: that shares the steps' work, see `make_strategy`. It changes no result beyond
+            rounding and dropout's masks, and so is no setting of the run. In a cluster each worker
+            calls this, with the same folder.
 
     Raises:
-        BeexError: the folder holds a run with other settings or cannot be written; or the model
-            cannot start from `init`.
+        BeexError: the folder holds a run with other settings or cannot be written; the model cannot
+            start from `init`, or its twin from `teacher`; distillation was asked of several
+            replicas; or a worker of the cluster has ended.
     """
+    strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
+    distilled = teacher is not None or training_config.soft_targets > 0
+    if distilled and strategy.num_replicas_in_sync > 1:
+        raise BeexError("Learning from a teacher needs one replica; train without --strategy.")
     if init is not None:
         if vocabulary is not None:
             raise BeexError(
@@ -102,8 +122,8 @@ def train(
         "model": model_config.to_dict(),
         "training": training_config.to_dict(),
         **({} if init is None else {"init": init.identity}),
+        **({} if teacher is None else {"teacher": teacher.identity}),
     }
-    open_run(directory, settings)
 
     def new_vocabulary() -> Sequence[str]:
         if vocabulary is not None:
@@ -113,31 +133,44 @@ def train(
             return init.vocabulary(size, texts)
         return learn_vocabulary(texts, size, pieces=training_config.pieces)
 
-    preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
+    with chief_first(strategy) as chief:
+        open_run(directory, settings, create=chief)
+        preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
     splits = {
         name: _encode(preprocessor, getattr(task, name)) for name in ("train", "validation", "test")
     }
 
     # Everything random from here on follows from the seed.
     tf.keras.utils.set_random_seed(training_config.seed)
-    model = BEExformerClassifier(
-        model_config.replace(
-            vocabulary_size=preprocessor.vocabulary_size,
-            num_classes=len(task.labels),
-            num_segments=2 if task.is_pair else 1,
-            separator_id=preprocessor.separator_id,
-        ),
-        preprocessor,
-        task.labels,
-        exits.get(training_config.policy),
-    )
+    with scope(strategy):
+        model = BEExformerClassifier(
+            model_config.replace(
+                vocabulary_size=preprocessor.vocabulary_size,
+                num_classes=len(task.labels),
+                num_segments=2 if task.is_pair else 1,
+                separator_id=preprocessor.separator_id,
+            ),
+            preprocessor,
+            task.labels,
+            exits.get(training_config.policy),
+        )
     costs = relative_costs(model.config)
-    if not (directory / "results.json").exists():
+    finished = bool(from_chief(strategy, [(directory / "results.json").exists()]).all())
+    if not finished:
         start = Start() if init is None else init.apply(model, splits["train"][0])
-        _fit(
-            model, splits, training_config, costs, directory, start, callbacks,
-            checkpoint_seconds, verbose,
-        )  # fmt: skip
+        tutor = None if teacher is None else make_teacher(model, teacher, splits["train"][0])
+        with (
+            precision(model, training_config.precision),
+            distillation(model, tutor, training_config),
+        ):
+            _fit(
+                model, splits, training_config, costs, directory, start, callbacks,
+                checkpoint_seconds, verbose,
+            )  # fmt: skip
+        if not chief:
+            wait_for_all(strategy)  # the first worker finishes the run, the others then read it
+    if chief and not finished:
+        model = local_copy(model)
         model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     else:
         model = BEExformerClassifier.from_pretrained(directory / "model")
@@ -152,11 +185,13 @@ def train(
     model.policy = calibration.policy
     evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
     history = loop.read_history(directory)
-    if not (directory / "results.json").exists():
+    if chief and not finished:
         model.save_pretrained(directory / "model")
         results = {"calibration": calibration.to_dict(), "test": evaluation.to_dict()}
         write_atomically(directory / "results.json", json.dumps(results, indent=2) + "\n")
         loop.remove_checkpoints(directory)
+        wait_for_all(strategy)
+    wait_for_all(strategy)  # a worker that left early would seem lost to the others
     return Run(directory, model, history, calibration, evaluation, exit_logits)
 
 
@@ -174,10 +209,16 @@ def _fit(
     """Trains all exits at once; the best epoch is the one with the best calibrated accuracy."""
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
-    optimizer = make_optimizer(
-        config, config.epochs * steps, model.config, config.head_rate, config.layer_decay
-    )
-    model.compile(optimizer, SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing))
+    with scope(model.distribute_strategy):
+        model.compile(
+            make_optimizer(
+                config, config.epochs * steps, model.config, config.head_rate, config.layer_decay
+            ),
+            SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing),
+            # Weighted, since rows that only fill up a replica's share must not count.
+            metrics=[],
+            weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
+        )
     calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
 
     def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
@@ -187,7 +228,7 @@ def _fit(
         )  # fmt: skip
 
     annealing = Annealing(start, round(config.anneal * config.epochs * steps))
-    with precision(model, config.precision), annealing.quantizers(model):
+    with annealing.quantizers(model):
         loop.fit(
             model, make_epoch, steps, config.epochs, directory,
             monitor="val_calibrated_accuracy",

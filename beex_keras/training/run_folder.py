@@ -13,11 +13,17 @@ _SETTINGS_FILE = "run.json"
 _VOCABULARY_FILE = "vocab.txt"
 
 
-def open_run(directory: Path, settings: dict[str, Any]) -> None:
+def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
     """Makes the run folder, or checks that it holds a run with the same settings.
 
+    Args:
+        directory: of the run.
+        settings: that the same command brings again.
+        create: False where another worker of a cluster has made the folder.
+
     Raises:
-        BeexError: the folder holds a run with other settings, or something else.
+        BeexError: the folder holds a run with other settings, or something else, or there is none
+            where it should be.
     """
     file = directory / _SETTINGS_FILE
     if file.exists():
@@ -32,6 +38,11 @@ def open_run(directory: Path, settings: dict[str, Any]) -> None:
                 "or remove this one to start anew."
             )
         return
+    if not create:
+        raise BeexError(
+            f"{directory} is not the folder that the first worker has opened; give all workers one "
+            "folder, on storage that they share."
+        )
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
     write_atomically(file, json.dumps(settings, indent=2) + "\n")

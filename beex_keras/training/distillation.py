@@ -1,0 +1,116 @@
+r"""Learning from a teacher beside the labels; off by default.
+
+The paper needs none of it. A deep model that starts from real weights profits: its signs of a layer
+are right when what the block makes of a text is what the real one makes of it, which every token
+tells, in every channel, where a label tells one thing of a text. The loss is then
+
+\[
+L + \kappa \, \frac{1}{N} \sum_{i=1}^{N}
+\frac{\sum_t \lVert x_{it} - \hat x_{it} \rVert^2}{\sum_t \lVert \hat x_{it} - \bar x_i \rVert^2}
+\]
+
+with the outputs \(x_i\) of the student's blocks and \(\hat x_i\) of the teacher's at the real tokens
+\(t\) of a batch, \(\bar x_i\) their mean; and in the cross-entropies of \(L\) the labels are mixed with
+the probabilities of the teacher's last exit, or, without a teacher, of the student's own last exit,
+which the exits before it learn from.
+
+Source: hidden states as TinyBERT (Jiao et al., 2020), exits from the last as Zhang et al. (2019);
+the error relative to the variance is our reading.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.models import BEExformerClassifier
+from beex_keras.training.config import TrainingConfig
+from beex_keras.training.initialization import Initial
+from beex_keras.training.precision import precision
+
+
+def make_teacher(
+    model: BEExformerClassifier, source: Initial, ids: np.ndarray
+) -> BEExformerClassifier:
+    """The float32 twin of `model` with the weights of `source`; it drops nothing.
+
+    Raises:
+        BeexError: the twin cannot start from `source`.
+    """
+    config = model.config.twin().replace(dropout=0.0, token_dropout=0.0)
+    source.config(config)
+    teacher = BEExformerClassifier(config, model.preprocessor, model.labels)
+    source.apply(teacher, ids)
+    return teacher
+
+
+@contextmanager
+def distillation(
+    model: BEExformerClassifier, teacher: BEExformerClassifier | None, config: TrainingConfig
+) -> Iterator[None]:
+    """Within, a training step of `model` learns from `teacher`, or from its own last exit."""
+    if teacher is None and not config.soft_targets:
+        yield
+        return
+    watched = _with_hidden(model)
+    taught = None if teacher is None else _with_hidden(teacher)
+
+    def train_step(data: Any) -> dict[str, tf.Tensor]:
+        ids, labels, weights = tf.keras.utils.unpack_x_y_sample_weight(data)
+        # Without dropout there is no difference, but in the precision of the products.
+        known = None if taught is None else taught(ids, training=True)
+        with tf.GradientTape() as tape:
+            *hidden, logits = watched(ids, training=True)
+            loss = model.compute_loss(ids, labels, logits, weights)
+            if config.soft_targets:
+                own = tf.stop_gradient(logits[:, -1])
+                soft = _cross_entropy(logits, own if known is None else known[-1][:, -1])
+                if known is None:  # the last exit has nobody to learn from but the labels
+                    soft = soft[:, :-1]
+                loss = (1 - config.soft_targets) * loss + config.soft_targets * tf.reduce_mean(soft)
+            if known is not None:
+                mask = model.backbone.padding_mask(ids)
+                loss += config.hidden_weight * hidden_error(hidden, known[:-1], mask)
+        model.optimizer.minimize(loss, model.trainable_variables, tape)
+        return model.compute_metrics(ids, labels, logits, weights)
+
+    model.train_step = train_step
+    try:
+        if teacher is None:
+            yield
+        else:
+            with precision(teacher, config.precision):
+                yield
+    finally:
+        del model.train_step
+        model.train_function = None
+
+
+def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
+    r"""\(\frac{1}{N} \sum_i\) of the squared error, relative to the teacher's variance.
+
+    Args:
+        hidden, known: outputs of the student's and the teacher's blocks, N of (B, T, D).
+        mask: (B, T), true at real tokens.
+    """
+    real = tf.cast(mask, tf.float32)[..., tf.newaxis]
+    count = tf.reduce_sum(real)
+    errors = []
+    for mine, its in zip(hidden, known, strict=True):
+        mean = tf.reduce_sum(real * its, axis=(0, 1)) / count
+        variance = tf.reduce_sum(real * (its - mean) ** 2)
+        errors.append(tf.reduce_sum(real * (mine - its) ** 2) / variance)
+    return tf.add_n(errors) / len(errors)
+
+
+def _cross_entropy(logits: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Of every exit, against the probabilities of `known` (B, C): (B, N)."""
+    target = tf.nn.softmax(known)[:, tf.newaxis]
+    return -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=-1)
+
+
+def _with_hidden(model: BEExformerClassifier) -> tf.keras.Model:
+    """The same model with the outputs of its blocks before the logits."""
+    return tf.keras.Model(model.input, [*(head.input for head in model.heads), model.output])

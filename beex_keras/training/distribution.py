@@ -1,0 +1,220 @@
+r"""Training on several devices or machines, with the result of one.
+
+A step's batch is the same as without a strategy; each replica computes a share of it. The loss of a
+step stays the mean over the whole batch, and the optimizer sees the sum of all replicas' gradients
+before it clips them, so that all that follows, clipping, decay, and latent weights' bounds, is as in
+one process.
+"""
+
+import signal
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras.errors import BeexError
+from beex_keras.training.cluster import meet, read_cluster
+
+Share = Callable[[tuple[Any, ...], tf.Tensor, int, bool], tuple[Any, ...]]
+
+STRATEGIES = ("none", "mirrored", "multiworker")
+
+_LOST = (
+    tf.errors.AbortedError,
+    tf.errors.CancelledError,
+    tf.errors.DeadlineExceededError,
+    tf.errors.FailedPreconditionError,
+    tf.errors.UnavailableError,
+)
+_LOST_SENTENCE = (
+    "A worker of the cluster has ended or can no longer be reached; start the same command on all "
+    "workers again, which continues from the last checkpoint."
+)
+
+
+def make_strategy(
+    name: str, wait_seconds: float = 300.0, report: Callable[[str], None] = lambda sentence: None
+) -> tf.distribute.Strategy:
+    """The strategy of that name; one of several workers has to be made before TensorFlow computes.
+
+    - "none": one device.
+    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs.
+    - "multiworker": the workers that TF_CONFIG lists, with all GPUs of each; waits until all of
+      them are there.
+
+    Args:
+        name: one of `STRATEGIES`.
+        wait_seconds: that the workers have to find each other.
+        report: told in a sentence whom this worker is waiting for.
+
+    Raises:
+        BeexError: an unknown name, a TF_CONFIG that is missing or wrong, or a worker that cannot be
+            reached in time.
+    """
+    if name == "none":
+        return tf.distribute.get_strategy()
+    if name == "mirrored":
+        return tf.distribute.MirroredStrategy()
+    if name != "multiworker":
+        raise BeexError(f"Unknown strategy '{name}'; choose one of {', '.join(STRATEGIES)}.")
+    meet(read_cluster(), wait_seconds, report)
+    handler = signal.getsignal(signal.SIGTERM)
+    try:
+        strategy = tf.distribute.MultiWorkerMirroredStrategy()
+    except RuntimeError as error:
+        raise BeexError(
+            f"The cluster cannot be joined any more ({error}); make the strategy before TensorFlow "
+            "computes anything."
+        ) from error
+    except _LOST as error:
+        raise BeexError(_LOST_SENTENCE) from error
+    if threading.current_thread() is threading.main_thread():
+        # TensorFlow has taken the signal for itself, and would not end on it.
+        signal.signal(signal.SIGTERM, handler)
+    return strategy
+
+
+def is_chief(strategy: tf.distribute.Strategy) -> bool:
+    """Whether this process is the one that decides and writes: the only one, or the first worker."""
+    resolver = strategy.cluster_resolver
+    if not _is_cluster(strategy):
+        return True
+    has_chief = "chief" in resolver.cluster_spec().jobs
+    return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
+
+
+def share_rows(
+    batch: tuple[Any, ...], number: tf.Tensor, replicas: int, training: bool
+) -> tuple[Any, ...]:
+    r"""The share of the replica `number` of (inputs, labels) or (inputs, labels, weights), (b, ...).
+
+    Of the \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order. In training,
+    copies of the last row fill up with weight 0 where rows run out, so that all replicas draw equally
+    many random numbers. Keras averages over a replica's rows and then over replicas; a weight of
+    \(sR / b\) on each row makes it the mean over the batch's \(b\) rows.
+    """
+    size = tf.shape(batch[0], out_type=tf.int64)[0]
+    share = -(-size // replicas)
+    rows = number * share + tf.range(share)
+    if not training:
+        return tuple(tf.gather(part, rows[rows < size]) for part in batch)
+    inputs, labels, weights = batch if len(batch) == 3 else (*batch, tf.ones((size,)))
+    inputs, labels, weights = (
+        tf.gather(part, tf.minimum(rows, size - 1)) for part in (inputs, labels, weights)
+    )
+    factor = tf.cast(share * replicas, tf.float32) / tf.cast(size, tf.float32)
+    factors = tf.reshape(tf.where(rows < size, factor, 0.0), [-1] + [1] * (weights.shape.rank - 1))
+    return inputs, labels, weights * factors
+
+
+def share_batches(
+    dataset: tf.data.Dataset,
+    strategy: tf.distribute.Strategy,
+    share: Share = share_rows,
+    training: bool = True,
+) -> Any:
+    """Each replica's share of each batch, for `fit`.
+
+    Args:
+        dataset: batches.
+        strategy: of the model.
+        share: of (batch, number of the replica, number of replicas, training); in training with
+            weights by which the mean of the replicas' mean losses is that of the batch, else such
+            that together they are the batch: Keras weighs what it evaluates by rows.
+        training: or to evaluate.
+
+    Returns:
+        `dataset` itself where there is one replica. Else a distributed dataset without an end: `fit`
+        has to be told the steps.
+    """
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return dataset
+
+    def of_worker(context: tf.distribute.InputContext) -> tf.data.Dataset:
+        local = replicas // context.num_input_pipelines
+        first = local * context.input_pipeline_id
+
+        def shares(*batch: Any) -> tf.data.Dataset:
+            numbers = tf.data.Dataset.range(first, first + local)
+            return numbers.map(lambda number: share(batch, number, replicas, training))
+
+        # Without an end, since workers would ask each other before each step whether it has come.
+        return dataset.flat_map(shares).repeat().prefetch(tf.data.AUTOTUNE)
+
+    return strategy.distribute_datasets_from_function(of_worker)
+
+
+def local_copy(model: tf.keras.Model) -> tf.keras.Model:
+    """The model itself, or if its strategy has replicas, a copy that this process computes alone."""
+    strategy = model.distribute_strategy
+    if strategy.num_replicas_in_sync == 1 and not _is_cluster(strategy):
+        return model
+    copy = type(model).from_config(model.get_config())
+    copy.set_weights(model.get_weights())
+    return copy
+
+
+def from_chief(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.ndarray:
+    """The chief's `values`, on every worker: float64, of like length; waits for the chief."""
+    vector = np.asarray(values, np.float64)
+    if not _is_cluster(strategy):
+        return vector
+
+    @tf.function
+    def total(own: tf.Tensor) -> tf.Tensor:
+        def term() -> tf.Tensor:
+            context = tf.distribute.get_replica_context()
+            return tf.where(context.replica_id_in_sync_group == 0, own, tf.zeros_like(own))
+
+        return strategy.reduce("SUM", strategy.run(term), axis=None)
+
+    with as_one(strategy):
+        return total(tf.constant(vector)).numpy()
+
+
+@contextmanager
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[bool]:
+    """A block that the chief runs before the others; yields whether this process is the chief."""
+    chief = is_chief(strategy)
+    if not chief:
+        wait_for_all(strategy)
+    yield chief
+    if chief:
+        wait_for_all(strategy)
+
+
+def wait_for_all(strategy: tf.distribute.Strategy) -> None:
+    """Returns when all workers have come to this point."""
+    from_chief(strategy, [0.0])
+
+
+@contextmanager
+def scope(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """The strategy's scope, in which models, optimizers and metrics are made; errors as `as_one`."""
+    with as_one(strategy), strategy.scope():
+        yield
+
+
+@contextmanager
+def as_one(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """A block in which the workers of a cluster need each other.
+
+    Raises:
+        BeexError: one of them has ended. TensorFlow finds out at once if a process is gone, and
+            after some ten seconds without a sign of life if a machine or the network is.
+    """
+    try:
+        yield
+    except _LOST as error:
+        if not _is_cluster(strategy):
+            raise
+        raise BeexError(_LOST_SENTENCE) from error
+
+
+def _is_cluster(strategy: tf.distribute.Strategy) -> bool:
+    resolver = strategy.cluster_resolver
+    return resolver is not None and bool(resolver.cluster_spec().jobs)

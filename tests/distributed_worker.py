@@ -1,0 +1,86 @@
+"""Trains the toy task under a strategy: the processes that test_distribution.py starts.
+
+python distributed_worker.py STRATEGY DATA RUN... [--die]
+
+DATA holds the task's files. The name of the folder RUN is "plain" or "dropout", by the rate, or
+"encoder" for a pre-training. With --die the process
+kills itself in the middle of the second epoch.
+"""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+os.environ["TF_USE_LEGACY_KERAS"] = "1"
+
+import tensorflow as tf
+from toy import TOY_SIZE
+
+from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
+from beex_keras.training import (
+    PretrainingConfig,
+    PretrainingRun,
+    Run,
+    make_strategy,
+    pretrain,
+    train,
+)
+
+# No number of replicas divides batches of 7; some latent weights start close to where they are cut.
+RECIPE = TrainingConfig(epochs=2, batch_size=7, learning_rate=1e-2)
+SIZE = {**TOY_SIZE, "latent_scale": 0.995}
+DROPOUT = {"plain": 0.0, "dropout": 0.1}
+
+
+class Die(tf.keras.callbacks.Callback):
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if (self.epoch, batch) == (1, 3):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
+    task = load_task(
+        "files", **{name: data / f"{name}.jsonl" for name in ("train", "validation", "test")}
+    )
+    rate = DROPOUT[run.name]
+    config = BEExformerConfig.preset("micro", **SIZE, dropout=rate, token_dropout=rate)
+    return train(
+        task, config, RECIPE, run, strategy=strategy, callbacks=callbacks,
+        checkpoint_seconds=0, verbose=0,
+    )  # fmt: skip
+
+
+def pretrain_toy(data: Path, run: Path, strategy=None) -> PretrainingRun:
+    texts = [json.loads(line)["text"] for line in (data / "train.jsonl").read_text().splitlines()]
+    config = BEExformerConfig.preset("micro", **SIZE, dropout=0.0, token_dropout=0.0)
+    recipe = PretrainingConfig(epochs=1, batch_size=7, learning_rate=1e-2, held_out=0.2)
+    return pretrain(texts, config, recipe, run, strategy=strategy, verbose=0)
+
+
+def main(name: str, data: str, *runs: str) -> None:
+    tf.config.set_visible_devices([], "GPU")
+    if name == "mirrored":
+        cpu = tf.config.list_physical_devices("CPU")[0]
+        tf.config.set_logical_device_configuration(
+            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+        )
+    strategy = make_strategy(name, wait_seconds=1500)
+    assert strategy.num_replicas_in_sync == 2
+    callbacks = [Die()] if "--die" in runs else []
+    for run in runs:
+        if Path(run).name == "encoder":
+            pretrain_toy(Path(data), Path(run), strategy)
+        elif run != "--die":
+            train_toy(Path(data), Path(run), strategy, callbacks)
+
+
+if __name__ == "__main__":
+    try:
+        main(*sys.argv[1:])
+    except BeexError as error:
+        sys.exit(str(error))

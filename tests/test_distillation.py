@@ -1,0 +1,199 @@
+import types
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES, random_ids, tiny_config
+from donors import write_donor
+from test_initialization import config_of
+from toy import write_toy_files
+
+from beex_keras import BeexError, TrainingConfig, load_task
+from beex_keras.models import BEExformerClassifier
+from beex_keras.training import initial, train
+from beex_keras.training.distillation import distillation, hidden_error
+from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
+from beex_keras.training.precision import precision
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def test_hidden_error_against_its_equation():
+    random = np.random.default_rng(0)
+    mine, its = random.normal(size=(2, 3, 4, 5, 6)).astype(np.float32)
+    mask = random.random((4, 5)) < 0.7
+    expected = []
+    for x, known in zip(mine.astype(np.float64), its.astype(np.float64), strict=True):
+        x, known = x[mask], known[mask]
+        expected.append(((x - known) ** 2).sum() / ((known - known.mean(axis=0)) ** 2).sum())
+    np.testing.assert_allclose(
+        hidden_error(list(mine), list(its), mask), np.mean(expected), rtol=1e-5
+    )
+
+
+class Recorder(tf.keras.optimizers.SGD):
+    """Keeps the gradients of a step instead of taking it."""
+
+    def minimize(self, loss, var_list, tape=None):
+        self.gradients = tape.gradient(loss, var_list)
+
+
+def gradients_of_a_step(config, with_teacher):
+    """Student, teacher, ids, labels and the gradients of the student's weights, by name."""
+    tf.keras.utils.set_random_seed(1)
+    still = {"dropout": 0.0, "token_dropout": 0.0}
+    student = BEExformerClassifier(tiny_config(**still))
+    teacher = BEExformerClassifier(tiny_config(**still, **MODES["float"])) if with_teacher else None
+    ids, labels = random_ids(6, 9), np.array([0, 1, 2, 3, 0, 1])
+    student.compile(Recorder())
+    with distillation(student, teacher, config):
+        student.train_step((tf.constant(ids), tf.constant(labels)))
+    assert "train_step" not in vars(student)
+    names = [weight.name for weight in student.trainable_variables]
+    return student, teacher, ids, labels, dict(
+        zip(names, student.optimizer.gradients, strict=True)
+    )  # fmt: skip
+
+
+def test_exits_learn_from_the_labels_and_the_teachers_last_exit():
+    config = TrainingConfig(soft_targets=0.3, hidden_weight=2.0)
+    student, teacher, ids, labels, gradients = gradients_of_a_step(config, True)
+    target = 0.7 * np.eye(4)[labels] + 0.3 * softmax(teacher(ids)[:, -1].numpy().astype(float))
+    difference = softmax(student(ids).numpy().astype(np.float64)) - target[:, None]
+    for number in range(3):  # softmax minus target, times the exit's share
+        found = gradients[f"exit_{number + 1}/logits/bias:0"]
+        np.testing.assert_allclose(found, difference[:, number].mean(axis=0) / 3, atol=1e-6)
+
+
+def test_hidden_weight_adds_the_blocks_error():
+    plain, teacher, ids, labels, gradients = gradients_of_a_step(
+        TrainingConfig(hidden_weight=2.0), True
+    )
+    with tf.GradientTape() as tape:
+        mask = plain.backbone.padding_mask(ids)
+        error = hidden_error(plain.backbone(ids), teacher.backbone(ids), mask)
+        loss = plain.loss(labels, plain(ids)) + 2.0 * error
+    weight = plain.backbone.blocks[1].slfn.content_out.alpha
+    expected = tape.gradient(loss, weight)
+    np.testing.assert_allclose(gradients[weight.name], expected, rtol=1e-4, atol=1e-7)
+
+
+def test_without_a_teacher_earlier_exits_learn_from_the_last():
+    student, _, ids, labels, gradients = gradients_of_a_step(
+        TrainingConfig(soft_targets=0.4), False
+    )
+    probabilities = softmax(student(ids).numpy().astype(np.float64))
+    label = np.eye(4)[labels]
+    for number in range(3):
+        target = label if number == 2 else 0.6 * label + 0.4 * probabilities[:, -1]
+        share = 0.6 if number == 2 else 1.0
+        expected = share * (probabilities[:, number] - target).mean(axis=0) / 3
+        if number < 2:  # the mean over two exits counts more than the sum over three
+            soft = (probabilities[:, number] - probabilities[:, -1]).mean(axis=0)
+            hard = (probabilities[:, number] - label).mean(axis=0)
+            expected = 0.6 * hard / 3 + 0.4 * soft / 2
+        found = gradients[f"exit_{number + 1}/logits/bias:0"]
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def task(tmp_path_factory):
+    return load_task("files", **write_toy_files(tmp_path_factory.mktemp("toy")))
+
+
+def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
+    write_donor(tmp_path / "donor")
+    recipe = TrainingConfig(epochs=1, batch_size=16, hidden_weight=5.0, learning_rate=3e-3)
+    start = initial(tmp_path / "donor")
+
+    class Interrupt(tf.keras.callbacks.Callback):
+        def on_train_batch_end(self, batch, logs=None):
+            if batch == 4:
+                raise KeyboardInterrupt
+
+    arguments = {"init": start, "verbose": 0, "checkpoint_seconds": 0}
+    alone = train(task, config_of(), recipe, tmp_path / "alone", **arguments)
+    taught = train(task, config_of(), recipe, tmp_path / "taught", teacher=start, **arguments)
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            task, config_of(), recipe, tmp_path / "cut", teacher=start,
+            callbacks=[Interrupt()], **arguments,
+        )  # fmt: skip
+    again = train(task, config_of(), recipe, tmp_path / "cut", teacher=start, **arguments)
+    for one, other in zip(taught.model.get_weights(), again.model.get_weights(), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+    real = BEExformerClassifier(taught.model.config.twin(), taught.model.preprocessor)
+    ids = taught.model.preprocessor.encode(task.test.texts)
+    start.apply(real, ids)
+    mask, known = ids != 0, real.backbone(ids)
+    errors = [float(hidden_error(run.model.backbone(ids), known, mask)) for run in (alone, taught)]
+    assert errors[1] < errors[0]
+
+
+def test_teachers_of_another_kind_are_refused(task, tmp_path):
+    write_donor(tmp_path / "donor")
+    recipe = TrainingConfig(epochs=1, batch_size=64)
+    binary = train(
+        task, config_of(num_blocks=1), recipe, tmp_path / "binary",
+        init=initial(tmp_path / "donor"), verbose=0,
+    )  # fmt: skip
+    with pytest.raises(BeexError, match="fewer bits"):
+        train(
+            task, config_of(num_blocks=1), recipe, tmp_path / "run",
+            init=initial(tmp_path / "donor"), teacher=initial(binary.directory), verbose=0,
+        )  # fmt: skip
+
+
+def test_teacher_is_for_one_replica(task, tmp_path):
+    strategy = types.SimpleNamespace(num_replicas_in_sync=2)
+    recipe = TrainingConfig(soft_targets=0.1)
+    with pytest.raises(BeexError, match="one replica"):
+        train(task, config_of(), recipe, tmp_path / "run", strategy=strategy)
+
+
+def test_rates_differ_from_layer_to_layer():
+    """A first step of Adam moves every weight by its rate, whatever the gradient."""
+    model = BEExformerClassifier(tiny_config(**MODES["float"]))
+    config = TrainingConfig(learning_rate=1e-2, warmup=0.0, weight_decay=0.0, clip_norm=1e6)
+    optimizer = make_optimizer(config, 10, model.config, head_rate=3.0, layer_decay=0.5)
+    optimizer.build(model.trainable_variables)
+    before = {v.name: v.numpy() for v in model.trainable_variables}
+    optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])
+    optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])
+    moved = {v.name: np.abs(v.numpy() - before[v.name]).max() for v in model.trainable_variables}
+    last = moved["block_3/attention/query/bias:0"]
+    assert last > 0
+    for name, factor in {
+        "block_2/slfn/gate_in/matmul/kernel:0": 0.5,
+        "block_1/attention_norm/gamma:0": 0.25,
+        "embedding/token/table:0": 0.125,
+        "embedding/position:0": 0.125,
+        "exit_2/logits/kernel:0": 3.0,
+    }.items():
+        np.testing.assert_allclose(moved[name] / last, factor, rtol=1e-3)
+    copy = LayerwiseAdamW.from_config(optimizer.get_config())
+    assert copy.factor("exit_1/logits/bias:0") == 3.0 and copy.factor("x/block_1/alpha:0") == 0.25
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_bfloat16_is_for_the_products_of_training_only(mode):
+    model = BEExformerClassifier(tiny_config(**MODES[mode], dropout=0.0, token_dropout=0.0))
+    ids = random_ids(4, 9)
+    inference, training = model(ids).numpy(), model(ids, training=True).numpy()
+    with precision(model, "bfloat16"):
+        np.testing.assert_array_equal(model(ids), inference)
+        rounded = model(ids, training=True).numpy()
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(model(ids, training=True) ** 2)
+        for gradient in tape.gradient(loss, model.trainable_variables):
+            assert np.isfinite(tf.convert_to_tensor(gradient)).all()
+    difference = np.abs(rounded - training).max()
+    if mode == "fully-binary":  # sums of few signs are exact in bfloat16, too
+        assert difference == 0
+    else:
+        assert 0 < difference < 0.2 * np.abs(training).max()
+    np.testing.assert_array_equal(model(ids, training=True), training)
