@@ -14,7 +14,7 @@ import tensorflow as tf
 from conftest import MODES, shake, tiny_config
 from toy import TOY_SIZE
 
-from beex_keras import BeexError, BEExformerConfig
+from beex_keras import BeexError, BEExformerConfig, cli
 from beex_keras.data import Split, Task
 from beex_keras.data.corpus import read_corpus, split_corpus, task_corpus
 from beex_keras.losses import MaskedTokenLoss
@@ -421,6 +421,24 @@ def test_what_cannot_be_learned_from_is_refused(tmp_path, corpus, vocabulary, se
         pretrain(corpus, toy_config(), RECIPE, tmp_path / "run", vocabulary, verbose=0)
     if len(set(corpus)) == 2:
         assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ([], "either as files by --text or as a task"),
+        (["--text", "a.txt", "--task", "trec"], "either as files by --text or as a task"),
+        (["--task", "files"], "Name your own files by --text"),
+        (["--text", "a.txt", "--data-dir", "."], "--data-dir goes with --task"),
+        (["--text", "a.txt"], "no text file at a.txt"),
+        (["--text", "a.txt", "--held-out", "1"], "held_out=1.0 must lie"),
+    ],
+)
+def test_mistakes_on_the_command_line_are_explained(tmp_path, capsys, arguments, sentence):
+    with pytest.raises(SystemExit) as end:
+        cli.main(["pretrain", *arguments, "-o", str(tmp_path / "run")])
+    assert end.value.code == 2 and not (tmp_path / "run").exists()
+    assert sentence in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("values", [{"loss": "routed"}, {"held_out": 1}, {"epochs": 0}])

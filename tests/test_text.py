@@ -182,6 +182,7 @@ def test_a_vocabulary_file_gives_back_what_was_written(tmp_path, vocabulary):
         (b"[PAD]\n[UNK]\n[CLS]\na\n", r"lacks \[SEP\]"),
         (b"a\n[PAD]\n[UNK]\n[CLS]\n[SEP]\n", r"begin with \[PAD\]"),
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\na\nb\na\n", "'a' 2 times"),
+        (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n", "special tokens alone"),
         (b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n\nb\n", "no token on line 5"),
         (b"[PAD]\n[UNK]\n\xff\n", "not valid UTF-8"),
         (b"", "no token on line 1"),

@@ -106,6 +106,8 @@ def check_vocabulary(vocabulary: Sequence[str], name: str = "The vocabulary") ->
     missing = [token for token in _NEEDED_TOKENS if token not in vocabulary]
     if missing:
         raise BeexError(f"{name} lacks {', '.join(missing)}; add what is missing, [PAD] first.")
+    if set(vocabulary) <= set(SPECIAL_TOKENS):
+        raise BeexError(f"{name} holds special tokens alone; add words.")
     if vocabulary[0] != "[PAD]":
         raise BeexError(f"{name} must begin with [PAD], because the id 0 means padding.")
     if len(set(vocabulary)) < len(vocabulary):

@@ -51,11 +51,11 @@ class TokenMasking:
     that is not special, and 10 % stay.
 
     Args:
-        vocabulary: the tokens in the order of their ids.
+        vocabulary: the tokens in the order of their ids, as `check_vocabulary` accepts them.
         seed: of all choices.
 
     Raises:
-        BeexError: the vocabulary lacks [MASK], or has no token to predict.
+        BeexError: the vocabulary lacks [MASK].
 
     Source: BERT (Devlin et al., NAACL 2019), section 3.1; the rounding is our reading.
     """
@@ -66,8 +66,6 @@ class TokenMasking:
                 "The vocabulary lacks [MASK], which pre-training hides tokens by; add it."
             )
         special = np.isin(np.array(vocabulary), SPECIAL_TOKENS)
-        if special.all():
-            raise BeexError("The vocabulary holds special tokens alone; add words.")
         self.mask_id = list(vocabulary).index("[MASK]")
         self.seed = seed
         self._is_special = tf.constant(special)
