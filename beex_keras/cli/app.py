@@ -11,6 +11,7 @@ from beex_keras.cli.calibrate import calibrate
 from beex_keras.cli.convert import convert
 from beex_keras.cli.demo import demo
 from beex_keras.cli.evaluate import evaluate
+from beex_keras.cli.models import models
 from beex_keras.cli.predict import predict
 from beex_keras.cli.summary import summary
 from beex_keras.cli.terminal import quiet_libraries
@@ -24,7 +25,9 @@ def app() -> None:
     """Binarized early-exit transformers for text classification: train, convert, ship."""
 
 
-for command in (train, calibrate, evaluate, predict, convert, summary, benchmark, demo):
+for command in (
+    train, calibrate, evaluate, predict, convert, summary, models, benchmark, demo,
+):  # fmt: skip
     app.add_command(command)
 
 

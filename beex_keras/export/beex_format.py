@@ -37,8 +37,8 @@ POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixe
 BINARY_PANEL = 8
 REAL_PANEL = 16
 INT8_PANEL = 16
-_PADDING = 16
-_ALIGNMENT = 64
+PADDING = 16
+ALIGNMENT = 64
 _WORDS_A_BLOCK = 16
 _LONGEST_WORD = 255
 _LEAST_ROWS = 8
@@ -58,7 +58,7 @@ _HEADER = struct.Struct(
 _CHECKED_FROM = 16
 """The checksum covers everything behind it."""
 
-_NETWORK_PARTS = {
+NETWORK_PARTS = {
     "slfn": ("gate_in", "content_in", "gate_out", "content_out"),
     "ffn": ("up", "down"),
 }
@@ -96,7 +96,7 @@ def convert(
         )
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
-    values = _architecture(config, length) | _policy(metadata.policy)
+    values = architecture(config, length) | _policy(metadata.policy)
     if int8_weights:
         values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
     writer = _Writer(_HEADER.size, int8_weights)
@@ -156,7 +156,7 @@ class _Writer:
         self.int8_weights = int8_weights
 
     def align(self) -> int:
-        self.data += bytes(-len(self.data) % _ALIGNMENT)
+        self.data += bytes(-len(self.data) % ALIGNMENT)
         return len(self.data)
 
     def put(self, array: np.ndarray) -> None:
@@ -168,7 +168,7 @@ class _Writer:
     def channels(self, values: Any) -> None:
         """A float of each channel, with zeros up to the padding."""
         values = np.asarray(values, np.float32)
-        self.put(np.pad(values, (0, -len(values) % _PADDING)))
+        self.put(np.pad(values, (0, -len(values) % PADDING)))
 
     def section(self, name: str, content: bytes) -> dict[str, int]:
         """A part that the header names: its place and size."""
@@ -177,7 +177,8 @@ class _Writer:
         return {name: start, f"{name}_size": len(content)}
 
 
-def _architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+    """The header's fields that follow from the configuration."""
     names = ("vocabulary_size", "num_segments", "separator_id", "width", "num_heads",
              "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
              "embedding_bits")  # fmt: skip
@@ -226,7 +227,7 @@ def _write_block(writer: _Writer, block: Any, name: str, matrices: _Matrices, le
         _write_linear(writer, linear, matrices.get(f"{name}/attention/{linear.name}"))
     _write_norm(writer, block.attention_norm)
     network = block.network()
-    for part in _NETWORK_PARTS[network.name]:
+    for part in NETWORK_PARTS[network.name]:
         _write_linear(
             writer, network.linears()[part], matrices.get(f"{name}/{network.name}/{part}")
         )
@@ -336,18 +337,18 @@ def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False
     """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C."""
     rows, width = _LEAST_ROWS, config.width
     hidden = config.hidden_width * (2 if config.network == "ffn" else 1)
-    columns = _up(length, 16)
+    columns = round_up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
     scores = 4 * rows * columns
     if config.activation_bits == 1:
-        channels = config.num_heads * _up(width // config.num_heads, 2)
-        parts = [2 * channels * columns, 2 * _up(length, 2) * width, 8 * length * words]
+        channels = config.num_heads * round_up(width // config.num_heads, 2)
+        parts = [2 * channels * columns, 2 * round_up(length, 2) * width, 8 * length * words]
         attention = [scores, 2 * rows * channels, 2 * rows * columns]
         network = [8 * rows * hidden_words]
     else:
         parts = [4 * width * columns, 4 * length * width]
         if config.weight_bits == 1 or int8_weights:
-            parts += [rows * _up(max(width, hidden), 4), 8 * rows]
+            parts += [rows * round_up(max(width, hidden), 4), 8 * rows]
         attention, network = [scores], [4 * rows * hidden]
     parts += [4 * length * width, 4 * rows * width, 4 * rows * width]
     parts += [4 * width, 4 * config.num_blocks * config.num_classes, 4 * length]
@@ -355,7 +356,7 @@ def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False
 
 
 def _memory(parts: Iterable[int]) -> int:
-    return sum(_up(part, _ALIGNMENT) for part in parts)
+    return sum(round_up(part, ALIGNMENT) for part in parts)
 
 
 def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
@@ -366,24 +367,24 @@ def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = Fal
         weight_bits, table_bits = 8, min(8, table_bits)
 
     def reals(count: int) -> int:
-        return _up(4 * count, _ALIGNMENT)
+        return round_up(4 * count, ALIGNMENT)
 
     def channels(count: int) -> int:
-        return reals(_up(count, _PADDING))
+        return reals(round_up(count, PADDING))
 
     def linear(inputs: int, outputs: int) -> int:
         if weight_bits == 32:
             return reals(inputs * outputs) + channels(outputs)
         if weight_bits == 8:
-            weights = _up(outputs, INT8_PANEL) * _up(inputs, 4)
+            weights = round_up(outputs, INT8_PANEL) * round_up(inputs, 4)
         elif config.activation_bits == 1:
-            weights = _up(outputs, BINARY_PANEL) * -(-inputs // 64) * 8
+            weights = round_up(outputs, BINARY_PANEL) * -(-inputs // 64) * 8
         else:
             weights = -(-outputs // REAL_PANEL) * -(-inputs // 4) * 8
-        return _up(weights, _ALIGNMENT) + 2 * channels(outputs)
+        return round_up(weights, ALIGNMENT) + 2 * channels(outputs)
 
     row = {1: 8 * -(-width // 64), 8: width, 32: 4 * width}[table_bits]
-    embedding = _up(config.vocabulary_size * row, _ALIGNMENT) + reals(length * width)
+    embedding = round_up(config.vocabulary_size * row, ALIGNMENT) + reals(length * width)
     embedding += channels(width) if table_bits < 32 else 0
     embedding += reals(config.num_segments * width) if config.num_segments > 1 else 0
     if config.network == "slfn":
@@ -395,7 +396,8 @@ def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = Fal
     return embedding + 2 * channels(width) + config.num_blocks * block
 
 
-def _up(value: int, multiple: int) -> int:
+def round_up(value: int, multiple: int) -> int:
+    """The least multiple that is not below the value."""
     return -(-value // multiple) * multiple
 
 
