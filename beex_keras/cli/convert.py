@@ -135,7 +135,7 @@ def _convert_for_mcu(
     int8_activations: bool,
     as_json: bool,
 ) -> None:
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
     from beex_keras.export import mcu
 
     try:
