@@ -140,7 +140,7 @@ def fit(
             best.assign(score)
             best_epoch.assign(epoch)
             # Keras writes the metrics too, which are sums over all workers, so that all have to save.
-            with tempfile.TemporaryDirectory() as elsewhere:
+            with as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
                 folder = directory if chief else Path(elsewhere)
                 with atomic_path(folder / BEST_WEIGHTS_FILE) as path:
                     model.save_weights(path)
