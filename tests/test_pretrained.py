@@ -298,6 +298,30 @@ def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, 
     assert found[0] == found[1]
 
 
+def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
+    donor = {"kind": "donor", "name": "minilm", "layers": [0, 2]}
+    model = BEExformerConfig.preset("minilm", num_blocks=2)
+    real = {"task": "rotten_tomatoes", "data": "", "model": model.twin().to_dict(), "init": donor,
+            "training": TrainingConfig.warm(False, epochs=1).to_dict()}  # fmt: skip
+    taught = {**real, "model": model.to_dict(), "training": TrainingConfig.warm(True).to_dict(),
+              "teacher": {"kind": "classifier", "weights": "a"}}  # fmt: skip
+    last = {**taught, "init": {"kind": "classifier", "weights": "b"},
+            "model": model.replace(activation_bits=1).to_dict(),
+            "training": TrainingConfig(anneal=0.5).to_dict()}  # fmt: skip
+    command = tool("command").training_command
+    head = "beex train --task rotten_tomatoes --preset minilm --bits"
+    assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
+        f"{head} float --set num_blocks=2 --epochs 1 --init minilm --init-layers 0,2 "
+        "--seed 7 -o runs/m-init-teacher-7",
+        f"{head} weights-only --set num_blocks=2 --init minilm --init-layers 0,2 "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
+        f"{head} fully-binary --set num_blocks=2 --anneal 0.5 --init runs/m-init-7 "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
+    ]
+    with pytest.raises(BeexError, match="teacher of m is missing"):
+        command(taught, "m")
+
+
 def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
     monkeypatch.setattr("beex_keras.runtime.library.NAME", "_missing")
     runner = load(NAMES[0])

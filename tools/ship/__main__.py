@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import click
-from card import choose, describe, read_about, read_runs
+from card import choose, describe, read_about, read_earlier, read_runs
 from page import page, table, with_table
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
@@ -32,22 +32,24 @@ README = Path(__file__).parents[2] / "README.md"
 @click.option("--data-dir", type=click.Path(), help="As of the training.")
 @click.option("--starts-from", default="", help="Whose weights the training started from, and their "
               "licence; nothing for random ones.")  # fmt: skip
+@click.option("--earlier", multiple=True, type=click.Path(path_type=Path),
+              help="A run that these started or learned from; of each seed its own.")  # fmt: skip
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=pretrained.FOLDER,
               help="Instead of the package's folder.")  # fmt: skip
-def main(name, runs, about, data_dir, starts_from, pages, output):
+def main(name, runs, about, data_dir, starts_from, earlier, pages, output):
     """See the module."""
     try:
         if not pages:
             if not name or not runs or about is None:
                 raise BeexError("Give a name, run folders and --about; or --pages.")
-            ship(name, runs, about, data_dir, starts_from, output)
+            ship(name, runs, about, data_dir, starts_from, earlier, output)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
 
 
-def ship(name, runs, about, data_dir, starts_from, output):
+def ship(name, runs, about, data_dir, starts_from, earlier, output):
     """Writes `name`.beex and `name`.json to the output folder."""
     from beex_keras import runtime
 
@@ -56,7 +58,9 @@ def ship(name, runs, about, data_dir, starts_from, output):
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
-    figures = describe(name, data, found, chosen, read_about(about), data_dir, starts_from)
+    figures = describe(
+        name, data, found, chosen, read_about(about), data_dir, starts_from, read_earlier(earlier)
+    )
     write_atomically(file, data)
     write_atomically(
         output / f"{name}.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n"

@@ -21,6 +21,7 @@ from beex_keras.export.mcu import costs
 from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
+from beex_keras.training import initial
 
 try:
     import tomllib
@@ -90,7 +91,25 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
 
 
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
-    return {**settings, "training": {**settings["training"], "seed": None}}
+    """The settings that all seeds share; each may start or learn from a run of its own."""
+    shared = {**settings, "training": {**settings["training"], "seed": None}}
+    for role in ("init", "teacher"):
+        if "weights" in shared.get(role, {}):
+            shared[role] = shared[role]["kind"]
+    return shared
+
+
+def read_earlier(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
+    """The settings of runs that others started or learned from, by their weights.
+
+    Raises:
+        BeexError: one is no finished run of beex train.
+    """
+    earlier = {}
+    for folder in folders:
+        settings = json.loads(read_text(folder / "run.json", "run"))
+        earlier[initial(folder).identity["weights"]] = settings
+    return earlier
 
 
 def choose(runs: list[Finished]) -> Finished:
@@ -122,6 +141,7 @@ def describe(
     about: dict[str, Any],
     data_dir: str | None,
     starts_from: str = "",
+    earlier: dict[str, dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """All figures of a card, as plain values.
 
@@ -133,6 +153,7 @@ def describe(
         about: from `read_about`.
         data_dir: of the task.
         starts_from: whose weights the training started from.
+        earlier: from `read_earlier`.
 
     Raises:
         BeexError: the data is not what the runs were trained on, or the description is of another task.
@@ -162,7 +183,7 @@ def describe(
             "splits": task.notes,
             **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         },
-        "commands": training_command(chosen.settings, name),
+        "commands": training_command(chosen.settings, name, earlier=earlier),
         "seeds": [_seed(run) for run in runs],
         "shipped_seed": chosen.seed,
         "config": runner.config.to_dict(),

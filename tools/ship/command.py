@@ -10,17 +10,53 @@ from beex_keras.models import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig
 
 
-def training_command(settings: dict[str, Any], name: str, seed: str = "$seed") -> str:
-    """The `beex train` command of a run.json, as a shell reads it.
+def training_command(
+    settings: dict[str, Any],
+    name: str,
+    seed: str = "$seed",
+    earlier: dict[str, dict[str, Any]] | None = None,
+) -> str:
+    """The `beex train` command of a run.json, as a shell reads it, behind those that it needs.
 
     Args:
         settings: the run.json.
         name: run folders are called runs/name-seed.
         seed: what stands in the seed's place.
+        earlier: run.jsons of trainings that this one started or learned from, by their weights.
 
     Raises:
-        BeexError: a setting that no option sets.
+        BeexError: a setting that no option sets, or a start from a run that is not among `earlier`.
     """
+    commands: list[str] = []
+    names: dict[str, str] = {}
+
+    def add(settings: dict[str, Any], name: str) -> None:
+        words = _words(settings)
+        for role in ("init", "teacher"):
+            source = settings.get(role)
+            if source is None:
+                continue
+            if source["kind"] == "donor":
+                words += [f"--{role}", source["name"]]
+                if role == "init" and source["layers"]:
+                    words += ["--init-layers", ",".join(map(str, source["layers"]))]
+                continue
+            weights = source["weights"]
+            if weights not in (earlier or {}):
+                raise BeexError(f"The run that is the {role} of {name} is missing; give it, too.")
+            if weights not in names:
+                names[weights] = f"{name}-{role}"
+                add(earlier[weights], names[weights])
+            words += [f"--{role}", f"runs/{names[weights]}-SEED"]
+        command = f"{shlex.join(words)} --seed SEED -o runs/{name}-SEED"
+        commands.append(command.replace("SEED", seed))
+
+    add(settings, name)
+    return "\n  ".join(commands)
+
+
+def _words(settings: dict[str, Any]) -> list[str]:
+    """The command without what it starts from, its seed and its run folder."""
     model, training = settings["model"], settings["training"]
     bits = _bits(model["weight_bits"], model["activation_bits"])
     preset, base = _preset(model)
@@ -33,14 +69,16 @@ def training_command(settings: dict[str, Any], name: str, seed: str = "$seed") -
         words += ["--embedding-bits", str(model["embedding_bits"])]
     for key, value in changed.items():
         words += _option(key, value) or ["--set", f"{key}={_plain(value)}"]
-    defaults = TrainingConfig().to_dict()
+    if settings.get("init", {}).get("kind") == "donor":
+        defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
+    else:
+        defaults = TrainingConfig().to_dict()
     for key, value in training.items():
         if key != "seed" and value != defaults.get(key):
             words += _required(key, value)
-    for key in settings.keys() - {"task", "data", "model", "training"}:
+    for key in settings.keys() - {"task", "data", "model", "training", "init", "teacher"}:
         words += _required(key, settings[key])
-    quoted = shlex.join(words)
-    return f"{quoted} --seed {seed} -o runs/{name}-{seed}"
+    return words
 
 
 def _bits(weights: int, activations: int) -> str:
