@@ -106,7 +106,8 @@ def test_a_model_is_named_before_its_texts_or_by_an_option(capsys):
 
 def test_the_list_and_a_card(capsys):
     assert beex("models") == 0
-    assert all(name in capsys.readouterr().out for name in NAMES)
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in NAMES)
     assert beex("models", "--json") == 0
     assert list(json.loads(capsys.readouterr().out)) == NAMES
     assert beex("models", NAMES[0]) == 0
