@@ -1,7 +1,8 @@
 """Writes results.md and its figures anew: python docs/results.py [FOLDER of beex benchmark] [--keep]
 
 Without a folder, from the results.json beside it; with one, from that benchmark's, which takes its
-place. --keep leaves those trainings of it that the benchmark lacks.
+place. --keep leaves those trainings of it that the benchmark lacks. With --warm it is the page
+warm_results.md of the suite warm.
 """
 
 import json
@@ -51,6 +52,22 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
         tasks=markdown.tasks(results),
         code=", ".join(results["code"]),
         versions=versions,
+    )
+
+
+def warm_page(results: dict[str, Any], template: str) -> str:
+    """The text of warm_results.md: the tables of which something is measured."""
+    measured = {(cell["task"], cell["variant"]) for cell in results["cells"]}
+    tables = []
+    for title, shown in results["tables"].items():
+        if any((t, v) in measured for t in shown["tasks"] for v in shown["variants"]):
+            tables.append(f"## {title}\n\n{markdown.ablation(results, title, with_baselines=True)}")
+    return string.Template(template).substitute(
+        done=progress(results),
+        tables="\n\n".join(tables),
+        gaps=markdown.gaps(results),
+        tasks=markdown.tasks(results),
+        code=", ".join(results["code"]),
     )
 
 
@@ -145,14 +162,19 @@ def peers(results: dict[str, Any], published: dict[str, Any]) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--keep", is_flag=True, help="Keep trainings that the benchmark lacks.")
-def main(folder: Path | None, keep: bool) -> None:
+@click.option("--warm", is_flag=True, help="The page of the suite warm.")
+def main(folder: Path | None, keep: bool, warm: bool) -> None:
     """Write results.md anew, from the results of the benchmark in FOLDER if it is given."""
-    file = DOCS / "results.json"
-    results = json.loads(file.read_text("utf-8"))
+    file = DOCS / ("warm_results.json" if warm else "results.json")
+    results = json.loads(file.read_text("utf-8")) if file.exists() else {}
     if folder is not None:
         found = json.loads((folder / "results.json").read_text("utf-8"))
         results = fill_gaps(found, results) if keep else found
         write_atomically(file, dumps(results))
+    if warm:
+        template = (DOCS / "warm_results.template.md").read_text("utf-8")
+        write_atomically(DOCS / "warm_results.md", warm_page(results, template))
+        return
     published = json.loads((DOCS / "published.json").read_text("utf-8"))
     template = (DOCS / "results.template.md").read_text("utf-8")
     write_atomically(DOCS / "results.md", page(results, published, template))

@@ -146,11 +146,15 @@ def gain(row: Row) -> str:
     return f"{100 * (row.exit.value - row.full.value):+.1f}"
 
 
-def ablation(results: Results, title: str) -> str:
+def ablation(results: Results, title: str, with_baselines: bool = False) -> str:
     """A table of variants: full depth, calibrated exit and FLOPs saved on each task."""
     shown = results["tables"][title]
     tasks = [task for task in shown["tasks"] if task in results["tasks"]]
     rows = []
+    for name in results["tasks"][tasks[0]]["baselines"] if with_baselines else ():
+        known = [results["tasks"][task] for task in tasks]
+        scores = [f"{100 * task['baselines'][name][task['metric']]:.1f}" for task in known]
+        rows.append([name, *(cell for score in scores for cell in (score, NONE, NONE))])
     for variant in shown["variants"]:
         cells = []
         for task in tasks:
