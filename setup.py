@@ -108,6 +108,7 @@ setup(
         "beex_keras": ["py.typed"],
         "beex_keras.benchmark": ["report.html", "suites/*.toml"],
         "beex_keras.export.mcu": ["costs.json"],
+        "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
     },
     python_requires=">=3.10,<3.13",
     install_requires=CORE,

@@ -69,8 +69,9 @@ def main(task: str, data_dir: str | None, seeds: int, names: tuple[str, ...], jo
             finished = track(finished, f"Training on {task}", total=len(cells))
         results = dict(zip(cells, finished, strict=True))
 
+    from beex_keras import tables
     from beex_keras.data import load_task
-    from beex_keras.evaluation import score, tables
+    from beex_keras.evaluation import score
     from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
 
     loaded = load_task(task, data_dir=data_dir)

@@ -52,8 +52,7 @@ def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str |
          seed: int, forms: tuple[str, ...], as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
-    from beex_keras import exits, load_task
-    from beex_keras.evaluation import tables
+    from beex_keras import exits, load_task, tables
     from beex_keras.runtime import load_classifier
 
     if not runs and not with_untrained:

@@ -35,8 +35,7 @@ MODES = {
 def main(preset: str, blocks: int, runs: int, as_json: bool) -> None:
     import numpy as np
 
-    from beex_keras import BEExformerClassifier, BEExformerConfig
-    from beex_keras.evaluation import tables
+    from beex_keras import BEExformerClassifier, BEExformerConfig, tables
     from beex_keras.exits import FixedDepth
     from beex_keras.export import convert, flatbuffer, fuse
 

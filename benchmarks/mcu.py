@@ -433,7 +433,7 @@ def page(run: str, task: str, sentences: int, few: int, tokens: int) -> None:
 
 
 def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool) -> None:
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
 
     setting = f"{title}; " + ", ".join(f"{name} {number}" for name, number in versions().items())
     if as_json:

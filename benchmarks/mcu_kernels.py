@@ -60,7 +60,7 @@ def measure(name: str) -> list[dict[str, Any]]:
 @click.option("--json", "as_json", is_flag=True)
 def main(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
     """Instructions of each kernel on emulated boards."""
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
     from beex_keras.export.mcu import board
 
     rows = []

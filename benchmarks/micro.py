@@ -61,8 +61,7 @@ def main(runs: tuple[str, ...], with_untrained: bool, wide: bool, task: str,
          data_dir: str | None, sentences: int, seed: int, as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
-    from beex_keras import load_task
-    from beex_keras.evaluation import tables
+    from beex_keras import load_task, tables
     from beex_keras.runtime import load_classifier
 
     if not (runs or with_untrained or wide):

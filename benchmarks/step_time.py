@@ -26,7 +26,7 @@ def main(preset: str, batch_size: int, length: int, steps: int, as_json: bool) -
     import numpy as np
     import tensorflow as tf
 
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
     from beex_keras.training import TrainingConfig
     from beex_keras.training.optimizer import make_optimizer

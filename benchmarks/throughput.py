@@ -31,8 +31,7 @@ def main(runs: tuple[str, ...], task: str, data_dir: str | None, policy: str | N
          as_json: bool) -> None:  # fmt: skip
     import numpy as np
 
-    from beex_keras import calibrate, exits, load_task
-    from beex_keras.evaluation import tables
+    from beex_keras import calibrate, exits, load_task, tables
     from beex_keras.export import convert, convert_segments
     from beex_keras.runtime import KerasRunner, LCERunner, SegmentRunner, load_classifier
 

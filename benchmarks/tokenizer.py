@@ -25,8 +25,7 @@ LENGTH = 512
 def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json: bool) -> None:
     import numpy as np
 
-    from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig
-    from beex_keras.evaluation import tables
+    from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, tables
     from beex_keras.export import beex_format
     from beex_keras.runtime import CRunner
     from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary

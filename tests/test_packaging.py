@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 import beex_keras
+from beex_keras import pretrained
 from beex_keras.export import amalgamate
 from beex_keras.export.mcu import board, project
 
@@ -93,8 +94,8 @@ def test_files_that_are_no_python_are_shipped(declared):
     assert shipped == {f for f in found if f.suffix not in (".py", ".pyc", ".so")}
 
 
-def test_an_installed_package_writes_projects_for_microcontrollers(tmp_path):
-    """From the sources that it carries, not from those of the checkout."""
+def test_an_installed_package_carries_models_and_projects_for_microcontrollers(tmp_path):
+    """A project is written from the sources that it carries, not from those of the checkout."""
     build = [sys.executable, "setup.py", "-q", "build_py", "--build-lib", tmp_path / "installed"]
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     package = tmp_path / "installed" / "beex_keras"
@@ -105,6 +106,8 @@ def test_an_installed_package_writes_projects_for_microcontrollers(tmp_path):
     for name in project.FILES:
         shipped = package / "tflite" / "firmware" / name
         assert shipped.read_bytes() == (board.FIRMWARE / name).read_bytes()
+    for file in pretrained.FOLDER.glob("*.*"):
+        assert (package / "pretrained" / file.name).read_bytes() == file.read_bytes()
 
 
 def test_every_package_is_shipped(declared):

@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from beex_keras.evaluation import tables
+from beex_keras import tables
 
 ROWS = [
     {"model": "float [twin]", "bytes": 7308320, "accuracy": 0.8},

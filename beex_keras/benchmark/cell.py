@@ -55,7 +55,7 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
         BeexError: the data is not that for which the cell was planned.
     """
     from beex_keras.models import BEExformerConfig
-    from beex_keras.training import TrainingConfig, train
+    from beex_keras.training import TrainingConfig, initial, train
 
     spec = json.loads(read_text(folder / CELL_FILE, "cell"))
     task = suite.load(spec["task"], data_dir)
@@ -64,12 +64,16 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
             f"The data of {spec['task']} has changed since {folder} was planned; start the "
             "benchmark again, which plans new cells for it."
         )
-    start = time.monotonic()
+    begin = time.monotonic()
+    start = spec["start"]
+    layers = start.get("init_layers")
     run = train(
         task,
         BEExformerConfig.from_dict(spec["model"]),
         TrainingConfig(**spec["training"]),
         folder / "run",
+        init=initial(start["init"], layers) if "init" in start else None,
+        teacher=initial(start["teacher"], layers) if "teacher" in start else None,
         verbose=0,
     )
     labels = {split: getattr(task, split).labels for split in _SPLITS}
@@ -81,7 +85,7 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
         "trained": run.model.config.to_dict(),
         "epochs": len(run.history["loss"]),
         "best_epoch": int(np.argmax(run.history["val_calibrated_accuracy"])) + 1,
-        "seconds": round(time.monotonic() - start, 1),
+        "seconds": round(time.monotonic() - begin, 1),
         "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }
     write_atomically(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")

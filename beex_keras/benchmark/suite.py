@@ -26,8 +26,18 @@ else:
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": {"about", "preset", "seeds", "model", "training", "tasks", "variants", "groups"},
-    "task": {"model", "training", "metrics", "files", "pair_column", "rows"},
-    "variant": {"preset", "model", "training"},
+    "task": {
+        "source",
+        "model",
+        "training",
+        "metrics",
+        "files",
+        "pair_column",
+        "rows",
+        "train_rows",
+    },
+    "variant": {"preset", "model", "training", "start"},
+    "start": {"init", "init_layers", "teacher"},
     "group": {"table", "tasks", "variants", "seeds"},
 }
 
@@ -42,6 +52,8 @@ class Cell:
         seed: of the training.
         model, training: its settings, the seed included.
         data: hash of the task's texts and labels.
+        start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
+            `init_layers`; empty for a training from chance.
     """
 
     task: str
@@ -50,6 +62,7 @@ class Cell:
     model: BEExformerConfig
     training: TrainingConfig
     data: str
+    start: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -62,7 +75,9 @@ class Cell:
 
     def key_by(self, code: str) -> str:
         """The key under another version of the code."""
-        parts = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        if self.start:
+            parts.append(self.start)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -82,6 +97,7 @@ class Cell:
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
             "data": self.data,
+            "start": self.start,
             "code": code_version(),
         }
 
@@ -130,7 +146,9 @@ class Suite:
     def load(self, name: str, data_dir: str | os.PathLike[str] | None) -> Task:
         """The task of that name, or of a user's files, whose paths are relative to `data_dir`.
 
-        Where the suite says `rows`, each split keeps that many texts at most, drawn at random.
+        A task with a `source` is that task under a name of its own. Where the suite says `rows`,
+        each split keeps that many texts at most, drawn at random; `train_rows` is the same for the
+        training split alone.
 
         Raises:
             BeexError: its data is missing or faulty.
@@ -141,13 +159,16 @@ class Suite:
             files = {part: folder / file for part, file in values["files"].items()}
             task = load_task("files", pair_column=values.get("pair_column"), **files)
         else:  # the packaged task reads no folder; all others look into the same one
-            task = load_task(name, data_dir=None if name == "rotten_tomatoes" else data_dir)
-        rows = values.get("rows")
-        splits: dict[str, Any] = {} if rows is None else {
-            part: _draw(getattr(task, part), rows) for part in ("train", "validation", "test")
-        }  # fmt: skip
-        notes = task.notes if rows is None else f"{task.notes}; at most {rows:,} texts of each"
-        return dataclasses.replace(task, name=name, notes=notes, **splits)
+            source = values.get("source", name)
+            task = load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
+        splits: dict[str, Any] = {}
+        notes = [task.notes]
+        for field, parts in (("rows", ("train", "validation", "test")), ("train_rows", ("train",))):
+            if field in values:
+                splits |= {part: _draw(getattr(task, part), values[field]) for part in parts}
+                what = "training texts" if field == "train_rows" else "texts of each"
+                notes.append(f"at most {values[field]:,} {what}")
+        return dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
 
     def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
         """All trainings on the given tasks in the order in which to do them.
@@ -188,6 +209,7 @@ class Suite:
             BEExformerConfig.preset(preset, **model),
             TrainingConfig(**training, seed=seed),
             data,
+            self._of("variants", variant).get("start", {}),
         )  # fmt: skip
 
     def _of(self, kind: str, name: str) -> dict[str, Any]:
@@ -224,6 +246,7 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
     for kind in ("task", "variant"):
         for entry in values.get(f"{kind}s", {}).values():
             _check_names(kind, entry, path)
+            _check_names("start", entry.get("start", {}), path)
     default_seeds = values.get("seeds", [0])
     groups = []
     for entry in values.get("groups", []):

@@ -11,6 +11,7 @@ from beex_keras.cli.calibrate import calibrate
 from beex_keras.cli.convert import convert
 from beex_keras.cli.demo import demo
 from beex_keras.cli.evaluate import evaluate
+from beex_keras.cli.models import models
 from beex_keras.cli.predict import predict
 from beex_keras.cli.pretrain import pretrain
 from beex_keras.cli.summary import summary
@@ -26,7 +27,7 @@ def app() -> None:
 
 
 for command in (
-    train, pretrain, calibrate, evaluate, predict, convert, summary, benchmark, demo,
+    train, pretrain, calibrate, evaluate, predict, convert, summary, models, benchmark, demo,
 ):  # fmt: skip
     app.add_command(command)
 

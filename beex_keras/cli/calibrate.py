@@ -36,7 +36,8 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
     from beex_keras.evaluation.accounting import relative_costs
     from beex_keras.runtime.measure import class_numbers, split_logits
 
-    classifier = runtime.load_classifier(model)
+    folder = runtime.model_directory(model)
+    classifier = runtime.load_classifier(folder)
     runner = runtime.KerasRunner(classifier)
     labels = class_numbers(runner, task)
     logits = split_logits(runner, task.validation)
@@ -45,7 +46,7 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
         relative_costs(classifier.config), tolerance,
     )  # fmt: skip
     classifier.policy = found.policy
-    classifier.save_pretrained(runtime.model_directory(model))
+    classifier.save_pretrained(folder)
     if figure:
         plots.save(plots.trade_off(found), figure)
     figures = found.to_dict()

@@ -9,7 +9,7 @@ import click
 from beex_keras.cli.options import chosen_policy, json_option, model_argument, policy_options
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text
+from beex_keras.files import read_bytes, read_text
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
@@ -77,7 +77,9 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
             flash: str | None, file_format: str | None, exit_kind: str, threshold_input: bool,
             plan_memory: bool, policy: str | None, threshold: float | None, length: int | None,
             weights: str | None, int8_activations: bool, as_json: bool) -> None:  # fmt: skip
-    """Convert a Keras MODEL (run folder or .keras) to a file for a device.
+    """Convert a MODEL to a file for a device.
+
+    MODEL is a run folder, a .keras or .beex file, or the name of a model that comes along.
 
     A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
     a .beex in the C engine, and a project for microcontrollers on a bare Cortex-M.
@@ -133,7 +135,7 @@ def _convert_for_mcu(
     int8_activations: bool,
     as_json: bool,
 ) -> None:
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
     from beex_keras.export import mcu
 
     try:
@@ -157,11 +159,16 @@ def _convert_for_mcu(
 
 
 def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
-    """The figures of the run's calibration, if the model still has the policy they are about."""
-    from beex_keras import exits
+    """The figures of the model's calibration, if it still has the policy they are about."""
+    from beex_keras import exits, pretrained
+    from beex_keras.export import beex_format
 
-    file = Path(model) / "results.json"
-    if not file.is_file():
+    path = pretrained.find(model)
+    figures = None
+    if path.suffix == ".beex" and path.is_file():
+        figures = beex_format.read(read_bytes(path, "model"), str(path)).calibration
+    elif (path / "results.json").is_file():
+        figures = json.loads(read_text(path / "results.json", "results"))["calibration"]
+    if figures is None or figures["policy"] != exits.serialize(policy):
         return None
-    figures = json.loads(read_text(file, "results"))["calibration"]
-    return figures if figures["policy"] == exits.serialize(policy) else None
+    return figures

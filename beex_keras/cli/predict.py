@@ -5,15 +5,16 @@ import json
 
 import click
 
-from beex_keras.cli.options import chosen_policy, json_option, model_argument, policy_options
+from beex_keras.cli.options import chosen_policy, json_option, policy_options
 from beex_keras.cli.terminal import make_record, read_records, show_progress
 from beex_keras.errors import BeexError
 from beex_keras.files import open_lines
 
 
 @click.command()
-@model_argument
+@click.argument("model", type=click.Path(), required=False)
 @click.argument("texts", nargs=-1)
+@click.option("--model", "named", metavar="MODEL", help="The model; all arguments are texts then.")
 @click.option("--pair", help="Second sentence, for a model of sentence pairs.")
 @click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
 @click.option(
@@ -40,16 +41,20 @@ from beex_keras.files import open_lines
 )
 @policy_options
 @json_option
-def predict(model: str, texts: tuple[str, ...], pair: str | None, text_file: str | None,
-            jsonl: bool, text_column: str, pair_column: str, truncate: bool, batch_size: int,
-            threads: int, policy: str | None, threshold: float | None,
-            as_json: bool) -> None:  # fmt: skip
+def predict(model: str | None, texts: tuple[str, ...], named: str | None, pair: str | None,
+            text_file: str | None, jsonl: bool, text_column: str, pair_column: str,
+            truncate: bool, batch_size: int, threads: int, policy: str | None,
+            threshold: float | None, as_json: bool) -> None:  # fmt: skip
     """Classify TEXTS with a MODEL: label, score, exit taken.
 
-    MODEL is a run folder, a .keras, .tflite or .beex file, or a directory of segments. Without
-    TEXTS, reads standard input as it comes, one text a line; a pair's two sentences stand on one
-    line with a tab between them.
+    MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a
+    model that comes along ('beex models' lists them). Without TEXTS, reads standard input as it
+    comes, one text a line; a pair's two sentences stand on one line with a tab between them.
     """
+    if named is not None:
+        model, texts = named, (*(() if model is None else (model,)), *texts)
+    elif model is None:
+        raise BeexError("Name a MODEL and its texts; 'beex models' lists those that come along.")
     if pair is not None and len(texts) != 1:
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     if not texts and text_file:

@@ -148,6 +148,6 @@ def print_figures(
     if as_json:
         click.echo(json.dumps(values))
         return
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
 
     tables.show(rows(), title)

@@ -36,8 +36,8 @@ _SETTINGS = (
 @data_options
 @model_options
 @click.option("--init", type=click.Path(),
-              help="What to start from: 'minilm', a folder of a BERT-style encoder, or the run folder "
-              "of a 'beex pretrain' or 'beex train'.")  # fmt: skip
+              help="What to start from: 'minilm', a folder of a BERT-style encoder (two epochs by "
+              "default then), or the run folder of a 'beex pretrain' or 'beex train'.")  # fmt: skip
 @click.option("--init-layers", metavar="N,N,…",
               help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
 @click.option("--anneal", type=float,
@@ -67,10 +67,14 @@ def train(**options: Any) -> None:
     """
     from beex_keras.training.config import TrainingConfig
 
+    _check_start(options)
     model_config = chosen_model(options)
-    training_config = TrainingConfig(
-        **given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
-    )
+    settings = given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
+    is_warm = options["init"] is not None and not _is_run(options["init"])
+    if is_warm:
+        training_config = TrainingConfig.warm(model_config.weight_bits == 1, **settings)
+    else:
+        training_config = TrainingConfig(**settings)
     strategy = chosen_strategy(options)
     task = chosen_task(options)
 
@@ -81,9 +85,7 @@ def train(**options: Any) -> None:
 
     layers = _layers(options)
     # A run has the model's blocks already; of a donor both take the same layers.
-    is_run = options["teacher"] and (Path(options["teacher"]) / "run.json").is_file()
-    of_teacher = None if is_run else layers
-
+    of_teacher = None if options["teacher"] and _is_run(options["teacher"]) else layers
     run = run_recipe(
         task,
         model_config,
@@ -102,6 +104,26 @@ def train(**options: Any) -> None:
         "test": run.evaluation.to_dict(),
     }
     print_figures(figures, options["as_json"], run.evaluation.rows, "Test split")
+
+
+def _check_start(options: dict[str, Any]) -> None:
+    for name, needed in {
+        "init_layers": "init",
+        "anneal": "init",
+        "hidden_weight": "teacher",
+    }.items():
+        if options[name] is not None and options[needed] is None:
+            raise BeexError(
+                f"--{name.replace('_', '-')} goes with --{needed}; leave it out, or give both."
+            )
+
+
+def _is_run(path: str) -> bool:
+    """Whether it is of ours, and not a donor's name or folder."""
+    return (
+        any((Path(path) / file).is_file() for file in ("run.json", "config.json"))
+        and not (Path(path) / "model.safetensors").is_file()
+    )
 
 
 def _layers(options: dict[str, Any]) -> list[int] | None:

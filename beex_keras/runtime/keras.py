@@ -7,8 +7,11 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
+from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.export import beex_reader
+from beex_keras.files import read_bytes
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime.runner import Runner
 
@@ -30,20 +33,25 @@ class KerasRunner(Runner):
 
 
 def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
-    """The Keras classifier of a run folder, a directory of `save_pretrained` or a ``.keras`` file.
+    """The Keras classifier of a run folder, a directory of `save_pretrained`, or a file.
+
+    A file is a ``.keras`` or a ``.beex``; the latter gives what it was converted from, but for how
+    far latent weights are from a flip. A name in `beex_keras.pretrained.names()` is such a file's.
 
     Raises:
-        BeexError: there is none, or it is damaged.
+        BeexError: there is none, it is damaged, or a ``.beex`` has weights of 8 bits.
     """
-    target = Path(path)
+    target = pretrained.find(path)
     if target.is_dir():
         return BEExformerClassifier.from_pretrained(model_directory(target))
     if not target.exists():
         raise BeexError(f"There is no model at {path}; check the path.")
     if target.suffix == ".keras":
         return _load_file(target)
+    if target.suffix == ".beex":
+        return beex_reader.classifier(read_bytes(target, "model"), str(target))
     raise BeexError(
-        f"{path} is not a Keras model; give a run folder of `beex train` or a .keras file."
+        f"{path} is not a Keras model; give a run folder of `beex train`, a .keras or a .beex file."
     )
 
 

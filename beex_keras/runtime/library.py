@@ -44,6 +44,12 @@ class Policy(ctypes.Structure):
     ]
 
 
+def path() -> Path:
+    """Where the library stands, if it was built."""
+    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
+    return Path(__file__).with_name(f"{NAME}{suffix}")
+
+
 @cache
 def load() -> ctypes.CDLL:
     """The library, built when the package was installed. Its calls let other threads run.
@@ -51,21 +57,20 @@ def load() -> ctypes.CDLL:
     Raises:
         BeexError: it was not built, for want of a C compiler, or does not load here.
     """
-    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
-    path = Path(__file__).with_name(f"{NAME}{suffix}")
-    if not path.is_file():
+    file = path()
+    if not file.is_file():
         raise BeexError(
             "The C engine was not built when beex-keras was installed, most likely for want of a C "
             "compiler; install one (gcc or clang) and run `pip install -e .` in the checkout again."
         )
     try:
-        library = ctypes.CDLL(str(path))
+        library = ctypes.CDLL(str(file))
         for name, (result, arguments) in _SIGNATURES.items():
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
         raise BeexError(
-            f"The C engine at {path} does not load ({error}); run `pip install -e .` in the "
+            f"The C engine at {file} does not load ({error}); run `pip install -e .` in the "
             "checkout again."
         ) from None
     return library

@@ -1,10 +1,11 @@
-"""From a path to the runner of whatever model stands there."""
+"""From a path, or a name, to the runner of whatever model stands there."""
 
 import os
-from pathlib import Path
 
+from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.export.files import is_segments
+from beex_keras.runtime import library
 from beex_keras.runtime.engine import CRunner
 from beex_keras.runtime.keras import KerasRunner, load_classifier
 from beex_keras.runtime.lce import LCERunner
@@ -13,24 +14,28 @@ from beex_keras.runtime.segments import SegmentRunner
 
 
 def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
-    """The runner for whatever stands at `path`.
+    """The runner for whatever stands at `path`, or for the model of that name that comes along.
 
     A ``.tflite`` file and a directory of segments run in Larq Compute Engine, a ``.beex`` file runs
-    in the C engine; a directory written by `save_pretrained`, a run folder with such a directory
-    named ``model``, and a ``.keras`` file run in Keras.
+    in the C engine (in Keras where no C compiler has built that); a directory written by
+    `save_pretrained`, a run folder with such a directory named ``model``, and a ``.keras`` file run in
+    Keras.
 
     Args:
-        path: file or directory.
+        path: file or directory, or a name in `beex_keras.pretrained.names()`; what exists goes
+            before a name.
         num_threads: threads of Larq Compute Engine or of the C engine; Keras chooses its own.
 
     Raises:
         BeexError: nothing stands there, or nothing that can be loaded.
     """
-    target = Path(path)
+    target = pretrained.find(path)
     if target.suffix == ".tflite" and not target.is_dir():
         return LCERunner.open(target, num_threads)
     if target.suffix == ".beex" and not target.is_dir():
-        return CRunner.open(target, num_threads)
+        if library.path().is_file():
+            return CRunner.open(target, num_threads)
+        return KerasRunner(load_classifier(target))
     if is_segments(target):
         return SegmentRunner.open(target, num_threads)
     if target.suffix == ".keras" or target.is_dir() or not target.exists():

@@ -22,7 +22,7 @@ class Pipeline:
         chunk: texts held at a time by `stream`.
 
     Example:
-        >>> classify = beex_keras.pipeline("model.tflite")
+        >>> classify = beex_keras.pipeline("sst2-micro")
         >>> classify("a gorgeous, witty, seductive movie.").label
         'positive'
     """
@@ -81,7 +81,7 @@ def pipeline(
 
     Args:
         path: a ``.tflite`` or ``.beex`` file, a directory of segments, a ``.keras`` file or a run
-            folder.
+            folder; or the name of a model that comes along.
         policy, truncate, progress: as of `Pipeline`.
         num_threads: threads of Larq Compute Engine or of the C engine.
 

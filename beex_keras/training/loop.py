@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import sys
+import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -138,8 +139,10 @@ def fit(
         if score > float(best):
             best.assign(score)
             best_epoch.assign(epoch)
-            if chief:
-                with atomic_path(directory / BEST_WEIGHTS_FILE) as path:
+            # Keras writes the metrics too, which are sums over all workers, so that all have to save.
+            with as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
+                folder = directory if chief else Path(elsewhere)
+                with atomic_path(folder / BEST_WEIGHTS_FILE) as path:
                     model.save_weights(path)
         if chief:
             write_atomically(directory / _HISTORY_FILE, json.dumps(history, indent=2) + "\n")

@@ -21,7 +21,13 @@ from beex_keras.models import BEExformerConfig, MaskedLanguageModel
 from beex_keras.text import learn_vocabulary
 from beex_keras.training import loop
 from beex_keras.training.config import PretrainingConfig
-from beex_keras.training.distribution import chief_first, from_chief, scope, wait_for_all
+from beex_keras.training.distribution import (
+    as_one,
+    chief_first,
+    from_chief,
+    scope,
+    wait_for_all,
+)
 from beex_keras.training.masking import VALIDATION, TokenMasking, share_hidden
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.pretrained_encoder import save_encoder
@@ -144,6 +150,9 @@ def pretrain(
         verbose=verbose,
         share=share_hidden,
     )  # fmt: skip
+    wait_for_all(strategy)
+    with as_one(strategy):  # Keras reads the metrics too, which are sums over all workers
+        model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     with chief_first(strategy):
         if chief:
             _finish(
@@ -167,7 +176,6 @@ def _finish(
     rows: int,
 ) -> None:
     """Writes results and encoder of the best epoch."""
-    model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
     history = loop.read_history(directory)
     best = int(np.argmin(history["val_loss"]))
     counts = np.bincount(np.concatenate([targets for _, targets in validation.as_numpy_iterator()]))

@@ -56,7 +56,7 @@ def show(
     rows: Sequence[dict[str, Any]], title: str, as_json: bool, rounds: int | None = None
 ) -> None:
     """The rows, and what they were measured with."""
-    from beex_keras.evaluation import tables
+    from beex_keras import tables
 
     setting = {"what": title, "seed": SEED, **_machine()}
     if rounds is not None:

@@ -50,7 +50,7 @@ def convert(
         )
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
-    values = _architecture(config, length) | _policy(metadata.policy)
+    values = architecture(config, length) | _policy(metadata.policy)
     if int8_weights:
         values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
     writer = Writer(HEADER.size, int8_weights)
@@ -96,7 +96,7 @@ def export_file(
     }
 
 
-def _architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
     names = ("vocabulary_size", "num_segments", "separator_id", "width", "num_heads",
              "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
              "embedding_bits")  # fmt: skip

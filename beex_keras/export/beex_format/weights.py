@@ -19,7 +19,7 @@ from beex_keras.layers import BinaryLinear, LayerNorm
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS
 from beex_keras.models import BEExformerClassifier
 
-_NETWORK_PARTS = {
+NETWORK_PARTS = {
     "slfn": ("gate_in", "content_in", "gate_out", "content_out"),
     "ffn": ("up", "down"),
 }
@@ -54,7 +54,7 @@ def write_block(writer: Writer, block: Any, name: str, matrices: _Matrices, leng
         _write_linear(writer, linear, matrices.get(f"{name}/attention/{linear.name}"))
     _write_norm(writer, block.attention_norm)
     network = block.network()
-    for part in _NETWORK_PARTS[network.name]:
+    for part in NETWORK_PARTS[network.name]:
         _write_linear(
             writer, network.linears()[part], matrices.get(f"{name}/{network.name}/{part}")
         )

@@ -1,0 +1,35 @@
+"""`beex models`: what comes with the package."""
+
+from typing import Any
+
+import click
+
+from beex_keras import pretrained
+from beex_keras.cli.options import json_option
+from beex_keras.cli.terminal import print_figures
+
+
+@click.command()
+@click.argument("name", required=False)
+@json_option
+def models(name: str | None, as_json: bool) -> None:
+    """List the trained models that come along, or print the card of the one called NAME."""
+    if name is None:
+        cards = {known: pretrained.card(known) for known in pretrained.names()}
+        print_figures(cards, as_json, lambda: [_row(card) for card in cards.values()], "")
+    elif as_json:
+        print_figures(pretrained.card(name), as_json, list, "")
+    else:
+        click.echo(pretrained.page(name), nl=False)
+
+
+def _row(card: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "name": card["name"],
+        "task": card["task"],
+        "labels": ", ".join(card["labels"]),
+        "languages": ", ".join(card["languages"]),
+        "accuracy": card["test"]["score"],
+        "blocks": card["config"]["num_blocks"],
+        "bytes": card["file"]["bytes"],
+    }

@@ -1,0 +1,60 @@
+"""Trained models that come with the package: a `.beex` file each, and its card.
+
+`<name>.json` has all figures of a card, `<name>.md` is the page written from them
+(`tools/ship.py` makes the three). Nothing here needs TensorFlow.
+"""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+
+FOLDER = Path(__file__).parent
+
+
+def names() -> list[str]:
+    """The models' names, in alphabetical order."""
+    return sorted(file.stem for file in FOLDER.glob("*.beex"))
+
+
+def find(model: str | os.PathLike[str]) -> Path:
+    """Where a model stands that is given by its path or by the name of one that comes along.
+
+    Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
+    folder or a suffix), is returned as it is.
+
+    Raises:
+        BeexError: a mere name that nothing has.
+    """
+    path = Path(model)
+    if path.exists() or path.name != os.fspath(model) or path.suffix:
+        return path
+    if path.name in names():
+        return FOLDER / f"{path.name}.beex"
+    raise BeexError(
+        f"There is no model at {path}, and none of that name comes along; give a path, or one of "
+        f"{', '.join(names())}."
+    )
+
+
+def card(name: str) -> dict[str, Any]:
+    """The figures of a model's card.
+
+    Raises:
+        BeexError: no model of that name comes along.
+    """
+    return json.loads(read_text(_file(name, "json"), "model card"))
+
+
+def page(name: str) -> str:
+    """A model's card to read, in Markdown; errors as `card`."""
+    return read_text(_file(name, "md"), "model card")
+
+
+def _file(name: str, suffix: str) -> Path:
+    if name not in names():
+        raise BeexError(f"No model {name} comes along; choose one of {', '.join(names())}.")
+    return FOLDER / f"{name}.{suffix}"

@@ -1,0 +1,336 @@
+"""The models that come along: found by name, whole, and what their cards say of them."""
+
+import hashlib
+import importlib.util
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import MODES, needs_engine, random_ids, shake, tiny_config
+from test_cli import beex
+from toy import TOY_SIZE, toy_rows
+
+from beex_keras import exits, pipeline, pretrained
+from beex_keras.data import load_task
+from beex_keras.errors import BeexError
+from beex_keras.evaluation import calibrate, evaluate
+from beex_keras.export import beex_format, beex_reader
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.runtime import KerasRunner, load, load_classifier
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.training import TrainingConfig
+
+ROOT = Path(__file__).parents[1]
+NAMES = pretrained.names()
+MOST = 8_000_000
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The modules of tools/ship by their names."""
+    monkeypatch.syspath_prepend(ROOT / "tools" / "ship")
+    return lambda name: importlib.import_module(name)
+
+
+# === What comes along ===
+
+
+def test_the_models_are_small_enough_together():
+    assert NAMES
+    assert sum(file.stat().st_size for file in pretrained.FOLDER.glob("*.beex")) < MOST
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_card_is_of_its_file(name, tool):
+    data = (pretrained.FOLDER / f"{name}.beex").read_bytes()
+    card, metadata = pretrained.card(name), beex_format.read(data)
+    assert card["file"]["sha256"] == hashlib.sha256(data).hexdigest()
+    assert (card["name"], card["file"]["bytes"]) == (name, len(data))
+    assert card["config"] == metadata.config.to_dict()
+    assert card["policy"] == exits.serialize(metadata.policy) == metadata.calibration["policy"]
+    assert tuple(card["labels"]) == metadata.labels
+    best = max(card["seeds"], key=lambda row: row["validation"])
+    assert best["validation"] == metadata.calibration["validation_accuracy"]
+    assert card["shipped_seed"] == best["seed"] and len(card["seeds"]) >= 3
+    assert pretrained.page(name) == tool("page").page(card)
+
+
+def test_the_readme_has_the_cards_figures(tool):
+    page = tool("page")
+    readme = (ROOT / "README.md").read_text("utf-8")
+    assert page.with_table(readme, page.table([pretrained.card(name) for name in NAMES])) == readme
+
+
+@needs_engine
+@pytest.mark.parametrize("name", NAMES)
+def test_its_probes_are_answered_as_the_card_says(name):
+    probes = pretrained.card(name)["probes"]
+    found = pipeline(name)([probe["text"] for probe in probes])
+    for probe, prediction in zip(probes, found, strict=True):
+        assert (prediction.label, prediction.exit) == (probe["answer"], probe["exit"])
+        assert prediction.score == pytest.approx(probe["score"], abs=1e-4)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith("-micro")])
+def test_the_small_ones_fit_boards_with_128_kb(name):
+    card = pretrained.card(name)
+    assert any(row["board_ram"] == 128 * 1024 for row in card["boards"])
+    assert 50_000 < card["file"]["bytes"] < 150_000
+
+
+# === By name ===
+
+
+def test_what_exists_goes_before_a_name(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert pretrained.find(NAMES[0]) == pretrained.FOLDER / f"{NAMES[0]}.beex"
+    Path(NAMES[0]).mkdir()
+    assert pretrained.find(NAMES[0]) == Path(NAMES[0])
+    for path in ("folder/none", "none.beex", tmp_path / "none"):
+        assert pretrained.find(path) == Path(path)
+    with pytest.raises(BeexError, match=", ".join(NAMES)):
+        pretrained.find("none")
+
+
+@needs_engine
+def test_a_model_is_named_before_its_texts_or_by_an_option(capsys):
+    outputs = []
+    for arguments in ([NAMES[0], "good"], ["--model", NAMES[0], "good"]):
+        assert beex("predict", *arguments) == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1] and outputs[0].endswith("\tgood\n")
+
+
+def test_the_list_and_a_card(capsys):
+    assert beex("models") == 0
+    listed = capsys.readouterr().out
+    assert all(name in listed for name in NAMES)
+    assert beex("models", "--json") == 0
+    assert list(json.loads(capsys.readouterr().out)) == NAMES
+    assert beex("models", NAMES[0]) == 0
+    assert capsys.readouterr().out == pretrained.page(NAMES[0])
+    assert beex("models", NAMES[0], "--json") == 0
+    assert json.loads(capsys.readouterr().out) == pretrained.card(NAMES[0])
+
+
+@pytest.mark.parametrize("command", [["predict"], ["models", "none"], ["predict", "none", "text"]])
+def test_mistakes_name_the_models_or_where_they_are_listed(command, capsys):
+    assert beex(*command) == 2
+    error = capsys.readouterr().err
+    assert NAMES[0] in error or "beex models" in error
+
+
+def test_the_list_does_not_wait_for_tensorflow():
+    code = "import sys; from beex_keras.cli import main\ntry: main(['models'])\nexcept SystemExit: pass\n"
+    code += "print('tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.endswith("False\n")
+
+
+# === From a file back to Keras ===
+
+
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+@pytest.mark.parametrize("mode", MODES)
+def test_a_file_gives_the_model_that_gives_the_file(mode, network):
+    words = [*SPECIAL_TOKENS, "a", "good", "##s", "film"]
+    config = tiny_config(
+        **MODES[mode],
+        network=network,
+        num_segments=2,
+        vocabulary_size=len(words),
+        width=20,
+        num_heads=2,
+    )
+    preprocessor = TextPreprocessor(words, config.max_length)
+    model = shake(BEExformerClassifier(config, preprocessor, "abcd", exits.Patience(2)))
+    data = beex_format.convert(model, calibration={"tolerance": 0.5})
+    restored = beex_reader.classifier(data)
+    assert beex_format.convert(restored, calibration={"tolerance": 0.5}) == data
+    ids = random_ids(3, 9, len(words))
+    np.testing.assert_array_equal(restored(ids).numpy(), model(ids).numpy())
+
+
+def test_a_shorter_file_gives_a_shorter_model():
+    model = shake(BEExformerClassifier(tiny_config()))
+    restored = beex_reader.classifier(beex_format.convert(model, length=7))
+    ids = random_ids(2, 7)
+    np.testing.assert_array_equal(restored(ids).numpy(), model(ids).numpy())
+    assert restored.config.max_length == 7
+
+
+def test_a_file_of_8_bits_has_no_keras_model():
+    model = BEExformerClassifier(tiny_config(**MODES["float"]))
+    with pytest.raises(BeexError, match="8 bits"):
+        beex_reader.classifier(beex_format.convert(model, int8_weights=True))
+
+
+def test_a_model_that_comes_along_converts_further(tmp_path, capsys):
+    target = tmp_path / "model.beex"
+    assert beex("convert", NAMES[0], "-o", target, "--json") == 0
+    shipped, again = (pretrained.FOLDER / f"{NAMES[0]}.beex").read_bytes(), target.read_bytes()
+    header = beex_format.read_header(shipped)
+    weights = slice(header["weights"], header["metadata"])
+    assert again[weights] == shipped[weights]
+    assert beex_format.read(again).calibration == beex_format.read(shipped).calibration
+
+
+# === The tool ===
+
+
+@pytest.fixture
+def data(tmp_path):
+    folder = tmp_path / "data" / "snips"
+    folder.mkdir(parents=True)
+    rows = toy_rows(300, 0)
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    return folder.parent
+
+
+@pytest.fixture
+def runs(tmp_path, data):
+    """Run folders of three seeds as `train` leaves them, of models that have learned nothing."""
+    task = load_task("snips", data_dir=data)
+    words = [*SPECIAL_TOKENS, "good", "bad", "film", "the", "a"]
+    wanted = BEExformerConfig(**TOY_SIZE, num_classes=2)
+    config = wanted.replace(vocabulary_size=len(words))
+    folders = []
+    for seed in range(3):
+        preprocessor = TextPreprocessor(words, config.max_length)
+        model = shake(BEExformerClassifier(config, preprocessor, task.labels), seed)
+        logits = {part: model.predict(getattr(task, part).texts, verbose=0)
+                  for part in ("validation", "test")}  # fmt: skip
+        found = calibrate(model.policy, logits["validation"], task.validation.labels)
+        model.policy = found.policy
+        test = evaluate(logits["test"], task.test.labels, model.policy)
+        folder = tmp_path / f"run-{seed}"
+        model.save_pretrained(folder / "model")
+        settings = {
+            "task": "snips",
+            "data": task.fingerprint(),
+            "model": wanted.to_dict(),
+            "training": TrainingConfig(epochs=1, seed=seed).to_dict(),
+        }
+        results = {"calibration": found.to_dict(), "test": test.to_dict()}
+        (folder / "run.json").write_text(json.dumps(settings))
+        (folder / "results.json").write_text(json.dumps(results))
+        (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+        folders.append(folder)
+    return folders
+
+
+@needs_engine
+def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
+    pytest.importorskip("sklearn")
+    output = tmp_path / "shipped"
+    arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
+    spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([*arguments, "-o", str(output)], standalone_mode=False)
+    card = json.loads((output / "toy.json").read_text("utf-8"))
+    scores = [json.loads((run / "results.json").read_text()) for run in runs]
+    validation = [score["calibration"]["validation_accuracy"] for score in scores]
+    assert card["shipped_seed"] == int(np.argmax(validation))
+    assert [row["score"] for row in card["seeds"]] == [score["test"]["score"] for score in scores]
+    chosen = runs[card["shipped_seed"]]
+    task = load_task("snips", data_dir=data)
+    file, keras = load(output / "toy.beex"), load(chosen)
+    ids = keras.encode(task.test.texts)
+    np.testing.assert_allclose(file.exit_logits(ids), keras.exit_logits(ids), atol=1e-4)
+    assert card["test"]["score"] == pytest.approx(scores[card["shipped_seed"]]["test"]["score"])
+    for rows in (card["failures"][kind] for kind in ("confidence", "length", "labels", "unknown")):
+        assert sum(row["texts"] for row in rows) == len(task.test)
+        right = sum(row["texts"] * (row["accuracy"] or 0) for row in rows)
+        assert right / len(task.test) == pytest.approx(card["test"]["score"])
+    page = (output / "toy.md").read_text("utf-8")
+    assert page == tool("page").page(card)
+    assert "--set num_blocks=2" in page and "seed $seed" in page
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda runs: runs[:2], "3 runs"),
+        (lambda runs: [*runs[:2], runs[1]], "another seed"),
+        (lambda runs: [*runs, runs[0].parent / "none"], "not a finished run"),
+    ],
+)
+def test_a_card_needs_seeds_of_one_training(runs, change, word, tool):
+    with pytest.raises(BeexError, match=word):
+        tool("card").read_runs(tuple(change(runs)))
+
+
+def test_runs_must_differ_in_the_seed_alone(runs, tool):
+    settings = json.loads((runs[2] / "run.json").read_text())
+    settings["training"]["epochs"] = 9
+    (runs[2] / "run.json").write_text(json.dumps(settings))
+    with pytest.raises(BeexError, match="more than the seed"):
+        tool("card").read_runs(tuple(runs))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--preset", "micro", "--bits", "fully-binary", "--epochs", "3", "--whole-words"],
+        ["--preset", "tiny", "--embedding-bits", "32", "--vocabulary-size", "500", "--seed", "1",
+         "--set", "dropout=0.1", "--set", "gate_activation=sigmoid", "--learning-rate", "0.002"],
+        ["--preset", "minilm", "--bits", "float", "--max-length", "64", "--tolerance", "0"],
+    ],
+)  # fmt: skip
+def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, tool):
+    found = []
+
+    def record(task, model_config, training_config, *_, **__):
+        found.append({"task": task.name, "data": "", "model": model_config.to_dict(),
+                      "training": training_config.to_dict()})  # fmt: skip
+        raise BeexError("recorded")
+
+    monkeypatch.setattr("beex_keras.training.train", record)
+    given = ["train", "--task", "snips", "--data-dir", str(data), *options, "-o", "none"]
+    assert beex(*given) == 2
+    seed = str(found[0]["training"]["seed"])
+    command = tool("command").training_command(found[0], "model", seed).split()
+    assert command[0] == "beex" and command[-1] == f"runs/model-{seed}"
+    assert beex(*(str(data) if word == "DATA" else word for word in command[1:])) == 2
+    assert found[0] == found[1]
+
+
+def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
+    donor = {"kind": "donor", "name": "minilm", "layers": [0, 2]}
+    model = BEExformerConfig.preset("minilm", num_blocks=2)
+    real = {"task": "rotten_tomatoes", "data": "", "model": model.twin().to_dict(), "init": donor,
+            "training": TrainingConfig.warm(False, epochs=1).to_dict()}  # fmt: skip
+    taught = {**real, "model": model.to_dict(), "training": TrainingConfig.warm(True).to_dict(),
+              "teacher": {"kind": "classifier", "weights": "a"}}  # fmt: skip
+    last = {**taught, "init": {"kind": "classifier", "weights": "b"},
+            "model": model.replace(activation_bits=1).to_dict(),
+            "training": TrainingConfig(anneal=0.5).to_dict()}  # fmt: skip
+    command = tool("command").training_command
+    head = "beex train --task rotten_tomatoes --preset minilm --bits"
+    assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
+        f"{head} float --set num_blocks=2 --epochs 1 --init minilm --init-layers 0,2 "
+        "--seed 7 -o runs/m-init-teacher-7",
+        f"{head} weights-only --set num_blocks=2 --init minilm --init-layers 0,2 "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
+        f"{head} fully-binary --set num_blocks=2 --anneal 0.5 --init runs/m-init-7 "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
+    ]
+    with pytest.raises(BeexError, match="teacher of m is missing"):
+        command(taught, "m")
+
+
+def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
+    monkeypatch.setattr("beex_keras.runtime.library.NAME", "_missing")
+    runner = load(NAMES[0])
+    assert isinstance(runner, KerasRunner)
+    probe = pretrained.card(NAMES[0])["probes"][0]
+    (found,) = runner.classify([probe["text"]])
+    assert (found.label, found.exit) == (probe["answer"], probe["exit"])
+
+
+def test_load_classifier_takes_a_name():
+    assert load_classifier(NAMES[0]).labels == tuple(pretrained.card(NAMES[0])["labels"])

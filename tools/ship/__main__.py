@@ -1,0 +1,83 @@
+"""Makes a trained model one that comes with the package: its file, its card, its row in the README.
+
+    python tools/ship sst2-micro runs/sst2-micro-{0,1,2} --about sst2 --data-dir GLUE
+    python tools/ship --pages
+
+The first takes run folders of one training with several seeds, chooses the one that is best on
+validation data, never on test data, exports it and measures the file. The second only writes the pages
+anew from the cards' figures.
+"""
+
+import json
+from pathlib import Path
+
+import click
+from card import choose, describe, read_about, read_earlier, read_runs
+from page import page, table, with_table
+
+import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+from beex_keras import pretrained
+from beex_keras.errors import BeexError
+from beex_keras.export import beex_format
+from beex_keras.files import read_text, write_atomically
+
+README = Path(__file__).parents[2] / "README.md"
+
+
+@click.command(help=(__doc__ or "").split("\n")[0])
+@click.argument("name", required=False)
+@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--about", help="What people have to say of the data and the use: a name in about/, "
+              "or a .toml file.")  # fmt: skip
+@click.option("--data-dir", type=click.Path(), help="As of the training.")
+@click.option("--starts-from", default="", help="Whose weights the training started from, and their "
+              "licence; nothing for random ones.")  # fmt: skip
+@click.option("--earlier", multiple=True, type=click.Path(path_type=Path),
+              help="A run that these started or learned from; of each seed its own.")  # fmt: skip
+@click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), default=pretrained.FOLDER,
+              help="Instead of the package's folder.")  # fmt: skip
+def main(name, runs, about, data_dir, starts_from, earlier, pages, output):
+    """See the module."""
+    try:
+        if not pages:
+            if not name or not runs or about is None:
+                raise BeexError("Give a name, run folders and --about; or --pages.")
+            ship(name, runs, about, data_dir, starts_from, earlier, output)
+        write_pages(output)
+    except BeexError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def ship(name, runs, about, data_dir, starts_from, earlier, output):
+    """Writes `name`.beex and `name`.json to the output folder."""
+    from beex_keras import runtime
+
+    found = read_runs(runs)
+    chosen = choose(found)
+    file = output / f"{name}.beex"
+    classifier = runtime.load_classifier(chosen.folder)
+    data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
+    figures = describe(
+        name, data, found, chosen, read_about(about), data_dir, starts_from, read_earlier(earlier)
+    )
+    write_atomically(file, data)
+    write_atomically(
+        output / f"{name}.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    )
+    click.echo(
+        f"{file}: seed {chosen.seed}, {len(data):,} bytes, {figures['test']['score']:.4f} on test"
+    )
+
+
+def write_pages(folder):
+    """Every card's page, and for the package's own folder the README's table."""
+    cards = [json.loads(read_text(file, "card")) for file in sorted(folder.glob("*.json"))]
+    for figures in cards:
+        write_atomically(folder / f"{figures['name']}.md", page(figures))
+    if folder.resolve() == pretrained.FOLDER.resolve():
+        write_atomically(README, with_table(read_text(README, "README"), table(cards)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,346 @@
+"""From run folders to the figures of a card: choice of the seed, accuracy, baselines, failures."""
+
+import dataclasses
+import hashlib
+import json
+import re
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from command import training_command
+
+from beex_keras.data import Task, load_task
+from beex_keras.errors import BeexError
+from beex_keras.evaluation import score
+from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
+from beex_keras.export import beex_format
+from beex_keras.export.mcu import costs
+from beex_keras.export.mcu.board import boards
+from beex_keras.files import read_text
+from beex_keras.runtime import CRunner, Prediction, evaluate_runner
+from beex_keras.training import initial
+
+try:
+    import tomllib
+except ModuleNotFoundError:  # Python 3.10
+    import tomli as tomllib
+
+ABOUT = Path(__file__).parent / "about"
+LEAST_SEEDS = 3
+
+_LENGTHS = (5, 10, 20, 30)
+_CONFIDENCES = (0.5, 0.7, 0.9)
+"""Edges of the scores that answers are counted by, as `_LENGTHS` are of words."""
+_MOST_CONFUSIONS = 5
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    """A finished run folder.
+
+    Attributes:
+        folder: of the run.
+        settings: its run.json.
+        results: its results.json.
+    """
+
+    folder: Path
+    settings: dict[str, Any]
+    results: dict[str, Any]
+
+    @property
+    def seed(self) -> int:
+        return self.settings["training"]["seed"]
+
+    @property
+    def validation(self) -> float:
+        return self.results["calibration"]["validation_accuracy"]
+
+
+# === Runs ===
+
+
+def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
+    """The runs, by seed.
+
+    Raises:
+        BeexError: one is not finished, fewer than three seeds, or they differ in more than the seed.
+    """
+    runs = []
+    for folder in folders:
+        if not (folder / "results.json").is_file():
+            raise BeexError(f"{folder} is not a finished run; give run folders of beex train.")
+        settings, results = (
+            json.loads(read_text(folder / file, "run")) for file in ("run.json", "results.json")
+        )
+        runs.append(Finished(folder, settings, results))
+    runs.sort(key=lambda run: run.seed)
+    if len({run.seed for run in runs}) < max(LEAST_SEEDS, len(runs)):
+        raise BeexError(
+            f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed."
+        )
+    first, *others = (_without_seed(run.settings) for run in runs)
+    if any(other != first for other in others):
+        raise BeexError(
+            "The runs differ in more than the seed; give those of one training command."
+        )
+    return runs
+
+
+def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings that all seeds share; each may start or learn from a run of its own."""
+    shared = {**settings, "training": {**settings["training"], "seed": None}}
+    for role in ("init", "teacher"):
+        if "weights" in shared.get(role, {}):
+            shared[role] = shared[role]["kind"]
+    return shared
+
+
+def read_earlier(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
+    """The settings of runs that others started or learned from, by their weights.
+
+    Raises:
+        BeexError: one is no finished run of beex train.
+    """
+    earlier = {}
+    for folder in folders:
+        settings = json.loads(read_text(folder / "run.json", "run"))
+        earlier[initial(folder).identity["weights"]] = settings
+    return earlier
+
+
+def choose(runs: list[Finished]) -> Finished:
+    """The run that is best on validation data with its calibrated exit; of equals the first seed."""
+    return max(runs, key=lambda run: (run.validation, -run.seed))
+
+
+def read_about(name: str) -> dict[str, Any]:
+    """What people wrote of the data and its use; a name of a file in about/, or a path.
+
+    Raises:
+        BeexError: there is none, or it is not TOML.
+    """
+    file = Path(name) if name.endswith(".toml") else ABOUT / f"{name}.toml"
+    try:
+        return tomllib.loads(read_text(file, "description"))
+    except tomllib.TOMLDecodeError as error:
+        raise BeexError(f"{file} is not valid TOML: {error}.") from None
+
+
+# === The card ===
+
+
+def describe(
+    name: str,
+    data: bytes,
+    runs: list[Finished],
+    chosen: Finished,
+    about: dict[str, Any],
+    data_dir: str | None,
+    starts_from: str = "",
+    earlier: dict[str, dict[str, Any]] | None = None,
+) -> dict[str, Any]:
+    """All figures of a card, as plain values.
+
+    Args:
+        name: of the model.
+        data: the file that ships; what is measured is measured on it.
+        runs: of all seeds.
+        chosen: the one that `data` was made of.
+        about: from `read_about`.
+        data_dir: of the task.
+        starts_from: whose weights the training started from.
+        earlier: from `read_earlier`.
+
+    Raises:
+        BeexError: the data is not what the runs were trained on, or the description is of another task.
+    """
+    task = load_task(chosen.settings["task"], data_dir=data_dir)
+    if about["task"] != task.name:
+        raise BeexError(f"The description is of {about['task']}, the runs are of {task.name}.")
+    vocabulary = read_text(chosen.folder / "vocab.txt", "vocabulary").splitlines()
+    if chosen.settings["data"] not in (task.fingerprint(), task.fingerprint(vocabulary)):
+        raise BeexError(
+            "The data has changed since the runs were trained; give the --data-dir of then."
+        )
+    runner = CRunner(data, name)
+    found = runner.classify(task.test.texts, task.test.pairs, truncate=True)
+    return {
+        "name": name,
+        "title": about["title"],
+        "task": task.name,
+        "labels": list(task.labels),
+        "languages": about["languages"],
+        "metric": task.metric,
+        "starts_from": starts_from,
+        "intended_use": about["intended_use"],
+        "limits": about["limits"],
+        "data": {
+            **about["data"],
+            "splits": task.notes,
+            **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
+        },
+        "commands": training_command(chosen.settings, name, earlier=earlier),
+        "seeds": [_seed(run) for run in runs],
+        "shipped_seed": chosen.seed,
+        "config": runner.config.to_dict(),
+        "policy": chosen.results["calibration"]["policy"],
+        "validation": evaluate_runner(runner, task, task.validation).to_dict(),
+        "test": evaluate_runner(runner, task, task.test).to_dict(),
+        "baselines": _baselines(task),
+        "file": _file(data, runner),
+        "boards": _boards(data, runner),
+        "failures": {
+            "confidence": _by_confidence(task, found),
+            "length": _by_length(task, found),
+            "unknown": _by_unknown_words(task, runner, found),
+            "groups": _by_group(task, found, about.get("groups", {})),
+            "labels": _by_label(task, found),
+            "confusions": _confusions(task, found),
+        },
+        "probes": _probes(runner, about.get("probes", [])),
+        "versions": runner.metadata.versions,
+    }
+
+
+def _seed(run: Finished) -> dict[str, Any]:
+    test = run.results["test"]
+    return {
+        "seed": run.seed,
+        "validation": run.validation,
+        **{name: test[name] for name in ("score", "full_depth_score", "mean_depth", "flops_saved")},
+    }
+
+
+def _baselines(task: Task) -> dict[str, float]:
+    return {
+        name: score(task.test.labels, predict(task), task.metric)
+        for name, predict in (
+            ("majority class", majority_predictions),
+            ("TF-IDF + logistic regression", tfidf_predictions),
+        )
+    }
+
+
+def _file(data: bytes, runner: CRunner) -> dict[str, Any]:
+    header = beex_format.read_header(data)
+    return {
+        "bytes": len(data),
+        "weights": header["labels"] - header["weights"],
+        "vocabulary": header["words_size"] + header["pieces_size"],
+        "vocabulary_entries": runner.preprocessor.vocabulary_size,
+        "arena": header["arena_size"],
+        "sha256": hashlib.sha256(data).hexdigest(),
+    }
+
+
+def _boards(data: bytes, runner: CRunner) -> list[dict[str, Any]]:
+    """What the model takes of the boards that hold it, by the table of costs."""
+    config = runner.config
+    kind = costs.kind_of(config, False, False)
+    arena = beex_format.arena_size(config, runner.length)
+    rows = []
+    for name, board in boards().items():
+        needs = costs.footprint(name, len(data), arena, config, kind)
+        if needs.flash <= board.flash and needs.ram <= board.ram:
+            rows.append(
+                {
+                    "board": name,
+                    "core": board.core,
+                    "flash": needs.flash,
+                    "ram": needs.ram,
+                    "board_flash": board.flash,
+                    "board_ram": board.ram,
+                }
+            )
+    return rows
+
+
+# === Where it fails ===
+
+
+def _right(task: Task, found: list[Prediction]) -> np.ndarray:
+    """Whether each test text was answered rightly, bool (B,)."""
+    names = [task.labels[number] for number in task.test.labels]
+    return np.array([p.label == name for p, name in zip(found, names, strict=True)])
+
+
+def _share(name: str, chosen: np.ndarray, right: np.ndarray) -> dict[str, Any]:
+    count = int(chosen.sum())
+    return {"of": name, "texts": count, "accuracy": float(right[chosen].mean()) if count else None}
+
+
+def _by_confidence(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
+    scores, right = np.array([p.score for p in found]), _right(task, found)
+    edges = (0.0, *_CONFIDENCES, np.inf)
+    return [
+        _share(
+            f"{low:.1f} and more" if high == np.inf else f"{low:.1f} to {high:.1f}",
+            (scores >= low) & (scores < high),
+            right,
+        )
+        for low, high in pairwise(edges)
+    ]
+
+
+def _by_length(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
+    words = np.array([len(text.split()) for text in task.test.texts])
+    right = _right(task, found)
+    edges = (0, *_LENGTHS, np.inf)
+    return [
+        _share(
+            f"more than {low} words" if high == np.inf else f"{low + 1} to {high} words",
+            (words > low) & (words <= high),
+            right,
+        )
+        for low, high in pairwise(edges)
+    ]
+
+
+def _by_unknown_words(task: Task, runner: CRunner, found: list[Prediction]) -> list[dict[str, Any]]:
+    unknown = runner.preprocessor.vocabulary.index("[UNK]")
+    ids = runner.encode(task.test.texts, task.test.pairs)
+    some, right = (ids == unknown).any(axis=1), _right(task, found)
+    return [_share("with a word unknown to it", some, right), _share("without", ~some, right)]
+
+
+def _by_group(task: Task, found: list[Prediction], groups: dict[str, str]) -> list[dict[str, Any]]:
+    """Texts that a regular expression of the description finds, and the others."""
+    right, rows = _right(task, found), []
+    for name, pattern in groups.items():
+        chosen = np.array([bool(re.search(pattern, t, re.IGNORECASE)) for t in task.test.texts])
+        rows += [_share(name, chosen, right), _share("all others", ~chosen, right)]
+    return rows
+
+
+def _by_label(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
+    right = _right(task, found)
+    return [
+        _share(label, task.test.labels == number, right) for number, label in enumerate(task.labels)
+    ]
+
+
+def _confusions(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
+    pairs = Counter(
+        (task.labels[number], p.label) for p, number in zip(found, task.test.labels, strict=True)
+    )
+    wrong = [(count, *pair) for pair, count in pairs.items() if pair[0] != pair[1]]
+    wrong.sort(key=lambda row: (-row[0], row[1:]))
+    return [
+        {"label": label, "answer": answer, "texts": count}
+        for count, label, answer in wrong[:_MOST_CONFUSIONS]
+    ]
+
+
+def _probes(runner: CRunner, probes: list[dict[str, str]]) -> list[dict[str, Any]]:
+    """Sentences of the description's own, each about one weakness."""
+    if not probes:
+        return []
+    found = runner.classify([probe["text"] for probe in probes], truncate=True)
+    return [
+        {**probe, "answer": p.label, "score": round(p.score, 4), "exit": p.exit}
+        for probe, p in zip(probes, found, strict=True)
+    ]

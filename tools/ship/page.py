@@ -1,0 +1,237 @@
+"""A card's figures as a page, and all cards' as the table of the README."""
+
+from typing import Any
+
+from beex_keras.benchmark.markdown import NONE
+from beex_keras.benchmark.markdown import table as rows_table
+from beex_keras.errors import BeexError
+
+_BEGIN = "<!-- models: written by tools/ship -->"
+_END = "<!-- end of models -->"
+
+
+def page(card: dict[str, Any]) -> str:
+    """The card as Markdown."""
+    parts = [
+        f"# {card['name']}",
+        f"{card['title']} Written by `tools/ship` from [{card['name']}.json]({card['name']}.json).",
+        _use(card),
+        "## Data",
+        _data(card),
+        "## Training",
+        _training(card),
+        "## Accuracy",
+        _accuracy(card),
+        "## Exits",
+        _exits(card),
+        "## Known failures",
+        _failures(card),
+        "## Size",
+        _size(card),
+        "## Use",
+        f"{card['intended_use']}\n\n{card['limits']}",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def table(cards: list[dict[str, Any]]) -> str:
+    """A row a model, for the README."""
+    return rows_table(
+        ["model", "answers", "accuracy", "TF-IDF", "FLOPs saved", "bytes", "boards with 128 KB"],
+        [
+            [
+                f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)",
+                _labels(card),
+                _points(card["test"]["score"]),
+                _points(card["baselines"]["TF-IDF + logistic regression"]),
+                _percent(card["test"]["flops_saved"]),
+                f"{card['file']['bytes']:,}",
+                "yes" if any(row["board_ram"] <= 128 * 1024 for row in card["boards"]) else "no",
+            ]
+            for card in cards
+        ],
+    )
+
+
+def with_table(readme: str, models: str) -> str:
+    """The README with the table between its two marks.
+
+    Raises:
+        BeexError: it lacks a mark.
+    """
+    before, begin, rest = readme.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise BeexError(f"README.md lacks the line {_BEGIN} or {_END}; put them back.")
+    return f"{before}{_BEGIN}\n\n{models}\n\n{_END}{after}"
+
+
+# === Parts of a page ===
+
+
+def _use(card: dict[str, Any]) -> str:
+    name = card["name"]
+    pair = ' --pair "another text"' if card["config"]["num_segments"] > 1 else ""
+    return (
+        f'```\nbeex predict {name} "a text"{pair}\n'
+        f"beex convert {name} -o {name}.tflite        # or --target mcu -o firmware\n```\n\n"
+        f"Answers {_labels(card)}; language: {', '.join(card['languages'])}. The file is all there is "
+        "of the model: `beex convert`, `beex summary` and `beex_keras.runtime.load_classifier` make "
+        "the Keras model of it, the same to the last bit. Only how far each latent weight was from a "
+        "flip is not in it, so for training further start from a run of the command below."
+    )
+
+
+def _data(card: dict[str, Any]) -> str:
+    data = card["data"]
+    return (
+        f"{data['name']}, {data['source']}. Licence: {data['licence']} {data['about']}\n\n"
+        f"{data['train']:,} texts for training, {data['validation']:,} for choices, {data['test']:,} "
+        f"for the figures here ({data['splits']})."
+    )
+
+
+def _training(card: dict[str, Any]) -> str:
+    seeds = " ".join(str(row["seed"]) for row in card["seeds"])
+    start = card["starts_from"] or "Random weights."
+    return (
+        f"{start}\n\n```\nfor seed in {seeds}; do\n  {card['commands']}\ndone\n```\n\n"
+        f"Shipped is seed {card['shipped_seed']}, the best on validation data. Made with "
+        + ", ".join(f"{name} {number}" for name, number in card["versions"].items())
+        + "."
+    )
+
+
+def _accuracy(card: dict[str, Any]) -> str:
+    seeds = card["seeds"]
+    rows = [
+        [
+            f"seed {row['seed']}" + (", shipped" if row["seed"] == card["shipped_seed"] else ""),
+            _points(row["validation"]),
+            _points(row["score"]),
+            _points(row["full_depth_score"]),
+            _percent(row["flops_saved"]),
+        ]
+        for row in seeds
+    ]
+    means = [
+        _spread([row[name] for row in seeds])
+        for name in ("validation", "score", "full_depth_score")
+    ]
+    rows.append(["mean ± standard deviation", *means, NONE])
+    rows += [[name, NONE, _points(value), NONE, NONE] for name, value in card["baselines"].items()]
+    return (
+        f"{card['metric'].capitalize()} × 100.\n\n"
+        + rows_table(["", "validation", "test, own exit", "test, full depth", "FLOPs saved"], rows)
+        + f"\n\nThe file itself, in the C engine: {_points(card['test']['score'])} on test data."
+    )
+
+
+def _exits(card: dict[str, Any]) -> str:
+    test = card["test"]
+    policy = dict(card["policy"])
+    name = policy.pop("name")
+    values = ", ".join(f"{key} = {value:.4g}" for key, value in policy.items())
+    rows = [
+        [str(number), _points(value), _percent(share)]
+        for number, (value, share) in enumerate(
+            zip(test["exit_scores"], test["exit_shares"], strict=True), start=1
+        )
+    ]
+    rows.append(["own", _points(test["score"]), NONE])
+    return (
+        f"By `{name}` with {values}, calibrated on validation data; on test data it runs "
+        f"{test['mean_depth']:.2f} of {card['config']['num_blocks']} blocks and saves "
+        f"{_percent(test['flops_saved'])} of the FLOPs.\n\n"
+        + rows_table(["exit", f"{card['metric']} × 100", "texts that leave there"], rows)
+    )
+
+
+def _failures(card: dict[str, Any]) -> str:
+    failures = card["failures"]
+    titles = {
+        "confidence": "by its score",
+        "length": "by length",
+        "unknown": "by vocabulary",
+        "groups": "by wording",
+        "labels": "by label",
+    }
+    rows = [
+        [f"{titles[kind]}: {row['of']}", f"{row['texts']:,}", _points(row["accuracy"])]
+        for kind in titles
+        for row in failures[kind]
+        if row["texts"]
+    ]
+    parts = ["On the test data:", rows_table(["texts", "number", "answered rightly, %"], rows)]
+    if failures["confusions"]:
+        shown = "; ".join(
+            f"{row['label']} taken for {row['answer']}: {row['texts']}"
+            for row in failures["confusions"]
+        )
+        parts.append(f"Most frequent mistakes: {shown}.")
+    if card["probes"]:
+        wrong = sum(row["answer"] != row["label"] for row in card["probes"])
+        parts += [
+            f"On sentences written to find weaknesses, {wrong} of {len(card['probes'])} wrong:",
+            rows_table(
+                ["text", "about", "label", "answer", "score", "exit"],
+                [
+                    [
+                        row["text"],
+                        row["about"],
+                        row["label"],
+                        row["answer"] if row["answer"] == row["label"] else f"**{row['answer']}**",
+                        f"{row['score']:.2f}",
+                        str(row["exit"]),
+                    ]
+                    for row in card["probes"]
+                ],
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+def _size(card: dict[str, Any]) -> str:
+    file, config = card["file"], card["config"]
+    kind = {(1, 32): "weights-only", (1, 1): "fully binary", (32, 32): "float32"}[
+        config["weight_bits"], config["activation_bits"]
+    ]
+    parts = [
+        f"{file['bytes']:,} bytes, of them {file['weights']:,} weights and {file['vocabulary']:,} "
+        f"vocabulary ({file['vocabulary_entries']:,} entries); {kind}, {config['num_blocks']} blocks of "
+        f"width {config['width']}, up to {config['max_length']} tokens. The C engine takes "
+        f"{file['arena']:,} bytes of memory beside the file."
+    ]
+    if card["boards"]:
+        parts += [
+            f"Boards that hold it (`beex convert {card['name']} --target mcu -o firmware`), bytes:",
+            rows_table(
+                ["board", "flash", "of", "RAM", "of"],
+                [
+                    [
+                        f"{row['board']} ({row['core']})",
+                        *(f"{row[key]:,}" for key in ("flash", "board_flash", "ram", "board_ram")),
+                    ]
+                    for row in card["boards"]
+                ],
+            ),
+        ]
+    return "\n\n".join(parts)
+
+
+def _labels(card: dict[str, Any]) -> str:
+    return ", ".join(card["labels"])
+
+
+def _points(value: float | None) -> str:
+    return NONE if value is None else f"{100 * value:.1f}"
+
+
+def _percent(value: float) -> str:
+    return f"{round(100 * value)} %"
+
+
+def _spread(values: list[float]) -> str:
+    mean = sum(values) / len(values)
+    deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
+    return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
