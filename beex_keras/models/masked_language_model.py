@@ -1,5 +1,7 @@
 """The encoder with a head that predicts hidden tokens, for pre-training."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from beex_keras.layers import MaskedTokenHead
@@ -35,8 +37,18 @@ class MaskedLanguageModel(tf.keras.Model):
         super().__init__([token_ids, places], StackExits(name="token_logits")(logits))
 
         self.config = config
+        self.all_blocks = all_blocks
         self.backbone = backbone
         self.head = head
+
+    def get_config(self) -> dict[str, Any]:
+        return {"config": self.config.to_dict(), "all_blocks": self.all_blocks}
+
+    @classmethod
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: Any = None
+    ) -> "MaskedLanguageModel":
+        return cls(BEExformerConfig.from_dict(config["config"]), config["all_blocks"])
 
 
 class TakePlaces(tf.keras.layers.Layer):

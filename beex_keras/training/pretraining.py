@@ -22,9 +22,9 @@ from beex_keras.text import learn_vocabulary
 from beex_keras.training import loop
 from beex_keras.training.config import PretrainingConfig
 from beex_keras.training.distribution import (
-    as_one,
     chief_first,
     from_chief,
+    local_copy,
     scope,
     wait_for_all,
 )
@@ -150,11 +150,10 @@ def pretrain(
         verbose=verbose,
         share=share_hidden,
     )  # fmt: skip
-    wait_for_all(strategy)
-    with as_one(strategy):  # Keras reads the metrics too, which are sums over all workers
-        model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
+    model = local_copy(model)
     with chief_first(strategy):
         if chief:
+            model.load_weights(directory / loop.BEST_WEIGHTS_FILE)
             _finish(
                 directory,
                 model,
