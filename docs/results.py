@@ -56,12 +56,19 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
 
 
 def warm_page(results: dict[str, Any], template: str) -> str:
-    """The text of warm_results.md: the tables of which something is measured."""
+    """The text of warm_results.md: of each table what is measured, if that can be compared."""
     measured = {(cell["task"], cell["variant"]) for cell in results["cells"]}
-    tables = []
-    for title, shown in results["tables"].items():
-        if any((t, v) in measured for t in shown["tasks"] for v in shown["variants"]):
-            tables.append(f"## {title}\n\n{markdown.ablation(results, title, with_baselines=True)}")
+    shown, tables = {}, []
+    for title, whole in results["tables"].items():
+        tasks = [t for t in whole["tasks"] if any((t, v) in measured for v in whole["variants"])]
+        variants = [v for v in whole["variants"] if any((t, v) in measured for t in tasks)]
+        if len(variants) > 1:
+            shown[title] = {"tasks": tasks, "variants": variants}
+    used = {task for table in shown.values() for task in table["tasks"]}
+    known = {task: about for task, about in results["tasks"].items() if task in used}
+    results = {**results, "tables": shown, "tasks": known}
+    for title in shown:
+        tables.append(f"## {title}\n\n{markdown.ablation(results, title, with_baselines=True)}")
     return string.Template(template).substitute(
         done=progress(results),
         tables="\n\n".join(tables),

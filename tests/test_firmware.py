@@ -331,7 +331,7 @@ def test_a_project_keeps_what_people_change(tmp_path):
 def command(monkeypatch, tmp_path):
     monkeypatch.setattr(emulation, "is_available", lambda: False)
     monkeypatch.setattr(runtime, "load_classifier", lambda path: model())
-    return "convert", "run", "-o", tmp_path / "p"
+    return "convert", tmp_path, "-o", tmp_path / "p"
 
 
 def test_command_line(command, tmp_path, capsys):

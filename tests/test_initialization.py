@@ -263,7 +263,7 @@ def test_donors_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(BeexError, match="damaged"):
         initial(tmp_path / "cut")
     write_donor(tmp_path / "vocabulary")
-    (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\n")
+    (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nfilm\n")
     with pytest.raises(BeexError, match="does not fit the weights"):
         initial(tmp_path / "vocabulary")
     write_donor(tmp_path / "shape")

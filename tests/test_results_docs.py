@@ -27,14 +27,20 @@ def test_every_number_is_generated(script):
     assert script.page(results, published, read("results.template.md")) == read("results.md")
 
 
+def test_every_number_of_warm_starts_is_generated(script):
+    results = json.loads(read("warm_results.json"))
+    assert script.warm_page(results, read("warm_results.template.md")) == read("warm_results.md")
+
+
 def test_figures_are_there():
     for path in re.findall(r"!\[.*?\]\((.*?)\)", read("results.md")):
         assert (DOCS / path).read_bytes().startswith(b"\x89PNG"), path
 
 
-def test_results_hold_no_text_of_the_data_sets():
+@pytest.mark.parametrize("name", ["results.json", "warm_results.json"])
+def test_results_hold_no_text_of_the_data_sets(name):
     """Only figures may be published: the longest strings are the notes on splits."""
-    results = json.loads(read("results.json"))
+    results = json.loads(read(name))
     notes = [task["splits"] for task in results["tasks"].values()]
 
     def strings(value):
