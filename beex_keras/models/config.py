@@ -5,6 +5,7 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.layers.linear import check_bits
+from beex_keras.layers.slfn import CONTENT_ACTIVATIONS, GATE_ACTIVATIONS
 from beex_keras.quantizers import QUANTIZERS
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -118,9 +119,9 @@ class BEExformerConfig:
             raise BeexError(
                 f"Unknown quantizer '{self.quantizer}'; choose one of {', '.join(QUANTIZERS)}."
             )
-        if self.gate_activation not in (None, "sigmoid"):
+        if self.gate_activation not in GATE_ACTIVATIONS:
             raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
-        if self.content_activation not in ("tanh", "gelu"):
+        if self.content_activation not in CONTENT_ACTIVATIONS:
             raise BeexError(
                 f"content_activation={self.content_activation!r} must be 'tanh' or 'gelu'."
             )
