@@ -37,8 +37,8 @@ class TrainingConfig:
             teacher, see `beex_keras.training.distillation`.
         soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
             teacher, of the model's own last exit in those of the exits before it.
-        precision: "float32", or "bfloat16" for the products of the matrices while training, about
-            twice as fast on processors that have it; everything else stays float32.
+        precision: "float32", or "bfloat16" for the products of the matrices while training, for
+            processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
         seed: of initialization, dropout and shuffling.
 

@@ -1,8 +1,8 @@
 r"""Learning from a teacher beside the labels; off by default.
 
-The paper needs none of it. A deep model that starts from real weights profits: its signs of a layer
-are right when what the block makes of a text is what the real one makes of it, which every token
-tells, in every channel, where a label tells one thing of a text. The loss is then
+The paper needs none of it. It is for a deep model that starts from real weights: what a block makes of
+a text can be held to what the real one makes of it, which every token tells, in every channel, where
+a label tells one thing of a text. The loss is then
 
 \[
 L + \kappa \, \frac{1}{N} \sum_{i=1}^{N}

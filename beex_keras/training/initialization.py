@@ -13,7 +13,7 @@ import numpy as np
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training.donor import MINILM, Donor, read_donor
+from beex_keras.training.donor import Donor, read_donor
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
 from beex_keras.training.transfer import Start, check_start, sample, transfer
 
@@ -164,6 +164,3 @@ class FromClassifier:
             for head, other in zip(model.heads, self.source.heads, strict=True):
                 head.set_weights(other.get_weights())
         return start
-
-
-__all__ = ["MINILM", "FromClassifier", "FromDonor", "Initial", "initial", "sample"]

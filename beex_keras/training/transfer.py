@@ -39,7 +39,7 @@ from beex_keras.models import BEExformer
 from beex_keras.models.config import BEExformerConfig
 
 PARTS = ("weights", "embedding", "activations")
-"""What is binarized, in the order in which it goes best."""
+"""What is binarized, in the order of BiT's steps."""
 
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
