@@ -175,6 +175,36 @@ def test_rates_differ_from_layer_to_layer():
     assert copy.factor("exit_1/logits/bias:0") == 3.0 and copy.factor("x/block_1/alpha:0") == 0.25
 
 
+def test_optimizer_moves_weights_as_adamw_of_keras():
+    """At factors of 1, with a table whose gradient comes as a look-up's slices."""
+
+    def trained(optimizer_class):
+        random = np.random.default_rng(0)
+        variables = [
+            tf.Variable(random.normal(size=shape).astype(np.float32), name=name)
+            for name, shape in {"token/table": (50, 7), "block_1/kernel": (33, 9)}.items()
+        ]
+        rate = tf.keras.optimizers.schedules.CosineDecay(
+            0.0, 100, warmup_target=1e-2, warmup_steps=5
+        )
+        optimizer = optimizer_class(rate, weight_decay=0.1, beta_2=0.98, global_clipnorm=1.0)
+        for _ in range(20):
+            rows = random.integers(0, 50, 20)
+            factors = random.normal(size=(33, 9)).astype(np.float32)
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(tf.sin(tf.gather(variables[0], rows)))
+                loss += tf.reduce_sum(factors * variables[1] ** 2)
+            optimizer.minimize(loss, variables, tape)
+        return variables
+
+    for ours, theirs in zip(
+        trained(LayerwiseAdamW), trained(tf.keras.optimizers.AdamW), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=0, atol=1e-6)
+    with pytest.raises(BeexError, match="amsgrad"):
+        LayerwiseAdamW(amsgrad=True)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_bfloat16_is_for_the_products_of_training_only(mode):
     model = BEExformerClassifier(tiny_config(**MODES[mode], dropout=0.0, token_dropout=0.0))

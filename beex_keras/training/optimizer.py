@@ -5,6 +5,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training.config import PretrainingConfig, TrainingConfig
 
@@ -60,6 +61,9 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
     `head_rate`. The last block has the factor 1, each one before it `layer_decay` times that of the
     next, the embedding that of a block before the first.
 
+    Raises:
+        BeexError: `amsgrad` is set.
+
     Source: layer-wise decay is that of ULMFiT (Howard & Ruder, ACL 2018).
     """
 
@@ -72,10 +76,11 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        if self.amsgrad:
+            raise BeexError("LayerwiseAdamW has no amsgrad; leave it out.")
         self.head_rate = head_rate
         self.layer_decay = layer_decay
         self.num_blocks = num_blocks
-        self._factor = 1.0
 
     def factor(self, name: str) -> float:
         """f of the variable of that name."""
@@ -85,21 +90,27 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         below = self.num_blocks - int(block.group(2)) if block else self.num_blocks
         return self.layer_decay**below
 
-    # Adam divides by the gradients' own size, so that a factor on them would be lost; the step of a
-    # variable reads this property.
-    @property
-    def learning_rate(self) -> Any:
-        rate = tf.keras.optimizers.AdamW.learning_rate.fget(self)
-        return rate if self._factor == 1.0 else rate * self._factor
-
-    @learning_rate.setter
-    def learning_rate(self, value: Any) -> None:
-        tf.keras.optimizers.AdamW.learning_rate.fset(self, value)
-
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
-        self._factor = self.factor(variable.name)
-        super().update_step(gradient, variable)
-        self._factor = 1.0
+        if isinstance(gradient, tf.IndexedSlices):  # Adam moves the other rows too
+            gradient = tf.math.unsorted_segment_sum(
+                gradient.values, gradient.indices, variable.shape[0]
+            )
+        index = self._index_dict[self._var_key(variable)]
+        step = tf.cast(self.iterations + 1, variable.dtype)
+        # Keras writes the update as a dozen operations, each of which runs over all of a matrix's
+        # values; this one does the same in one pass.
+        tf.raw_ops.ResourceApplyAdam(
+            var=variable.handle,
+            m=self._momentums[index].handle,
+            v=self._velocities[index].handle,
+            beta1_power=self.beta_1**step,
+            beta2_power=self.beta_2**step,
+            lr=tf.cast(self.learning_rate, variable.dtype) * self.factor(variable.name),
+            beta1=self.beta_1,
+            beta2=self.beta_2,
+            epsilon=self.epsilon,
+            grad=gradient,
+        )
 
     def get_config(self) -> dict[str, Any]:
         return {
