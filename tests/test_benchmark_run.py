@@ -13,10 +13,10 @@ import pytest
 from test_benchmark import TOY
 from toy import write_toy_files
 
-from beex_keras import cli, exits
+from beex_keras import BeexError, cli, exits
 from beex_keras.benchmark import load_suite
 from beex_keras.benchmark.collect import POLICIES, calibrated, read_logits
-from beex_keras.benchmark.run import load_tasks
+from beex_keras.benchmark.run import load_tasks, run_cells
 from beex_keras.evaluation import evaluate
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.models import BEExformerConfig
@@ -115,6 +115,68 @@ def test_one_failed_training_does_not_stop_the_others(tmp_path, capsys):
     assert failure["variant"] == "plain" and "is not a run folder" in failure["reason"]
     assert [c["variant"] for c in results["cells"]] == [second.variant]
     assert "is not a run folder" in (tmp_path / "out" / "report.md").read_text("utf-8")
+
+
+def test_one_training_starts_from_another(tmp_path):
+    """Float32, binary weights from it, all binary from those; a failed one stops those after it."""
+    write_toy_files(tmp_path)
+    suite = (
+        TOY.split("[variants]")[0]
+        + """
+        [variants]
+        binary = { start = { init = { variant = "weights" } }, model = { activation_bits = 1 } }
+        weights = { start = { init = { variant = "real" }, teacher = { variant = "real" } } }
+        real = { model = { weight_bits = 32, embedding_bits = 32 } }
+        [[groups]]
+        table = "Main"
+        tasks = ["toy"]
+        variants = ["binary"]
+        seeds = [0, 1]
+        """
+    )
+    (tmp_path / "toy.toml").write_text(suite, "utf-8")
+    described = load_suite(tmp_path / "toy.toml")
+    tasks, _ = load_tasks(described, str(tmp_path))
+    cells = described.cells(tasks)
+    names = [(cell.variant, cell.seed) for cell in cells]
+    assert names == [(name, seed) for seed in (0, 1) for name in ("real", "weights", "binary")]
+    obstacle = tmp_path / "cells" / cells[4].folder / "run"
+    obstacle.parent.mkdir(parents=True)
+    obstacle.write_text("no folder", "utf-8")
+    said = []
+    run_cells(
+        cells, str(tmp_path / "toy.toml"), tmp_path / "cells", str(tmp_path), jobs=2,
+        report=lambda cell, state: said.append((cell.variant, cell.seed, state)),
+    )  # fmt: skip
+    order = [said.index((name, 0, "done")) for name in ("real", "weights", "binary")]
+    assert order == sorted(order)
+    states = {tuple(cell): state for *cell, state in said if state != "running"}
+    expected = {("real", 0): "done", ("weights", 0): "done", ("binary", 0): "done"}
+    expected |= {("real", 1): "done", ("weights", 1): "failed", ("binary", 1): "failed"}
+    assert states == expected
+    reason = tmp_path / "cells" / cells[5].folder / "failure.txt"
+    assert "weights, is not trained" in reason.read_text("utf-8")
+    settings = tmp_path / "cells" / cells[1].folder / "run" / "run.json"
+    settings = json.loads(settings.read_text("utf-8"))
+    assert settings["init"]["kind"] == "classifier" and settings["init"] == settings["teacher"]
+
+
+@pytest.mark.parametrize(
+    ("start", "reason"),
+    [
+        ('{ variant = "round" }', "starts from itself"),
+        ('{ variant = "nobody" }', "no variant 'nobody'"),
+        ('{ run = "weights" }', "another training is given as"),
+    ],
+)
+def test_order_that_cannot_be(tmp_path, start, reason):
+    (tmp_path / "toy.toml").write_text(
+        f'[variants]\nround = {{ start = {{ init = {start} }} }}\n'
+        '[[groups]]\ntable = "Main"\ntasks = ["toy"]\nvariants = ["round"]\n',
+        "utf-8",
+    )  # fmt: skip
+    with pytest.raises(BeexError, match=reason):
+        load_suite(tmp_path / "toy.toml")
 
 
 # === The page ===

@@ -26,12 +26,13 @@ from filelock import FileLock, Timeout
 from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, read_text, write_atomically
 
-CELL_FILE, LOGITS_FILE, RESULT_FILE, FAILURE_FILE, LOCK_FILE = (
+CELL_FILE, LOGITS_FILE, RESULT_FILE, FAILURE_FILE, LOCK_FILE, RUN_FOLDER = (
     "cell.json",
     "logits.npz",
     "result.json",
     "failure.txt",
     "lock",
+    "run",
 )
 ELSEWHERE = 3
 """Exit code when another process works on the cell."""
@@ -65,15 +66,23 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
             "benchmark again, which plans new cells for it."
         )
     begin = time.monotonic()
-    start = spec["start"]
+    start = dict(spec["start"])
+    for role, earlier in spec["earlier"].items():
+        start[role] = folder.parent / earlier / RUN_FOLDER
     layers = start.get("init_layers")
+
+    def source(role: str) -> Any:
+        if role not in start:
+            return None
+        return initial(start[role], None if role in spec["earlier"] else layers)
+
     run = train(
         task,
         BEExformerConfig.from_dict(spec["model"]),
         TrainingConfig(**spec["training"]),
-        folder / "run",
-        init=initial(start["init"], layers) if "init" in start else None,
-        teacher=initial(start["teacher"], layers) if "teacher" in start else None,
+        folder / RUN_FOLDER,
+        init=source("init"),
+        teacher=source("teacher"),
         verbose=0,
     )
     labels = {split: getattr(task, split).labels for split in _SPLITS}

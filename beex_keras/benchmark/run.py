@@ -21,7 +21,7 @@ from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 
-DONE, FAILED, MISSING = "done", "failed", "missing"
+DONE, FAILED, MISSING, IN_WORK_ELSEWHERE = "done", "failed", "missing", "in work elsewhere"
 
 
 def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dict[str, str]]:
@@ -99,12 +99,12 @@ def run_cells(
 ) -> None:
     """Trains the cells that are not done, `jobs` at a time, in their order.
 
-    A cell that fails leaves its reason in its folder, and the others go on; the next call tries it
-    again. A cell on which another process works, here or on another machine that shares the folder,
-    is left to it.
+    A cell that fails leaves its reason in its folder, and those that do not start from it go on;
+    the next call tries it again. A cell on which another process works, here or on another machine
+    that shares the folder, is left to it, with those that start from it.
 
     Args:
-        cells: to train.
+        cells: to train; what one starts from or learns from stands before it.
         suite: name or path, as for `load_suite`.
         directory: holds one folder a cell.
         data_dir: where the tasks' data is.
@@ -116,13 +116,18 @@ def run_cells(
     processes: set[subprocess.Popen] = set()
     stopping = threading.Event()
 
-    def run(cell: Cell) -> None:
+    def train(cell: Cell) -> str:
         folder = directory / cell.folder
-        if stopping.is_set():
-            return
         if state(folder) == DONE:
-            report(cell, DONE)
-            return
+            return DONE
+        for earlier in cell.earlier.values():
+            before = state(directory / earlier.folder)
+            if before == FAILED:
+                write_atomically(
+                    folder / FAILURE_FILE, f"Its start, {earlier.variant}, is not trained.\n"
+                )
+            if before != DONE:
+                return FAILED if before == FAILED else IN_WORK_ELSEWHERE
         if not (folder / CELL_FILE).exists():
             write_atomically(folder / CELL_FILE, json.dumps(cell.to_dict(), indent=2) + "\n")
         command = [
@@ -140,27 +145,61 @@ def run_cells(
             errors="replace",
         )
         processes.add(process)
+        if stopping.is_set():  # just before it was known
+            process.terminate()
         _, errors = process.communicate()
         processes.discard(process)
-        if stopping.is_set():
-            return
         if process.returncode == ELSEWHERE:
-            report(cell, "in work elsewhere")
-            return
+            return IN_WORK_ELSEWHERE
+        if stopping.is_set():  # its end means nothing
+            return MISSING
         if state(folder) == MISSING:  # killed, or it never came to the point of saying why
             reason = errors.strip()[-2000:] or f"its process ended with {process.returncode}"
             write_atomically(folder / FAILURE_FILE, reason + "\n")
-        report(cell, state(folder))
+        return state(folder)
+
+    waiting: dict[str, Cell] = {}
+    for cell in cells:
+        waiting.setdefault(cell.key, cell)
+    unfinished = set(waiting)
+    changed = threading.Condition()
+
+    def next_cell() -> Cell | None:
+        """The first that need not wait for what it starts from; none if all have been taken."""
+        with changed:
+            while waiting and not stopping.is_set():
+                for key, cell in waiting.items():
+                    if not any(earlier.key in unfinished for earlier in cell.earlier.values()):
+                        return waiting.pop(key)
+                changed.wait()
+        return None
+
+    def work() -> None:
+        try:
+            while (cell := next_cell()) is not None:
+                end = train(cell)
+                if not stopping.is_set():
+                    report(cell, end)
+                with changed:
+                    unfinished.remove(cell.key)
+                    changed.notify_all()
+        except BaseException:
+            stop()
+            raise
+
+    def stop() -> None:
+        stopping.set()
+        with changed:
+            changed.notify_all()
+        for process in list(processes):
+            process.terminate()
 
     pool = ThreadPoolExecutor(jobs)
     try:
-        once = {cell.key: cell for cell in reversed(cells)}
-        for future in [pool.submit(run, cell) for cell in reversed(once.values())]:
+        for future in [pool.submit(work) for _ in range(jobs)]:
             future.result()
     except BaseException:
-        stopping.set()
-        for process in list(processes):
-            process.terminate()
+        stop()
         raise
     finally:
         pool.shutdown(cancel_futures=True)

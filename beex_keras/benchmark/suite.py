@@ -54,6 +54,7 @@ class Cell:
         data: hash of the task's texts and labels.
         start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
             `init_layers`; empty for a training from chance.
+        earlier: other trainings of the suite in their place, by "init" and "teacher".
     """
 
     task: str
@@ -63,6 +64,7 @@ class Cell:
     training: TrainingConfig
     data: str
     start: dict[str, Any] = dataclasses.field(default_factory=dict)
+    earlier: dict[str, "Cell"] = dataclasses.field(default_factory=dict)
 
     @property
     def key(self) -> str:
@@ -78,6 +80,8 @@ class Cell:
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         if self.start:
             parts.append(self.start)
+        if self.earlier:
+            parts.append({role: cell.key_by(code) for role, cell in self.earlier.items()})
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -98,6 +102,7 @@ class Cell:
             "training": self.training.to_dict(),
             "data": self.data,
             "start": self.start,
+            "earlier": {role: cell.folder for role, cell in self.earlier.items()},
             "code": code_version(),
         }
 
@@ -173,20 +178,26 @@ class Suite:
     def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
         """All trainings on the given tasks in the order in which to do them.
 
-        Each name of task, variant and seed comes once; two names may mean the same training.
+        Each name of task, variant and seed comes once; two names may mean the same training. What
+        a training starts from or learns from comes before it.
 
         Raises:
             BeexError: a setting that does not exist or is out of range.
         """
         data = {name: task.fingerprint() for name, task in tasks.items()}
         cells: dict[tuple[str, str, int], Cell] = {}
+
+        def add(cell: Cell) -> None:
+            for earlier in cell.earlier.values():
+                add(earlier)
+            cells.setdefault((cell.task, cell.variant, cell.seed), cell)
+
         for group in self.groups:
             for seed in group.seeds:
                 for task in group.tasks:
                     for variant in group.variants:
-                        name = task, variant, seed
-                        if task in tasks and name not in cells:
-                            cells[name] = self.cell(*name, data[task])
+                        if task in tasks:
+                            add(self.cell(task, variant, seed, data[task]))
         return list(cells.values())
 
     def cell(self, task: str, variant: str, seed: int, data: str) -> Cell:
@@ -204,12 +215,18 @@ class Suite:
                 + ("set by 'seeds'." if name == "seed" else "no field of TrainingConfig.")
             )
         preset = self._of("variants", variant).get("preset", self.values.get("preset", "tiny"))
+        start = self._of("variants", variant).get("start", {})
         return Cell(
             task, variant, seed,
             BEExformerConfig.preset(preset, **model),
             TrainingConfig(**training, seed=seed),
             data,
-            self._of("variants", variant).get("start", {}),
+            {name: value for name, value in start.items() if not isinstance(value, dict)},
+            {
+                role: self.cell(task, value["variant"], seed, data)
+                for role, value in start.items()
+                if isinstance(value, dict)
+            },
         )  # fmt: skip
 
     def _of(self, kind: str, name: str) -> dict[str, Any]:
@@ -247,6 +264,9 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
         for entry in values.get(f"{kind}s", {}).values():
             _check_names(kind, entry, path)
             _check_names("start", entry.get("start", {}), path)
+    variants = values.get("variants", {})
+    for name in variants:
+        _check_order(name, variants, path)
     default_seeds = values.get("seeds", [0])
     groups = []
     for entry in values.get("groups", []):
@@ -254,7 +274,7 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
         missing = {"table", "tasks", "variants"} - set(entry)
         if missing:
             raise BeexError(f"A group of the suite {path} lacks '{min(missing)}'; add it.")
-        unknown = [v for v in entry["variants"] if v not in values.get("variants", {})]
+        unknown = [v for v in entry["variants"] if v not in variants]
         if unknown:
             raise BeexError(f"The suite {path} has no variant '{unknown[0]}'; describe it there.")
         groups.append(
@@ -268,6 +288,24 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
     if not groups:
         raise BeexError(f"The suite {path} has no [[groups]], so there is nothing to do; add one.")
     return Suite(path.stem, values.pop("about", ""), values, tuple(groups))
+
+
+def _check_order(
+    name: str, variants: Mapping[str, Any], path: Path, later: tuple[str, ...] = ()
+) -> None:
+    """A variant that starts from or learns from others must not wait for itself."""
+    if name not in variants:
+        raise BeexError(f"The suite {path} has no variant '{name}'; describe it there.")
+    if name in later:
+        raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
+    for role, value in variants[name].get("start", {}).items():
+        if isinstance(value, dict):
+            if role == "init_layers" or set(value) != {"variant"}:
+                raise BeexError(
+                    f"start.{role} of the suite {path} is {value}; another training is given as "
+                    '{ variant = "its name" } for init or teacher.'
+                )
+            _check_order(value["variant"], variants, path, (*later, name))
 
 
 def _check_names(kind: str, values: Any, path: Path) -> None:
