@@ -17,6 +17,7 @@ from beex_keras.benchmark.run import load_tasks
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
+from beex_keras.training import TrainingConfig
 
 SIZE = ", ".join(f"{name} = {value}" for name, value in TOY_SIZE.items())
 TOY = f"""
@@ -286,7 +287,11 @@ def test_policy_figures_by_hand():
     }
     costs = np.array([0.5, 1.0])
     figures = collect.policy_figures(
-        collect.POLICIES["confidence"], logits, costs, 0.0, ["accuracy", "f1"]
+        collect.POLICIES["confidence"],
+        logits,
+        costs,
+        TrainingConfig(tolerance=0.0),
+        ["accuracy", "f1"],
     )
     # Both exits are right on three of four texts, so all may leave at exit 1. There the classes
     # 0, 0, 1, 1 stand against 0, 1, 1, 1: precision 1, recall 2/3.

@@ -127,6 +127,8 @@ def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
         "tau": found["tau"]
     }
     assert figure.read_bytes().startswith(b"\x89PNG")
+    assert beex("calibrate", folder / "run", *data(folder), "--margin", 2, "--json") == 0
+    assert json.loads(capsys.readouterr().out)["margin"] == 2
     assert beex("calibrate", folder / "run", *data(folder), "--json") == 0  # as trained
 
 
@@ -306,6 +308,7 @@ MISTAKES = {
     "summary of nothing": (["summary"], "--preset"),
     "bits of a trained model": (["summary", RUN, "--bits", "float"], "--bits goes with --preset"),
     "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
+    "margin out of range": (["calibrate", RUN, "--margin", "-1"], "margin"),
 }  # fmt: skip
 
 

@@ -150,6 +150,29 @@ def test_calibration_uses_costs_and_tolerance():
     assert free.policy == FixedDepth(5)
 
 
+@pytest.mark.parametrize("margin", [0.5, 1.0, 3.0])
+def test_calibration_leaves_room_for_chance(margin):
+    """Against the loss of each text, one by one."""
+    logits = sample_logits(200)
+    flip = np.random.default_rng(2).random(200) < 0.4
+    labels = np.where(flip, 1, logits[:, -1].argmax(axis=1))
+    found = calibrate(Confidence(), logits, labels, tolerance=0.02, margin=margin)
+    bounds, costs = [], []
+    for threshold in found.curve.thresholds:
+        lost = []
+        taken = Confidence(float(threshold)).choose(logits).numpy()
+        for row, label, place in zip(logits, labels, taken, strict=True):
+            lost.append(float(row[-1].argmax() == label) - float(row[place].argmax() == label))
+        deviation = sum((x - sum(lost) / 200) ** 2 for x in lost) ** 0.5 / 200**0.5
+        bounds.append(sum(lost) / 200 + margin * deviation / 200**0.5)
+        costs.append((taken + 1).mean() / 5)
+    assert bounds[found.index] <= 0.02
+    cheaper = [bound for bound, cost in zip(bounds, costs, strict=True) if cost < found.cost - 1e-9]
+    assert min(cheaper) > 0.02
+    bolder = calibrate(Confidence(), logits, labels, tolerance=0.02)
+    assert bolder.cost < found.cost
+
+
 def test_evaluation_counts_by_hand():
     logits = np.zeros((4, 2, 2), np.float32)
     logits[0, :, 0] = 9  # certain of 0 at both exits

@@ -16,7 +16,7 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.training import CalibratedAccuracy, train
 from beex_keras.training.optimizer import make_optimizer
 
-RECIPE = TrainingConfig(epochs=4, batch_size=8, learning_rate=1e-2)
+RECIPE = TrainingConfig(epochs=4, batch_size=8, learning_rate=1e-2, margin=0.5)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +45,7 @@ def undisturbed(task, tmp_path_factory):
 def test_learns_calibrates_and_writes_the_run_folder(undisturbed):
     assert undisturbed.evaluation.score > 0.9
     assert undisturbed.model.policy == undisturbed.calibration.policy
+    assert undisturbed.calibration.margin == RECIPE.margin
     names = {path.name for path in undisturbed.directory.iterdir()}
     assert names == {"run.json", "vocab.txt", "history.json", "results.json", "model"}
     results = json.loads((undisturbed.directory / "results.json").read_text())
@@ -202,7 +203,14 @@ def test_callback_serves_keras_early_stopping():
 
 @pytest.mark.parametrize(
     "values",
-    [{"epochs": 0}, {"learning_rate": 0}, {"warmup": 1}, {"loss": "all"}, {"policy": "oracle"}],
+    [
+        {"epochs": 0},
+        {"learning_rate": 0},
+        {"warmup": 1},
+        {"loss": "all"},
+        {"policy": "oracle"},
+        {"margin": -1},
+    ],
 )
 def test_bad_settings_are_refused(values):
     with pytest.raises(BeexError):

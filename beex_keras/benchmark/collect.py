@@ -23,6 +23,7 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export import size
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.training.config import TrainingConfig
 
 POLICIES: dict[str, ExitPolicy] = {
     **{name: exits.get(name) for name in exits.POLICIES},
@@ -181,7 +182,7 @@ def cell_figures(
     logits, costs = read_logits(folder), relative_costs(config)
     labels, predicted = logits["test_labels"], logits["test"].argmax(axis=2)
     found = {
-        name: policy_figures(policy, logits, costs, cell.training.tolerance, metrics, curves)
+        name: policy_figures(policy, logits, costs, cell.training, metrics, curves)
         for name, policy in POLICIES.items()
     }
     return {
@@ -198,17 +199,22 @@ def cell_figures(
 
 
 def calibrated(
-    policy: ExitPolicy, logits: Mapping[str, np.ndarray], costs: np.ndarray, tolerance: float
+    policy: ExitPolicy,
+    logits: Mapping[str, np.ndarray],
+    costs: np.ndarray,
+    tolerance: float,
+    margin: float = 0.0,
 ) -> Calibration:
     """The policy with the threshold that a cell's validation data gives it."""
-    return calibrate(policy, logits["validation"], logits["validation_labels"], costs, tolerance)
+    labels = logits["validation_labels"]
+    return calibrate(policy, logits["validation"], labels, costs, tolerance, margin)
 
 
 def policy_figures(
     policy: ExitPolicy,
     logits: Mapping[str, np.ndarray],
     costs: np.ndarray,
-    tolerance: float,
+    training: TrainingConfig,
     metrics: list[str],
     curves: bool = True,
 ) -> dict[str, Any]:
@@ -220,8 +226,8 @@ def policy_figures(
         of cost and score on the test split for thresholds spread over the whole range.
     """
     test, labels = logits["test"], logits["test_labels"]
-    found = calibrated(policy, logits, costs, tolerance)
-    strict = calibrated(policy, logits, costs, 0.0)
+    found = calibrated(policy, logits, costs, training.tolerance, training.margin)
+    strict = calibrated(policy, logits, costs, 0.0, training.margin)
     scored = {m: evaluate(test, labels, found.policy, costs, m) for m in metrics}
     without_loss = evaluate(test, labels, strict.policy, costs, metrics[0])
     own = scored[metrics[0]]

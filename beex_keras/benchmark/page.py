@@ -69,7 +69,8 @@ def model_data(cell: Cell, folder: Path) -> dict[str, Any]:
     right = test.argmax(axis=2) == labels[:, None]
     found = {}
     for name, policy in POLICIES.items():
-        calibration = calibrated(policy, logits, costs, cell.training.tolerance)
+        training = cell.training
+        calibration = calibrated(policy, logits, costs, training.tolerance, training.margin)
         found[name] = _policy_data(calibration.policy, calibration.curve.thresholds, test)
     return {
         "task": cell.task,

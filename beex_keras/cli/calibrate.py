@@ -22,13 +22,17 @@ from beex_keras.errors import BeexError
               show_default=True)  # fmt: skip
 @click.option("--tolerance", type=float, default=0.005, show_default=True,
               help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip
+@click.option("--margin", type=float, default=0.0, show_default=True,
+              help="Standard errors of that loss to allow for; 1 or 2 if validation texts are few.")  # fmt: skip
 @click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
 @json_option
-def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_json: bool,
-              **options: Any) -> None:  # fmt: skip
+def calibrate(model: str, policy: str, tolerance: float, margin: float, figure: str | None,
+              as_json: bool, **options: Any) -> None:  # fmt: skip
     """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
     if not 0 <= tolerance < 1:
         raise BeexError(f"--tolerance {tolerance} must lie in [0, 1).")
+    if not margin >= 0:
+        raise BeexError(f"--margin {margin} must be at least 0.")
     task = chosen_task(options)
     from beex_keras import exits, runtime
     from beex_keras.evaluation import calibrate as choose
@@ -43,7 +47,7 @@ def calibrate(model: str, policy: str, tolerance: float, figure: str | None, as_
     logits = split_logits(runner, task.validation)
     found = choose(
         exits.get(policy), logits, labels[task.validation.labels],
-        relative_costs(classifier.config), tolerance,
+        relative_costs(classifier.config), tolerance, margin,
     )  # fmt: skip
     classifier.policy = found.policy
     classifier.save_pretrained(folder)

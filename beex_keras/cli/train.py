@@ -56,6 +56,8 @@ _SETTINGS = (
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
               help="How the exits' losses are weighted.")  # fmt: skip
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
+@click.option("--margin", type=float,
+              help="Standard errors of that accuracy to allow for, when validation texts are few.")  # fmt: skip
 @click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
 @run_options
 @strategy_options
@@ -69,7 +71,9 @@ def train(**options: Any) -> None:
 
     _check_start(options)
     model_config = chosen_model(options)
-    settings = given(options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "pieces")
+    settings = given(
+        options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
+    )
     is_warm = options["init"] is not None and not _is_run(options["init"])
     if is_warm:
         training_config = TrainingConfig.warm(model_config.weight_bits == 1, **settings)

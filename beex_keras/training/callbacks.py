@@ -25,7 +25,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         ids: validation inputs, int32 (B, T).
         labels: whole numbers (B,).
         policy: the policy to calibrate.
-        tolerance, costs: as in `calibrate`.
+        tolerance, costs, margin: as in `calibrate`.
 
     Attributes:
         calibration: the last; None on the workers that are only told.
@@ -38,6 +38,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         policy: ExitPolicy,
         tolerance: float = 0.0,
         costs: np.ndarray | None = None,
+        margin: float = 0.0,
     ) -> None:
         super().__init__()
         self.ids = ids
@@ -45,6 +46,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         self.policy = policy
         self.tolerance = tolerance
         self.costs = costs
+        self.margin = margin
         self.calibration: Calibration | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -62,7 +64,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
     def _measure(self) -> list[float]:
         exit_logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(
-            self.policy, exit_logits, self.labels, self.costs, self.tolerance
+            self.policy, exit_logits, self.labels, self.costs, self.tolerance, self.margin
         )
         accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]

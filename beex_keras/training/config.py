@@ -28,6 +28,8 @@ class TrainingConfig:
         policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`.
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
+        margin: standard errors of the accuracy lost that calibration allows for, see
+            `beex_keras.evaluation.calibrate`.
         patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
         anneal: share of all steps in which a model that starts from real weights turns binary, see
             `beex_keras.training.annealing`; 0 makes it binary before the first step.
@@ -56,6 +58,7 @@ class TrainingConfig:
     label_smoothing: float = 0.1
     policy: str = exits.DEFAULT
     tolerance: float = 0.005
+    margin: float = 0.0
     patience: int = 0
     anneal: float = 0.0
     head_rate: float = 1.0
@@ -72,6 +75,8 @@ class TrainingConfig:
             _check_share(self, name)
         for name in ("head_rate", "layer_decay", "hidden_weight"):
             _check_positive(self, name)
+        if not self.margin >= 0:
+            raise BeexError(f"margin={self.margin!r} must be at least 0.")
         if self.precision not in PRECISIONS:
             raise BeexError(
                 f"Unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}."

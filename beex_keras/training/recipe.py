@@ -180,7 +180,7 @@ def train(
     }
     calibration = calibrate(
         model.policy, exit_logits["validation"], task.validation.labels, costs,
-        training_config.tolerance,
+        training_config.tolerance, training_config.margin,
     )  # fmt: skip
     model.policy = calibration.policy
     evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
@@ -219,7 +219,9 @@ def _fit(
             metrics=[],
             weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
         )
-    calibrated = CalibratedAccuracy(*splits["validation"], model.policy, config.tolerance, costs)
+    calibrated = CalibratedAccuracy(
+        *splits["validation"], model.policy, config.tolerance, costs, config.margin
+    )
 
     def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
         return make_dataset(
