@@ -221,6 +221,12 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, mode, tm
     assert settings["init"] == initial(donor[0]).identity
 
 
+def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):
+    with pytest.raises(BeexError, match=r"anneal=0\.6 goes from real weights"):
+        train(task, config_of(), RECIPE, tmp_path / "run", verbose=0)
+    assert not (tmp_path / "run").exists()
+
+
 def test_binary_model_starts_from_a_run(donor, task, tmp_path):
     """BiT's steps: first the weights, then, from that run, the activations."""
     first = train(

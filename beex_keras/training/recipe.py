@@ -102,7 +102,7 @@ def train(
 
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; the model cannot
-            start from `init`, or its twin from `teacher`; distillation was asked of several
+            start from `init`, or its twin from `teacher`; annealing was asked of a start from chance; distillation was asked of several
             replicas; or a worker of the cluster has ended.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -110,6 +110,11 @@ def train(
     distilled = teacher is not None or training_config.soft_targets > 0
     if distilled and strategy.num_replicas_in_sync > 1:
         raise BeexError("Learning from a teacher needs one replica; train without --strategy.")
+    if init is None and training_config.anneal:
+        raise BeexError(
+            f"anneal={training_config.anneal} goes from real weights to binary ones, and a training "
+            "from chance has none; give init, or leave it out."
+        )
     if init is not None:
         if vocabulary is not None:
             raise BeexError(
