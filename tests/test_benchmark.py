@@ -183,6 +183,12 @@ def test_paper_suite_has_what_the_evaluation_needs():
     assert all(len(group.seeds) >= 3 for group in paper.groups)
 
 
+def test_code_that_decides_a_training_is_where_the_version_looks_for_it():
+    package = Path(code.__file__).parents[1]
+    for name in (*code._SOURCES, *code._LEFT_OUT):
+        assert (package / name).exists(), name
+
+
 def test_docstrings_and_comments_are_no_code():
     bare = "def f(x):\n    return x + 1\n"
     told = '"""A module."""\n\n\ndef f(x):  # adds\n    """Adds."""\n    return (x +\n        1)\n'
