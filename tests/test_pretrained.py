@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -226,7 +227,16 @@ def runs(tmp_path, data):
 def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     pytest.importorskip("sklearn")
     output = tmp_path / "shipped"
+    twin = tmp_path / "twin"
+    settings = json.loads((runs[1] / "run.json").read_text())
+    settings["model"] |= {"weight_bits": 32, "embedding_bits": 32, "dropout": 0.3}
+    twin.mkdir()
+    shutil.copytree(runs[1] / "model", twin / "model")
+    shutil.copy(runs[1] / "results.json", twin)
+    (twin / "run.json").write_text(json.dumps(settings))
     arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
+    for earlier in (twin, runs[0]):
+        arguments += ["--earlier", str(earlier)]
     spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -236,6 +246,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     validation = [score["calibration"]["validation_accuracy"] for score in scores]
     assert card["shipped_seed"] == int(np.argmax(validation))
     assert [row["score"] for row in card["seeds"]] == [score["test"]["score"] for score in scores]
+    assert card["twins"] == [card["seeds"][1]]
     chosen = runs[card["shipped_seed"]]
     task = load_task("snips", data_dir=data)
     file, keras = load(output / "toy.beex"), load(chosen)
@@ -248,6 +259,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
         assert right / len(task.test) == pytest.approx(card["test"]["score"])
     page = (output / "toy.md").read_text("utf-8")
     assert page == tool("page").page(card)
+    assert "its float32 twin |" in page
     assert "--set num_blocks=2" in page and "seed $seed" in page
 
 

@@ -12,7 +12,7 @@ import json
 from pathlib import Path
 
 import click
-from card import choose, describe, read_about, read_earlier, read_runs
+from card import choose, describe, read_about, read_earlier, read_runs, twins
 from page import page, table, with_table
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
@@ -59,8 +59,9 @@ def ship(name, runs, about, data_dir, starts_from, earlier, output):
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
     figures = describe(
-        name, data, found, chosen, read_about(about), data_dir, starts_from, read_earlier(earlier)
-    )
+        name, data, found, chosen, read_about(about), data_dir, starts_from,
+        read_earlier(earlier), twins(earlier, found),
+    )  # fmt: skip
     write_atomically(file, data)
     write_atomically(
         output / f"{name}.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n"

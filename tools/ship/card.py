@@ -20,6 +20,7 @@ from beex_keras.export import beex_format
 from beex_keras.export.mcu import costs
 from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
+from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
 from beex_keras.training import initial
 
@@ -69,15 +70,7 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
     Raises:
         BeexError: one is not finished, fewer than three seeds, or they differ in more than the seed.
     """
-    runs = []
-    for folder in folders:
-        if not (folder / "results.json").is_file():
-            raise BeexError(f"{folder} is not a finished run; give run folders of beex train.")
-        settings, results = (
-            json.loads(read_text(folder / file, "run")) for file in ("run.json", "results.json")
-        )
-        runs.append(Finished(folder, settings, results))
-    runs.sort(key=lambda run: run.seed)
+    runs = sorted(map(_finished, folders), key=lambda run: run.seed)
     if len({run.seed for run in runs}) < max(LEAST_SEEDS, len(runs)):
         raise BeexError(
             f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed."
@@ -88,6 +81,15 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
             "The runs differ in more than the seed; give those of one training command."
         )
     return runs
+
+
+def _finished(folder: Path) -> Finished:
+    if not (folder / "results.json").is_file():
+        raise BeexError(f"{folder} is not a finished run; give run folders of beex train.")
+    settings, results = (
+        json.loads(read_text(folder / file, "run")) for file in ("run.json", "results.json")
+    )
+    return Finished(folder, settings, results)
 
 
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
@@ -105,11 +107,24 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
     Raises:
         BeexError: one is no finished run of beex train.
     """
-    earlier = {}
-    for folder in folders:
-        settings = json.loads(read_text(folder / "run.json", "run"))
-        earlier[initial(folder).identity["weights"]] = settings
-    return earlier
+    return {
+        initial(run.folder).identity["weights"]: run.settings for run in map(_finished, folders)
+    }
+
+
+def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any]]:
+    """The figures of those of the earlier runs that are float32 twins of `runs`, by seed."""
+
+    def shape(run: Finished) -> BEExformerConfig:
+        config = BEExformerConfig.from_dict(run.settings["model"])
+        return config.twin().replace(dropout=0.0, token_dropout=0.0)
+
+    of_shape = [
+        run
+        for run in map(_finished, folders)
+        if run.settings["model"]["weight_bits"] == 32 and shape(run) == shape(runs[0])
+    ]
+    return [_seed(run) for run in sorted(of_shape, key=lambda run: run.seed)]
 
 
 def choose(runs: list[Finished]) -> Finished:
@@ -142,6 +157,7 @@ def describe(
     data_dir: str | None,
     starts_from: str = "",
     earlier: dict[str, dict[str, Any]] | None = None,
+    twins: list[dict[str, Any]] | None = None,
 ) -> dict[str, Any]:
     """All figures of a card, as plain values.
 
@@ -154,6 +170,7 @@ def describe(
         data_dir: of the task.
         starts_from: whose weights the training started from.
         earlier: from `read_earlier`.
+        twins: figures of float32 twins.
 
     Raises:
         BeexError: the data is not what the runs were trained on, or the description is of another task.
@@ -185,6 +202,7 @@ def describe(
         },
         "commands": training_command(chosen.settings, name, earlier=earlier),
         "seeds": [_seed(run) for run in runs],
+        "twins": twins or [],
         "shipped_seed": chosen.seed,
         "config": runner.config.to_dict(),
         "policy": chosen.results["calibration"]["policy"],

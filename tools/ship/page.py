@@ -8,6 +8,7 @@ from beex_keras.errors import BeexError
 
 _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"
+_SCORES = ("validation", "score", "full_depth_score")
 
 
 def page(card: dict[str, Any]) -> str:
@@ -114,11 +115,12 @@ def _accuracy(card: dict[str, Any]) -> str:
         ]
         for row in seeds
     ]
-    means = [
-        _spread([row[name] for row in seeds])
-        for name in ("validation", "score", "full_depth_score")
-    ]
+    means = [_spread([row[name] for row in seeds]) for name in _SCORES]
     rows.append(["mean ± standard deviation", *means, NONE])
+    if card.get("twins"):
+        name = "its float32 twin" + (", mean" if len(card["twins"]) > 1 else "")
+        of_twins = [[row[key] for row in card["twins"]] for key in _SCORES]
+        rows.append([name, *map(_spread, of_twins), NONE])
     rows += [[name, NONE, _points(value), NONE, NONE] for name, value in card["baselines"].items()]
     return (
         f"{card['metric'].capitalize()} × 100.\n\n"
@@ -233,5 +235,7 @@ def _percent(value: float) -> str:
 
 def _spread(values: list[float]) -> str:
     mean = sum(values) / len(values)
+    if len(values) == 1:
+        return _points(mean)
     deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
     return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
