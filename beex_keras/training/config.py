@@ -90,13 +90,14 @@ class TrainingConfig:
         """The defaults for a start from a donor, with some values replaced.
 
         Exits, which begin at random, learn faster than the rest; a binary model turns so over the
-        first half of the steps, and a float32 one keeps what it knows by a tenth of the rate. A
+        first half of the steps, and a float32 one keeps what it knows by a tenth of the rate, and
+        less below. A
         deep model has much to lose by leaving early, so calibration leaves room for chance.
         """
         if is_binary:
             defaults: dict[str, Any] = {"anneal": 0.5, "head_rate": 2.0}
         else:
-            defaults = {"learning_rate": 1e-4, "head_rate": 10.0}
+            defaults = {"learning_rate": 1e-4, "head_rate": 10.0, "layer_decay": 0.9}
         return cls(**{"epochs": 2, "loss": "linear", "margin": 1.0, **defaults, **overrides})
 
     def to_dict(self) -> dict[str, Any]:
