@@ -26,12 +26,14 @@ PRESETS: dict[str, dict[str, Any]] = {
         "hidden_width": 1536,
         "num_blocks": 6,
         "content_activation": "gelu",
+        "dropout": 0.1,
+        "token_dropout": 0.1,
     },
     "base": {"width": 768, "num_heads": 12, "hidden_width": 1536, "num_blocks": 12},
 }
 """Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
 
-`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start."""
+`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less."""
 
 
 @dataclasses.dataclass(frozen=True)
