@@ -32,6 +32,10 @@ _SETTINGS = (
 )
 
 
+START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "teacher"}
+"""Options that mean nothing without another one."""
+
+
 @click.command()
 @data_options
 @model_options
@@ -111,11 +115,7 @@ def train(**options: Any) -> None:
 
 
 def _check_start(options: dict[str, Any]) -> None:
-    for name, needed in {
-        "init_layers": "init",
-        "anneal": "init",
-        "hidden_weight": "teacher",
-    }.items():
+    for name, needed in START_SETTINGS.items():
         if options[name] is not None and options[needed] is None:
             raise BeexError(
                 f"--{name.replace('_', '-')} goes with --{needed}; leave it out, or give both."

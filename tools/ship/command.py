@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from beex_keras.cli.options import BITS
-from beex_keras.cli.train import train
+from beex_keras.cli.train import START_SETTINGS, train
 from beex_keras.errors import BeexError
 from beex_keras.models import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig
@@ -73,8 +73,10 @@ def _words(settings: dict[str, Any]) -> list[str]:
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
+    # Without a start or a teacher the command refuses what is about one.
+    idle = {key for key, role in START_SETTINGS.items() if settings.get(role) is None}
     for key, value in training.items():
-        if key != "seed" and value != defaults.get(key):
+        if key != "seed" and key not in idle and value != defaults.get(key):
             words += _required(key, value)
     for key in settings.keys() - {"task", "data", "model", "training", "init", "teacher"}:
         words += _required(key, settings[key])
