@@ -7,7 +7,8 @@ from conftest import MODES
 from donors import HEADS, INNER, LAYERS, POSITIONS, VOCABULARY, WIDTH, WORDS, reference, write_donor
 from toy import toy_rows, write_toy_files
 
-from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
+from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
+from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train
@@ -240,6 +241,45 @@ def test_binary_model_starts_from_a_run(donor, task, tmp_path):
     assert second.model.preprocessor.vocabulary == first.model.preprocessor.vocabulary
 
 
+@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+def test_model_starts_from_a_file(donor, task, tmp_path, mode):
+    """The signs are all there, and latent weights near enough to a flip to learn from there."""
+    model, _, ids = started(donor[0], **MODES[mode])
+    model = BEExformerClassifier(
+        model.config, model.preprocessor, labels=task.labels, policy=exits.FixedDepth(2)
+    )
+    beex_format.export_file(model, tmp_path / "m.beex")
+    model.save(tmp_path / "m.keras")
+    config = model.config.replace(max_length=14)
+    for file in ("m.beex", "m.keras"):
+        start = initial(tmp_path / file)
+        assert start.config(config) == config
+        assert start.vocabulary(5, []) == list(model.preprocessor.vocabulary)
+        mine = BEExformerClassifier(config, model.preprocessor, labels=task.labels)
+        assert start.apply(mine, ids).real == ()
+        np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
+        assert start.identity != initial(donor[0]).identity
+    recipe = TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-2)
+    fine = train(
+        task, config, recipe, tmp_path / "run", init=initial(tmp_path / "m.beex"), verbose=0
+    )
+    changed = [
+        ((linear.kernel.numpy() >= 0) != (its.linears()[name].kernel.numpy() >= 0)).mean()
+        for block, its in zip(fine.model.backbone.blocks, model.backbone.blocks, strict=True)
+        for name, linear in block.linears().items()
+    ]
+    assert 0 < np.mean(changed) < 0.5
+
+
+def test_packaged_model_is_a_start():
+    start = initial("sst2-minilm")
+    assert start.source.labels == ("negative", "positive")
+    with pytest.raises(BeexError, match="nothing to start from at sst2-minilms"):
+        initial("sst2-minilms")
+    with pytest.raises(BeexError, match="Layers can be chosen"):
+        initial("sst2-minilm", [0, 1])
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
@@ -258,8 +298,11 @@ def test_models_that_do_not_fit_the_donor_are_refused(donor, changes, sentence):
 
 
 def test_donors_that_cannot_be_read_are_refused(tmp_path):
-    with pytest.raises(BeexError, match=r"no model\.safetensors"):
+    with pytest.raises(BeexError, match="nothing to start from"):
         initial(tmp_path / "nothing")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(BeexError, match=r"no model\.safetensors"):
+        initial(tmp_path / "empty")
     write_donor(tmp_path / "relu", hidden_act="relu")
     with pytest.raises(BeexError, match="no GELU"):
         initial(tmp_path / "relu")

@@ -1,6 +1,5 @@
 """`beex train`: from a task to a run folder."""
 
-from pathlib import Path
 from typing import Any
 
 import click
@@ -41,7 +40,8 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
 @model_options
 @click.option("--init", type=click.Path(),
               help="What to start from: 'minilm', a folder of a BERT-style encoder (two epochs by "
-              "default then), or the run folder of a 'beex pretrain' or 'beex train'.")  # fmt: skip
+              "default then), the run folder of a 'beex pretrain' or 'beex train', a .keras or .beex "
+              "file, or the name of a packaged model.")  # fmt: skip
 @click.option("--init-layers", metavar="N,N,…",
               help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
 @click.option("--anneal", type=float,
@@ -72,14 +72,14 @@ def train(**options: Any) -> None:
     The same command continues a training that was interrupted.
     """
     from beex_keras.training.config import TrainingConfig
+    from beex_keras.training.initialization import is_donor
 
     _check_start(options)
     model_config = chosen_model(options)
     settings = given(
         options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
     )
-    is_warm = options["init"] is not None and not _is_run(options["init"])
-    if is_warm:
+    if options["init"] and is_donor(options["init"]):
         training_config = TrainingConfig.warm(model_config.weight_bits == 1, **settings)
     else:
         training_config = TrainingConfig(**settings)
@@ -92,8 +92,8 @@ def train(**options: Any) -> None:
     from beex_keras.training.distribution import is_chief
 
     layers = _layers(options)
-    # A run has the model's blocks already; of a donor both take the same layers.
-    of_teacher = None if options["teacher"] and _is_run(options["teacher"]) else layers
+    # A model of ours has its own blocks; of a donor both take the same layers.
+    of_teacher = layers if options["teacher"] and is_donor(options["teacher"]) else None
     run = run_recipe(
         task,
         model_config,
@@ -120,14 +120,6 @@ def _check_start(options: dict[str, Any]) -> None:
             raise BeexError(
                 f"--{name.replace('_', '-')} goes with --{needed}; leave it out, or give both."
             )
-
-
-def _is_run(path: str) -> bool:
-    """Whether it is of ours, and not a donor's name or folder."""
-    return (
-        any((Path(path) / file).is_file() for file in ("run.json", "config.json"))
-        and not (Path(path) / "model.safetensors").is_file()
-    )
 
 
 def _layers(options: dict[str, Any]) -> list[int] | None:

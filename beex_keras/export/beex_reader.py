@@ -1,7 +1,7 @@
 """From a ``.beex`` file back to a Keras classifier, to be converted, calibrated or trained further.
 
 A file holds the signs of the latent weights and not how far each is from a flip: they come back as
-far from it as a new model's are at most. What the model computes is the same.
+far from it as a new model's are on average. What the model computes is the same.
 """
 
 from typing import Any
@@ -17,6 +17,7 @@ from beex_keras.export.beex_format.reading import read
 from beex_keras.export.beex_format.weights import NETWORK_PARTS
 from beex_keras.export.beex_format.writer import ALIGNMENT, PADDING, round_up
 from beex_keras.layers import BinaryLinear, LayerNorm
+from beex_keras.layers.linear import latent_mean
 from beex_keras.models import BEExformerClassifier
 
 
@@ -144,4 +145,5 @@ def _bits(words: np.ndarray) -> np.ndarray:
 
 
 def _latent(negative: np.ndarray, scale: float) -> np.ndarray:
-    return np.where(negative, -scale, scale).astype(np.float32)
+    mean = latent_mean(scale)
+    return np.where(negative, -mean, mean).astype(np.float32)

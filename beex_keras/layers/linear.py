@@ -27,6 +27,11 @@ def latent_initializer(scale: float) -> tf.keras.initializers.Initializer:
     return tf.keras.initializers.RandomUniform(-scale, scale)
 
 
+def latent_mean(scale: float) -> float:
+    """The mean magnitude of latent weights that start uniformly in ±`scale`."""
+    return scale / 2.0
+
+
 class PointwiseConv(lq.layers.QuantConv2D):
     """A 1×1 `QuantConv2D`: the form of a binary matrix that Larq Compute Engine makes LceBconv2d.
 

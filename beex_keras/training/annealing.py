@@ -22,8 +22,9 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.layers import BinaryLinear
+from beex_keras.layers.linear import latent_mean
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training.transfer import PARTS, Approximation, Start, latent_mean
+from beex_keras.training.transfer import PARTS, Approximation, Start
 
 Quantizer = Callable[[tf.Tensor], tf.Tensor]
 

@@ -34,7 +34,7 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 from beex_keras.layers import BinaryLinear
-from beex_keras.layers.linear import LATENT_LIMIT
+from beex_keras.layers.linear import LATENT_LIMIT, latent_mean
 from beex_keras.models import BEExformer
 from beex_keras.models.config import BEExformerConfig
 
@@ -149,11 +149,6 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> S
         ):
             mine.assign(its)
     return Start(real, activations)
-
-
-def latent_mean(scale: float) -> float:
-    """m, the mean magnitude of latent weights that start in ±`scale`."""
-    return scale / 2.0
 
 
 def _bits(config: BEExformerConfig) -> tuple[int, int, int]:

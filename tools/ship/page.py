@@ -79,7 +79,8 @@ def _use(card: dict[str, Any]) -> str:
         f"Answers {_labels(card)}; language: {', '.join(card['languages'])}. The file is all there is "
         "of the model: `beex convert`, `beex summary` and `beex_keras.runtime.load_classifier` make "
         "the Keras model of it, the same to the last bit. Only how far each latent weight was from a "
-        "flip is not in it, so for training further start from a run of the command below."
+        "flip is not in it. To train it further on texts of your own, start from it: "
+        f"`beex train --init {name}`, with the same preset and length."
     )
 
 
