@@ -266,7 +266,7 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
             _check_names("start", entry.get("start", {}), path)
     variants = values.get("variants", {})
     for name in variants:
-        _check_order(name, variants, path)
+        _check_order(str(name), variants, path)
     default_seeds = values.get("seeds", [0])
     groups = []
     for entry in values.get("groups", []):
