@@ -102,8 +102,9 @@ def train(
 
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; the model cannot
-            start from `init`, or its twin from `teacher`; annealing was asked of a start from chance; distillation was asked of several
-            replicas; or a worker of the cluster has ended.
+            start from `init`, or its twin from `teacher`; annealing was asked of a start from
+            chance; distillation was asked of several replicas; or a worker of the cluster has
+            ended.
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
