@@ -11,7 +11,7 @@ from toy import write_toy_files
 from beex_keras import BeexError, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training import initial, train
-from beex_keras.training.distillation import distillation, hidden_error
+from beex_keras.training.distillation import distillation, hidden_error, make_teacher
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
 from beex_keras.training.precision import precision
 
@@ -130,17 +130,27 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     assert errors[1] < errors[0]
 
 
-def test_teachers_of_another_kind_are_refused(task, tmp_path):
+def test_teacher_has_as_many_bits_or_more(task, tmp_path):
+    """A step's teacher can be the step before: it is given as it is, signs and all."""
     write_donor(tmp_path / "donor")
-    recipe = TrainingConfig(epochs=1, batch_size=64)
-    binary = train(
-        task, config_of(num_blocks=1), recipe, tmp_path / "binary",
+    recipe = TrainingConfig(epochs=1, batch_size=64, soft_targets=0.5)
+    before = train(
+        task, config_of(num_blocks=1), recipe, tmp_path / "before",
         init=initial(tmp_path / "donor"), verbose=0,
     )  # fmt: skip
-    with pytest.raises(BeexError, match="fewer bits"):
+    start = initial(before.directory)
+    config = config_of(num_blocks=1, **MODES["fully-binary"])
+    after = train(
+        task, config, recipe, tmp_path / "after", init=start, teacher=start, verbose=0
+    )  # fmt: skip
+    teacher = make_teacher(after.model, start, after.model.preprocessor.encode(task.test.texts))
+    assert teacher.config.weight_bits == 1 and teacher.config.activation_bits == 32
+    ids = before.model.preprocessor.encode(task.test.texts)
+    np.testing.assert_allclose(teacher(ids), before.model(ids), atol=1e-6)
+    with pytest.raises(BeexError, match="as many bits or more"):
         train(
-            task, config_of(num_blocks=1), recipe, tmp_path / "run",
-            init=initial(tmp_path / "donor"), teacher=initial(binary.directory), verbose=0,
+            task, config_of(num_blocks=1, **MODES["float"]), recipe, tmp_path / "run",
+            init=initial(tmp_path / "donor"), teacher=start, verbose=0,
         )  # fmt: skip
 
 

@@ -14,8 +14,12 @@ with the outputs \(x_i\) of the student's blocks and \(\hat x_i\) of the teacher
 the probabilities of the teacher's last exit, or, without a teacher, of the student's own last exit,
 which the exits before it learn from.
 
+The teacher is float32, or what came before in an order of steps: of a fully binary model the
+weights-only one, which is nearer to what it can do than the float32 one is.
+
 Source: hidden states as TinyBERT (Jiao et al., 2020), exits from the last as Zhang et al. (2019);
-the error relative to the variance is our reading.
+a teacher
+from the step before as BiT (Liu et al., 2022); the error relative to the variance is our reading.
 """
 
 from collections.abc import Iterator
@@ -25,6 +29,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training.config import TrainingConfig
 from beex_keras.training.initialization import Initial
@@ -34,12 +39,19 @@ from beex_keras.training.precision import precision
 def make_teacher(
     model: BEExformerClassifier, source: Initial, ids: np.ndarray
 ) -> BEExformerClassifier:
-    """The float32 twin of `model` with the weights of `source`; it drops nothing.
+    """A model of the same shape with the weights of `source`, as precise as those; it drops nothing.
 
     Raises:
-        BeexError: the twin cannot start from `source`.
+        BeexError: no model of that shape can start from `source`, or it has fewer bits.
     """
-    config = model.config.twin().replace(dropout=0.0, token_dropout=0.0)
+    for name, number in source.bits.items():
+        mine = getattr(model.config, name)
+        if number < mine:
+            raise BeexError(
+                f"The teacher has {name}={number}, the model to train {mine}; a teacher needs as many "
+                "bits or more."
+            )
+    config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
     source.config(config)
     teacher = BEExformerClassifier(config, model.preprocessor, model.labels)
     source.apply(teacher, ids)

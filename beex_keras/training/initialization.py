@@ -17,7 +17,7 @@ from beex_keras.runtime.keras import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training.donor import MINILM, Donor, read_donor
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
-from beex_keras.training.transfer import Start, check_start, sample, transfer
+from beex_keras.training.transfer import BITS, Start, bits, check_start, sample, transfer
 
 
 class Initial(Protocol):
@@ -26,6 +26,10 @@ class Initial(Protocol):
     @property
     def identity(self) -> dict[str, Any]:
         """What distinguishes it from others, for the settings of a run."""
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """The precision of what it has: weight_bits, activation_bits and embedding_bits."""
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
@@ -99,6 +103,10 @@ class FromDonor:
             "layers": self.layers and list(self.layers),
         }
 
+    @property
+    def bits(self) -> dict[str, int]:
+        return dict.fromkeys(BITS, 32)
+
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The donor's, without the places it left unused; of a smaller size the pieces that the
         texts have most, and of those with one character all that fit."""
@@ -161,6 +169,10 @@ class FromClassifier:
         for value in self.source.get_weights():
             digest.update(value.tobytes())
         return {"kind": "classifier", "weights": digest.hexdigest()[:16]}
+
+    @property
+    def bits(self) -> dict[str, int]:
+        return bits(self.source.config)
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)

@@ -10,7 +10,7 @@ import numpy as np
 
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig, saving
 from beex_keras.text import read_vocabulary
-from beex_keras.training.transfer import Start, check_start, sample, transfer
+from beex_keras.training.transfer import Start, bits, check_start, sample, transfer
 
 _FOLDER = "encoder"
 _KIND = "beex_keras encoder"
@@ -79,6 +79,11 @@ class PretrainedEncoder:
         for value in _weights(self.encoder).values():
             digest.update(value.tobytes())
         return {"kind": "encoder", "weights": digest.hexdigest()[:16]}
+
+    @property
+    def bits(self) -> dict[str, int]:
+        """The encoder's precision."""
+        return bits(self.encoder.config)
 
 
 def _weights(encoder: BEExformer) -> dict[str, np.ndarray]:

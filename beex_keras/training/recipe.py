@@ -91,7 +91,7 @@ def train(
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
             `model_config.vocabulary_size` entries, or `init`'s.
         init: where the first weights come from, see `initial`; from chance if None.
-        teacher: whose float32 weights to learn from, see `beex_keras.training.distillation`.
+        teacher: whose weights to learn from, see `beex_keras.training.distillation`.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
         checkpoint_seconds: time between checkpoints within an epoch.
@@ -102,7 +102,7 @@ def train(
 
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; the model cannot
-            start from `init`, or its twin from `teacher`; annealing was asked of a start from
+            start from `init` or learn from `teacher`; annealing was asked of a start from
             chance; distillation was asked of several replicas; or a worker of the cluster has
             ended.
     """

@@ -41,6 +41,9 @@ from beex_keras.models.config import BEExformerConfig
 PARTS = ("weights", "embedding", "activations")
 """What is binarized, in the order of BiT's steps."""
 
+BITS = ("weight_bits", "embedding_bits", "activation_bits")
+"""The precision of each of `PARTS`, as `BEExformerConfig` names it."""
+
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
 _SHAPE = (
@@ -100,12 +103,17 @@ def check_start(
                 f"The model in {path} has {name}={its}, the one to train {mine}; a start needs the "
                 "same shape."
             )
-    for name in ("weight_bits", "activation_bits", "embedding_bits"):
-        if getattr(target, name) > getattr(source, name):
+    for name, number in bits(source).items():
+        if getattr(target, name) > number:
             raise BeexError(
-                f"The model in {path} has {name}={getattr(source, name)}; only a model of as few or "
+                f"The model in {path} has {name}={number}; only a model of as few or "
                 "fewer bits can start from it."
             )
+
+
+def bits(config: BEExformerConfig) -> dict[str, int]:
+    """The precision of a model: its `BITS`."""
+    return {name: getattr(config, name) for name in BITS}
 
 
 def sample(ids: np.ndarray) -> list[np.ndarray]:
@@ -128,8 +136,8 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> S
     """
     real = tuple(
         part
-        for part, mine, its in zip(PARTS, _bits(target.config), _bits(source.config), strict=True)
-        if mine < its
+        for part, name in zip(PARTS, BITS, strict=True)
+        if bits(target.config)[name] < bits(source.config)[name]
     )
     if "activations" in real:
         between = BEExformer(target.config.replace(activation_bits=32))
@@ -149,10 +157,6 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> S
         ):
             mine.assign(its)
     return Start(real, activations)
-
-
-def _bits(config: BEExformerConfig) -> tuple[int, int, int]:
-    return config.weight_bits, config.embedding_bits, config.activation_bits
 
 
 def _copy_linear(source: BinaryLinear, target: BinaryLinear) -> None:
