@@ -1,5 +1,6 @@
 """Suites, locks and figures of the benchmark, each against cases worked out by hand."""
 
+import dataclasses
 import json
 import subprocess
 import sys
@@ -121,6 +122,32 @@ def test_cell_starts_from_a_donor_with_few_texts(toy):
     settings = json.loads((folder / "run" / "run.json").read_text("utf-8"))
     assert settings["init"] == settings["teacher"]
     assert settings["init"]["layers"] == [0, 2]
+
+
+def test_start_may_be_trained_on_another_task(toy):
+    """It is loaded and trained though no table shows it; without its data nothing can start there."""
+    (toy / "toy.toml").write_text(
+        TOY.replace("[variants]", """
+            [tasks.related]
+            source = "rotten_tomatoes"
+            train_rows = 64
+            [variants.moved]
+            start = { init = { variant = "plain", task = "related" } }
+            [variants]""").replace('["plain", "long"]', '["moved"]'),
+        "utf-8",
+    )  # fmt: skip
+    described = load_suite(toy / "toy.toml")
+    assert described.tasks == ["toy", "related"]
+    toys = described.load("toy", str(toy))
+    related = dataclasses.replace(toys, name="related", train=toys.test)
+    cells = described.cells({"toy": toys, "related": related})
+    moved = [cell for cell in cells if cell.variant == "moved"]
+    for cell in moved:
+        before = cell.earlier["init"]
+        assert (before.task, before.variant, before.seed) == ("related", "plain", cell.seed)
+        assert before.data == related.fingerprint() and cell.data == toys.fingerprint()
+        assert cells.index(before) < cells.index(cell)
+    assert moved and not [c for c in described.cells({"toy": toys}) if c.variant == "moved"]
 
 
 def test_data_of_a_task_has_a_fingerprint(toy):

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -141,8 +142,19 @@ class Suite:
 
     @property
     def tasks(self) -> list[str]:
-        """Names of all tasks, in the order of their first use."""
-        return list(dict.fromkeys(task for group in self.groups for task in group.tasks))
+        """Names of all tasks, in the order of their first use; last, those only started from."""
+        used = [task for group in self.groups for task in group.tasks]
+        variants = dict.fromkeys(v for group in self.groups for v in group.variants)
+        return list(dict.fromkeys([*used, *(t for v in variants for t in self._tasks_before(v))]))
+
+    def _tasks_before(self, variant: str) -> list[str]:
+        """Names of the other tasks that a variant's start is trained on."""
+        tasks = []
+        for value in self._of("variants", variant).get("start", {}).values():
+            if isinstance(value, dict):
+                tasks += [value["task"]] if "task" in value else []
+                tasks += self._tasks_before(value["variant"])
+        return tasks
 
     def metrics(self, task: Task, name: str) -> list[str]:
         """The task's own metric, and those that the suite asks for besides."""
@@ -196,12 +208,23 @@ class Suite:
             for seed in group.seeds:
                 for task in group.tasks:
                     for variant in group.variants:
-                        if task in tasks:
-                            add(self.cell(task, variant, seed, data[task]))
+                        if {task, *self._tasks_before(variant)} <= set(tasks):
+                            add(self.cell(task, variant, seed, data[task], data))
         return list(cells.values())
 
-    def cell(self, task: str, variant: str, seed: int, data: str) -> Cell:
-        """The cell of these names; settings of the task go over the suite's, the variant's over both."""
+    def cell(
+        self,
+        task: str,
+        variant: str,
+        seed: int,
+        data: str,
+        others: Mapping[str, str] = MappingProxyType({}),
+    ) -> Cell:
+        """The cell of these names; settings of the task go over the suite's, the variant's over both.
+
+        `data` is the hash of the task's texts and labels, `others` are those of tasks by their names,
+        for a start that is trained on another one.
+        """
         layers = [self.values, self._of("tasks", task), self._of("variants", variant)]
         model, training = (
             {name: value for layer in layers for name, value in layer.get(part, {}).items()}
@@ -223,7 +246,13 @@ class Suite:
             data,
             {name: value for name, value in start.items() if not isinstance(value, dict)},
             {
-                role: self.cell(task, value["variant"], seed, data)
+                role: self.cell(
+                    value.get("task", task),
+                    value["variant"],
+                    seed,
+                    others.get(value["task"], "") if "task" in value else data,
+                    others,
+                )
                 for role, value in start.items()
                 if isinstance(value, dict)
             },
@@ -300,10 +329,11 @@ def _check_order(
         raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
     for role, value in variants[name].get("start", {}).items():
         if isinstance(value, dict):
-            if role == "init_layers" or set(value) != {"variant"}:
+            if role == "init_layers" or not {"variant"} <= set(value) <= {"variant", "task"}:
                 raise BeexError(
                     f"start.{role} of the suite {path} is {value}; another training is given as "
-                    '{ variant = "its name" } for init or teacher.'
+                    '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
+                    "init or teacher."
                 )
             _check_order(value["variant"], variants, path, (*later, name))
 
