@@ -325,12 +325,39 @@ def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
     model, _, _ = started(donor[0])
     model.save_pretrained(tmp_path / "model")
     start = initial(tmp_path / "model")
-    for changes, sentence in (({"num_blocks": 2}, "num_blocks=3"), (MODES["float"], "fewer bits")):
+    for changes, sentence in (
+        ({"num_blocks": 4}, "num_blocks=3"),
+        ({"width": 12, "num_heads": 3}, f"width={WIDTH}"),
+        (MODES["float"], "fewer bits"),
+    ):
         with pytest.raises(BeexError, match=sentence):
             start.config(model.config.replace(**changes))
-    pairs = BEExformerClassifier(model.config.replace(num_segments=2), model.preprocessor)
-    with pytest.raises(BeexError, match="reads single texts"):
-        start.apply(pairs, np.zeros((1, 3), np.int32))
+
+
+def test_part_of_a_model_is_a_start(donor, task, tmp_path):
+    """Fewer blocks and positions; single texts read by a model of pairs as they are without one."""
+    whole, _, ids = started(donor[0], num_segments=2)
+    whole = BEExformerClassifier(whole.config, whole.preprocessor, labels=task.labels)
+    initial(donor[0]).apply(whole, ids)
+    whole.save_pretrained(tmp_path / "model")
+    start = initial(tmp_path / "model")
+    config = whole.config.replace(num_blocks=2, max_length=10, num_segments=1)
+    assert start.config(config) == config
+    part = BEExformerClassifier(config, labels=task.labels)
+    start.apply(part, ids)
+    short = ids[:8, :10]
+    # Positions are multiples of 2^-16 (POSITION_BITS), segments are not.
+    np.testing.assert_allclose(part(short), whole(short)[:, :2], atol=1e-3)
+
+    single = BEExformerClassifier(config.replace(num_blocks=3, max_length=14), whole.preprocessor)
+    single.save_pretrained(tmp_path / "single")
+    pairs = BEExformerClassifier(whole.config, whole.preprocessor)
+    before = pairs.backbone.embedding.segment.numpy()
+    initial(tmp_path / "single").apply(pairs, ids)
+    np.testing.assert_array_equal(pairs.backbone.embedding.segment, before)
+    mine, its = (model.backbone.blocks[2].linears() for model in (pairs, single))
+    for name, linear in mine.items():
+        np.testing.assert_array_equal(linear.kernel, its[name].kernel)
 
 
 def test_words_of_the_toy_task_are_the_donors():

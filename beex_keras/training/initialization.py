@@ -17,7 +17,7 @@ from beex_keras.runtime.keras import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training.donor import MINILM, Donor, read_donor
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
-from beex_keras.training.transfer import BITS, Start, bits, check_start, sample, transfer
+from beex_keras.training.transfer import BITS, Start, bits, check_start, part_of, sample, transfer
 
 
 class Initial(Protocol):
@@ -154,9 +154,10 @@ class FromDonor:
 
 @dataclasses.dataclass(frozen=True)
 class FromClassifier:
-    """A start from a classifier of the same shape, with as many bits or more.
+    """A start from a classifier of the same width, with as many bits or more.
 
-    Heads come along if the labels are the same.
+    Of one with more blocks or positions it takes the first ones. A model for pairs can start from one
+    for single texts, and the other way round. Heads come along if the labels are the same.
     """
 
     source: BEExformerClassifier
@@ -182,14 +183,9 @@ class FromClassifier:
         return model_config
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
-        if model.config.num_segments != self.source.config.num_segments:
-            raise BeexError(
-                f"The model in {self.path} reads "
-                f"{'pairs' if self.source.config.num_segments > 1 else 'single texts'}, the task "
-                "has others; start from a model of the same kind."
-            )
-        start = transfer(self.source.backbone, model.backbone, sample(ids))
+        part = part_of(self.source.backbone, model.backbone)
+        start = transfer(part, model.backbone, sample(ids))
         if model.labels == self.source.labels:
-            for head, other in zip(model.heads, self.source.heads, strict=True):
+            for head, other in zip(model.heads, self.source.heads, strict=False):
                 head.set_weights(other.get_weights())
         return start

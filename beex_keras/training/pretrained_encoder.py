@@ -10,7 +10,7 @@ import numpy as np
 
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig, saving
 from beex_keras.text import read_vocabulary
-from beex_keras.training.transfer import Start, bits, check_start, sample, transfer
+from beex_keras.training.transfer import Start, bits, check_start, part_of, sample, transfer
 
 _FOLDER = "encoder"
 _KIND = "beex_keras encoder"
@@ -52,31 +52,21 @@ class PretrainedEncoder:
             BeexError: the classifier is of another shape or has more bits.
         """
         own = self.encoder.config
-        check_start(own, model_config, str(self.path), first_part=True)
+        check_start(own, model_config, str(self.path))
         return model_config.replace(
             vocabulary_size=own.vocabulary_size, separator_id=own.separator_id
         )
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
         """Gives the classifier's embedding and blocks the encoder's weights."""
-        mine, weights = model.config, _weights(self.encoder)
-        part = BEExformer(
-            self.encoder.config.replace(
-                num_blocks=mine.num_blocks,
-                max_length=mine.max_length,
-                num_segments=mine.num_segments,
-            )
-        )
-        # All of a weight, but for the table of positions; segments are the classifier's own.
-        weights = {**_weights(model.backbone), **weights}
-        part.set_weights([weights[name][: len(value)] for name, value in _weights(part).items()])
+        part = part_of(self.encoder, model.backbone)
         return transfer(part, model.backbone, sample(ids))
 
     @property
     def identity(self) -> dict[str, Any]:
         """What tells this encoder from any other: a hash of its weights and its vocabulary."""
         digest = hashlib.sha256("\n".join(self._vocabulary).encode())
-        for value in _weights(self.encoder).values():
+        for value in self.encoder.get_weights():
             digest.update(value.tobytes())
         return {"kind": "encoder", "weights": digest.hexdigest()[:16]}
 
@@ -84,9 +74,3 @@ class PretrainedEncoder:
     def bits(self) -> dict[str, int]:
         """The encoder's precision."""
         return bits(self.encoder.config)
-
-
-def _weights(encoder: BEExformer) -> dict[str, np.ndarray]:
-    """Weights by their names, which do not depend on the number of blocks or segments."""
-    names = (weight.name for weight in encoder.weights)
-    return dict(zip(names, encoder.get_weights(), strict=True))

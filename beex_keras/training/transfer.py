@@ -47,7 +47,6 @@ BITS = ("weight_bits", "embedding_bits", "activation_bits")
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
 _SHAPE = (
-    *_LENGTHS,
     "width",
     "num_heads",
     "hidden_width",
@@ -86,19 +85,23 @@ class Start:
     activations: tuple[dict[str, Approximation], ...] = ()
 
 
-def check_start(
-    source: BEExformerConfig, target: BEExformerConfig, path: str, first_part: bool = False
-) -> None:
-    """Raises `BeexError` unless a model can start from another one.
+def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -> None:
+    """Raises `BeexError` unless a model can start from another one, or from a part of it.
 
     Args:
         source, target: of the other one and of the model.
         path: of the other one, for errors.
-        first_part: whether its first blocks and positions would do.
     """
+    for name in _LENGTHS:
+        its, mine = getattr(source, name), getattr(target, name)
+        if mine > its:
+            raise BeexError(
+                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs as many "
+                "or more."
+            )
     for name in _SHAPE:
         its, mine = getattr(source, name), getattr(target, name)
-        if mine != its and not (first_part and name in _LENGTHS and mine < its):
+        if mine != its:
             raise BeexError(
                 f"The model in {path} has {name}={its}, the one to train {mine}; a start needs the "
                 "same shape."
@@ -114,6 +117,30 @@ def check_start(
 def bits(config: BEExformerConfig) -> dict[str, int]:
     """The precision of a model: its `BITS`."""
     return {name: getattr(config, name) for name in BITS}
+
+
+def part_of(source: BEExformer, target: BEExformer) -> BEExformer:
+    """A copy of `source` cut to what `target` has: its first blocks and positions.
+
+    Where only `target` reads pairs, the segments are those that it has. Where only `source` does, its
+    first segment goes to the positions, which every single text adds likewise.
+    """
+    mine = target.config
+    lengths = {name: getattr(mine, name) for name in (*_LENGTHS, "num_segments")}
+    part = BEExformer(source.config.replace(**lengths))
+    weights = {**_by_name(target), **_by_name(source)}
+    # All of a weight, but for the table of positions.
+    part.set_weights([weights[name][: len(value)] for name, value in _by_name(part).items()])
+    if source.config.num_segments > mine.num_segments:
+        first = source.embedding.segment[0]
+        part.embedding.position.assign_add(tf.broadcast_to(first, part.embedding.position.shape))
+    return part
+
+
+def _by_name(encoder: BEExformer) -> dict[str, np.ndarray]:
+    """Weights by their names, which do not depend on the number of blocks or segments."""
+    names = (weight.name for weight in encoder.weights)
+    return dict(zip(names, encoder.get_weights(), strict=True))
 
 
 def sample(ids: np.ndarray) -> list[np.ndarray]:
