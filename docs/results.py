@@ -56,13 +56,13 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
 
 
 def warm_page(results: dict[str, Any], template: str) -> str:
-    """The text of warm_results.md: of each table what is measured, if that can be compared."""
+    """The text of warm_results.md: of each table what is measured, beside the baselines."""
     measured = {(cell["task"], cell["variant"]) for cell in results["cells"]}
     shown, tables = {}, []
     for title, whole in results["tables"].items():
         tasks = [t for t in whole["tasks"] if any((t, v) in measured for v in whole["variants"])]
         variants = [v for v in whole["variants"] if any((t, v) in measured for t in tasks)]
-        if len(variants) > 1:
+        if variants:
             shown[title] = {"tasks": tasks, "variants": variants}
     used = {task for table in shown.values() for task in table["tasks"]}
     known = {task: about for task, about in results["tasks"].items() if task in used}
