@@ -68,7 +68,12 @@ def warm_page(results: dict[str, Any], template: str) -> str:
     known = {task: about for task, about in results["tasks"].items() if task in used}
     results = {**results, "tables": shown, "tasks": known}
     for title in shown:
-        tables.append(f"## {title}\n\n{markdown.ablation(results, title, with_baselines=True)}")
+        text = (
+            markdown.long_ablation(results, title)
+            if len(shown[title]["tasks"]) > 2
+            else markdown.ablation(results, title, with_baselines=True)
+        )
+        tables.append(f"## {title}\n\n{text}")
     return string.Template(template).substitute(
         done=progress(results),
         tables="\n\n".join(tables),

@@ -146,27 +146,48 @@ def gain(row: Row) -> str:
     return f"{100 * (row.exit.value - row.full.value):+.1f}"
 
 
+_COLUMNS = ("full depth", "calibrated exit", "FLOPs saved")
+
+
 def ablation(results: Results, title: str, with_baselines: bool = False) -> str:
     """A table of variants: full depth, calibrated exit and FLOPs saved on each task."""
-    shown = results["tables"][title]
-    tasks = [task for task in shown["tasks"] if task in results["tasks"]]
-    rows = []
-    for name in results["tasks"][tasks[0]]["baselines"] if with_baselines else ():
-        known = [results["tasks"][task] for task in tasks]
-        scores = [f"{100 * task['baselines'][name][task['metric']]:.1f}" for task in known]
-        rows.append([name, *(cell for score in scores for cell in (score, NONE, NONE))])
-    for variant in shown["variants"]:
-        cells = []
-        for task in tasks:
+    by_task = _by_task(results, title, with_baselines)
+    names = dict.fromkeys(name for rows in by_task.values() for name in rows)
+    missing = [NONE] * len(_COLUMNS)
+    lines = [
+        [name, *(cell for rows in by_task.values() for cell in rows.get(name, missing))]
+        for name in names
+    ]
+    return table(["", *(f"{task}: {column}" for task in by_task for column in _COLUMNS)], lines)
+
+
+def long_ablation(results: Results, title: str) -> str:
+    """The same with baselines for many tasks: one below the other, each with what is measured."""
+    lines = []
+    for task, rows in _by_task(results, title, with_baselines=True).items():
+        measured = [[name, *cells] for name, cells in rows.items() if set(cells) != {NONE}]
+        lines += [[task, *measured[0]], *(["", *row] for row in measured[1:])]
+    return table(["", "", *_COLUMNS], lines)
+
+
+def _by_task(results: Results, title: str, with_baselines: bool) -> dict[str, dict[str, list[str]]]:
+    """Of each task of a table the cells of `_COLUMNS` by baseline and variant."""
+    shown, by_task = results["tables"][title], {}
+    for task in shown["tasks"]:
+        if task not in results["tasks"]:
+            continue
+        known, rows = results["tasks"][task], {}
+        for name, scores in known["baselines"].items() if with_baselines else ():
+            rows[name] = [f"{100 * scores[known['metric']]:.1f}", NONE, NONE]
+        for variant in shown["variants"]:
             found = summary.row(results, task, variant)
-            cells += (
-                [NONE] * 3
+            rows[variant] = (
+                [NONE] * len(_COLUMNS)
                 if found is None
                 else [points(found.full), points(found.exit), saving(found.saved)]
             )
-        rows.append([variant, *cells])
-    columns = ("full depth", "calibrated exit", "FLOPs saved")
-    return table(["", *(f"{task}: {column}" for task in tasks for column in columns)], rows)
+        by_task[task] = rows
+    return by_task
 
 
 def choices(results: Results, default: str) -> str:
