@@ -27,6 +27,7 @@ _SOURCES = (
 _LEFT_OUT = (
     "layers/token_head.py",
     "models/masked_language_model.py",
+    "training/imitation.py",
     "training/masking.py",
     "training/pretraining.py",
 )

@@ -172,3 +172,19 @@ def chosen_policy(own: "ExitPolicy", name: str | None, threshold: float | None) 
 
 def _number(value: float) -> int | float:
     return int(value) if value == int(value) else value
+
+
+def chosen_layers(options: dict[str, Any]) -> list[int] | None:
+    """The donor's layers that `--init-layers` names.
+
+    Raises:
+        BeexError: they are no numbers.
+    """
+    if options["init_layers"] is None:
+        return None
+    try:
+        return [int(number) for number in options["init_layers"].split(",")]
+    except ValueError:
+        raise BeexError(
+            f"--init-layers {options['init_layers']} must be whole numbers, such as 0,2,4."
+        ) from None

@@ -6,6 +6,7 @@ import click
 
 from beex_keras.cli.options import (
     RUN_SETTINGS,
+    chosen_layers,
     chosen_model,
     chosen_strategy,
     given,
@@ -31,15 +32,31 @@ from beex_keras.errors import BeexError
 @click.option("--loss", type=click.Choice(["last", "uniform", "linear"]),
               help="Which blocks predict: the last alone, or all, weighted so.")  # fmt: skip
 @click.option("--held-out", type=float, help="Share of the texts for validation, 0.05 by default.")
+@click.option("--init", type=click.Path(),
+              help="Learn to compute what this does, with fewer bits, instead of finding hidden "
+              "tokens: 'minilm', a folder of a BERT-style encoder, a run or a model.")  # fmt: skip
+@click.option("--init-layers", metavar="N,N,…",
+              help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
+@click.option("--anneal", type=float,
+              help="Share of the steps in which a start from real weights turns binary.")  # fmt: skip
+@click.option("--pairs", is_flag=True, default=None,
+              help="Read each text beside its neighbour too, for classifiers of pairs.")  # fmt: skip
+@click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
+              help="Of the matrices' products while training.")  # fmt: skip
 @run_options
 @strategy_options
 @json_option
 def pretrain(**options: Any) -> None:
     """Train an encoder on texts without labels; 'beex train --init' starts from it.
 
-    It learns to find hidden tokens (masked language modelling). The same command continues a
-    pre-training that was interrupted.
+    It learns to find hidden tokens (masked language modelling) or, with --init, to compute in
+    fewer bits what a real encoder does. The same command continues a pre-training that was
+    interrupted.
     """
+    _check(options)
+    if options["init"]:
+        _imitate(options)
+        return
     from beex_keras.training.config import PretrainingConfig
 
     # Masks hide tokens already.
@@ -61,6 +78,43 @@ def pretrain(**options: Any) -> None:
         plots.save_pretraining_figure(run)
     figures = {"run": options["output"], **run.results}
     print_figures(figures, options["as_json"], lambda: [run.results], "Texts held out")
+
+
+def _imitate(options: dict[str, Any]) -> None:
+    from beex_keras.training.config import ImitationConfig
+
+    model_config = chosen_model(options)
+    names = (*RUN_SETTINGS, "anneal", "pairs", "precision", "held_out")
+    config = ImitationConfig(**given(options, *names))
+    texts = _texts(options)
+
+    from beex_keras.evaluation import plots
+    from beex_keras.training import imitate, initial
+
+    arguments = run_arguments(options)
+    del arguments["vocabulary"]
+    init = initial(options["init"], chosen_layers(options))
+    run = imitate(texts, model_config, config, options["output"], init, **arguments)
+    plots.save_pretraining_figure(run)
+    figures = {"run": options["output"], **run.results}
+    print_figures(figures, options["as_json"], lambda: [run.results], "Texts held out")
+
+
+_WITH_INIT = ("init_layers", "anneal", "pairs", "precision")
+_WITHOUT_INIT = ("loss", "vocabulary_file", "pieces")
+
+
+def _check(options: dict[str, Any]) -> None:
+    for name in _WITHOUT_INIT if options["init"] else _WITH_INIT:
+        if options[name] is not None:
+            option = f"--{name.replace('_', '-')}"
+            raise BeexError(
+                f"{option} does not go with --init; leave it out."
+                if options["init"]
+                else f"{option} goes with --init; leave it out, or give both."
+            )
+    if options["init"] and options["strategy"] != "none":
+        raise BeexError("--init needs one replica; leave out --strategy.")
 
 
 def _texts(options: dict[str, Any]) -> list[str]:

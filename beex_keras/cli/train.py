@@ -7,6 +7,7 @@ import click
 from beex_keras.cli.options import (
     POLICIES,
     RUN_SETTINGS,
+    chosen_layers,
     chosen_model,
     chosen_strategy,
     chosen_task,
@@ -91,7 +92,7 @@ def train(**options: Any) -> None:
     from beex_keras.training import train as run_recipe
     from beex_keras.training.distribution import is_chief
 
-    layers = _layers(options)
+    layers = chosen_layers(options)
     # A model of ours has its own blocks; of a donor both take the same layers.
     of_teacher = layers if options["teacher"] and is_donor(options["teacher"]) else None
     run = run_recipe(
@@ -120,14 +121,3 @@ def _check_start(options: dict[str, Any]) -> None:
             raise BeexError(
                 f"--{name.replace('_', '-')} goes with --{needed}; leave it out, or give both."
             )
-
-
-def _layers(options: dict[str, Any]) -> list[int] | None:
-    if options["init_layers"] is None:
-        return None
-    try:
-        return [int(number) for number in options["init_layers"].split(",")]
-    except ValueError:
-        raise BeexError(
-            f"--init-layers {options['init_layers']} must be whole numbers, such as 0,2,4."
-        ) from None

@@ -95,6 +95,19 @@ def pretraining(logs: Mapping[str, Sequence[float]], results: Mapping[str, Any])
     return figure
 
 
+def imitation(logs: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> "Figure":
+    """How far an encoder is from what it imitates over the epochs; arguments as `pretraining`."""
+    figure, (axes,) = subplots(1, width=6)
+    _training_and_validation(axes, logs, "loss")
+    axes.plot(results["epoch"], results["loss"], "*", markersize=15, color=ORANGE,
+              markeredgecolor="white", zorder=3, label="kept")  # fmt: skip
+    axes.set(title="Error of the blocks' outputs", xlabel="epoch",
+             ylabel="share of the variance", ylim=(0, None))  # fmt: skip
+    axes.legend()
+    _count_epochs(axes, count=len(logs["loss"]))
+    return figure
+
+
 def _training_and_validation(axes: "Axes", logs: Mapping[str, Any], name: str) -> None:
     """A log and its counterpart on validation data over the epochs, each if it is there."""
     for key, label, colour, dash in (
@@ -254,8 +267,10 @@ def save_run_figures(run: Any) -> list[Path]:
 
 
 def save_pretraining_figure(run: Any) -> list[Path]:
-    """Draws what `beex_keras.pretrain` returns into its folder's `figures/`, as `save_run_figures`."""
-    return _save_figures(run, {"history.png": lambda: pretraining(run.history, run.results)})
+    """Draws what `beex_keras.pretrain` or `imitate` returns into its folder's `figures/`, as
+    `save_run_figures`."""
+    draw = pretraining if "accuracy" in run.results else imitation
+    return _save_figures(run, {"history.png": lambda: draw(run.history, run.results)})
 
 
 def _save_figures(run: Any, figures: Mapping[str, Callable[[], "Figure"]]) -> list[Path]:

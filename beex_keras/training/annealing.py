@@ -23,7 +23,6 @@ import tensorflow as tf
 
 from beex_keras.layers import BinaryLinear
 from beex_keras.layers.linear import latent_mean
-from beex_keras.models import BEExformerClassifier
 from beex_keras.training.transfer import PARTS, Approximation, Start
 
 Quantizer = Callable[[tf.Tensor], tf.Tensor]
@@ -33,7 +32,7 @@ class Annealing(tf.keras.callbacks.Callback):
     r"""Moves \(\lambda\) of each part as the training goes on; binary whenever an epoch ends.
 
     The parts that are real at the start share the first `steps` steps evenly, one after another.
-    At the end of an epoch everything is binary, so that callbacks behind this one in the list and
+    At the end of an epoch, and in a validation, everything is binary, so that callbacks behind this one in the list and
     the weights' judges see the model that will be exported; the next epoch goes on where this one
     was.
 
@@ -53,8 +52,8 @@ class Annealing(tf.keras.callbacks.Callback):
         self._mix = {part: tf.Variable(1.0, trainable=False, name=part) for part in PARTS}
 
     @contextmanager
-    def quantizers(self, model: BEExformerClassifier) -> Iterator[None]:
-        """Within, `model` has the annealed quantizers; behind it, its own again.
+    def quantizers(self, model: tf.keras.Model) -> Iterator[None]:
+        """Within, `model` and its `backbone` have the annealed quantizers; behind it, their own.
 
         Functions that Keras has traced hold the quantizers of their time, so they are dropped at
         either end.
@@ -98,7 +97,13 @@ class Annealing(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step.assign_add(1)
 
+    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
+        self._turn_binary()
+
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self._turn_binary()
+
+    def _turn_binary(self) -> None:
         for mix in self._mix.values():
             mix.assign(1.0)
 

@@ -77,10 +77,7 @@ class TrainingConfig:
             _check_positive(self, name)
         if not self.margin >= 0:
             raise BeexError(f"margin={self.margin!r} must be at least 0.")
-        if self.precision not in PRECISIONS:
-            raise BeexError(
-                f"Unknown precision '{self.precision}'; choose one of {', '.join(PRECISIONS)}."
-            )
+        _check_precision(self)
         if self.loss not in WEIGHTS:
             raise BeexError(f"Unknown loss '{self.loss}'; choose one of {', '.join(WEIGHTS)}.")
         exits.get(self.policy)
@@ -144,7 +141,49 @@ class PretrainingConfig:
         return dataclasses.asdict(self)
 
 
-def _check_steps(config: TrainingConfig | PretrainingConfig) -> None:
+@dataclasses.dataclass(frozen=True)
+class ImitationConfig:
+    """The settings of `imitate`; validated when made, immutable after.
+
+    Attributes:
+        epochs, batch_size, learning_rate, warmup, weight_decay, clip_norm, patience, seed: as in
+            `PretrainingConfig`.
+        anneal, precision: as in `TrainingConfig`.
+        pairs: whether each text is read a second time, together with the one beside it, for
+            classifiers of pairs.
+        held_out: share of the texts for validation, in [0, 1).
+
+    Raises:
+        BeexError: a value out of range.
+    """
+
+    epochs: int = 5
+    batch_size: int = 64
+    learning_rate: float = 1e-3
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    clip_norm: float = 1.0
+    anneal: float = 0.5
+    precision: str = "float32"
+    pairs: bool = False
+    held_out: float = 0.05
+    patience: int = 0
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _check_steps(self)
+        for name in ("anneal", "held_out"):
+            _check_share(self, name)
+        _check_precision(self)
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+_AnyConfig = TrainingConfig | PretrainingConfig | ImitationConfig
+
+
+def _check_steps(config: _AnyConfig) -> None:
     """Raises `BeexError` unless what decides the steps of a training is in range."""
     for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
         value = getattr(config, name)
@@ -156,11 +195,18 @@ def _check_steps(config: TrainingConfig | PretrainingConfig) -> None:
         _check_share(config, name)
 
 
-def _check_positive(config: TrainingConfig | PretrainingConfig, name: str) -> None:
+def _check_positive(config: _AnyConfig, name: str) -> None:
     if not getattr(config, name) > 0:
         raise BeexError(f"{name}={getattr(config, name)!r} must be greater than 0.")
 
 
-def _check_share(config: TrainingConfig | PretrainingConfig, name: str) -> None:
+def _check_share(config: _AnyConfig, name: str) -> None:
     if not 0 <= getattr(config, name) < 1:
         raise BeexError(f"{name}={getattr(config, name)!r} must lie in [0, 1).")
+
+
+def _check_precision(config: TrainingConfig | ImitationConfig) -> None:
+    if config.precision not in PRECISIONS:
+        raise BeexError(
+            f"Unknown precision '{config.precision}'; choose one of {', '.join(PRECISIONS)}."
+        )

@@ -107,7 +107,7 @@ def pretrain(
         open_run(directory, settings, create=chief)
         preprocessor = open_preprocessor(directory, model_config.max_length, new_vocabulary)
     if from_chief(strategy, [(directory / "results.json").exists()]).all():
-        return _read_run(directory)
+        return read_run(directory)
 
     masking = TokenMasking(preprocessor.vocabulary, config.seed)
     rows, held_out_rows = (preprocessor.encode_pieces(part) for part in (training, held_out))
@@ -163,7 +163,7 @@ def pretrain(
                 len(held_out_rows),
             )
     wait_for_all(strategy)  # a worker that left early would seem lost to the others
-    return _read_run(directory)
+    return read_run(directory)
 
 
 def _finish(
@@ -193,6 +193,7 @@ def _finish(
     loop.remove_checkpoints(directory)
 
 
-def _read_run(directory: Path) -> PretrainingRun:
+def read_run(directory: Path) -> PretrainingRun:
+    """The finished run in a folder."""
     results = json.loads(read_text(directory / "results.json", "results"))
     return PretrainingRun(directory, loop.read_history(directory), results)
