@@ -41,6 +41,7 @@ from beex_keras.training.precision import precision
 from beex_keras.training.pretrained_encoder import save_encoder
 from beex_keras.training.pretraining import PretrainingRun, read_run
 from beex_keras.training.run_folder import open_preprocessor, open_run
+from beex_keras.training.transfer import bits
 
 
 def imitate(
@@ -74,6 +75,11 @@ def imitate(
     directory = Path(directory)
     training, held_out = split_corpus(texts, config.held_out)
     model_config = init.config(model_config)
+    if init.bits == bits(model_config):
+        raise BeexError(
+            "The encoder would have as many bits as what it starts from, so there is nothing to learn; "
+            "give it fewer."
+        )
     settings = {
         "data": corpus_fingerprint(texts, ()),
         "model": model_config.to_dict(),
@@ -103,11 +109,6 @@ def imitate(
         preprocessor,
     )
     start = init.apply(student, rows)
-    if not start.real:
-        raise BeexError(
-            "The encoder would have as many bits as what it starts from, so there is nothing to learn; "
-            "give it fewer."
-        )
     teacher = make_teacher(student, init, rows)
     model = _Imitation(student, teacher)
     steps = steps_per_epoch(rows, config.batch_size)
