@@ -119,6 +119,7 @@ def test_what_cannot_be_imitated_is_refused(donor, tmp_path):
         imitate(
             TEXTS, config_of(**MODES["float"]), RECIPE, tmp_path / "a", initial(donor), verbose=0
         )
+    assert not (tmp_path / "a").exists()
     config = config_of(max_length=POSITIONS + 1)
     with pytest.raises(BeexError, match=f"{POSITIONS} positions"):
         imitate(TEXTS, config, RECIPE, tmp_path / "b", initial(donor), verbose=0)
