@@ -33,7 +33,7 @@ _PUBLIC = {
     "calibrate": "beex_keras.evaluation",
     "convert": "beex_keras.export",
     "imitate": "beex_keras.training",
-    "initial": "beex_keras.training",
+    "initial": "beex_keras.starts",
     "load": "beex_keras.runtime",
     "load_task": "beex_keras.data",
     "pipeline": "beex_keras.runtime",

@@ -10,7 +10,8 @@ from toy import write_toy_files
 
 from beex_keras import BeexError, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import initial, train
+from beex_keras.starts import initial
+from beex_keras.training import train
 from beex_keras.training.distillation import distillation, hidden_error, make_teacher
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
 from beex_keras.training.precision import precision

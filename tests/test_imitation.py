@@ -13,9 +13,10 @@ from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, cli, load_task
 from beex_keras.data.corpus import split_corpus
-from beex_keras.models import BEExformer, BEExformerClassifier
+from beex_keras.models import BEExformerClassifier
+from beex_keras.starts import initial
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import ImitationConfig, PretrainedEncoder, TrainingConfig, initial, train
+from beex_keras.training import ImitationConfig, PretrainedEncoder, TrainingConfig, train
 from beex_keras.training.imitation import imitate
 
 TEXTS = [row["text"] for row in toy_rows(120, 3)]
@@ -74,6 +75,35 @@ def test_encoder_comes_nearer_to_what_it_imitates(donor, run):
     assert found < 0.8 * error(binary.backbone, real.backbone, preprocessor, held_out)
     assert run.results["loss"] == min(run.history["val_loss"])
     assert not (run.directory / "checkpoints").exists()
+
+
+def test_validation_sees_the_binary_encoder(donor, tmp_path):
+    """Also while the training still mixes in real weights, whose error is far less."""
+
+    class Measure(tf.keras.callbacks.Callback):
+        def __init__(self):
+            super().__init__()
+            self.in_training, self.in_validation = [], []
+
+        def on_train_batch_begin(self, batch, logs=None):
+            self.in_training.append(self.distance())
+
+        def on_test_batch_begin(self, batch, logs=None):
+            self.in_validation.append(self.distance())
+
+        def distance(self):
+            """Of the quantized token table from ±1."""
+            token = self.model.backbone.embedding.token
+            return np.abs(np.abs(token.table_quantizer(token.table).numpy()) - 1).max()
+
+    measure = Measure()
+    recipe = dataclasses.replace(RECIPE, epochs=2, anneal=0.9)
+    imitate(
+        TEXTS, config_of(), recipe, tmp_path / "run", initial(donor),
+        callbacks=[measure], verbose=0,
+    )  # fmt: skip
+    assert measure.in_validation and max(measure.in_validation) == 0.0
+    assert max(measure.in_training) > 0.0
 
 
 def test_interrupted_run_ends_with_the_same_weights(donor, run, tmp_path):
@@ -166,4 +196,7 @@ def test_training_goes_on_from_an_encoder(run, tmp_path):
         task, config_of(), TrainingConfig(epochs=1), tmp_path / "run",
         init=initial(run.directory), verbose=0,
     )  # fmt: skip
-    assert isinstance(done.model.backbone, BEExformer)
+    settings = json.loads((done.directory / "run.json").read_text("utf-8"))
+    assert settings["init"] == PretrainedEncoder(run.directory).identity
+    vocabulary = list(done.model.preprocessor.vocabulary)
+    assert vocabulary == PretrainedEncoder(run.directory).vocabulary(1, [])

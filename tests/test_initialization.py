@@ -10,10 +10,10 @@ from toy import toy_rows, write_toy_files
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
 from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier
+from beex_keras.starts import initial
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train
 from beex_keras.training.annealing import Annealing
-from beex_keras.training.initialization import initial
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
 

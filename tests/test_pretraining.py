@@ -19,12 +19,12 @@ from beex_keras.data import Split, Task
 from beex_keras.data.corpus import read_corpus, split_corpus, task_corpus
 from beex_keras.losses import MaskedTokenLoss
 from beex_keras.models import BEExformer, BEExformerClassifier, MaskedLanguageModel
+from beex_keras.starts import initial
 from beex_keras.text import SPECIAL_TOKENS
 from beex_keras.training import (
     PretrainedEncoder,
     PretrainingConfig,
     TrainingConfig,
-    initial,
     pretrain,
     train,
 )

@@ -56,7 +56,8 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
         BeexError: the data is not that for which the cell was planned.
     """
     from beex_keras.models import BEExformerConfig
-    from beex_keras.training import TrainingConfig, initial, train
+    from beex_keras.starts import initial
+    from beex_keras.training import TrainingConfig, train
 
     spec = json.loads(read_text(folder / CELL_FILE, "cell"))
     task = suite.load(spec["task"], data_dir)

@@ -14,6 +14,7 @@ _SOURCES = (
     "losses.py",
     "exits.py",
     "metrics.py",
+    "starts.py",
     "layers",
     "models",
     "text",

@@ -82,6 +82,15 @@ policy_options = _together(
     click.option("--threshold", type=float, help="Its threshold."),
 )  # fmt: skip
 
+start_options = _together(
+    click.option("--init-layers", metavar="N,N,…",
+                 help="The donor's layer for each block, from 0; the first ones by default."),
+    click.option("--anneal", type=float,
+                 help="Share of the steps in which a start from real weights turns binary."),
+    click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
+                 help="Of the matrices' products while training."),
+)  # fmt: skip
+
 strategy_options = _together(
     click.option("--strategy", type=click.Choice(STRATEGIES), default="none", show_default=True,
                  help="Share each step among this machine's devices, or the workers in TF_CONFIG."),

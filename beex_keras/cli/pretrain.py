@@ -14,6 +14,7 @@ from beex_keras.cli.options import (
     model_options,
     run_arguments,
     run_options,
+    start_options,
     strategy_options,
 )
 from beex_keras.cli.terminal import print_figures
@@ -35,14 +36,9 @@ from beex_keras.errors import BeexError
 @click.option("--init", type=click.Path(),
               help="Learn to compute what this does, with fewer bits, instead of finding hidden "
               "tokens: 'minilm', a folder of a BERT-style encoder, a run or a model.")  # fmt: skip
-@click.option("--init-layers", metavar="N,N,…",
-              help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
-@click.option("--anneal", type=float,
-              help="Share of the steps in which a start from real weights turns binary.")  # fmt: skip
+@start_options
 @click.option("--pairs", is_flag=True, default=None,
               help="Read each text beside its neighbour too, for classifiers of pairs.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
-              help="Of the matrices' products while training.")  # fmt: skip
 @run_options
 @strategy_options
 @json_option
@@ -89,7 +85,8 @@ def _imitate(options: dict[str, Any]) -> None:
     texts = _texts(options)
 
     from beex_keras.evaluation import plots
-    from beex_keras.training import imitate, initial
+    from beex_keras.starts import initial
+    from beex_keras.training import imitate
 
     arguments = run_arguments(options)
     del arguments["vocabulary"]

@@ -17,6 +17,7 @@ from beex_keras.cli.options import (
     model_options,
     run_arguments,
     run_options,
+    start_options,
     strategy_options,
 )
 from beex_keras.cli.terminal import print_figures
@@ -43,10 +44,7 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
               help="What to start from: 'minilm', a folder of a BERT-style encoder (two epochs by "
               "default then), the run folder of a 'beex pretrain' or 'beex train', a .keras or .beex "
               "file, or the name of a packaged model.")  # fmt: skip
-@click.option("--init-layers", metavar="N,N,…",
-              help="The donor's layer for each block, from 0; the first ones by default.")  # fmt: skip
-@click.option("--anneal", type=float,
-              help="Share of the steps in which a start from real weights turns binary.")  # fmt: skip
+@start_options
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
               help="Factor of a block's learning rate to that of the next.")  # fmt: skip
@@ -56,8 +54,6 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
               help="Weight of the error of the blocks' outputs against the teacher's.")  # fmt: skip
 @click.option("--soft-targets", type=float,
               help="Share of the teacher's probabilities, or of the last exit's, in the targets.")  # fmt: skip
-@click.option("--precision", type=click.Choice(["float32", "bfloat16"]),
-              help="Of the matrices' products while training.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
               help="How the exits' losses are weighted.")  # fmt: skip
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
@@ -72,8 +68,8 @@ def train(**options: Any) -> None:
 
     The same command continues a training that was interrupted.
     """
+    from beex_keras.starts import is_donor
     from beex_keras.training.config import TrainingConfig
-    from beex_keras.training.initialization import is_donor
 
     _check_start(options)
     model_config = chosen_model(options)
@@ -88,7 +84,7 @@ def train(**options: Any) -> None:
     task = chosen_task(options)
 
     from beex_keras.evaluation import plots
-    from beex_keras.training import initial
+    from beex_keras.starts import initial
     from beex_keras.training import train as run_recipe
     from beex_keras.training.distribution import is_chief
 

@@ -4,7 +4,7 @@ from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.config import ImitationConfig, PretrainingConfig, TrainingConfig
 from beex_keras.training.distribution import make_strategy
 from beex_keras.training.imitation import imitate
-from beex_keras.training.initialization import Initial, initial
+from beex_keras.training.initialization import Initial
 from beex_keras.training.pretrained_encoder import PretrainedEncoder
 from beex_keras.training.pretraining import PretrainingRun, pretrain
 from beex_keras.training.recipe import Run, train
@@ -19,7 +19,6 @@ __all__ = [
     "Run",
     "TrainingConfig",
     "imitate",
-    "initial",
     "make_strategy",
     "pretrain",
     "train",

@@ -88,8 +88,8 @@ class TrainingConfig:
 
         Exits, which begin at random, learn faster than the rest; a binary model turns so over the
         first half of the steps, and a float32 one keeps what it knows by a tenth of the rate, and
-        less below. A
-        deep model has much to lose by leaving early, so calibration leaves room for chance.
+        less below. A deep model has much to lose by leaving early, so calibration leaves room for
+        chance.
         """
         if is_binary:
             defaults: dict[str, Any] = {"anneal": 0.5, "head_rate": 2.0}

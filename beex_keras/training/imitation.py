@@ -65,7 +65,7 @@ def imitate(
         model_config: size and bits.
         config: of the training.
         directory: of the run.
-        init: what to start from and to imitate, see `initial`.
+        init: what to start from and to imitate, see `beex_keras.starts.initial`.
         callbacks, checkpoint_seconds, verbose: as for `train`.
 
     Raises:

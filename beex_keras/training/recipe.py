@@ -90,7 +90,7 @@ def train(
         directory: of the run.
         vocabulary: WordPiece vocabulary; learned from the training split if None, with at most
             `model_config.vocabulary_size` entries, or `init`'s.
-        init: where the first weights come from, see `initial`; from chance if None.
+        init: where the first weights come from, see `beex_keras.starts.initial`; from chance if None.
         teacher: whose weights to learn from, see `beex_keras.training.distillation`.
         callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
             epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.

@@ -22,7 +22,7 @@ from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
-from beex_keras.training import initial
+from beex_keras.starts import initial
 
 try:
     import tomllib
