@@ -118,7 +118,7 @@ class _Display:
         self.progress.stop()
 
     def report(self, cell: Cell, state: str) -> None:
-        name = f"{cell.task}, {cell.variant}, seed {cell.seed}"
+        name = cell.title
         if state == "running":
             self.running.append(name)
         else:

@@ -1,9 +1,9 @@
-"""One cell: a training in a process and a folder of its own.
+"""One cell: the training of a classifier or an encoder, in a process and a folder of its own.
 
     python -m beex_keras.benchmark.cell FOLDER [--data-dir DIR] [--suite NAME]
 
-FOLDER/cell.json says what to train. The result is FOLDER/logits.npz, the exit logits of the
-validation and the test split with their labels, and FOLDER/result.json, which is written last. All
+FOLDER/cell.json says what to train. The result is, of a classifier, FOLDER/logits.npz, the exit logits of
+the validation and the test split with their labels, and FOLDER/result.json, which is written last. All
 figures are computed from these later (`beex_keras.benchmark.collect`). The training itself stands
 in FOLDER/run, and continues from its last checkpoint if it was interrupted.
 """
@@ -46,8 +46,8 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
 
     Args:
         folder: of the cell.
-        suite: the `Suite` that knows the cell's task.
-        data_dir: where the task's data is on this machine.
+        suite: the `Suite` that knows the cell's tasks.
+        data_dir: where their data is on this machine.
 
     Returns:
         What result.json holds.
@@ -55,51 +55,88 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
     Raises:
         BeexError: the data is not that for which the cell was planned.
     """
+    spec = json.loads(read_text(folder / CELL_FILE, "cell"))
+    begin = time.monotonic()
+    found = (_encoder if spec["texts"] else _classifier)(spec, folder, suite, data_dir)
+    result = {
+        **spec,
+        **found,
+        "seconds": round(time.monotonic() - begin, 1),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
+    }
+    write_atomically(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
+    return result
+
+
+def _classifier(
+    spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None
+) -> dict[str, Any]:
     from beex_keras.models import BEExformerConfig
-    from beex_keras.starts import initial
     from beex_keras.training import TrainingConfig, train
 
-    spec = json.loads(read_text(folder / CELL_FILE, "cell"))
     task = suite.load(spec["task"], data_dir)
-    if task.fingerprint() != spec["data"]:
-        raise BeexError(
-            f"The data of {spec['task']} has changed since {folder} was planned; start the "
-            "benchmark again, which plans new cells for it."
-        )
-    begin = time.monotonic()
-    start = dict(spec["start"])
-    for role, earlier in spec["earlier"].items():
-        start[role] = folder.parent / earlier / RUN_FOLDER
-    layers = start.get("init_layers")
-
-    def source(role: str) -> Any:
-        if role not in start:
-            return None
-        return initial(start[role], None if role in spec["earlier"] else layers)
-
+    _check_data(spec, task.fingerprint(), folder)
     run = train(
         task,
         BEExformerConfig.from_dict(spec["model"]),
         TrainingConfig(**spec["training"]),
         folder / RUN_FOLDER,
-        init=source("init"),
-        teacher=source("teacher"),
+        init=_source("init", spec, folder),
+        teacher=_source("teacher", spec, folder),
         verbose=0,
     )
     labels = {split: getattr(task, split).labels for split in _SPLITS}
     arrays = {f"{split}_labels": labels[split] for split in _SPLITS}
     with atomic_path(folder / LOGITS_FILE) as path:
         np.savez_compressed(path, **arrays, **run.exit_logits)
-    result = {
-        **spec,
+    return {
         "trained": run.model.config.to_dict(),
         "epochs": len(run.history["loss"]),
         "best_epoch": int(np.argmax(run.history["val_calibrated_accuracy"])) + 1,
-        "seconds": round(time.monotonic() - begin, 1),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores, {platform.system()}",
     }
-    write_atomically(folder / RESULT_FILE, json.dumps(result, indent=2) + "\n")
-    return result
+
+
+def _encoder(
+    spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None
+) -> dict[str, Any]:
+    from beex_keras.data.corpus import corpus_fingerprint
+    from beex_keras.models import BEExformerConfig
+    from beex_keras.training import ImitationConfig, imitate
+
+    prints = (suite.load(name, data_dir).fingerprint() for name in spec["texts"])
+    _check_data(spec, corpus_fingerprint(prints), folder)
+    run = imitate(
+        suite.texts(spec["texts"], data_dir),
+        BEExformerConfig.from_dict(spec["model"]),
+        ImitationConfig(**spec["training"]),
+        folder / RUN_FOLDER,
+        _source("init", spec, folder),
+        verbose=0,
+    )
+    return {
+        "loss": run.results["loss"],
+        "epochs": len(run.history["loss"]),
+        "best_epoch": run.results["epoch"],
+    }
+
+
+def _source(role: str, spec: dict[str, Any], folder: Path) -> Any:
+    """What the cell starts from ("init") or learns from ("teacher"), None if nothing."""
+    from beex_keras.starts import initial
+
+    if role in spec["earlier"]:
+        return initial(folder.parent / spec["earlier"][role] / RUN_FOLDER)
+    if role in spec["start"]:
+        return initial(spec["start"][role], spec["start"].get("init_layers"))
+    return None
+
+
+def _check_data(spec: dict[str, Any], found: str, folder: Path) -> None:
+    if found != spec["data"]:
+        raise BeexError(
+            f"The data of {spec['task'] or spec['variant']} has changed since {folder} was planned; "
+            "start the benchmark again, which plans new cells for it."
+        )
 
 
 def read_logits(folder: Path) -> dict[str, np.ndarray]:

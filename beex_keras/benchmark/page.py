@@ -15,6 +15,7 @@ from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.exits import ExitPolicy
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.config import TrainingConfig
 
 _TEMPLATE = Path(__file__).parent / "report.html"
 _MARK = "{{data}}"
@@ -40,7 +41,7 @@ def write(
     for cell in cells:
         done = (folder / cell.folder / RESULT_FILE).exists()
         name = cell.task, cell.variant
-        if done and cell.variant in first.variants and name not in models:
+        if done and not cell.texts and cell.variant in first.variants and name not in models:
             models[name] = model_data(cell, folder / cell.folder)
     data = {
         "title": suite.name,
@@ -67,9 +68,10 @@ def model_data(cell: Cell, folder: Path) -> dict[str, Any]:
     logits, costs = read_logits(folder), relative_costs(config)
     test, labels = logits["test"][:_TEXTS], logits["test_labels"][:_TEXTS]
     right = test.argmax(axis=2) == labels[:, None]
+    training = cell.training
+    assert isinstance(training, TrainingConfig)
     found = {}
     for name, policy in POLICIES.items():
-        training = cell.training
         calibration = calibrated(policy, logits, costs, training.tolerance, training.margin)
         found[name] = _policy_data(calibration.policy, calibration.curve.thresholds, test)
     return {
