@@ -9,6 +9,8 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np
 import pytest
 import tensorflow as tf
+from toy import write_toy_files
+from toy_suite import TOY
 
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
@@ -98,3 +100,11 @@ def glue_like(datasets, columns):
         )
 
     return datasets.testing.mock_data(as_dataset_fn=as_dataset)
+
+
+@pytest.fixture
+def toy(tmp_path):
+    """A folder with the suite toy.toml and its data."""
+    write_toy_files(tmp_path)
+    (tmp_path / "toy.toml").write_text(TOY, "utf-8")
+    return tmp_path

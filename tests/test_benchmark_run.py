@@ -10,8 +10,8 @@ import time
 
 import numpy as np
 import pytest
-from test_benchmark import TOY
 from toy import write_toy_files
+from toy_suite import TOY
 
 from beex_keras import BeexError, cli, exits
 from beex_keras.benchmark import load_suite
