@@ -19,6 +19,7 @@ from beex_keras.benchmark.collect import PAPERS_POLICY, fill_gaps
 from beex_keras.files import write_atomically
 
 DOCS = Path(__file__).parent
+_CHANCE = "weights-only from chance"
 _BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "1-1-1"}
 
 
@@ -55,8 +56,13 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
     )
 
 
-def warm_page(results: dict[str, Any], template: str) -> str:
-    """The text of warm_results.md: of each table what is measured, beside the baselines."""
+def warm_page(results: dict[str, Any], cold: dict[str, Any], template: str) -> str:
+    """The text of warm_results.md: of each table what is measured, beside the baselines.
+
+    `cold` are the results of the suite paper, whose trainings begin from chance.
+    """
+    done = progress(results)
+    results = _with_chance(results, cold)
     measured = {(cell["task"], cell["variant"]) for cell in results["cells"]}
     shown, tables = {}, []
     for title, whole in results["tables"].items():
@@ -75,12 +81,35 @@ def warm_page(results: dict[str, Any], template: str) -> str:
         )
         tables.append(f"## {title}\n\n{text}")
     return string.Template(template).substitute(
-        done=progress(results),
+        done=done,
         tables="\n\n".join(tables),
+        encoders=f"## Encoders\n\n{found}\n\n" if (found := markdown.encoders(results)) else "",
         gaps=markdown.gaps(results),
         tasks=markdown.tasks(results),
         code=", ".join(results["code"]),
     )
+
+
+def _with_chance(results: dict[str, Any], cold: dict[str, Any]) -> dict[str, Any]:
+    """With the suite paper's weights-only models in each table whose tasks it has."""
+
+    def shared(task: str) -> bool:
+        known = (of["tasks"].get(task) for of in (results, cold))
+        mine, others = ({k: t[k] for k in ("texts", "splits")} if t else None for t in known)
+        return mine is not None and mine == others
+
+    cells = [
+        {**cell, "variant": _CHANCE}
+        for cell in cold["cells"]
+        if cell["variant"] == "weights-only" and shared(cell["task"])
+    ]
+    tables = {
+        title: {**table, "variants": [_CHANCE, *table["variants"]]}
+        if any(map(shared, table["tasks"]))
+        else table
+        for title, table in results["tables"].items()
+    }
+    return {**results, "cells": [*results["cells"], *cells], "tables": tables}
 
 
 def progress(results: dict[str, Any]) -> str:
@@ -185,7 +214,8 @@ def main(folder: Path | None, keep: bool, warm: bool) -> None:
         write_atomically(file, dumps(results))
     if warm:
         template = (DOCS / "warm_results.template.md").read_text("utf-8")
-        write_atomically(DOCS / "warm_results.md", warm_page(results, template))
+        cold = json.loads((DOCS / "results.json").read_text("utf-8"))
+        write_atomically(DOCS / "warm_results.md", warm_page(results, cold, template))
         return
     published = json.loads((DOCS / "published.json").read_text("utf-8"))
     template = (DOCS / "results.template.md").read_text("utf-8")

@@ -79,7 +79,8 @@ def pretrain(**options: Any) -> None:
 def _imitate(options: dict[str, Any]) -> None:
     from beex_keras.training.config import ImitationConfig
 
-    model_config = chosen_model(options)
+    # What a text has lost cannot be given back.
+    model_config = chosen_model(options, dropout=0.0, token_dropout=0.0)
     names = (*RUN_SETTINGS, "anneal", "pairs", "precision", "held_out")
     config = ImitationConfig(**given(options, *names))
     texts = _texts(options)
