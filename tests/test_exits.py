@@ -173,6 +173,28 @@ def test_calibration_leaves_room_for_chance(margin):
     assert bolder.cost < found.cost
 
 
+def test_calibration_for_matthews_gives_each_class_the_same_weight():
+    """An exit that knows the frequent class alone is right as often, and of no use."""
+    balanced_accuracy_score = pytest.importorskip("sklearn.metrics").balanced_accuracy_score
+    random = np.random.default_rng(0)
+    labels = (random.random(400) < 0.1).astype(int)
+    logits = np.zeros((400, 2, 2), np.float32)
+    logits[:, 0, 0] = random.uniform(2, 3, 400)  # exit 1 is sure of class 0
+    answers = np.where(random.random(400) < 0.12, 1 - labels, labels)
+    logits[np.arange(400), 1, answers] = 1.0
+    assert calibrate(Confidence(), logits, labels).depth == 1
+    found = calibrate(Confidence(), logits, labels, metric="matthews")
+    predicted = logits.argmax(axis=2)
+    taken = predicted[np.arange(400), found.policy.choose(logits).numpy()]
+    assert found.accuracy == pytest.approx(balanced_accuracy_score(labels, taken))
+    assert found.full_depth_accuracy == pytest.approx(
+        balanced_accuracy_score(labels, predicted[:, 1])
+    )
+    assert found.accuracy >= found.full_depth_accuracy > 0.8
+    by_f1 = calibrate(Confidence(), logits, labels, metric="f1")
+    assert by_f1.policy == calibrate(Confidence(), logits, labels).policy
+
+
 def test_evaluation_counts_by_hand():
     logits = np.zeros((4, 2, 2), np.float32)
     logits[0, :, 0] = 9  # certain of 0 at both exits

@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import os
 import signal
@@ -166,6 +167,23 @@ class StopAfter(tf.keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         self.model.stop_training = epoch == self.epoch
+
+
+def test_epoch_and_threshold_are_chosen_by_the_tasks_metric(task, tmp_path):
+    """For Matthews by the mean recall: what the frequent class alone reaches counts for nothing."""
+    recall = pytest.importorskip("sklearn.metrics").balanced_accuracy_score
+    negative = np.flatnonzero(task.validation.labels == 0)
+    rows = np.concatenate([negative, np.flatnonzero(task.validation.labels == 1)[:5]])
+    uneven = dataclasses.replace(task, validation=task.validation.rows(rows), metric="matthews")
+    run = train(uneven, toy_config(), RECIPE, tmp_path / "run", verbose=0)
+    logits, labels = run.exit_logits["validation"], uneven.validation.labels
+    taken = np.asarray(run.model.policy.choose(logits))
+    predicted = logits.argmax(axis=2)
+    assert run.calibration.accuracy == pytest.approx(
+        recall(labels, predicted[np.arange(len(rows)), taken])
+    )
+    assert run.calibration.full_depth_accuracy == pytest.approx(recall(labels, predicted[:, -1]))
+    assert max(run.history["val_calibrated_accuracy"]) == pytest.approx(run.calibration.accuracy)
 
 
 def test_a_callback_may_end_the_training(task, tmp_path):

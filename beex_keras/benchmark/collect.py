@@ -224,10 +224,11 @@ def calibrated(
     costs: np.ndarray,
     tolerance: float,
     margin: float = 0.0,
+    metric: str = "accuracy",
 ) -> Calibration:
     """The policy with the threshold that a cell's validation data gives it."""
     labels = logits["validation_labels"]
-    return calibrate(policy, logits["validation"], labels, costs, tolerance, margin)
+    return calibrate(policy, logits["validation"], labels, costs, tolerance, margin, metric)
 
 
 def policy_figures(
@@ -246,8 +247,10 @@ def policy_figures(
         of cost and score on the test split for thresholds spread over the whole range.
     """
     test, labels = logits["test"], logits["test_labels"]
-    found = calibrated(policy, logits, costs, training.tolerance, training.margin)
-    strict = calibrated(policy, logits, costs, 0.0, training.margin)
+    found, strict = (
+        calibrated(policy, logits, costs, tolerance, training.margin, metrics[0])
+        for tolerance in (training.tolerance, 0.0)
+    )
     scored = {m: evaluate(test, labels, found.policy, costs, m) for m in metrics}
     without_loss = evaluate(test, labels, strict.policy, costs, metrics[0])
     own = scored[metrics[0]]

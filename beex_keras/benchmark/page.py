@@ -42,7 +42,7 @@ def write(
         done = (folder / cell.folder / RESULT_FILE).exists()
         name = cell.task, cell.variant
         if done and not cell.texts and cell.variant in first.variants and name not in models:
-            models[name] = model_data(cell, folder / cell.folder)
+            models[name] = model_data(cell, folder / cell.folder, tasks[cell.task].metric)
     data = {
         "title": suite.name,
         "policies": {name: POLICY_NAMES[name] for name in POLICIES},
@@ -55,7 +55,7 @@ def write(
     write_atomically(path, template.replace(_MARK, embedded))
 
 
-def model_data(cell: Cell, folder: Path) -> dict[str, Any]:
+def model_data(cell: Cell, folder: Path, metric: str = "accuracy") -> dict[str, Any]:
     """What the page needs of one training.
 
     Returns:
@@ -72,7 +72,7 @@ def model_data(cell: Cell, folder: Path) -> dict[str, Any]:
     assert isinstance(training, TrainingConfig)
     found = {}
     for name, policy in POLICIES.items():
-        calibration = calibrated(policy, logits, costs, training.tolerance, training.margin)
+        calibration = calibrated(policy, logits, costs, training.tolerance, training.margin, metric)
         found[name] = _policy_data(calibration.policy, calibration.curve.thresholds, test)
     return {
         "task": cell.task,

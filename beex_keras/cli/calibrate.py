@@ -47,7 +47,7 @@ def calibrate(model: str, policy: str, tolerance: float, margin: float, figure: 
     logits = split_logits(runner, task.validation)
     found = choose(
         exits.get(policy), logits, labels[task.validation.labels],
-        relative_costs(classifier.config), tolerance, margin,
+        relative_costs(classifier.config), tolerance, margin, task.metric,
     )  # fmt: skip
     classifier.policy = found.policy
     classifier.save_pretrained(folder)

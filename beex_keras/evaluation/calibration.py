@@ -18,7 +18,8 @@ class Curve:
 
     Attributes:
         thresholds: (P,)
-        accuracy: (P,) share of samples classified correctly at the exit taken.
+        accuracy: (P,) share of samples classified correctly at the exit taken, weighted as
+            `calibrate` says.
         error: (P,) standard error of the accuracy lost against full depth.
         cost: (P,) mean cost relative to full depth.
         depth: (P,) mean number of blocks executed.
@@ -86,6 +87,7 @@ def calibrate(
     costs: np.ndarray | None = None,
     tolerance: float = 0.0,
     margin: float = 0.0,
+    metric: str = "accuracy",
 ) -> Calibration:
     r"""The cheapest threshold whose validation accuracy is not below full depth.
 
@@ -102,6 +104,10 @@ def calibrate(
     standard error or two leaves those out. Thresholds lie half-way between neighbouring scores, so
     that a score's last bit does not decide an exit.
 
+    For the metric "matthews" each class counts the same: a text weighs \(B / (C \cdot
+    \text{texts of its class})\), and accuracy is the mean recall. By plain accuracy, an exit that
+    answers the most frequent class alone would often be as good as any other.
+
     Args:
         policy: whose threshold to choose; its present threshold does not matter.
         exit_logits: (B, N, C), of validation data: never of the data that is reported.
@@ -109,12 +115,13 @@ def calibrate(
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
         tolerance: share of accuracy that may be lost, such as 0.005 for half a point.
         margin: standard errors.
+        metric: "accuracy", "matthews" or "f1", the task's own.
 
     Raises:
         BeexError: no samples, or shapes that do not fit.
 
     Source: the margin is in the spirit of the one-standard-error rule of Breiman et al. (CART,
-    1984); its use here is our reading.
+    1984); its use here, and the weights, are our reading.
     """
     exit_logits = np.asarray(exit_logits, np.float32)
     labels = np.asarray(labels)
@@ -126,7 +133,7 @@ def calibrate(
     depths = exit_logits.shape[1]
     if costs is None:
         costs = np.arange(1, depths + 1) / depths
-    correct = (exit_logits.argmax(axis=2) == labels[:, None]).astype(float)
+    correct = (exit_logits.argmax(axis=2) == labels[:, None]) * _weights(labels, metric)[:, None]
     scores = np.asarray(policy.scores(exit_logits))
     rows = np.arange(len(labels))
     points = []
@@ -143,6 +150,14 @@ def calibrate(
     best = min(eligible, key=lambda i: (curve.cost[i], -curve.accuracy[i]))
     chosen = policy.with_threshold(_plain(policy, curve.thresholds[best]))
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels))
+
+
+def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
+    """Of each sample, 1 on average: (B,)."""
+    if metric != "matthews":
+        return np.ones(len(labels))
+    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    return len(labels) / (len(counts) * counts[places])
 
 
 def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:

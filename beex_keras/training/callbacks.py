@@ -25,7 +25,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         ids: validation inputs, int32 (B, T).
         labels: whole numbers (B,).
         policy: the policy to calibrate.
-        tolerance, costs, margin: as in `calibrate`.
+        tolerance, costs, margin, metric: as in `calibrate`.
 
     Attributes:
         calibration: the last; None on the workers that are only told.
@@ -39,6 +39,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         tolerance: float = 0.0,
         costs: np.ndarray | None = None,
         margin: float = 0.0,
+        metric: str = "accuracy",
     ) -> None:
         super().__init__()
         self.ids = ids
@@ -47,6 +48,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         self.tolerance = tolerance
         self.costs = costs
         self.margin = margin
+        self.metric = metric
         self.calibration: Calibration | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -64,8 +66,9 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
     def _measure(self) -> list[float]:
         exit_logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(
-            self.policy, exit_logits, self.labels, self.costs, self.tolerance, self.margin
-        )
+            self.policy, exit_logits, self.labels, self.costs, self.tolerance, self.margin,
+            self.metric,
+        )  # fmt: skip
         accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]
 

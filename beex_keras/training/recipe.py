@@ -170,7 +170,7 @@ def train(
             distillation(model, tutor, training_config),
         ):
             _fit(
-                model, splits, training_config, costs, directory, start, callbacks,
+                model, splits, task.metric, training_config, costs, directory, start, callbacks,
                 checkpoint_seconds, verbose,
             )  # fmt: skip
         if not chief:
@@ -186,7 +186,7 @@ def train(
     }
     calibration = calibrate(
         model.policy, exit_logits["validation"], task.validation.labels, costs,
-        training_config.tolerance, training_config.margin,
+        training_config.tolerance, training_config.margin, task.metric,
     )  # fmt: skip
     model.policy = calibration.policy
     evaluation = evaluate(exit_logits["test"], task.test.labels, model.policy, costs, task.metric)
@@ -204,6 +204,7 @@ def train(
 def _fit(
     model: BEExformerClassifier,
     splits: dict[str, tuple[np.ndarray, np.ndarray]],
+    metric: str,
     config: TrainingConfig,
     costs: np.ndarray,
     directory: Path,
@@ -226,7 +227,7 @@ def _fit(
             weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
         )
     calibrated = CalibratedAccuracy(
-        *splits["validation"], model.policy, config.tolerance, costs, config.margin
+        *splits["validation"], model.policy, config.tolerance, costs, config.margin, metric
     )
 
     def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
