@@ -8,7 +8,7 @@ from beex_keras.cli.terminal import print_figures
 
 @click.command()
 @click.option("--suite", default="paper", show_default=True,
-              help="A packaged suite, smoke or paper, or a .toml file of your own.")  # fmt: skip
+              help="A packaged suite, smoke, paper or warm, or a .toml file of your own.")  # fmt: skip
 @click.option("--data-dir", type=click.Path(),
               help="Folder with a GLUE download and the JSON lines of sick, trec, snips.")  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), default=1, show_default=True,
