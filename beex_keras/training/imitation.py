@@ -1,9 +1,8 @@
 r"""From a real encoder to a binary one that does the same, on texts without labels.
 
-A training with labels has to turn a real model binary and to learn the task at once; some thousand
-labels are too few for both. Here the encoder \(x\) learns nothing but to give what its start
-\(\hat x\) gives: the loss is the error of its blocks' outputs that
-`beex_keras.training.distillation` adds to a classifier's,
+A training with labels has to turn a real model binary and to learn the task at once. Here the encoder
+\(x\) learns nothing but to give what its start \(\hat x\) gives: the loss is the error of its blocks'
+outputs that `beex_keras.training.distillation` adds to a classifier's,
 
 \[
 \frac{1}{N} \sum_{i=1}^{N}
