@@ -168,7 +168,7 @@ def test_a_training_starts_from_an_encoder(toy):
     assert (classifier["variant"], classifier["seed"]) == ("after", 0)
     settings = toy / "cells" / planned[1].folder / "run" / "run.json"
     assert json.loads(settings.read_text("utf-8"))["init"]["kind"] == "encoder"
-    row = f"| taught | toy, again | {encoder['loss']:.3f} | 1 | "
+    row = f"| taught | toy, again | {encoder['loss']:.3f} | 1 |"
     assert row in markdown.report({**results, "missing": []})
     # Results without the encoder take it from those that have it.
     without = {**results, "encoders": [], "cells": [], "missing": []}

@@ -148,9 +148,9 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 
 
 def encoder_figures(cell: Cell, folder: Path) -> dict[str, Any]:
-    """How near an encoder comes to its start, on the texts held out, and what it took."""
+    """How near an encoder comes to its start, on the texts held out."""
     result = json.loads(read_text(folder / RESULT_FILE, "result"))
-    kept = ("loss", "best_epoch", "epochs", "seconds", "machine", "code")
+    kept = ("loss", "best_epoch", "epochs", "machine", "code")
     return {
         "encoder": cell.variant,
         "texts": list(cell.texts),

@@ -300,11 +300,10 @@ def encoders(results: Results) -> str:
             ", ".join(encoder["texts"]),
             f"{encoder['loss']:.3f}",
             str(encoder["epochs"]),
-            f"{encoder['seconds'] / 60:.0f}",
         ]
         for encoder in found
     ]
-    return table(["", "texts of", "error", "epochs", "minutes"], rows) if found else ""
+    return table(["", "texts of", "error", "epochs"], rows) if found else ""
 
 
 def gaps(results: Results) -> str:
