@@ -136,7 +136,7 @@ def toy_results(**changes):
                   "strict_flops_saved": saved, "mean_depth": 1.5, "exit_shares": [0.5, 0.5],
                   "curve": [[1.0, full], [0.5, taken]]}  # fmt: skip
         return {
-            "task": task, "variant": variant, "seed": seed, "exits": {"accuracy": [taken, full]},
+            "task": task, "variant": variant, "seed": seed, "settings": "a", "exits": {"accuracy": [taken, full]},
             "policies": dict.fromkeys(collect.POLICIES, policy),
             "overthinking": {"lost": [0.1], "gained": [0.2]},
             "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
@@ -160,8 +160,9 @@ def toy_results(**changes):
             cell("two", "twin", 0, 0.6, 0.6, 0.5),
         ],
         "files": {"twin": file, "binary": file},
-        "missing": [{"task": "two", "variant": "binary", "seed": 0}],
-        "failed": [{"task": "two", "variant": "twin", "seed": 1, "reason": "No disk is left."}],
+        "missing": [{"task": "two", "variant": "binary", "seed": 0, "settings": "a"}],
+        "failed": [{"task": "two", "variant": "twin", "seed": 1, "settings": "a",
+                    "reason": "No disk is left."}],
         "skipped": {"three": "There is no folder THREE."},
         **changes,
     }  # fmt: skip
@@ -209,10 +210,8 @@ def test_gaps_are_filled_from_other_results():
     assert filled["cells"] == [mine, twin]  # what both have is the first's
     assert filled["code"] == {"0": 1, "1": 1}
     assert filled["failed"] == [] and filled["missing"] == results["missing"]
-    # Trainings on other texts fill nothing.
-    texts = {"train": 5, "validation": 3, "test": 2}
-    other = toy_results(cells=[better, twin])
-    other["tasks"]["two"] = {**other["tasks"]["two"], "texts": texts}
+    # Trainings with other settings or texts fill nothing.
+    other = toy_results(cells=[better, {**twin, "settings": "b"}])
     assert collect.fill_gaps(results, other)["cells"] == [mine]
     with pytest.raises(BeexError, match="cannot be joined"):
         collect.fill_gaps(results, toy_results(suite="paper"))

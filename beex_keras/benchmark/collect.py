@@ -68,6 +68,7 @@ def collect(
     encoders, missing, failed = [], [], []
     for cell in progress(cells, "Figures"):
         name = {"task": cell.task, "variant": cell.variant, "seed": cell.seed}
+        name["settings"] = cell.settings
         folder = directory / cell.folder
         done = (folder / RESULT_FILE).exists()
         if done and cell.texts:
@@ -107,7 +108,8 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     """Results with the trainings that they lack and another benchmark of the same suite has.
 
     For machines without a common folder, and for a suite that grew. A training counts as the same by
-    its task, variant and seed, if both saw the same texts; what both have is taken from `results`.
+    its task, variant, seed and settings, the texts included, whatever the version of the code; what
+    both have is taken from `results`.
 
     Args:
         results, other: what `collect` returned.
@@ -121,18 +123,10 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
             "choose two of the same suite."
         )
 
-    def name(figures: Mapping[str, Any]) -> tuple[str, str, int]:
-        return figures["task"], figures["variant"], figures["seed"]
+    def name(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
+        return figures["task"], figures["variant"], figures["seed"], figures["settings"]
 
-    def texts(of: Mapping[str, Any], task: str) -> Any:
-        found = of["tasks"].get(task)
-        return found and (found["texts"], found["splits"])
-
-    known = {
-        name(figures): figures
-        for figures in other["cells"]
-        if texts(other, figures["task"]) == texts(results, figures["task"])
-    }
+    known = {name(figures): figures for figures in other["cells"]}
     gaps = {name(gap) for gap in (*results["missing"], *results["failed"])}
     cells = [*results["cells"], *(known[key] for key in known if key in gaps)]
     trained = {encoder["encoder"] for encoder in results.get("encoders", [])}

@@ -95,6 +95,11 @@ class Cell:
         """
         return self.key_by(code_version())
 
+    @property
+    def settings(self) -> str:
+        """Hash of settings and data: the key, whatever the code."""
+        return self.key_by("")
+
     def key_by(self, code: str) -> str:
         """The key under another version of the code."""
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
