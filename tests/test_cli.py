@@ -13,6 +13,7 @@ from donors import write_donor
 from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import TrainingConfig, cli, export, load
+from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
 from beex_keras.export import metadata
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
@@ -406,3 +407,21 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
     assert settings["init"]["layers"] == settings["teacher"]["layers"] == [0, 2]
     warm = TrainingConfig.warm(True, epochs=1)
     assert settings["training"] == warm.to_dict() and warm.anneal > 0
+
+
+@pytest.mark.parametrize(("bits", "warm"), [("weights-only", True), ("float", False)])
+def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch, bits, warm):
+    files = write_toy_files(tmp_path)
+    arguments = ["train", "--preset", "micro", "--max-length", "12", "--vocabulary-size", "60"]
+    arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    real = str(tmp_path / "real")
+    assert beex(*arguments, "--bits", "float", "--epochs", "1", "-o", real, "--json") == 0
+    found = []
+
+    def record(task, model_config, training_config, *_, **__):
+        found.append(training_config)
+        raise BeexError("recorded")
+
+    monkeypatch.setattr("beex_keras.training.train", record)
+    assert beex(*arguments, "--bits", bits, "--init", real, "-o", tmp_path / "next") == 2
+    assert found == [TrainingConfig.warm(True) if warm else TrainingConfig()]

@@ -320,7 +320,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
               "teacher": {"kind": "classifier", "weights": "a"}}  # fmt: skip
     last = {**taught, "init": {"kind": "classifier", "weights": "b"},
             "model": model.replace(activation_bits=1).to_dict(),
-            "training": TrainingConfig(anneal=0.5).to_dict()}  # fmt: skip
+            "training": TrainingConfig.warm(True, anneal=0.25).to_dict()}  # fmt: skip
     command = tool("command").training_command
     head = "beex train --task rotten_tomatoes --preset minilm --bits"
     assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
@@ -328,7 +328,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         "--seed 7 -o runs/m-init-teacher-7",
         f"{head} weights-only --set num_blocks=2 --init minilm --init-layers 0,2 "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
-        f"{head} fully-binary --set num_blocks=2 --anneal 0.5 --init runs/m-init-7 "
+        f"{head} fully-binary --set num_blocks=2 --anneal 0.25 --init runs/m-init-7 "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
     ]
     with pytest.raises(BeexError, match="teacher of m is missing"):

@@ -1,6 +1,7 @@
 """`beex train`: from a task to a run folder."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -23,6 +24,11 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 
+if TYPE_CHECKING:
+    from beex_keras.models import BEExformerConfig
+    from beex_keras.training import TrainingConfig
+    from beex_keras.training.initialization import Initial
+
 _SETTINGS = (
     "anneal",
     "head_rate",
@@ -41,9 +47,9 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
 @data_options
 @model_options
 @click.option("--init", type=click.Path(),
-              help="What to start from: 'minilm', a folder of a BERT-style encoder (two epochs by "
-              "default then), the run folder of a 'beex pretrain' or 'beex train', a .keras or .beex "
-              "file, or the name of a packaged model.")  # fmt: skip
+              help="What to start from: 'minilm', a folder of a BERT-style encoder, the run folder of "
+              "a 'beex pretrain' or 'beex train', a .keras or .beex file, or the name of a packaged "
+              "model. After an encoder, or with fewer bits than it has, two epochs by default.")  # fmt: skip
 @start_options
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
@@ -68,35 +74,27 @@ def train(**options: Any) -> None:
 
     The same command continues a training that was interrupted.
     """
-    from beex_keras.starts import is_donor
-    from beex_keras.training.config import TrainingConfig
-
     _check_start(options)
     model_config = chosen_model(options)
-    settings = given(
-        options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
-    )
-    if options["init"] and is_donor(options["init"]):
-        training_config = TrainingConfig.warm(model_config.weight_bits == 1, **settings)
-    else:
-        training_config = TrainingConfig(**settings)
     strategy = chosen_strategy(options)
     task = chosen_task(options)
 
     from beex_keras.evaluation import plots
-    from beex_keras.starts import initial
+    from beex_keras.starts import initial, is_donor
     from beex_keras.training import train as run_recipe
     from beex_keras.training.distribution import is_chief
 
     layers = chosen_layers(options)
     # A model of ours has its own blocks; of a donor both take the same layers.
     of_teacher = layers if options["teacher"] and is_donor(options["teacher"]) else None
+    init = initial(options["init"], layers) if options["init"] else None
+    training_config = _training_config(options, model_config, init)
     run = run_recipe(
         task,
         model_config,
         training_config,
         options["output"],
-        init=initial(options["init"], layers) if options["init"] else None,
+        init=init,
         teacher=initial(options["teacher"], of_teacher) if options["teacher"] else None,
         strategy=strategy,
         **run_arguments(options),
@@ -109,6 +107,32 @@ def train(**options: Any) -> None:
         "test": run.evaluation.to_dict(),
     }
     print_figures(figures, options["as_json"], run.evaluation.rows, "Test split")
+
+
+def _training_config(
+    options: dict[str, Any], model_config: "BEExformerConfig", init: "Initial | None"
+) -> "TrainingConfig":
+    """What the options ask for; where weights are to turn binary, with the defaults for that."""
+    from beex_keras.starts import is_donor
+    from beex_keras.training.config import TrainingConfig
+
+    settings = given(
+        options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
+    )
+    if init and starts_warm(is_donor(options["init"]), init.bits, model_config.to_dict()):
+        return TrainingConfig.warm(model_config.weight_bits == 1, **settings)
+    return TrainingConfig(**settings)
+
+
+def starts_warm(donor: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
+    """Whether `TrainingConfig.warm` has the defaults for a start.
+
+    Args:
+        donor: whether it is a BERT-style encoder.
+        bits: of its parts, by their names in `model`.
+        model: the settings of the model to train.
+    """
+    return donor or any(number > model[name] for name, number in bits.items())
 
 
 def _check_start(options: dict[str, Any]) -> None:

@@ -4,7 +4,7 @@ import shlex
 from typing import Any
 
 from beex_keras.cli.options import BITS
-from beex_keras.cli.train import START_SETTINGS, train
+from beex_keras.cli.train import START_SETTINGS, starts_warm, train
 from beex_keras.errors import BeexError
 from beex_keras.models import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig
@@ -31,7 +31,7 @@ def training_command(
     names: dict[str, str] = {}
 
     def add(settings: dict[str, Any], name: str) -> None:
-        words = _words(settings)
+        words = _words(settings, earlier or {})
         for role in ("init", "teacher"):
             source = settings.get(role)
             if source is None:
@@ -55,7 +55,7 @@ def training_command(
     return "\n  ".join(commands)
 
 
-def _words(settings: dict[str, Any]) -> list[str]:
+def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
     model, training = settings["model"], settings["training"]
     bits = _bits(model["weight_bits"], model["activation_bits"])
@@ -69,7 +69,10 @@ def _words(settings: dict[str, Any]) -> list[str]:
         words += ["--embedding-bits", str(model["embedding_bits"])]
     for key, value in changed.items():
         words += _option(key, value) or ["--set", f"{key}={_plain(value)}"]
-    if settings.get("init", {}).get("kind") == "donor":
+    start = settings.get("init", {})
+    before = earlier.get(start.get("weights", ""), {}).get("model", {})
+    precision = {name: before[name] for name in before if name.endswith("_bits")}
+    if starts_warm(start.get("kind") == "donor", precision, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
