@@ -136,7 +136,8 @@ def toy_results(**changes):
                   "strict_flops_saved": saved, "mean_depth": 1.5, "exit_shares": [0.5, 0.5],
                   "curve": [[1.0, full], [0.5, taken]]}  # fmt: skip
         return {
-            "task": task, "variant": variant, "seed": seed, "settings": "a", "exits": {"accuracy": [taken, full]},
+            "task": task, "variant": variant, "seed": seed, "settings": "a",
+            "exits": {"accuracy": [taken, full]},
             "policies": dict.fromkeys(collect.POLICIES, policy),
             "overthinking": {"lost": [0.1], "gained": [0.2]},
             "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),

@@ -409,8 +409,7 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
     assert settings["training"] == warm.to_dict() and warm.anneal > 0
 
 
-@pytest.mark.parametrize(("bits", "warm"), [("weights-only", True), ("float", False)])
-def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch, bits, warm):
+def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch):
     files = write_toy_files(tmp_path)
     arguments = ["train", "--preset", "micro", "--max-length", "12", "--vocabulary-size", "60"]
     arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
@@ -423,5 +422,6 @@ def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch, b
         raise BeexError("recorded")
 
     monkeypatch.setattr("beex_keras.training.train", record)
-    assert beex(*arguments, "--bits", bits, "--init", real, "-o", tmp_path / "next") == 2
-    assert found == [TrainingConfig.warm(True) if warm else TrainingConfig()]
+    for bits in ("weights-only", "float"):
+        assert beex(*arguments, "--bits", bits, "--init", real, "-o", tmp_path / "next") == 2
+    assert found == [TrainingConfig.warm(True), TrainingConfig()]

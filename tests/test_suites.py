@@ -41,11 +41,12 @@ def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
         described.cell("toy", "plain", 0, "other data"),
     ]
     assert len({cell.key for cell in [plain, *others]}) == 5
+    assert len({cell.settings for cell in [plain, *others]}) == 5
     described.values["variants"]["the same"] = {"model": {"width": 16}}
     assert described.cell("toy", "the same", 0, "data").key == plain.key
-    key = plain.key
+    key, settings = plain.key, plain.settings
     monkeypatch.setattr(suite, "code_version", lambda: "another")
-    assert plain.key != key
+    assert plain.key != key and plain.settings == settings
 
 
 def test_cell_starts_from_a_donor_with_few_texts(toy):

@@ -1,7 +1,7 @@
 """`beex train`: from a task to a run folder."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -24,11 +24,6 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 
-if TYPE_CHECKING:
-    from beex_keras.models import BEExformerConfig
-    from beex_keras.training import TrainingConfig
-    from beex_keras.training.initialization import Initial
-
 _SETTINGS = (
     "anneal",
     "head_rate",
@@ -49,7 +44,7 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
 @click.option("--init", type=click.Path(),
               help="What to start from: 'minilm', a folder of a BERT-style encoder, the run folder of "
               "a 'beex pretrain' or 'beex train', a .keras or .beex file, or the name of a packaged "
-              "model. After an encoder, or with fewer bits than it has, two epochs by default.")  # fmt: skip
+              "model. Two epochs by default after an encoder, and for fewer bits than the start has.")  # fmt: skip
 @start_options
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
@@ -74,8 +69,14 @@ def train(**options: Any) -> None:
 
     The same command continues a training that was interrupted.
     """
+    from beex_keras.training.config import TrainingConfig
+
     _check_start(options)
     model_config = chosen_model(options)
+    settings = given(
+        options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
+    )
+    training_config = TrainingConfig(**settings)  # before anything is read, so that faults show
     strategy = chosen_strategy(options)
     task = chosen_task(options)
 
@@ -88,7 +89,8 @@ def train(**options: Any) -> None:
     # A model of ours has its own blocks; of a donor both take the same layers.
     of_teacher = layers if options["teacher"] and is_donor(options["teacher"]) else None
     init = initial(options["init"], layers) if options["init"] else None
-    training_config = _training_config(options, model_config, init)
+    if init and starts_warm(is_donor(options["init"]), init.bits, model_config.to_dict()):
+        training_config = TrainingConfig.warm(model_config.weight_bits == 1, **settings)
     run = run_recipe(
         task,
         model_config,
@@ -107,21 +109,6 @@ def train(**options: Any) -> None:
         "test": run.evaluation.to_dict(),
     }
     print_figures(figures, options["as_json"], run.evaluation.rows, "Test split")
-
-
-def _training_config(
-    options: dict[str, Any], model_config: "BEExformerConfig", init: "Initial | None"
-) -> "TrainingConfig":
-    """What the options ask for; where weights are to turn binary, with the defaults for that."""
-    from beex_keras.starts import is_donor
-    from beex_keras.training.config import TrainingConfig
-
-    settings = given(
-        options, *RUN_SETTINGS, *_SETTINGS, "loss", "policy", "tolerance", "margin", "pieces"
-    )
-    if init and starts_warm(is_donor(options["init"]), init.bits, model_config.to_dict()):
-        return TrainingConfig.warm(model_config.weight_bits == 1, **settings)
-    return TrainingConfig(**settings)
 
 
 def starts_warm(donor: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ from beex_keras.cli.options import BITS
 from beex_keras.cli.train import START_SETTINGS, starts_warm, train
 from beex_keras.errors import BeexError
 from beex_keras.models import PRESETS, BEExformerConfig
-from beex_keras.training import TrainingConfig
+from beex_keras.training import TrainingConfig, transfer
 
 
 def training_command(
@@ -58,12 +58,12 @@ def training_command(
 def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
     model, training = settings["model"], settings["training"]
-    bits = _bits(model["weight_bits"], model["activation_bits"])
+    mode = _bits(model["weight_bits"], model["activation_bits"])
     preset, base = _preset(model)
     words = ["beex", "train", "--task", settings["task"]]
     if settings["task"] != "rotten_tomatoes":
         words += ["--data-dir", "DATA"]
-    words += ["--preset", preset, "--bits", bits]
+    words += ["--preset", preset, "--bits", mode]
     changed = {key: value for key, value in model.items() if value != base[key]}
     if changed.pop("embedding_bits", base["embedding_bits"]) != base["embedding_bits"]:
         words += ["--embedding-bits", str(model["embedding_bits"])]
@@ -71,8 +71,8 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
         words += _option(key, value) or ["--set", f"{key}={_plain(value)}"]
     start = settings.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    precision = {name: before[name] for name in before if name.endswith("_bits")}
-    if starts_warm(start.get("kind") == "donor", precision, model):
+    bits = {name: before[name] for name in transfer.BITS if before}
+    if starts_warm(start.get("kind") == "donor", bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
