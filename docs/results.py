@@ -74,12 +74,7 @@ def warm_page(results: dict[str, Any], cold: dict[str, Any], template: str) -> s
     known = {task: about for task, about in results["tasks"].items() if task in used}
     results = {**results, "tables": shown, "tasks": known}
     for title in shown:
-        text = (
-            markdown.long_ablation(results, title)
-            if len(shown[title]["tasks"]) > 2
-            else markdown.ablation(results, title, with_baselines=True)
-        )
-        tables.append(f"## {title}\n\n{text}")
+        tables.append(f"## {title}\n\n{markdown.long_ablation(results, title)}")
     return string.Template(template).substitute(
         done=done,
         tables="\n\n".join(tables),

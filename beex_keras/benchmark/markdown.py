@@ -149,45 +149,52 @@ def gain(row: Row) -> str:
 _COLUMNS = ("full depth", "calibrated exit", "FLOPs saved")
 
 
-def ablation(results: Results, title: str, with_baselines: bool = False) -> str:
+def ablation(results: Results, title: str) -> str:
     """A table of variants: full depth, calibrated exit and FLOPs saved on each task."""
-    by_task = _by_task(results, title, with_baselines)
-    names = dict.fromkeys(name for rows in by_task.values() for name in rows)
-    missing = [NONE] * len(_COLUMNS)
-    lines = [
-        [name, *(cell for rows in by_task.values() for cell in rows.get(name, missing))]
-        for name in names
-    ]
-    return table(["", *(f"{task}: {column}" for task in by_task for column in _COLUMNS)], lines)
+    tasks = _measured_tasks(results, title)
+    lines = []
+    for variant in results["tables"][title]["variants"]:
+        cells = (_figures(results, task, variant) for task in tasks)
+        lines.append([variant, *(figure for of_task in cells for figure in of_task)])
+    return table(["", *(f"{task}: {column}" for task in tasks for column in _COLUMNS)], lines)
 
 
 def long_ablation(results: Results, title: str) -> str:
-    """The same with baselines for many tasks: one below the other, each with what is measured."""
+    """The same with baselines, and by the default policy too: task below task, what is measured."""
+    policies = list(dict.fromkeys((PAPERS_POLICY, exits.DEFAULT)))
     lines = []
-    for task, rows in _by_task(results, title, with_baselines=True).items():
-        measured = [[name, *cells] for name, cells in rows.items() if set(cells) != {NONE}]
-        lines += [[task, *measured[0]], *(["", *row] for row in measured[1:])]
-    return table(["", "", *_COLUMNS], lines)
+    for task in _measured_tasks(results, title):
+        known = results["tasks"][task]
+        missing = [NONE] * (2 * len(policies))
+        rows = [
+            [name, f"{100 * scores[known['metric']]:.1f}", *missing]
+            for name, scores in known["baselines"].items()
+        ]
+        for variant in results["tables"][title]["variants"]:
+            full, *with_exits = _figures(results, task, variant, policies)
+            if full != NONE:
+                rows.append([variant, full, *with_exits])
+        lines += [[task, *rows[0]], *(["", *row] for row in rows[1:])]
+    columns = [_COLUMNS[0]]
+    for policy in policies:
+        columns += [f"exit by {summary.POLICY_NAMES[policy]}", _COLUMNS[2]]
+    return table(["", "", *columns], lines)
 
 
-def _by_task(results: Results, title: str, with_baselines: bool) -> dict[str, dict[str, list[str]]]:
-    """Of each task of a table the cells of `_COLUMNS` by baseline and variant."""
-    shown, by_task = results["tables"][title], {}
-    for task in shown["tasks"]:
-        if task not in results["tasks"]:
-            continue
-        known, rows = results["tasks"][task], {}
-        for name, scores in known["baselines"].items() if with_baselines else ():
-            rows[name] = [f"{100 * scores[known['metric']]:.1f}", NONE, NONE]
-        for variant in shown["variants"]:
-            found = summary.row(results, task, variant)
-            rows[variant] = (
-                [NONE] * len(_COLUMNS)
-                if found is None
-                else [points(found.full), points(found.exit), saving(found.saved)]
-            )
-        by_task[task] = rows
-    return by_task
+def _measured_tasks(results: Results, title: str) -> list[str]:
+    """The tasks of a table that have data."""
+    return [task for task in results["tables"][title]["tasks"] if task in results["tasks"]]
+
+
+def _figures(
+    results: Results, task: str, variant: str, policies: Sequence[str] = (PAPERS_POLICY,)
+) -> list[str]:
+    """Score at full depth; then, by each policy, score with its exit and FLOPs saved."""
+    found = [summary.row(results, task, variant, policy) for policy in policies]
+    shown = [NONE if found[0] is None else points(found[0].full)]
+    for row in found:
+        shown += [NONE, NONE] if row is None else [points(row.exit), saving(row.saved)]
+    return shown
 
 
 def choices(results: Results, default: str) -> str:
