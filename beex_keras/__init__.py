@@ -11,7 +11,7 @@ import sys
 from typing import Any
 
 from beex_keras._version import __version__
-from beex_keras.errors import BeexError
+from beex_keras.errors import BeexError, BeexWarning
 
 _PUBLIC = {
     "BEExformer": "beex_keras.models",
@@ -41,7 +41,7 @@ _PUBLIC = {
     "train": "beex_keras.training",
 }
 
-__all__ = ["BeexError", "__version__", *sorted(_PUBLIC)]
+__all__ = ["BeexError", "BeexWarning", "__version__", *sorted(_PUBLIC)]
 
 
 def _select_keras_2() -> None:

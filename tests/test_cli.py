@@ -57,6 +57,16 @@ def test_train_leaves_model_figures_and_results(folder):
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("cost, warned", [(3.3, "take 3.3 times as long"), (0.5, "")])
+def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, cost, warned):
+    monkeypatch.setattr("beex_keras.training.precision.bfloat16_cost", lambda: cost)
+    sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
+    arguments = [*data(folder), *sizes, "--epochs", 1, "--precision", "bfloat16"]
+    assert beex("train", *arguments, "-o", tmp_path / "run") == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
+    assert len(lines) == bool(warned) and warned in "".join(lines)
+
+
 @pytest.mark.parametrize(
     "model", ["run", "run/model", "model.tflite", pytest.param("model.beex", marks=needs_engine)]
 )

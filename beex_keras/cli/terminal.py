@@ -12,7 +12,7 @@ from typing import Any
 
 import click
 
-from beex_keras.errors import BeexError
+from beex_keras.errors import BeexError, BeexWarning
 from beex_keras.files import decode, open_lines
 
 
@@ -20,13 +20,15 @@ from beex_keras.files import decode, open_lines
 def quiet_libraries() -> Iterator[None]:
     """Runs a command without what TensorFlow's C++ libraries write to standard error.
 
-    Our own messages still reach it. BEEX_DEBUG=1 lets everything through.
+    Our own messages and warnings still reach it. BEEX_DEBUG=1 lets everything through.
     """
     if os.environ.get("BEEX_DEBUG") == "1":
         yield
         return
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     warnings.filterwarnings("ignore")
+    warnings.filterwarnings("once", category=BeexWarning)
+    warnings.showwarning = _print_warning
     for name in ("tensorflow", "larq.layers_base"):
         logging.getLogger(name).setLevel(logging.ERROR)
     sys.stderr.flush()
@@ -40,6 +42,11 @@ def quiet_libraries() -> Iterator[None]:
         finally:
             sys.stderr = python_stderr
             os.dup2(descriptor, 2)
+
+
+def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
+    """As `warnings.showwarning`, which would tell the line of code too."""
+    click.echo(f"warning: {message}", err=True)
 
 
 def assignment(text: str) -> tuple[str, Any]:
