@@ -108,19 +108,8 @@ def train(
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
-    distilled = teacher is not None or training_config.soft_targets > 0
-    if distilled and strategy.num_replicas_in_sync > 1:
-        raise BeexError("Learning from a teacher needs one replica; train without --strategy.")
-    if init is None and training_config.anneal:
-        raise BeexError(
-            f"anneal={training_config.anneal} goes from real weights to binary ones, and a training "
-            "from chance has none; give init, or leave it out."
-        )
+    _check(training_config, vocabulary, init, teacher, strategy)
     if init is not None:
-        if vocabulary is not None:
-            raise BeexError(
-                "What a training starts from has a vocabulary of its own; leave yours out."
-            )
         model_config = init.config(model_config)
     settings = {
         "task": task.name,
@@ -149,22 +138,13 @@ def train(
     # Everything random from here on follows from the seed.
     tf.keras.utils.set_random_seed(training_config.seed)
     with scope(strategy):
-        model = BEExformerClassifier(
-            model_config.replace(
-                vocabulary_size=preprocessor.vocabulary_size,
-                num_classes=len(task.labels),
-                num_segments=2 if task.is_pair else 1,
-                separator_id=preprocessor.separator_id,
-            ),
-            preprocessor,
-            task.labels,
-            exits.get(training_config.policy),
-        )
+        model = _new_model(model_config, training_config.policy, task, preprocessor)
     costs = relative_costs(model.config)
     finished = bool(from_chief(strategy, [(directory / "results.json").exists()]).all())
     if not finished:
-        start = Start() if init is None else init.apply(model, splits["train"][0])
-        tutor = None if teacher is None else make_teacher(model, teacher, splits["train"][0])
+        ids = splits["train"][0]
+        start = Start() if init is None else init.apply(model, ids)
+        tutor = None if teacher is None else make_teacher(model, teacher, ids)
         with (
             precision(model, training_config.precision),
             distillation(model, tutor, training_config),
@@ -199,6 +179,39 @@ def train(
         wait_for_all(strategy)
     wait_for_all(strategy)  # a worker that left early would seem lost to the others
     return Run(directory, model, history, calibration, evaluation, exit_logits)
+
+
+def _check(
+    config: TrainingConfig,
+    vocabulary: Sequence[str] | None,
+    init: Initial | None,
+    teacher: Initial | None,
+    strategy: tf.distribute.Strategy,
+) -> None:
+    """Raises `BeexError` for arguments of `train` that do not go together."""
+    distilled = teacher is not None or config.soft_targets > 0
+    if distilled and strategy.num_replicas_in_sync > 1:
+        raise BeexError("Learning from a teacher needs one replica; train without --strategy.")
+    if init is None and config.anneal:
+        raise BeexError(
+            f"anneal={config.anneal} goes from real weights to binary ones, and a training "
+            "from chance has none; give init, or leave it out."
+        )
+    if init is not None and vocabulary is not None:
+        raise BeexError("What a training starts from has a vocabulary of its own; leave yours out.")
+
+
+def _new_model(
+    config: BEExformerConfig, policy: str, task: Task, preprocessor: TextPreprocessor
+) -> BEExformerClassifier:
+    """A model from chance whose shape follows the task and the vocabulary where it has to."""
+    config = config.replace(
+        vocabulary_size=preprocessor.vocabulary_size,
+        num_classes=len(task.labels),
+        num_segments=2 if task.is_pair else 1,
+        separator_id=preprocessor.separator_id,
+    )
+    return BEExformerClassifier(config, preprocessor, task.labels, exits.get(policy))
 
 
 def _fit(
