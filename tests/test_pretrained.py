@@ -314,8 +314,13 @@ def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, 
 def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     donor = {"kind": "donor", "name": "minilm", "layers": [0, 2]}
     model = BEExformerConfig.preset("minilm", num_blocks=2)
-    real = {"task": "rotten_tomatoes", "data": "", "model": model.twin().to_dict(), "init": donor,
-            "training": TrainingConfig.warm(False, epochs=1, hidden_weight=9.0).to_dict()}  # fmt: skip
+    real = {
+        "task": "rotten_tomatoes",
+        "data": "",
+        "model": model.twin().to_dict(),
+        "init": donor,
+        "training": TrainingConfig.warm(False, epochs=1, hidden_weight=9.0, anneal=0.5).to_dict(),
+    }
     taught = {**real, "model": model.to_dict(), "training": TrainingConfig.warm(True).to_dict(),
               "teacher": {"kind": "classifier", "weights": "a"}}  # fmt: skip
     last = {**taught, "init": {"kind": "classifier", "weights": "b"},

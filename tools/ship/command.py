@@ -78,6 +78,8 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
         defaults = TrainingConfig().to_dict()
     # Without a start or a teacher the command refuses what is about one.
     idle = {key for key, role in START_SETTINGS.items() if settings.get(role) is None}
+    if model["weight_bits"] != 1:
+        idle.add("anneal")  # nothing turns binary
     for key, value in training.items():
         if key != "seed" and key not in idle and value != defaults.get(key):
             words += _required(key, value)
