@@ -14,7 +14,7 @@ from toy import TOY_SIZE, write_toy_files
 
 from beex_keras import BeexError, BEExformerConfig, FractionalEntropy, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import CalibratedAccuracy, train
+from beex_keras.training import CalibratedAccuracy, loop, train
 from beex_keras.training.optimizer import make_optimizer
 
 RECIPE = TrainingConfig(epochs=4, batch_size=8, learning_rate=1e-2, margin=0.5)
@@ -160,6 +160,45 @@ def test_patience_stops_early(task, tmp_path):
     assert len(accuracy) == int(np.argmax(accuracy)) + 1 + patient.patience
 
 
+@pytest.mark.parametrize(
+    ("values", "slack", "kept"),
+    [
+        ([0.5, 0.7, 0.6], None, 1),
+        ([0.5, 0.7, 0.7], None, 1),
+        ([0.5, 0.7, 0.7], 0.0, 2),
+        ([0.5, 0.7, 0.66], 0.05, 2),
+        ([0.5, 0.7, 0.64], 0.05, 1),
+        (
+            [0.7, 0.66, 0.62],
+            0.05,
+            1,
+        ),  # always from the best, so that little by little is no way down
+        ([0.7, 0.66, 0.72, 0.6], 0.05, 2),
+    ],
+)
+def test_a_later_epoch_is_kept_unless_one_was_better(values, slack, kept):
+    assert loop.kept_epoch(values, None if slack is None else lambda best: slack) == kept
+
+
+def test_the_weights_are_those_of_the_kept_epoch(task, tmp_path, monkeypatch):
+    measure, values, seen = CalibratedAccuracy._measure, iter([0.6, 0.9, 0.87, 0.5]), []
+    monkeypatch.setattr(
+        CalibratedAccuracy, "_measure", lambda self: [*measure(self)[:-2], next(values), 1.0]
+    )
+
+    class Watch(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            seen.append([w.numpy() for w in self.model.trainable_variables])
+
+    recipe = dataclasses.replace(RECIPE, margin=1.0)
+    error = (0.9 * 0.1 / len(task.validation)) ** 0.5
+    assert 0.03 < error < 0.4
+    run = train(task, toy_config(), recipe, tmp_path / "run", verbose=0, callbacks=[Watch()])
+    assert run.epoch == 3
+    for found, kept in zip(run.model.trainable_variables, seen[2], strict=True):
+        np.testing.assert_array_equal(found, kept)
+
+
 class StopAfter(tf.keras.callbacks.Callback):
     def __init__(self, epoch):
         super().__init__()
@@ -183,7 +222,8 @@ def test_epoch_and_threshold_are_chosen_by_the_tasks_metric(task, tmp_path):
         recall(labels, predicted[np.arange(len(rows)), taken])
     )
     assert run.calibration.full_depth_accuracy == pytest.approx(recall(labels, predicted[:, -1]))
-    assert max(run.history["val_calibrated_accuracy"]) == pytest.approx(run.calibration.accuracy)
+    kept = run.history["val_calibrated_accuracy"][run.epoch - 1]
+    assert kept == pytest.approx(run.calibration.accuracy)
 
 
 def test_a_callback_may_end_the_training(task, tmp_path):

@@ -92,7 +92,7 @@ def _classifier(
     return {
         "trained": run.model.config.to_dict(),
         "epochs": len(run.history["loss"]),
-        "best_epoch": int(np.argmax(run.history["val_calibrated_accuracy"])) + 1,
+        "best_epoch": run.epoch,
     }
 
 

@@ -59,7 +59,8 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
               help="How the exits' losses are weighted.")  # fmt: skip
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")
 @click.option("--margin", type=float,
-              help="Standard errors of that accuracy to allow for, when validation texts are few.")  # fmt: skip
+              help="Standard errors of that accuracy to allow for, when validation texts are few; "
+              "also in the choice of the epoch.")  # fmt: skip
 @click.option("--tolerance", type=float, help="Accuracy that early exit may cost, such as 0.005.")
 @run_options
 @strategy_options

@@ -29,7 +29,8 @@ class TrainingConfig:
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
         margin: standard errors of the accuracy lost that calibration allows for, see
-            `beex_keras.evaluation.calibrate`.
+            `beex_keras.evaluation.calibrate`; and of the accuracy, by which an epoch must be better
+            than a later one to be kept instead, since the learning rate has fallen until then.
         patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
         anneal: share of all steps in which a model that starts from real weights turns binary, see
             `beex_keras.training.annealing`; 0 makes it binary before the first step.

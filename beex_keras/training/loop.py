@@ -40,6 +40,7 @@ def fit(
     validation: tf.data.Dataset | None = None,
     monitor: str,
     mode: Literal["max", "min"] = "max",
+    slack: Callable[[float], float] | None = None,
     patience: int = 0,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     trackables: Mapping[str, Any] | None = None,
@@ -49,7 +50,8 @@ def fit(
 ) -> None:
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
 
-    The weights of the best epoch go to `best.weights.h5`, the logs of all to `history.json`.
+    The weights of the epoch that `kept_epoch` names go to `best.weights.h5`, the logs of all to
+    `history.json`.
 
     Under the strategy of a model that was made in its scope, replicas share each batch (see
     `beex_keras.training.distribution`). Of a cluster's workers all read the checkpoints and the
@@ -65,7 +67,8 @@ def fit(
         validation: batches to evaluate after each epoch, in logs that begin with `val_`.
         monitor: the log by which epochs are compared.
         mode: whether its highest or its lowest value is best.
-        patience: stop after this many epochs that are no better; 0 never stops.
+        slack: as in `kept_epoch`; for mode "max".
+        patience: stop after this many epochs that are no better than the best; 0 never stops.
         callbacks: Keras callbacks; one that sets `stop_training` ends the training. Each epoch is a
             `fit` of its own. What they change within a step is part of that step's checkpoint.
         trackables: what a step changes beside model and optimizer, to be kept in the checkpoints,
@@ -136,9 +139,11 @@ def fit(
                 f"Epoch {int(epoch) + 1} ended with {monitor}={value}; start anew "
                 "with a lower learning rate."
             )
+        kept = _is_kept(score, float(best), slack)
         if score > float(best):
             best.assign(score)
             best_epoch.assign(epoch)
+        if kept:
             # Keras writes the metrics too, which are sums over all workers, so that all have to save.
             with as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
                 folder = directory if chief else Path(elsewhere)
@@ -149,6 +154,29 @@ def fit(
         epoch.assign_add(1)
         step.assign(0)
         save()
+
+
+def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:
+    """Which epoch's weights `fit` keeps, from 0: the last one that was as good as any before it.
+
+    Args:
+        values: of the monitored log, one an epoch; the highest is best.
+        slack: best value so far → by how much a later epoch may fall short of it, for values so
+            noisy that a falling learning rate says more; a later epoch has to be better if None.
+    """
+    best = -math.inf
+    kept = 0
+    for epoch, value in enumerate(values):
+        if _is_kept(value, best, slack):
+            kept = epoch
+        best = max(best, value)
+    return kept
+
+
+def _is_kept(value: float, best: float, slack: Callable[[float], float] | None) -> bool:
+    if slack is None or math.isinf(best):
+        return value > best
+    return value >= best - slack(best)
 
 
 def read_history(directory: str | os.PathLike[str]) -> dict[str, list[float]]:

@@ -2,8 +2,9 @@
 
 import dataclasses
 import json
+import math
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,8 @@ from beex_keras.training.precision import precision
 from beex_keras.training.run_folder import open_preprocessor, open_run
 from beex_keras.training.transfer import Start
 
+_MONITOR = "val_calibrated_accuracy"
+
 
 @dataclasses.dataclass(frozen=True)
 class Run:
@@ -47,7 +50,8 @@ class Run:
 
     Attributes:
         directory: the run folder.
-        model: the classifier of the best epoch, with its calibrated policy.
+        model: the classifier of the epoch that was kept, with its calibrated policy.
+        epoch: its number, from 1.
         history: logs of each epoch, by name.
         calibration: on the validation split.
         evaluation: on the test split.
@@ -56,6 +60,7 @@ class Run:
 
     directory: Path
     model: BEExformerClassifier
+    epoch: int
     history: dict[str, list[float]]
     calibration: Calibration
     evaluation: Evaluation
@@ -150,7 +155,7 @@ def train(
             distillation(model, tutor, training_config),
         ):
             _fit(
-                model, splits, task.metric, training_config, costs, directory, start, callbacks,
+                model, splits, task, training_config, costs, directory, start, callbacks,
                 checkpoint_seconds, verbose,
             )  # fmt: skip
         if not chief:
@@ -178,7 +183,8 @@ def train(
         loop.remove_checkpoints(directory)
         wait_for_all(strategy)
     wait_for_all(strategy)  # a worker that left early would seem lost to the others
-    return Run(directory, model, history, calibration, evaluation, exit_logits)
+    epoch = 1 + loop.kept_epoch(history[_MONITOR], _slack(task, training_config.margin))
+    return Run(directory, model, epoch, history, calibration, evaluation, exit_logits)
 
 
 def _check(
@@ -217,7 +223,7 @@ def _new_model(
 def _fit(
     model: BEExformerClassifier,
     splits: dict[str, tuple[np.ndarray, np.ndarray]],
-    metric: str,
+    task: Task,
     config: TrainingConfig,
     costs: np.ndarray,
     directory: Path,
@@ -226,7 +232,7 @@ def _fit(
     checkpoint_seconds: float,
     verbose: int | str,
 ) -> None:
-    """Trains all exits at once; the best epoch is the one with the best calibrated accuracy."""
+    """Trains all exits at once and keeps the epoch with the best calibrated accuracy."""
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
     with scope(model.distribute_strategy):
@@ -240,7 +246,7 @@ def _fit(
             weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
         )
     calibrated = CalibratedAccuracy(
-        *splits["validation"], model.policy, config.tolerance, costs, config.margin, metric
+        *splits["validation"], model.policy, config.tolerance, costs, config.margin, task.metric
     )
 
     def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
@@ -253,13 +259,24 @@ def _fit(
     with annealing.quantizers(model):
         loop.fit(
             model, make_epoch, steps, config.epochs, directory,
-            monitor="val_calibrated_accuracy",
+            monitor=_MONITOR,
+            slack=_slack(task, config.margin),
             patience=config.patience,
             callbacks=[annealing, calibrated, *callbacks],
             trackables={"annealing_step": annealing.step},
             checkpoint_seconds=checkpoint_seconds,
             verbose=verbose,
         )  # fmt: skip
+
+
+def _slack(task: Task, margin: float) -> Callable[[float], float] | None:
+    r"""Best accuracy \(a\) on \(n\) validation texts → \(\mathrm{margin} \cdot \sqrt{a (1 - a) / n}\).
+
+    By less than that chance alone makes an epoch seem better than the next.
+    """
+    if not margin:
+        return None
+    return lambda best: margin * math.sqrt(best * (1.0 - best) / len(task.validation))
 
 
 def _encode(preprocessor: TextPreprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:
