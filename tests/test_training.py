@@ -168,11 +168,8 @@ def test_patience_stops_early(task, tmp_path):
         ([0.5, 0.7, 0.7], 0.0, 2),
         ([0.5, 0.7, 0.66], 0.05, 2),
         ([0.5, 0.7, 0.64], 0.05, 1),
-        (
-            [0.7, 0.66, 0.62],
-            0.05,
-            1,
-        ),  # always from the best, so that little by little is no way down
+        # Always from the best, so that little by little is no way down.
+        ([0.7, 0.66, 0.62], 0.05, 1),
         ([0.7, 0.66, 0.72, 0.6], 0.05, 2),
     ],
 )
@@ -180,8 +177,9 @@ def test_a_later_epoch_is_kept_unless_one_was_better(values, slack, kept):
     assert loop.kept_epoch(values, None if slack is None else lambda best: slack) == kept
 
 
-def test_the_weights_are_those_of_the_kept_epoch(task, tmp_path, monkeypatch):
-    measure, values, seen = CalibratedAccuracy._measure, iter([0.6, 0.9, 0.87, 0.5]), []
+@pytest.mark.parametrize(("best", "epoch"), [(0.9, 3), (np.nextafter(1.0, 2.0), 2)])
+def test_the_weights_are_those_of_the_kept_epoch(task, tmp_path, monkeypatch, best, epoch):
+    measure, values, seen = CalibratedAccuracy._measure, iter([0.4, best, 0.87, 0.3]), []
     monkeypatch.setattr(
         CalibratedAccuracy, "_measure", lambda self: [*measure(self)[:-2], next(values), 1.0]
     )
@@ -194,8 +192,8 @@ def test_the_weights_are_those_of_the_kept_epoch(task, tmp_path, monkeypatch):
     error = (0.9 * 0.1 / len(task.validation)) ** 0.5
     assert 0.03 < error < 0.4
     run = train(task, toy_config(), recipe, tmp_path / "run", verbose=0, callbacks=[Watch()])
-    assert run.epoch == 3
-    for found, kept in zip(run.model.trainable_variables, seen[2], strict=True):
+    assert run.epoch == epoch
+    for found, kept in zip(run.model.trainable_variables, seen[epoch - 1], strict=True):
         np.testing.assert_array_equal(found, kept)
 
 

@@ -232,7 +232,7 @@ def _fit(
     checkpoint_seconds: float,
     verbose: int | str,
 ) -> None:
-    """Trains all exits at once and keeps the epoch with the best calibrated accuracy."""
+    """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
     ids, labels = splits["train"]
     steps = steps_per_epoch(ids, config.batch_size)
     with scope(model.distribute_strategy):
@@ -272,11 +272,12 @@ def _fit(
 def _slack(task: Task, margin: float) -> Callable[[float], float] | None:
     r"""Best accuracy \(a\) on \(n\) validation texts → \(\mathrm{margin} \cdot \sqrt{a (1 - a) / n}\).
 
-    By less than that chance alone makes an epoch seem better than the next.
+    By less than that chance alone makes an epoch seem better than the next. For a mean recall it
+    is an approximation; rounding can take that beyond 1.
     """
     if not margin:
         return None
-    return lambda best: margin * math.sqrt(best * (1.0 - best) / len(task.validation))
+    return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / len(task.validation))
 
 
 def _encode(preprocessor: TextPreprocessor, split: Split) -> tuple[np.ndarray, np.ndarray]:
