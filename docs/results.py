@@ -15,7 +15,7 @@ import click
 from beex_keras import exits
 from beex_keras.benchmark import figures, markdown, summary
 from beex_keras.benchmark.benchmark import dumps
-from beex_keras.benchmark.collect import PAPERS_POLICY, fill_gaps
+from beex_keras.benchmark.collect import PAPERS_POLICY, fill_gaps, left_behind
 from beex_keras.files import write_atomically
 
 DOCS = Path(__file__).parent
@@ -205,7 +205,16 @@ def main(folder: Path | None, keep: bool, warm: bool) -> None:
     results = json.loads(file.read_text("utf-8")) if file.exists() else {}
     if folder is not None:
         found = json.loads((folder / "results.json").read_text("utf-8"))
-        results = fill_gaps(found, results) if keep else found
+        if keep and results:
+            before, results = results, fill_gaps(found, results)
+            for old in left_behind(results, before):
+                click.echo(
+                    f"Left out: {old['task']}, {old['variant']}, seed {old['seed']}, whose name or "
+                    "settings the suite no longer has.",
+                    err=True,
+                )
+        else:
+            results = found
         write_atomically(file, dumps(results))
     if warm:
         template = (DOCS / "warm_results.template.md").read_text("utf-8")

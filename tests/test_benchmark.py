@@ -214,6 +214,8 @@ def test_gaps_are_filled_from_other_results():
     # Trainings with other settings or texts fill nothing.
     other = toy_results(cells=[better, {**twin, "settings": "b"}])
     assert collect.fill_gaps(results, other)["cells"] == [mine]
+    assert collect.left_behind(collect.fill_gaps(results, other), other) == other["cells"][1:]
+    assert not collect.left_behind(filled, toy_results(cells=[better, twin]))
     with pytest.raises(BeexError, match="cannot be joined"):
         collect.fill_gaps(results, toy_results(suite="paper"))
 

@@ -123,11 +123,8 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
             "choose two of the same suite."
         )
 
-    def name(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
-        return figures["task"], figures["variant"], figures["seed"], figures["settings"]
-
-    known = {name(figures): figures for figures in other["cells"]}
-    gaps = {name(gap) for gap in (*results["missing"], *results["failed"])}
+    known = {_training(figures): figures for figures in other["cells"]}
+    gaps = {_training(gap) for gap in (*results["missing"], *results["failed"])}
     cells = [*results["cells"], *(known[key] for key in known if key in gaps)]
     trained = {encoder["encoder"] for encoder in results.get("encoders", [])}
     encoders = [e for e in other.get("encoders", []) if e["encoder"] not in trained]
@@ -136,9 +133,21 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
         "encoders": [*results.get("encoders", []), *encoders],
         "code": dict(Counter(figures["code"] for figures in cells)),
         "cells": cells,
-        "missing": [gap for gap in results["missing"] if name(gap) not in known],
-        "failed": [gap for gap in results["failed"] if name(gap) not in known],
+        "missing": [gap for gap in results["missing"] if _training(gap) not in known],
+        "failed": [gap for gap in results["failed"] if _training(gap) not in known],
     }
+
+
+def left_behind(results: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """Figures of `other` for trainings that `results` does not have, such as those of a variant that
+    was renamed or whose settings have changed since."""
+    trained = {_training(figures) for figures in results["cells"]}
+    return [figures for figures in other["cells"] if _training(figures) not in trained]
+
+
+def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
+    """What makes two trainings the same."""
+    return figures["task"], figures["variant"], figures["seed"], figures["settings"]
 
 
 def encoder_figures(cell: Cell, folder: Path) -> dict[str, Any]:
