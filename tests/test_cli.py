@@ -419,12 +419,13 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
     assert settings["training"] == warm.to_dict() and warm.anneal > 0
 
 
-def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch):
+def test_real_weights_to_start_from_have_the_settings_for_it(tmp_path, monkeypatch):
     files = write_toy_files(tmp_path)
     arguments = ["train", "--preset", "micro", "--max-length", "12", "--vocabulary-size", "60"]
     arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
-    real = str(tmp_path / "real")
-    assert beex(*arguments, "--bits", "float", "--epochs", "1", "-o", real, "--json") == 0
+    real, binary = str(tmp_path / "real"), str(tmp_path / "binary")
+    for bits, run in (("float", real), ("weights-only", binary)):
+        assert beex(*arguments, "--bits", bits, "--epochs", "1", "-o", run, "--json") == 0
     found = []
 
     def record(task, model_config, training_config, *_, **__):
@@ -432,6 +433,6 @@ def test_what_is_to_turn_binary_has_the_settings_for_it(tmp_path, monkeypatch):
         raise BeexError("recorded")
 
     monkeypatch.setattr("beex_keras.training.train", record)
-    for bits in ("weights-only", "float"):
-        assert beex(*arguments, "--bits", bits, "--init", real, "-o", tmp_path / "next") == 2
-    assert found == [TrainingConfig.warm(True), TrainingConfig()]
+    for bits, init in (("weights-only", real), ("float", real), ("weights-only", binary)):
+        assert beex(*arguments, "--bits", bits, "--init", init, "-o", tmp_path / "next") == 2
+    assert found == [TrainingConfig.warm(True), TrainingConfig.warm(False), TrainingConfig()]

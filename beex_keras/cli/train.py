@@ -44,7 +44,7 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
 @click.option("--init", type=click.Path(),
               help="What to start from: 'minilm', a folder of a BERT-style encoder, the run folder of "
               "a 'beex pretrain' or 'beex train', a .keras or .beex file, or the name of a packaged "
-              "model. Two epochs by default after an encoder, and for fewer bits than the start has.")  # fmt: skip
+              "model. Two epochs by default, unless a binary model goes on from one with as many bits.")  # fmt: skip
 @start_options
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")
 @click.option("--layer-decay", type=float,
@@ -115,12 +115,17 @@ def train(**options: Any) -> None:
 def starts_warm(donor: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
     """Whether `TrainingConfig.warm` has the defaults for a start.
 
+    So it is where real weights have something to lose; only a binary model that goes on from a
+    binary one learns as from chance.
+
     Args:
         donor: whether it is a BERT-style encoder.
         bits: of its parts, by their names in `model`.
         model: the settings of the model to train.
     """
-    return donor or any(number > model[name] for name, number in bits.items())
+    if donor or model["weight_bits"] == 32:
+        return True
+    return any(number > model[name] for name, number in bits.items())
 
 
 def _check_start(options: dict[str, Any]) -> None:

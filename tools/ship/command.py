@@ -72,7 +72,7 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
     start = settings.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
     bits = {name: before[name] for name in transfer.BITS if before}
-    if starts_warm(start.get("kind") == "donor", bits, model):
+    if start and starts_warm(start.get("kind") == "donor", bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
