@@ -4,6 +4,7 @@ A quantizer maps a real tensor to \(\{-1, +1\}\) in the forward pass and defines
 that training sees. Every quantizer is registered with Keras as ``"beex_keras>name"``.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 import larq as lq
@@ -11,7 +12,17 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 
-__all__ = ["QUANTIZERS", "MagnitudeAwareSign", "PolynomialSign", "polynomial_sign", "sign"]
+__all__ = [
+    "ELEMENTWISE",
+    "QUANTIZERS",
+    "MagnitudeAwareSign",
+    "PolynomialSign",
+    "Quantizer",
+    "polynomial_sign",
+    "sign",
+]
+
+Quantizer = Callable[[tf.Tensor], tf.Tensor]
 
 
 def sign(x: tf.Tensor) -> tf.Tensor:
@@ -113,6 +124,9 @@ QUANTIZERS: dict[str, type[lq.quantizers.Quantizer]] = {
     "magnitude_aware_sign": MagnitudeAwareSign,
 }
 """Quantizers whose forward pass is exactly ±1, by the name that a configuration gives."""
+
+ELEMENTWISE = frozenset(QUANTIZERS) - {"magnitude_aware_sign"}
+"""Those whose gradient at a weight knows of no other weight."""
 
 
 def get(name: str) -> Any:

@@ -148,6 +148,7 @@ def test_teacher_has_as_many_bits_or_more(task, tmp_path):
     assert teacher.config.weight_bits == 1 and teacher.config.activation_bits == 32
     ids = before.model.preprocessor.encode(task.test.texts)
     np.testing.assert_allclose(teacher(ids), before.model(ids), atol=1e-6)
+    np.testing.assert_allclose(teacher(ids, training=True), before.model(ids), atol=1e-6)
     with pytest.raises(BeexError, match="as many bits or more"):
         train(
             task, config_of(num_blocks=1, **MODES["float"]), recipe, tmp_path / "run",

@@ -83,14 +83,15 @@ def test_embedding_rows_are_signs_with_a_scale_per_column():
     assert layer.count_params() == 50 * 6 + 6
 
 
+@pytest.mark.parametrize("training", [False, True])
 @pytest.mark.parametrize("quantizer", QUANTIZERS)
-def test_embedding_learns_by_every_quantizer(quantizer):
+def test_embedding_learns_by_every_quantizer(quantizer, training):
     """As if its look-up were a product with one-hot rows."""
     ids = random_ids(2, 7)
     layer = build(layers.BinaryTokenEmbedding(50, 6, 1, quantizer), ids)
     upstream = np.random.default_rng(1).normal(size=(2, 7, 6)).astype(np.float32)
     with tf.GradientTape(persistent=True) as tape:
-        looked_up = tf.reduce_sum(layer(ids) * upstream)
+        looked_up = tf.reduce_sum(layer(ids, training=training) * upstream)
         rows = tf.one_hot(ids, 50) @ layer.table_quantizer(layer.table) * layer.scale
         multiplied = tf.reduce_sum(rows * upstream)
     expected = tape.gradient(multiplied, layer.table)

@@ -73,9 +73,13 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
             )
         super().build(input_shape)
 
-    def call(self, token_ids: tf.Tensor) -> tf.Tensor:
+    def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if self.table_quantizer is None:
             return tf.gather(self.table, token_ids)
+        if training and self.quantizer in quantizers.ELEMENTWISE:
+            # A batch has few of the table's rows: the same values and gradients, sooner.
+            rows = tf.gather(_dense_gradient(tf.convert_to_tensor(self.table)), token_ids)
+            return self.table_quantizer(rows) * self.scale
         # The sign comes before the look-up so that the exported table is a constant of ±1.
         return tf.gather(_dense_gradient(self.table_quantizer(self.table)), token_ids) * self.scale
 
@@ -168,7 +172,7 @@ class Embedding(tf.keras.layers.Layer):
 
     def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         length = token_ids.shape[1] or tf.shape(token_ids)[1]
-        tokens = self.token_dropout(self.token(token_ids), training=training)
+        tokens = self.token_dropout(self.token(token_ids, training=training), training=training)
         x = tokens + self.positions[:length]
         if self.num_segments > 1:
             # Counted in float32: microcontrollers have no sum of integers.

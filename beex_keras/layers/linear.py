@@ -59,7 +59,7 @@ class PointwiseConv(lq.layers.QuantConv2D):
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
         if self._as_matrix:
-            matrix = tf.convert_to_tensor(kernel)[0, 0]
+            matrix = tf.reshape(kernel, kernel.shape[-2:])  # a slice's gradient would be a copy
             if self._training and self.training_dtype != inputs.dtype:
                 factors = (tf.cast(factor, self.training_dtype) for factor in (inputs, matrix))
                 return tf.cast(tf.matmul(*factors), inputs.dtype)
@@ -141,6 +141,11 @@ class BinaryLinear(tf.keras.layers.Layer):
     def kernel(self) -> tf.Variable:
         """The latent weights, (1, 1, K, units)."""
         return self.matmul.kernel
+
+    def set_kernel_quantizer(self, quantizer: quantizers.Quantizer) -> None:
+        """Another quantizer for the latent weights; Larq keeps it in the variable, too."""
+        self.matmul.kernel_quantizer = quantizer
+        self.kernel.quantizer = quantizer
 
     def on_grid(self, weights: tf.Variable) -> tf.Tensor:
         """Scales or biases as the layer uses them: on the grid if it is fully binary."""

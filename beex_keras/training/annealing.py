@@ -15,17 +15,15 @@ as it is; its quantizers are others while it trains.
 Source: the order is that of BiT's steps (Liu et al., NeurIPS 2022); the mixture is our reading.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import tensorflow as tf
 
-from beex_keras.layers import BinaryLinear
 from beex_keras.layers.linear import latent_mean
+from beex_keras.quantizers import Quantizer
 from beex_keras.training.transfer import PARTS, Approximation, Start
-
-Quantizer = Callable[[tf.Tensor], tf.Tensor]
 
 
 class Annealing(tf.keras.callbacks.Callback):
@@ -74,7 +72,7 @@ class Annealing(tf.keras.callbacks.Callback):
             for name, linear in block.linears().items():
                 if "weights" in self.start.real:
                     kernel, scale = linear.matmul.kernel_quantizer, linear.latent_scale
-                    _set_kernel_quantizer(linear, self._of_weights(kernel, scale, "weights"))
+                    linear.set_kernel_quantizer(self._of_weights(kernel, scale, "weights"))
                 if "activations" in self.start.real:
                     linear.matmul.input_quantizer = self._of_activations(
                         linear.matmul.input_quantizer, self.start.activations[number][name]
@@ -85,7 +83,7 @@ class Annealing(tf.keras.callbacks.Callback):
         finally:
             token.table_quantizer = own
             for linear, kernel_quantizer, input_quantizer in linears:
-                _set_kernel_quantizer(linear, kernel_quantizer)
+                linear.set_kernel_quantizer(kernel_quantizer)
                 linear.matmul.input_quantizer = input_quantizer
             _forget_functions(model)
 
@@ -119,12 +117,6 @@ class Annealing(tf.keras.callbacks.Callback):
             return (1.0 - mix) * real + mix * quantizer(z)
 
         return annealed
-
-
-def _set_kernel_quantizer(linear: BinaryLinear, quantizer: Quantizer) -> None:
-    """Larq keeps a kernel's quantizer in the variable, too."""
-    linear.matmul.kernel_quantizer = quantizer
-    linear.kernel.quantizer = quantizer
 
 
 def _forget_functions(model: tf.keras.Model) -> None:

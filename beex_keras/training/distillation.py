@@ -41,6 +41,8 @@ def make_teacher(
 ) -> BEExformerClassifier:
     """A model of the same shape with the weights of `source`, as precise as those; it drops nothing.
 
+    It only ever predicts, so binary weights are ±1 already and not latent ones.
+
     Raises:
         BeexError: no model of that shape can start from `source`, or it has fewer bits.
     """
@@ -55,7 +57,22 @@ def make_teacher(
     source.config(config)
     teacher = BEExformerClassifier(config, model.preprocessor, model.labels)
     source.apply(teacher, ids)
+    _take_signs(teacher)
     return teacher
+
+
+def _take_signs(teacher: BEExformerClassifier) -> None:
+    """Once, where a quantizer would in every step."""
+    token = teacher.backbone.embedding.token
+    if token.table_quantizer is not None:
+        token.table.assign(token.table_quantizer(tf.convert_to_tensor(token.table)))
+        token.table_quantizer = tf.identity
+    for block in teacher.backbone.blocks:
+        for linear in block.linears().values():
+            if linear.weight_bits == 1:
+                latent = tf.convert_to_tensor(linear.kernel)
+                linear.kernel.assign(linear.matmul.kernel_quantizer(latent))
+                linear.set_kernel_quantizer(tf.identity)
 
 
 @contextmanager
