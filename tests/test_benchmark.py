@@ -233,6 +233,22 @@ def test_report_shows_what_is_there_and_what_is_not():
     assert "![A figure](figures/a.png)" in text
 
 
+def test_baselines_are_kept_until_their_code_changes(toy, tmp_path, monkeypatch):
+    tasks, _ = load_tasks(load_suite(toy / "toy.toml"), str(toy))
+    (task, *_) = tasks.values()
+    found = []
+    monkeypatch.setattr(
+        collect, "task_figures", lambda *_: found.append(len(found)) or {"number": len(found)}
+    )
+
+    def number() -> int:
+        return collect._known_task_figures(tmp_path, task, ["accuracy"])["number"]
+
+    assert number() == number() == 1
+    monkeypatch.setattr(collect.inspect, "getsource", lambda _: "other code")
+    assert number() == number() == 2
+
+
 def test_records_are_flat():
     rows = summary.records(toy_results())
     assert len(rows) == 5 * len(collect.POLICIES)

@@ -1,5 +1,6 @@
 """From stored exit logits to figures: every policy, every exit, no training."""
 
+import inspect
 import json
 import os
 from collections import Counter
@@ -181,8 +182,12 @@ def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
 
 
 def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict[str, Any]:
-    """`task_figures`, kept in `directory`: the baselines of a large task take a while."""
-    file = directory / f"task-{task.fingerprint([task.notes, *metrics])}.json"
+    """`task_figures`, kept in `directory`: the baselines of a large task take a while.
+
+    They are computed anew when the code of the baselines has changed.
+    """
+    code = inspect.getsource(inspect.getmodule(tfidf_predictions))
+    file = directory / f"task-{task.fingerprint([task.notes, *metrics, code])}.json"
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics)) + "\n")
     return json.loads(read_text(file, "baselines"))
