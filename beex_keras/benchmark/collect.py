@@ -16,9 +16,8 @@ from beex_keras.benchmark.code import library_versions
 from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation import calibrate, evaluate, score
+from beex_keras.evaluation import baselines, calibrate, evaluate, score
 from beex_keras.evaluation.accounting import Account, account, relative_costs, total
-from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import size
@@ -164,9 +163,9 @@ def encoder_figures(cell: Cell, folder: Path) -> dict[str, Any]:
 
 def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
     """Size and origin of the splits, and what the baselines reach on the test split."""
-    baselines = {
-        "majority class": majority_predictions(task),
-        "TF-IDF + logistic regression": tfidf_predictions(task),
+    predictions = {
+        "majority class": baselines.majority_predictions(task),
+        "TF-IDF + logistic regression": baselines.tfidf_predictions(task),
     }
     return {
         "metric": task.metric,
@@ -176,7 +175,7 @@ def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
         "splits": task.notes,
         "baselines": {
             name: {m: _round(score(task.test.labels, predicted, m)) for m in metrics}
-            for name, predicted in baselines.items()
+            for name, predicted in predictions.items()
         },
     }
 
@@ -186,7 +185,7 @@ def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict
 
     They are computed anew when the code of the baselines has changed.
     """
-    code = inspect.getsource(inspect.getmodule(tfidf_predictions))
+    code = inspect.getsource(baselines)
     file = directory / f"task-{task.fingerprint([task.notes, *metrics, code])}.json"
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics)) + "\n")
