@@ -149,6 +149,9 @@ def test_teacher_has_as_many_bits_or_more(task, tmp_path):
     ids = before.model.preprocessor.encode(task.test.texts)
     np.testing.assert_allclose(teacher(ids), before.model(ids), atol=1e-6)
     np.testing.assert_allclose(teacher(ids, training=True), before.model(ids), atol=1e-6)
+    matrices = [linear.kernel for linear in teacher.backbone.blocks[0].linears().values()]
+    for weights in (teacher.backbone.embedding.token.table, *matrices):
+        np.testing.assert_array_equal(np.abs(weights.numpy()), 1.0)
     with pytest.raises(BeexError, match="as many bits or more"):
         train(
             task, config_of(num_blocks=1, **MODES["float"]), recipe, tmp_path / "run",
