@@ -34,7 +34,7 @@ POLICIES: dict[str, ExitPolicy] = {
 PAPERS_POLICY = "fractional_entropy"
 
 _CURVE_POINTS = 12
-_DIGITS = 5
+_DIGITS = 6
 
 
 def collect(
