@@ -45,6 +45,20 @@ def test_single_block_model_works(mode):
     assert model(random_ids(2, 5)).shape == (2, 1, 4)
 
 
+def test_a_larger_model_learns_the_outputs_of_this_one(mode):
+    backbone = BEExformer(tiny_config(**MODES[mode]))
+    for shape in ((None,), (7,)):
+        outputs = backbone(tf.keras.Input(shape, dtype=tf.int32))
+        assert [output.shape.as_list() for output in outputs] == 3 * [[None, *shape, 12]]
+    ids = random_ids(2, 7)
+    ids[1, 4:] = 0
+    token_ids = tf.keras.Input((None,), dtype=tf.int32, name="token_ids")
+    larger = tf.keras.Model(token_ids, backbone(token_ids)[1:])
+    for output, expected in zip(larger(ids), backbone(ids)[1:], strict=True):
+        assert output.dtype == expected.dtype == tf.float32
+        np.testing.assert_array_equal(output, expected)
+
+
 def test_weight_count(mode):
     c = tiny_config(num_segments=2, **MODES[mode])
     d, f, n = c.width, c.hidden_width, c.num_blocks
