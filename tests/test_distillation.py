@@ -111,15 +111,17 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
             if batch == 4:
                 raise KeyboardInterrupt
 
-    arguments = {"init": start, "verbose": 0, "checkpoint_seconds": 0}
-    alone = train(task, config_of(), recipe, tmp_path / "alone", **arguments)
-    taught = train(task, config_of(), recipe, tmp_path / "taught", teacher=start, **arguments)
+    config = config_of(num_blocks=2)
+    arguments = {"init": start, "verbose": 0}
+    alone = train(task, config, recipe, tmp_path / "alone", **arguments)
+    arguments["teacher"] = start
+    taught = train(task, config, recipe, tmp_path / "taught", **arguments)
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, config_of(), recipe, tmp_path / "cut", teacher=start,
+            task, config, recipe, tmp_path / "cut", checkpoint_seconds=0,
             callbacks=[Interrupt()], **arguments,
         )  # fmt: skip
-    again = train(task, config_of(), recipe, tmp_path / "cut", teacher=start, **arguments)
+    again = train(task, config, recipe, tmp_path / "cut", **arguments)
     for one, other in zip(taught.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 

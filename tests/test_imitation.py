@@ -20,6 +20,7 @@ from beex_keras.training import ImitationConfig, PretrainedEncoder, TrainingConf
 from beex_keras.training.imitation import imitate
 
 TEXTS = [row["text"] for row in toy_rows(120, 3)]
+CONFIG = config_of(num_blocks=2)
 RECIPE = ImitationConfig(epochs=3, batch_size=16, learning_rate=5e-3, held_out=0.2)
 
 
@@ -34,7 +35,7 @@ def donor(tmp_path_factory):
 def run(donor, tmp_path_factory):
     return imitate(
         TEXTS,
-        config_of(),
+        CONFIG,
         RECIPE,
         tmp_path_factory.mktemp("run") / "run",
         initial(donor),
@@ -99,7 +100,7 @@ def test_validation_sees_the_binary_encoder(donor, tmp_path):
     measure = Measure()
     recipe = dataclasses.replace(RECIPE, epochs=2, anneal=0.9)
     imitate(
-        TEXTS, config_of(), recipe, tmp_path / "run", initial(donor),
+        TEXTS, CONFIG, recipe, tmp_path / "run", initial(donor),
         callbacks=[measure], verbose=0,
     )  # fmt: skip
     assert measure.in_validation and max(measure.in_validation) == 0.0
@@ -115,22 +116,21 @@ def test_interrupted_run_ends_with_the_same_weights(donor, run, tmp_path):
             if self.steps == 8:
                 raise KeyboardInterrupt
 
-    arguments = {"verbose": 0, "checkpoint_seconds": 0}
     with pytest.raises(KeyboardInterrupt):
         imitate(
-            TEXTS, config_of(), RECIPE, tmp_path / "run", initial(donor),
-            callbacks=[Interrupt()], **arguments,
+            TEXTS, CONFIG, RECIPE, tmp_path / "run", initial(donor),
+            callbacks=[Interrupt()], checkpoint_seconds=0, verbose=0,
         )  # fmt: skip
-    again = imitate(TEXTS, config_of(), RECIPE, tmp_path / "run", initial(donor), **arguments)
+    again = imitate(TEXTS, CONFIG, RECIPE, tmp_path / "run", initial(donor), verbose=0)
     assert again.results == run.results
     identities = [PretrainedEncoder(r.directory).identity for r in (run, again)]
     assert identities[0] == identities[1]
-    assert imitate(TEXTS, config_of(), RECIPE, tmp_path / "run", initial(donor)) == again
+    assert imitate(TEXTS, CONFIG, RECIPE, tmp_path / "run", initial(donor)) == again
 
 
 def test_pairs_and_single_texts_start_from_an_encoder_of_pairs(donor, tmp_path):
     recipe = dataclasses.replace(RECIPE, epochs=1, pairs=True)
-    run = imitate(TEXTS, config_of(), recipe, tmp_path / "run", initial(donor), verbose=0)
+    run = imitate(TEXTS, CONFIG, recipe, tmp_path / "run", initial(donor), verbose=0)
     assert run.results["rows"] > run.results["texts"]
     encoder = PretrainedEncoder(run.directory)
     vocabulary = encoder.vocabulary(1, [])
@@ -147,10 +147,15 @@ def test_pairs_and_single_texts_start_from_an_encoder_of_pairs(donor, tmp_path):
 def test_what_cannot_be_imitated_is_refused(donor, tmp_path):
     with pytest.raises(BeexError, match="as many bits"):
         imitate(
-            TEXTS, config_of(**MODES["float"]), RECIPE, tmp_path / "a", initial(donor), verbose=0
+            TEXTS,
+            CONFIG.replace(**MODES["float"]),
+            RECIPE,
+            tmp_path / "a",
+            initial(donor),
+            verbose=0,
         )
     assert not (tmp_path / "a").exists()
-    config = config_of(max_length=POSITIONS + 1)
+    config = CONFIG.replace(max_length=POSITIONS + 1)
     with pytest.raises(BeexError, match=f"{POSITIONS} positions"):
         imitate(TEXTS, config, RECIPE, tmp_path / "b", initial(donor), verbose=0)
     assert not (tmp_path / "b").exists()
@@ -193,7 +198,7 @@ def test_command_and_a_classifier_from_its_encoder(donor, tmp_path, capsys):
 def test_training_goes_on_from_an_encoder(run, tmp_path):
     task = load_task("files", **write_toy_files(tmp_path))
     done = train(
-        task, config_of(), TrainingConfig(epochs=1), tmp_path / "run",
+        task, CONFIG, TrainingConfig(epochs=1), tmp_path / "run",
         init=initial(run.directory), verbose=0,
     )  # fmt: skip
     settings = json.loads((done.directory / "run.json").read_text("utf-8"))

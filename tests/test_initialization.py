@@ -201,7 +201,7 @@ RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6,
 
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
 def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, mode, tmp_path):
-    config = config_of(**MODES[mode])
+    config = config_of(num_blocks=2, **MODES[mode])
     runs = [train(task, config, RECIPE, tmp_path / "whole", init=initial(donor[0]), verbose=0)]
 
     class Interrupt(tf.keras.callbacks.Callback):
@@ -212,9 +212,12 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, mode, tm
             if self.steps == 9:
                 raise KeyboardInterrupt
 
-    arguments = {"init": initial(donor[0]), "checkpoint_seconds": 0, "verbose": 0}
+    arguments = {"init": initial(donor[0]), "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
-        train(task, config, RECIPE, tmp_path / "cut", callbacks=[Interrupt()], **arguments)
+        train(
+            task, config, RECIPE, tmp_path / "cut", checkpoint_seconds=0,
+            callbacks=[Interrupt()], **arguments,
+        )  # fmt: skip
     runs.append(train(task, config, RECIPE, tmp_path / "cut", **arguments))
     for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
         np.testing.assert_array_equal(one, other)
@@ -230,12 +233,13 @@ def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):
 
 def test_binary_model_starts_from_a_run(donor, task, tmp_path):
     """BiT's steps: first the weights, then, from that run, the activations."""
+    config = config_of(num_blocks=2)
     first = train(
-        task, config_of(), RECIPE, tmp_path / "weights-only", init=initial(donor[0]), verbose=0
+        task, config, RECIPE, tmp_path / "weights-only", init=initial(donor[0]), verbose=0
     )
     start = initial(tmp_path / "weights-only")
     assert start.vocabulary(5, []) == list(first.model.preprocessor.vocabulary)
-    config = config_of(**MODES["fully-binary"])
+    config = config.replace(**MODES["fully-binary"])
     second = train(task, config, RECIPE, tmp_path / "fully", init=start, verbose=0)
     assert second.model.config.activation_bits == 1
     assert second.model.preprocessor.vocabulary == first.model.preprocessor.vocabulary
@@ -244,7 +248,7 @@ def test_binary_model_starts_from_a_run(donor, task, tmp_path):
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
 def test_model_starts_from_a_file(donor, task, tmp_path, mode):
     """The signs are all there, and latent weights near enough to a flip to learn from there."""
-    model, _, ids = started(donor[0], **MODES[mode])
+    model, _, ids = started(donor[0], num_blocks=2, **MODES[mode])
     model = BEExformerClassifier(
         model.config, model.preprocessor, labels=task.labels, policy=exits.FixedDepth(2)
     )
@@ -259,7 +263,7 @@ def test_model_starts_from_a_file(donor, task, tmp_path, mode):
         assert start.apply(mine, ids).real == ()
         np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
         assert start.identity != initial(donor[0]).identity
-    recipe = TrainingConfig(epochs=2, batch_size=8, learning_rate=1e-2)
+    recipe = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
     fine = train(
         task, config, recipe, tmp_path / "run", init=initial(tmp_path / "m.beex"), verbose=0
     )
