@@ -90,6 +90,15 @@ class Interrupt(tf.keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+class Count(tf.keras.callbacks.Callback):
+    """The steps of a training."""
+
+    steps = 0
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.steps += 1
+
+
 @pytest.mark.parametrize("when", [(0, 4), (1, 0), (2, 7)])
 def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_path, when):
     with pytest.raises(KeyboardInterrupt):
@@ -98,7 +107,12 @@ def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_
             callbacks=[Interrupt(*when)], checkpoint_seconds=0,
         )  # fmt: skip
     assert not (tmp_path / "run" / "results.json").exists()
-    run = train(task, toy_config(), RECIPE, tmp_path / "run", verbose=0)
+    rest = Count()
+    run = train(task, toy_config(), RECIPE, tmp_path / "run", verbose=0, callbacks=[rest])
+    epoch, batch = when
+    epoch_steps = len(task.train.texts) // RECIPE.batch_size
+    # The interrupt comes before the step it falls into is saved.
+    assert rest.steps == (RECIPE.epochs - epoch) * epoch_steps - batch
     assert same_weights(run.model, undisturbed.model)
     assert run.evaluation == undisturbed.evaluation
 

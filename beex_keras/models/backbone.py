@@ -78,7 +78,7 @@ class BEExformer(tf.keras.Model):
         """Shapes and types of the outputs, for Keras, where a larger model calls this one.
 
         Keras would trace all blocks a second time to find what calling them one by one has told
-        already, which is nearly half of the time that making a model takes.
+        already.
         """
         if inputs.type_spec != self.inputs[0].type_spec:
             return super()._infer_output_signature(inputs, *args)
