@@ -354,6 +354,34 @@ def test_glue_folders(tmp_path, name):
     assert f"validation: {held} " in task.notes
 
 
+def test_sst2_with_its_sentences_alone(tmp_path, monkeypatch):
+    """The same task, but that no training text is a part of another."""
+    sentences = [f"film {i} is {'good' if i % 2 else 'bad'} enough" for i in range(40)]
+    parts = [text for s in sentences for text in (s.split(" ", 2)[2], s.rsplit(" ", 1)[0])]
+    lines = [f"{text}\t{i % 2}" for texts in (sentences, parts) for i, text in enumerate(texts)]
+    write_glue(tmp_path, "sst2")
+    train = "\n".join(["sentence\tlabel", *lines[::-1]]) + "\n"
+    (tmp_path / "SST-2" / "train.tsv").write_text(train, "utf-8")
+    whole = load_task("glue/sst2", data_dir=tmp_path)
+    alone = load_task("glue/sst2-sentences", data_dir=tmp_path)
+    assert sorted(alone.train.texts) == sorted(set(sentences) - set(whole.validation.texts))
+    assert set(alone.train.texts) < set(whole.train.texts)
+    assert alone.validation.texts == whole.validation.texts
+    assert alone.test.texts == whole.test.texts and alone.labels == whole.labels
+    assert f"{len(alone.train)} of these are no part of another" in alone.notes
+
+    rows = {"train": [([s], i % 2) for i, s in enumerate(sentences)]}
+    asked = []
+
+    def read(name, columns, splits):
+        asked.append(name)
+        return dict.fromkeys(splits, rows["train"])
+
+    monkeypatch.setattr("beex_keras.data.glue.read_tfds", read)
+    assert load_task("glue/sst2-sentences").name == "glue/sst2-sentences"
+    assert asked == ["glue/sst2"]
+
+
 def test_glue_may_stand_one_folder_deeper(tmp_path):
     write_glue(tmp_path / "glue", "sst2")
     assert len(load_task("glue/sst2", data_dir=tmp_path).test) == 9

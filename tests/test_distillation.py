@@ -1,3 +1,4 @@
+import dataclasses
 import types
 
 import numpy as np
@@ -12,7 +13,12 @@ from beex_keras import BeexError, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
 from beex_keras.starts import initial
 from beex_keras.training import train
-from beex_keras.training.distillation import distillation, hidden_error, make_teacher
+from beex_keras.training.distillation import (
+    distillation,
+    hidden_error,
+    make_teacher,
+    replace_tokens,
+)
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
 from beex_keras.training.precision import precision
 
@@ -69,6 +75,53 @@ def test_exits_learn_from_the_labels_and_the_teachers_last_exit():
         np.testing.assert_allclose(found, difference[:, number].mean(axis=0) / 3, atol=1e-6)
 
 
+def test_replaced_tokens_come_from_the_batch_in_half_of_its_texts():
+    random = np.random.default_rng(3)
+    ids = np.zeros((2000, 12), np.int32)
+    for row in ids:
+        length = random.integers(3, 13)
+        row[:length] = random.choice([50, 60, 60, 60, 70], length)
+        row[0], row[length - 1] = 9, 4
+    ids[0, 3] = 77  # once among all texts
+    most = 0.8
+    found, replaced = (x.numpy() for x in replace_tokens(ids, 4, most, tf.constant([5, 6])))
+    kept = (ids == 0) | (ids == 4) | (np.arange(12) == 0)
+    np.testing.assert_array_equal(found[kept], ids[kept])
+    np.testing.assert_array_equal(found[~replaced], ids[~replaced])
+    assert abs(replaced.mean() - 0.5) < 0.05
+    # Of the words in a replaced text, the share r/2 is drawn anew; where 50 stood, 60 has its share.
+    was_50 = replaced[:, None] & ~kept & (ids == 50)
+    assert abs((found[was_50] == 60).mean() - 0.6 * most / 2) < 0.05
+    assert set(found[~kept]) <= {50, 60, 70, 77}
+
+    again = replace_tokens(ids, 4, most, tf.constant([5, 6]))[0].numpy()
+    np.testing.assert_array_equal(found, again)
+    assert (found != replace_tokens(ids, 4, most, tf.constant([5, 7]))[0].numpy()).any()
+    nothing = np.array([[9, 4, 0]], np.int32)
+    np.testing.assert_array_equal(replace_tokens(nothing, 4, most, tf.constant([5, 6]))[0], nothing)
+
+
+@pytest.mark.parametrize("soft", [0.0, 0.3])
+def test_texts_with_replaced_tokens_learn_from_the_teacher_alone(soft):
+    config = TrainingConfig(soft_targets=soft, replaced_tokens=0.9, hidden_weight=2.0, seed=3)
+    student, teacher, ids, labels, gradients = gradients_of_a_step(config, True)
+    seed = tf.constant([3, 0])  # of the training and the step
+    read, replaced = replace_tokens(ids, student.config.separator_id, 0.9, seed)
+    assert 0 < replaced.numpy().sum() < len(ids)
+    share = np.where(replaced, 1.0, soft)[:, None]
+    known = softmax(teacher(read)[:, -1].numpy().astype(np.float64))
+    target = (1 - share) * np.eye(4)[labels] + share * known
+    difference = softmax(student(read).numpy().astype(np.float64)) - target[:, None]
+    for number in range(3):
+        found = gradients[f"exit_{number + 1}/logits/bias:0"]
+        np.testing.assert_allclose(found, difference[:, number].mean(axis=0) / 3, atol=1e-6)
+
+
+def test_replaced_tokens_need_a_teacher(task, tmp_path):
+    with pytest.raises(BeexError, match="no teacher"):
+        train(task, config_of(), TrainingConfig(replaced_tokens=0.2), tmp_path / "run")
+
+
 def test_hidden_weight_adds_the_blocks_error():
     plain, teacher, ids, labels, gradients = gradients_of_a_step(
         TrainingConfig(hidden_weight=2.0), True
@@ -103,7 +156,9 @@ def task(tmp_path_factory):
 
 def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     write_donor(tmp_path / "donor")
-    recipe = TrainingConfig(epochs=1, batch_size=16, hidden_weight=5.0, learning_rate=3e-3)
+    recipe = TrainingConfig(
+        epochs=1, batch_size=16, hidden_weight=5.0, learning_rate=3e-3, replaced_tokens=0.3
+    )
     start = initial(tmp_path / "donor")
 
     class Interrupt(tf.keras.callbacks.Callback):
@@ -113,7 +168,10 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
 
     config = config_of(num_blocks=2)
     arguments = {"init": start, "verbose": 0}
-    alone = train(task, config, recipe, tmp_path / "alone", **arguments)
+    alone = train(
+        task, config, dataclasses.replace(recipe, replaced_tokens=0.0), tmp_path / "alone",
+        **arguments,
+    )  # fmt: skip
     arguments["teacher"] = start
     taught = train(task, config, recipe, tmp_path / "taught", **arguments)
     with pytest.raises(KeyboardInterrupt):

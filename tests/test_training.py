@@ -166,6 +166,16 @@ def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
 
 
+def test_settings_that_came_later_are_left_out_where_they_are_off():
+    """The first version had none of them, and its folders and figures stand."""
+    values = dataclasses.asdict(RECIPE)
+    assert values["replaced_tokens"] == 0
+    del values["replaced_tokens"]
+    assert RECIPE.to_dict() == values and TrainingConfig(**values) == RECIPE
+    with_it = dataclasses.replace(RECIPE, replaced_tokens=0.2)
+    assert with_it.to_dict() == {**values, "replaced_tokens": 0.2}
+
+
 def test_patience_stops_early(task, tmp_path):
     patient = TrainingConfig(epochs=30, batch_size=8, learning_rate=1e-2, patience=2)
     run = train(task, toy_config(), patient, tmp_path / "run", verbose=0)
@@ -280,6 +290,7 @@ def test_callback_serves_keras_early_stopping():
         {"loss": "all"},
         {"policy": "oracle"},
         {"margin": -1},
+        {"replaced_tokens": 1.0},
     ],
 )
 def test_bad_settings_are_refused(values):

@@ -30,11 +30,17 @@ _SETTINGS = (
     "layer_decay",
     "hidden_weight",
     "soft_targets",
+    "replaced_tokens",
     "precision",
 )
 
 
-START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "teacher"}
+START_SETTINGS = {
+    "init_layers": "init",
+    "anneal": "init",
+    "hidden_weight": "teacher",
+    "replaced_tokens": "teacher",
+}
 """Options that mean nothing without another one."""
 
 
@@ -55,6 +61,9 @@ START_SETTINGS = {"init_layers": "init", "anneal": "init", "hidden_weight": "tea
               help="Weight of the error of the blocks' outputs against the teacher's.")  # fmt: skip
 @click.option("--soft-targets", type=float,
               help="Share of the teacher's probabilities, or of the last exit's, in the targets.")  # fmt: skip
+@click.option("--replaced-tokens", type=float,
+              help="The most of a text's tokens to replace by random others, in half of the texts, which "
+              "then learn from the teacher alone.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
               help="How the exits' losses are weighted.")  # fmt: skip
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")

@@ -5,12 +5,12 @@ here, and validation is taken out of the training set.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from beex_keras.data.phrases import hold_out_sentences
+from beex_keras.data.phrases import hold_out_sentences, without_parts
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.data.tfds import Row, read_tfds
@@ -35,6 +35,8 @@ class _Glue:
     tfds_dev: str = "validation"
     header: tuple[str, ...] | None = None  # for files without one
     phrases: bool = False  # training also holds the parts of its sentences
+    parts: bool = True  # which are left in it
+    tfds: str = ""  # its name there, if it is another one
 
 
 _SENTENCES = ("sentence1", "sentence2")
@@ -79,10 +81,13 @@ GLUE = {
     ),
 }
 
+GLUE["sst2-sentences"] = replace(GLUE["sst2"], parts=False, tfds="sst2")
+
 
 def load_glue(name: str, data_dir: Path | None) -> Task:
     """The GLUE task "sst2", "cola", ..., from `data_dir`/SST-2 and so on, or by TFDS if None.
 
+    "sst2-sentences" is sst2 with whole sentences alone in its training split, without their parts.
     Rows with a wrong number of columns or an empty text, which QQP has, are left out and counted
     in the notes.
 
@@ -93,8 +98,8 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
     glue = GLUE[name]
     if data_dir is None:
         sources = {"train": "train", "test": glue.tfds_dev}
-        origin = f"TFDS glue/{name}"
-        read = read_tfds(f"glue/{name}", glue.features, list(sources.values()))
+        origin = f"TFDS glue/{glue.tfds or name}"
+        read = read_tfds(f"glue/{glue.tfds or name}", glue.features, list(sources.values()))
     else:
         folder = _folder(data_dir, glue.folder)
         sources = {"train": "train.tsv", "test": glue.dev}
@@ -114,6 +119,9 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
             f"validation: {len(validation):,} whole sentences taken out of train, whose parts are "
             f"left out ({len(splits['train']):,} of {rows:,} rows remain)"
         )
+        if not glue.parts:
+            splits["train"] = without_parts(splits["train"])
+            notes.append(f"{len(splits['train']):,} of these are no part of another")
     parts, made = complete_splits(splits["train"], validation, splits["test"])
     return Task(f"glue/{name}", glue.labels, *parts, glue.metric, "; ".join([*notes, *made]))
 

@@ -34,6 +34,11 @@ def hold_out_sentences(split: Split, share: float) -> tuple[Split, Split]:
     return split.rows(np.flatnonzero(stays)), held
 
 
+def without_parts(split: Split) -> Split:
+    """The rows that are no part of a longer one: the sentences, if all of them are there."""
+    return split.rows(np.flatnonzero(whole_sentences(split.texts) == np.arange(len(split))))
+
+
 def whole_sentences(texts: list[str]) -> np.ndarray:
     """The number of the longest text that each text is a part of, word by word: int64, (n,).
 

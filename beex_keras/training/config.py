@@ -10,6 +10,9 @@ from beex_keras.losses import WEIGHTS
 PRECISIONS = ("float32", "bfloat16")
 PRETRAINING_LOSSES = ("last", "uniform", "linear")
 
+_LATER = {"replaced_tokens": 0.0}
+"""Fields of `TrainingConfig` that came after trainings whose figures stand, at what was done then."""
+
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
@@ -40,6 +43,8 @@ class TrainingConfig:
             teacher, see `beex_keras.training.distillation`.
         soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
             teacher, of the model's own last exit in those of the exits before it.
+        replaced_tokens: \(r\), the most of a text's tokens that a training with a teacher replaces, in
+            [0, 1], see `beex_keras.training.distillation.replace_tokens`.
         precision: "float32", or "bfloat16" for the products of the matrices while training, for
             processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
@@ -66,13 +71,14 @@ class TrainingConfig:
     layer_decay: float = 1.0
     hidden_weight: float = 4.0
     soft_targets: float = 0.0
+    replaced_tokens: float = 0.0
     precision: str = "float32"
     pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
         _check_steps(self)
-        for name in ("label_smoothing", "tolerance", "anneal", "soft_targets"):
+        for name in ("label_smoothing", "tolerance", "anneal", "soft_targets", "replaced_tokens"):
             _check_share(self, name)
         for name in ("head_rate", "layer_decay", "hidden_weight"):
             _check_positive(self, name)
@@ -99,7 +105,12 @@ class TrainingConfig:
         return cls(**{"epochs": 2, "loss": "linear", "margin": 1.0, **defaults, **overrides})
 
     def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+        """The settings, less those of `_LATER` that are as they were.
+
+        So the folders and figures of trainings from before such a setting came are still theirs.
+        """
+        later = {name for name, before in _LATER.items() if getattr(self, name) == before}
+        return {k: v for k, v in dataclasses.asdict(self).items() if k not in later}
 
 
 @dataclasses.dataclass(frozen=True)

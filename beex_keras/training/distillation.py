@@ -14,12 +14,18 @@ with the outputs \(x_i\) of the student's blocks and \(\hat x_i\) of the teacher
 the probabilities of the teacher's last exit, or, without a teacher, of the student's own last exit,
 which the exits before it learn from.
 
+A teacher has an answer to every text, so a training need not stay with those that have labels: in half
+of them tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
+and the teacher's probabilities stand alone in their targets. A model of few bits has a sign for every
+labelled phrase soon, its teacher's answers to them among the rest; other texts show what the teacher
+does with those that neither has seen.
+
 The teacher is float32, or what came before in an order of steps: of a fully binary model the
 weights-only one, which is nearer to what it can do than the float32 one is.
 
-Source: hidden states as TinyBERT (Jiao et al., 2020), exits from the last as Zhang et al. (2019);
-a teacher
-from the step before as BiT (Liu et al., 2022); the error relative to the variance is our reading.
+Source: hidden states as TinyBERT (Jiao et al., 2020), and texts with other words, which it makes once by
+a language model and not anew in every step; exits from the last as Zhang et al. (2019); a teacher from
+the step before as BiT (Liu et al., 2022); the error relative to the variance is our reading.
 """
 
 from collections.abc import Iterator
@@ -85,20 +91,29 @@ def distillation(
         return
     watched = _with_hidden(model)
     taught = None if teacher is None else _with_hidden(teacher)
+    separator = model.config.separator_id
 
     def train_step(data: Any) -> dict[str, tf.Tensor]:
         ids, labels, weights = tf.keras.utils.unpack_x_y_sample_weight(data)
+        share = config.soft_targets
+        if config.replaced_tokens:
+            seed = tf.stack([config.seed, tf.cast(model.optimizer.iterations, tf.int32)])
+            ids, replaced = replace_tokens(ids, separator, config.replaced_tokens, seed)
+            # Nobody has labelled such a text: only the teacher knows what it says.
+            weights = tf.cast(~replaced, tf.float32)
+            share = 1 - weights * (1 - config.soft_targets)
         # Without dropout there is no difference, but in the precision of the products.
         known = None if taught is None else taught(ids, training=True)
         with tf.GradientTape() as tape:
             *hidden, logits = watched(ids, training=True)
             loss = model.compute_loss(ids, labels, logits, weights)
-            if config.soft_targets:
+            if config.soft_targets or config.replaced_tokens:
                 own = tf.stop_gradient(logits[:, -1])
                 soft = _cross_entropy(logits, own if known is None else known[-1][:, -1])
                 if known is None:  # the last exit has nobody to learn from but the labels
                     soft = soft[:, :-1]
-                loss = (1 - config.soft_targets) * loss + config.soft_targets * tf.reduce_mean(soft)
+                soft = tf.reduce_mean(soft, axis=1)
+                loss = (1 - config.soft_targets) * loss + tf.reduce_mean(share * soft)
             if known is not None:
                 mask = model.backbone.padding_mask(ids)
                 loss += config.hidden_weight * hidden_error(hidden, known[:-1], mask)
@@ -115,6 +130,36 @@ def distillation(
     finally:
         del model.train_step
         model.train_function = None
+
+
+def replace_tokens(
+    ids: tf.Tensor, separator_id: int, most: float, seed: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    r"""Half of a batch's texts with other words: tokens take the place of others in the batch.
+
+    Of a text every token is replaced with probability \(\max(0, u)\), \(u\) uniform in
+    \([-r, r)\), by one drawn from all tokens of the batch, so as often as it comes in the data. The
+    first token of a row, separators and padding stay.
+
+    Args:
+        ids: int32, (B, T).
+        separator_id: of [SEP].
+        most: r.
+        seed: two integers, (2,); the same ones give the same result.
+
+    Returns:
+        ids: int32, (B, T).
+        replaced: (B,), true of the texts that may have changed.
+    """
+    rates, draws, order = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
+    shape = tf.shape(ids)
+    places = tf.where((ids != 0) & (ids != separator_id) & (tf.range(shape[1]) > 0))
+    words = tf.gather_nd(ids, places)
+    drawn = tf.random.stateless_uniform(tf.shape(words), order, 0, tf.size(words), tf.int32)
+    others = tf.scatter_nd(places, tf.gather(words, drawn), tf.cast(shape, tf.int64))
+    rate = tf.random.stateless_uniform((shape[0],), rates, -most, most)
+    chosen = tf.random.stateless_uniform(shape, draws) < rate[:, tf.newaxis]
+    return tf.where(chosen & (others != 0), others, ids), rate > 0
 
 
 def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:

@@ -108,7 +108,7 @@ def train(
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; the model cannot
             start from `init` or learn from `teacher`; annealing was asked of a start from
-            chance; distillation was asked of several replicas; or a worker of the cluster has
+            chance, or replaced tokens of a training without a teacher; distillation was asked of several replicas; or a worker of the cluster has
             ended.
     """
     strategy = strategy or tf.distribute.get_strategy()
@@ -198,6 +198,11 @@ def _check(
     distilled = teacher is not None or config.soft_targets > 0
     if distilled and strategy.num_replicas_in_sync > 1:
         raise BeexError("Learning from a teacher needs one replica; train without --strategy.")
+    if teacher is None and config.replaced_tokens:
+        raise BeexError(
+            f"replaced_tokens={config.replaced_tokens} makes texts that have no label, and there is no "
+            "teacher to say what they are; give teacher, or leave it out."
+        )
     if init is None and config.anneal:
         raise BeexError(
             f"anneal={config.anneal} goes from real weights to binary ones, and a training "
