@@ -62,8 +62,8 @@ START_SETTINGS = {
 @click.option("--soft-targets", type=float,
               help="Share of the teacher's probabilities, or of the last exit's, in the targets.")  # fmt: skip
 @click.option("--replaced-tokens", type=float,
-              help="The most of a text's tokens to replace by random others, in half of the texts, which "
-              "then learn from the teacher alone.")  # fmt: skip
+              help="Highest probability of a token to be replaced by a random one, in half of the texts, "
+              "which then learn from the teacher alone.")  # fmt: skip
 @click.option("--loss", type=click.Choice(["uniform", "linear", "routed", "last"]),
               help="How the exits' losses are weighted.")  # fmt: skip
 @click.option("--policy", type=click.Choice(POLICIES), help="Exit policy to calibrate.")

@@ -43,8 +43,8 @@ class TrainingConfig:
             teacher, see `beex_keras.training.distillation`.
         soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
             teacher, of the model's own last exit in those of the exits before it.
-        replaced_tokens: \(r\), the most of a text's tokens that a training with a teacher replaces, in
-            [0, 1], see `beex_keras.training.distillation.replace_tokens`.
+        replaced_tokens: \(r\), the highest probability with which a training with a teacher replaces a
+            token, in [0, 1), see `beex_keras.training.distillation.replace_tokens`.
         precision: "float32", or "bfloat16" for the products of the matrices while training, for
             processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.

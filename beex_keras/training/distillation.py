@@ -16,9 +16,7 @@ which the exits before it learn from.
 
 A teacher has an answer to every text, so a training need not stay with those that have labels: in half
 of them tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
-and the teacher's probabilities stand alone in their targets. A model of few bits has a sign for every
-labelled phrase soon, its teacher's answers to them among the rest; other texts show what the teacher
-does with those that neither has seen.
+and the teacher's probabilities stand alone in their targets.
 
 The teacher is float32, or what came before in an order of steps: of a fully binary model the
 weights-only one, which is nearer to what it can do than the float32 one is.
