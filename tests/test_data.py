@@ -380,6 +380,9 @@ def test_sst2_with_its_sentences_alone(tmp_path, monkeypatch):
     monkeypatch.setattr("beex_keras.data.glue.read_tfds", read)
     assert load_task("glue/sst2-sentences").name == "glue/sst2-sentences"
     assert asked == ["glue/sst2"]
+    rows["train"] = [([f"film {i}"], i % 2) for i in range(40)]
+    with pytest.raises(BeexError, match="none is a sentence"):
+        load_task("glue/sst2-sentences")
 
 
 def test_glue_may_stand_one_folder_deeper(tmp_path):

@@ -92,8 +92,8 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
     in the notes.
 
     Raises:
-        BeexError: the folder or a file is missing or has another layout, or TFDS has not prepared
-            the task and cannot download it.
+        BeexError: the folder or a file is missing or has another layout, there are no sentences, or
+            TFDS has not prepared the task and cannot download it.
     """
     glue = GLUE[name]
     if data_dir is None:

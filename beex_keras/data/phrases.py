@@ -12,6 +12,7 @@ import numpy as np
 
 from beex_keras.data.splits import hold_out
 from beex_keras.data.task import Split
+from beex_keras.errors import BeexError
 
 _SHORTEST = 3  # words; shorter phrases belong to many sentences
 
@@ -35,8 +36,18 @@ def hold_out_sentences(split: Split, share: float) -> tuple[Split, Split]:
 
 
 def without_parts(split: Split) -> Split:
-    """The rows that are no part of a longer one: the sentences, if all of them are there."""
-    return split.rows(np.flatnonzero(whole_sentences(split.texts) == np.arange(len(split))))
+    """The rows that are no part of a longer one: the sentences, if all of them are there.
+
+    Raises:
+        BeexError: no row has three words.
+    """
+    alone = np.flatnonzero(whole_sentences(split.texts) == np.arange(len(split)))
+    if not len(alone):
+        raise BeexError(
+            f"No training text has {_SHORTEST} words, so none is a sentence; take the task that keeps "
+            "all phrases."
+        )
+    return split.rows(alone)
 
 
 def whole_sentences(texts: list[str]) -> np.ndarray:
