@@ -8,6 +8,7 @@ import pytest
 from donors import write_donor
 from toy_suite import TOY
 
+from beex_keras import pretrained
 from beex_keras.benchmark import code, collect, load_suite, markdown, run, suite
 from beex_keras.benchmark.cell import RESULT_FILE, run_cell
 from beex_keras.benchmark.run import load_tasks
@@ -47,6 +48,18 @@ def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
     key, settings = plain.key, plain.settings
     monkeypatch.setattr(suite, "code_version", lambda: "another")
     assert plain.key != key and plain.settings == settings
+
+
+def test_key_follows_from_the_packaged_model_it_starts_from(toy, tmp_path, monkeypatch):
+    described = load_suite(toy / "toy.toml")
+    described.values["variants"]["later"] = {"start": {"init": "ours", "teacher": "ours"}}
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
+    cell = described.cell("toy", "later", 0, "data")
+    settings = []
+    for content in (b"a model", b"the next release's", b"a model"):
+        (tmp_path / "ours.beex").write_bytes(content)
+        settings.append(cell.settings)
+    assert settings[0] == settings[2] != settings[1]
 
 
 def test_cell_starts_from_a_donor_with_few_texts(toy):

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from beex_keras import pretrained
 from beex_keras.benchmark.code import code_version
 from beex_keras.data import Split, Task, load_task
 from beex_keras.data.corpus import corpus_fingerprint, task_corpus
@@ -88,7 +89,7 @@ class Cell:
 
     @property
     def key(self) -> str:
-        """Hash of all that the result follows from: settings, data and code.
+        """Hash of all that the result follows from: settings, data, packaged models and code.
 
         The names of task and variant do not count, so that a training that two tables need is
         done once.
@@ -105,6 +106,13 @@ class Cell:
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         if self.start:
             parts.append(self.start)
+        packaged = {
+            role: pretrained.fingerprint(source)
+            for role, source in self.start.items()
+            if source in pretrained.names()
+        }
+        if packaged:  # one name is another model in another release
+            parts.append(packaged)
         if self.earlier:
             parts.append({role: cell.key_by(code) for role, cell in self.earlier.items()})
         if self.texts:

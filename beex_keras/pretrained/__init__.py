@@ -4,6 +4,7 @@
 (`tools/ship.py` makes the three). Nothing here needs TensorFlow.
 """
 
+import hashlib
 import json
 import os
 from pathlib import Path
@@ -38,6 +39,15 @@ def find(model: str | os.PathLike[str]) -> Path:
         f"There is no model at {path}, and none of that name comes along; give a path, or one of "
         f"{', '.join(names())}."
     )
+
+
+def fingerprint(name: str) -> str:
+    """16 hexadecimal digits that change with a model's file.
+
+    Raises:
+        BeexError: no model of that name comes along.
+    """
+    return hashlib.sha256(_file(name, "beex").read_bytes()).hexdigest()[:16]
 
 
 def card(name: str) -> dict[str, Any]:
