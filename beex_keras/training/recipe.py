@@ -108,8 +108,8 @@ def train(
     Raises:
         BeexError: the folder holds a run with other settings or cannot be written; the model cannot
             start from `init` or learn from `teacher`; annealing was asked of a start from
-            chance, or replaced tokens of a training without a teacher; distillation was asked of several replicas; or a worker of the cluster has
-            ended.
+            chance, or replaced tokens of a training without a teacher; distillation was asked of
+            several replicas; or a worker of the cluster has ended.
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)
