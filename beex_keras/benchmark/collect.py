@@ -1,5 +1,6 @@
 """From stored exit logits to figures: every policy, every exit, no training."""
 
+import functools
 import inspect
 import json
 import os
@@ -336,8 +337,12 @@ def size_figures(counted: Account) -> dict[str, Any]:
     }
 
 
+@functools.cache
 def file_figures(config: BEExformerConfig) -> dict[str, Any]:
-    """Bytes of the exported file beside those of its float32 twin's, both without a vocabulary."""
+    """Bytes of the exported file beside those of its float32 twin's, both without a vocabulary.
+
+    Kept by configuration, which most variants of a suite share: an export takes seconds.
+    """
     report = size.summarize(BEExformerClassifier(config))
     return {
         "bytes": report.file.total,
