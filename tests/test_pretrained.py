@@ -21,6 +21,7 @@ from beex_keras.evaluation import calibrate, evaluate
 from beex_keras.export import beex_format, beex_reader
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
+from beex_keras.starts import initial
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import TrainingConfig
 
@@ -223,19 +224,32 @@ def runs(tmp_path, data):
     return folders
 
 
+def weights_of(run):
+    return initial(run).identity["weights"]
+
+
 @needs_engine
 def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     pytest.importorskip("sklearn")
     output = tmp_path / "shipped"
-    twin = tmp_path / "twin"
-    settings = json.loads((runs[1] / "run.json").read_text())
+    # A float32 twin that a run starts from, and the float32 run that the twin started from.
+    settings = json.loads((runs[0] / "run.json").read_text())
     settings["model"] |= {"weight_bits": 32, "embedding_bits": 32, "dropout": 0.3}
-    twin.mkdir()
-    shutil.copytree(runs[1] / "model", twin / "model")
-    shutil.copy(runs[1] / "results.json", twin)
-    (twin / "run.json").write_text(json.dumps(settings))
+    real = [tmp_path / "before", tmp_path / "twin"]
+    for seed, folder in enumerate(real):
+        folder.mkdir()
+        shutil.copytree(runs[seed] / "model", folder / "model")
+        shutil.copy(runs[seed] / "results.json", folder)
+        settings["training"]["seed"] = seed
+        if seed:
+            settings["init"] = {"kind": "classifier", "weights": weights_of(real[0])}
+        (folder / "run.json").write_text(json.dumps(settings))
+    for run in runs:
+        settings = json.loads((run / "run.json").read_text())
+        settings["teacher"] = {"kind": "classifier", "weights": weights_of(real[1])}
+        (run / "run.json").write_text(json.dumps(settings))
     arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
-    for earlier in (twin, runs[0]):
+    for earlier in real:
         arguments += ["--earlier", str(earlier)]
     spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
     module = importlib.util.module_from_spec(spec)
@@ -261,6 +275,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     assert page == tool("page").page(card)
     assert "its float32 twin |" in page
     assert "--set num_blocks=2" in page and "seed $seed" in page
+    assert "--init runs/toy-teacher-init-$seed" in page and "--teacher runs/toy-teacher-$seed" in page
 
 
 @pytest.mark.parametrize(

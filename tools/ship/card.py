@@ -32,6 +32,7 @@ except ModuleNotFoundError:  # Python 3.10
 ABOUT = Path(__file__).parent / "about"
 LEAST_SEEDS = 3
 
+_ROLES = ("init", "teacher")
 _LENGTHS = (5, 10, 20, 30)
 _CONFIDENCES = (0.5, 0.7, 0.9)
 """Edges of the scores that answers are counted by, as `_LENGTHS` are of words."""
@@ -95,7 +96,7 @@ def _finished(folder: Path) -> Finished:
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that all seeds share; each may start or learn from a run of its own."""
     shared = {**settings, "training": {**settings["training"], "seed": None}}
-    for role in ("init", "teacher"):
+    for role in _ROLES:
         if "weights" in shared.get(role, {}):
             shared[role] = shared[role]["kind"]
     return shared
@@ -107,13 +108,20 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
     Raises:
         BeexError: one is no finished run of beex train.
     """
-    return {
-        initial(run.folder).identity["weights"]: run.settings for run in map(_finished, folders)
-    }
+    return {_weights(run): run.settings for run in map(_finished, folders)}
+
+
+def _weights(run: Finished) -> str:
+    """What run.json calls the weights of the run, of one that starts or learns from it."""
+    return initial(run.folder).identity["weights"]
 
 
 def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any]]:
-    """The figures of those of the earlier runs that are float32 twins of `runs`, by seed."""
+    """The figures of the float32 twins that `runs` start or learn from themselves, by seed.
+
+    `folders` are those of all earlier runs, what a twin started from among them.
+    """
+    direct = {run.settings.get(role, {}).get("weights") for run in runs for role in _ROLES}
 
     def shape(run: Finished) -> BEExformerConfig:
         config = BEExformerConfig.from_dict(run.settings["model"])
@@ -122,7 +130,9 @@ def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any
     of_shape = [
         run
         for run in map(_finished, folders)
-        if run.settings["model"]["weight_bits"] == 32 and shape(run) == shape(runs[0])
+        if run.settings["model"]["weight_bits"] == 32
+        and shape(run) == shape(runs[0])
+        and _weights(run) in direct
     ]
     return [_seed(run) for run in sorted(of_shape, key=lambda run: run.seed)]
 
