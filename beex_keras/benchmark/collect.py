@@ -341,7 +341,8 @@ def size_figures(counted: Account) -> dict[str, Any]:
 def file_figures(config: BEExformerConfig) -> dict[str, Any]:
     """Bytes of the exported file beside those of its float32 twin's, both without a vocabulary.
 
-    Kept by configuration, which most variants of a suite share: an export takes seconds.
+    Most variants of a suite share a configuration, and each is exported once. Not to be changed by
+    the caller, since the next one is given the same dictionary.
     """
     report = size.summarize(BEExformerClassifier(config))
     return {
