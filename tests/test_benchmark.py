@@ -114,6 +114,7 @@ def test_policy_figures_by_hand():
         figures["accuracy"] == 0.75 and figures["mean_depth"] == 1 and figures["flops_saved"] == 0.5
     )
     assert figures["f1"] == pytest.approx(0.8)
+    assert figures["validation"] == 0.75
     assert figures["exit_shares"] == [1, 0]
     assert figures["curve"][0] == [1.0, 0.75] and figures["curve"][-1] == [0.5, 0.75]
     # Texts 1 and 2 are equally unsure. Where both run on, one is mended and the other spoiled.

@@ -13,8 +13,10 @@ import pytest
 from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 from test_cli import beex
 from toy import TOY_SIZE, toy_rows
+from toy_suite import SIZE
 
 from beex_keras import exits, pipeline, pretrained
+from beex_keras.benchmark.suite import load_suite
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate
@@ -54,9 +56,12 @@ def test_a_card_is_of_its_file(name, tool):
     assert card["config"] == metadata.config.to_dict()
     assert card["policy"] == exits.serialize(metadata.policy) == metadata.calibration["policy"]
     assert tuple(card["labels"]) == metadata.labels
-    best = max(card["seeds"], key=lambda row: row["validation"])
+    # Seeds that a benchmark has measured stand there without validation data.
+    known = [row for row in card["seeds"] if row["validation"] is not None]
+    best = max(known, key=lambda row: row["validation"])
     assert best["validation"] == metadata.calibration["validation_accuracy"]
     assert card["shipped_seed"] == best["seed"] and len(card["seeds"]) >= 3
+    assert "recorded" in card or known == card["seeds"]
     assert pretrained.page(name) == tool("page").page(card)
 
 
@@ -282,7 +287,6 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
 @pytest.mark.parametrize(
     ("change", "word"),
     [
-        (lambda runs: runs[:2], "3 runs"),
         (lambda runs: [*runs[:2], runs[1]], "another seed"),
         (lambda runs: [*runs, runs[0].parent / "none"], "not a finished run"),
     ],
@@ -290,6 +294,88 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
 def test_a_card_needs_seeds_of_one_training(runs, change, word, tool):
     with pytest.raises(BeexError, match=word):
         tool("card").read_runs(tuple(change(runs)))
+
+
+def test_a_card_needs_three_seeds(tool):
+    rows = [{"seed": 1}, {"seed": 0}]
+    with pytest.raises(BeexError, match="3 runs"):
+        tool("card").by_seed(rows)
+    assert tool("card").by_seed([*rows, {"seed": 2}]) == [{"seed": 0}, {"seed": 1}, {"seed": 2}]
+
+
+SUITE = f"""
+seeds = [0, 1, 2]
+model = {{ {SIZE} }}
+training = {{ epochs = 1 }}
+[variants]
+twin = {{ start = {{ init = "minilm" }}, model = {{ weight_bits = 32, embedding_bits = 32 }} }}
+binary = {{ start = {{ init = {{ variant = "twin" }}, teacher = {{ variant = "twin" }} }}, training = {{ epochs = 2 }} }}
+[[groups]]
+table = "Main"
+tasks = ["snips"]
+variants = ["twin", "binary"]
+"""
+
+
+@pytest.fixture
+def measured(tmp_path, data, monkeypatch, tool):
+    """A suite's results, which lack seed 1's twin, and the run.jsons of its seed 2."""
+    (tmp_path / "measured.toml").write_text(SUITE, "utf-8")
+    suite = load_suite(tmp_path / "measured.toml")
+    monkeypatch.setattr(tool("record"), "load_suite", lambda _: suite)
+    figures, settings = [], {}
+    for cell in suite.cells({"snips": load_task("snips", data_dir=data)}):
+        depth = cell.seed / 10 + (cell.variant == "twin") / 100
+        policy = {"accuracy": depth + 0.5, "mean_depth": 1.5, "flops_saved": 0.25}
+        row = {"task": cell.task, "variant": cell.variant, "seed": cell.seed,
+               "settings": cell.settings, "exits": {"accuracy": [0.0, depth]},
+               "policies": {"confidence": policy}}  # fmt: skip
+        if (cell.variant, cell.seed) != ("twin", 1):
+            figures.append(row)
+        settings[cell.variant, cell.seed] = {
+            "task": "snips",
+            "model": cell.model.to_dict(),
+            "training": cell.training.to_dict(),
+        }
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"suite": "measured", "cells": figures}))
+    settings["twin", 2]["init"] = {"kind": "donor", "name": "minilm", "layers": None}
+    learned = {"kind": "classifier", "weights": "a"}
+    settings["binary", 2] |= {"init": learned, "teacher": learned}
+    return file, settings["binary", 2], settings["twin", 2]
+
+
+def test_other_seeds_come_from_a_benchmark(measured, data, tool):
+    file, run, twin = measured
+    found = tool("record").recorded(file, "binary", [run], {"a": twin}, str(data))
+    assert (found.suite, found.variant) == ("measured", "binary")
+    assert [(row["seed"], row["full_depth_score"]) for row in found.seeds] == [(0, 0.0), (1, 0.1)]
+    assert [(row["seed"], row["full_depth_score"]) for row in found.twins] == [(0, 0.01)]
+    assert found.seeds[1] == {"seed": 1, "validation": None, "score": 0.6, "full_depth_score": 0.1,
+                              "mean_depth": 1.5, "flops_saved": 0.25}  # fmt: skip
+
+
+@pytest.mark.parametrize("change", ["training", "start", "donor", "variant"])
+def test_a_benchmark_of_another_training_is_refused(measured, data, change, tool):
+    file, run, twin = measured
+    if change == "training":
+        run["training"]["learning_rate"] = 0.5
+    elif change == "start":
+        twin["training"]["learning_rate"] = 0.5
+    elif change == "donor":
+        twin["init"]["name"] = "another"
+    variant = "twin" if change == "variant" else "binary"
+    with pytest.raises(BeexError, match="is not the training of the runs"):
+        tool("record").recorded(file, variant, [run], {"a": twin}, str(data))
+
+
+def test_a_benchmark_without_other_seeds_is_refused(measured, data, tool):
+    file, run, twin = measured
+    results = json.loads(file.read_text())
+    results["cells"] = [row for row in results["cells"] if row["seed"] == 2]
+    file.write_text(json.dumps(results))
+    with pytest.raises(BeexError, match="no other seed of 'binary'"):
+        tool("record").recorded(file, "binary", [run], {"a": twin}, str(data))
 
 
 def test_runs_must_differ_in_the_seed_alone(runs, tool):

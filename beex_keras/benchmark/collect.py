@@ -250,9 +250,10 @@ def policy_figures(
     """What a policy reaches on the test split, with its threshold from the validation split.
 
     Returns:
-        `policy`; scores by metric; `mean_depth`, `exit_shares`, `flops_saved`, and `strict_…`, the
-        same for a calibration that may lose nothing on validation; by `curves` also `curve`, pairs
-        of cost and score on the test split for thresholds spread over the whole range.
+        `policy`; `validation`, its accuracy there, as the calibration counts it; scores on the test
+        split by metric; `mean_depth`, `exit_shares`, `flops_saved`, and `strict_…`, the same for a
+        calibration that may lose nothing on validation; by `curves` also `curve`, pairs of cost and
+        score on the test split for thresholds spread over the whole range.
     """
     test, labels = logits["test"], logits["test_labels"]
     found, strict = (
@@ -265,6 +266,7 @@ def policy_figures(
     curve = {"curve": _curve(found, test, labels, costs, metrics[0])} if curves else {}
     return {
         "policy": exits.serialize(found.policy),
+        "validation": _round(found.accuracy),
         **{m: _round(figures.score) for m, figures in scored.items()},
         "mean_depth": _round(own.mean_depth),
         "exit_shares": [_round(share) for share in own.exit_shares],

@@ -4,16 +4,17 @@
     python tools/ship --pages
 
 The first takes run folders of one training with several seeds, chooses the one that is best on
-validation data, never on test data, exports it and measures the file. The second only writes the pages
-anew from the cards' figures.
+validation data, never on test data, exports it and measures the file. Seeds whose weights are gone can
+stand in the card by a benchmark's figures. The second only writes the pages anew from the cards' figures.
 """
 
 import json
 from pathlib import Path
 
 import click
-from card import choose, describe, read_about, read_earlier, read_runs, twins
+from card import by_seed, choose, describe, read_about, read_earlier, read_runs, seed_row, twins
 from page import page, table, with_table
+from record import recorded
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 from beex_keras import pretrained
@@ -34,34 +35,42 @@ README = Path(__file__).parents[2] / "README.md"
               "licence; nothing for random ones.")  # fmt: skip
 @click.option("--earlier", multiple=True, type=click.Path(path_type=Path),
               help="A run that these started or learned from; of each seed its own.")  # fmt: skip
+@click.option("--recorded", "record", type=(click.Path(path_type=Path), str),
+              metavar="RESULTS VARIANT", help="results.json of a benchmark, and the variant of its "
+              "suite that the runs are: the seeds that it has besides count in the card.")  # fmt: skip
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), default=pretrained.FOLDER,
               help="Instead of the package's folder.")  # fmt: skip
-def main(name, runs, about, data_dir, starts_from, earlier, pages, output):
+def main(name, runs, about, data_dir, starts_from, earlier, record, pages, output):
     """See the module."""
     try:
         if not pages:
             if not name or not runs or about is None:
                 raise BeexError("Give a name, run folders and --about; or --pages.")
-            ship(name, runs, about, data_dir, starts_from, earlier, output)
+            ship(name, runs, about, data_dir, starts_from, earlier, record, output)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
 
 
-def ship(name, runs, about, data_dir, starts_from, earlier, output):
+def ship(name, runs, about, data_dir, starts_from, earlier, record, output):
     """Writes `name`.beex and `name`.json to the output folder."""
     from beex_keras import runtime
 
-    found = read_runs(runs)
+    found, before = read_runs(runs), read_earlier(earlier)
+    settings = [run.settings for run in found]
+    more = None if record is None else recorded(record[0], record[1], settings, before, data_dir)
+    seeds = by_seed([*map(seed_row, found), *(more.seeds if more else [])])
+    real = by_seed([*twins(earlier, found), *(more.twins if more else [])], least=0)
     chosen = choose(found)
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
     figures = describe(
-        name, data, found, chosen, read_about(about), data_dir, starts_from,
-        read_earlier(earlier), twins(earlier, found),
+        name, data, seeds, chosen, read_about(about), data_dir, starts_from, before, real,
     )  # fmt: skip
+    if more:
+        figures["recorded"] = {"suite": more.suite, "variant": more.variant}
     write_atomically(file, data)
     write_atomically(
         output / f"{name}.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n"

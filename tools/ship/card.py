@@ -69,13 +69,11 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
     """The runs, by seed.
 
     Raises:
-        BeexError: one is not finished, fewer than three seeds, or they differ in more than the seed.
+        BeexError: one is not finished, two have one seed, or they differ in more than the seed.
     """
     runs = sorted(map(_finished, folders), key=lambda run: run.seed)
-    if len({run.seed for run in runs}) < max(LEAST_SEEDS, len(runs)):
-        raise BeexError(
-            f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed."
-        )
+    if len({run.seed for run in runs}) < len(runs):
+        raise BeexError("Two of the runs have the same seed; give runs each of another seed.")
     first, *others = (_without_seed(run.settings) for run in runs)
     if any(other != first for other in others):
         raise BeexError(
@@ -116,6 +114,21 @@ def _weights(run: Finished) -> str:
     return initial(run.folder).identity["weights"]
 
 
+def by_seed(rows: list[dict[str, Any]], least: int = LEAST_SEEDS) -> list[dict[str, Any]]:
+    """A card's rows in the order of their seeds.
+
+    Raises:
+        BeexError: fewer than `least`.
+    """
+    found = sorted(rows, key=lambda row: row["seed"])
+    if len(found) < least:
+        raise BeexError(
+            f"A card needs a spread: give {least} runs or more, each of another seed, or "
+            "--recorded results that have the others."
+        )
+    return found
+
+
 def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any]]:
     """The figures of the float32 twins that `runs` start or learn from themselves, by seed.
 
@@ -134,7 +147,7 @@ def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any
         and shape(run) == shape(runs[0])
         and _weights(run) in direct
     ]
-    return [_seed(run) for run in sorted(of_shape, key=lambda run: run.seed)]
+    return [seed_row(run) for run in sorted(of_shape, key=lambda run: run.seed)]
 
 
 def choose(runs: list[Finished]) -> Finished:
@@ -161,7 +174,7 @@ def read_about(name: str) -> dict[str, Any]:
 def describe(
     name: str,
     data: bytes,
-    runs: list[Finished],
+    seeds: list[dict[str, Any]],
     chosen: Finished,
     about: dict[str, Any],
     data_dir: str | None,
@@ -174,8 +187,8 @@ def describe(
     Args:
         name: of the model.
         data: the file that ships; what is measured is measured on it.
-        runs: of all seeds.
-        chosen: the one that `data` was made of.
+        seeds: the rows of all seeds.
+        chosen: the run that `data` was made of.
         about: from `read_about`.
         data_dir: of the task.
         starts_from: whose weights the training started from.
@@ -183,7 +196,7 @@ def describe(
         twins: figures of float32 twins.
 
     Raises:
-        BeexError: the data is not what the runs were trained on, or the description is of another task.
+        BeexError: the data is not what the run was trained on, or the description is of another task.
     """
     task = load_task(chosen.settings["task"], data_dir=data_dir)
     if about["task"] != task.name:
@@ -211,7 +224,7 @@ def describe(
             **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         },
         "commands": training_command(chosen.settings, name, earlier=earlier),
-        "seeds": [_seed(run) for run in runs],
+        "seeds": seeds,
         "twins": twins or [],
         "shipped_seed": chosen.seed,
         "config": runner.config.to_dict(),
@@ -234,7 +247,8 @@ def describe(
     }
 
 
-def _seed(run: Finished) -> dict[str, Any]:
+def seed_row(run: Finished) -> dict[str, Any]:
+    """The card's row of a run."""
     test = run.results["test"]
     return {
         "seed": run.seed,

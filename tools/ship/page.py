@@ -96,9 +96,14 @@ def _data(card: dict[str, Any]) -> str:
 def _training(card: dict[str, Any]) -> str:
     seeds = " ".join(str(row["seed"]) for row in card["seeds"])
     start = card["starts_from"] or "Random weights."
+    why = ", the best on validation data"
+    if card.get("recorded"):
+        why = "; the figures of other seeds are those of `{variant}` in the suite `{suite}`".format(
+            **card["recorded"]
+        )
     return (
         f"{start}\n\n```\nfor seed in {seeds}; do\n  {card['commands']}\ndone\n```\n\n"
-        f"Shipped is seed {card['shipped_seed']}, the best on validation data. Made with "
+        f"Shipped is seed {card['shipped_seed']}{why}. Made with "
         + ", ".join(f"{name} {number}" for name, number in card["versions"].items())
         + "."
     )
@@ -234,9 +239,13 @@ def _percent(value: float) -> str:
     return f"{round(100 * value)} %"
 
 
-def _spread(values: list[float]) -> str:
-    mean = sum(values) / len(values)
-    if len(values) == 1:
+def _spread(values: list[float | None]) -> str:
+    """Mean and spread; nothing where a seed has no figure."""
+    known = [value for value in values if value is not None]
+    if len(known) < len(values):
+        return NONE
+    mean = sum(known) / len(known)
+    if len(known) == 1:
         return _points(mean)
-    deviation = (sum((v - mean) ** 2 for v in values) / (len(values) - 1)) ** 0.5
+    deviation = (sum((v - mean) ** 2 for v in known) / (len(known) - 1)) ** 0.5
     return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
