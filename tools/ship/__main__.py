@@ -58,16 +58,19 @@ def ship(name, runs, about, data_dir, starts_from, earlier, record, output):
     from beex_keras import runtime
 
     found, before = read_runs(runs), read_earlier(earlier)
-    settings = [run.settings for run in found]
-    more = None if record is None else recorded(record[0], record[1], settings, before, data_dir)
+    settings = {weights: run.settings for weights, run in before.items()}
+    more = None
+    if record is not None:
+        file, variant = record
+        more = recorded(file, variant, [run.settings for run in found], settings, data_dir)
     seeds = by_seed([*map(seed_row, found), *(more.seeds if more else [])])
-    real = by_seed([*twins(earlier, found), *(more.twins if more else [])], least=0)
+    real = by_seed([*twins(before, found), *(more.twins if more else [])], least=0)
     chosen = choose(found)
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
     figures = describe(
-        name, data, seeds, chosen, read_about(about), data_dir, starts_from, before, real,
+        name, data, seeds, chosen, read_about(about), data_dir, starts_from, settings, real,
     )  # fmt: skip
     if more:
         figures["recorded"] = {"suite": more.suite, "variant": more.variant}

@@ -100,18 +100,13 @@ def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
     return shared
 
 
-def read_earlier(folders: tuple[Path, ...]) -> dict[str, dict[str, Any]]:
-    """The settings of runs that others started or learned from, by their weights.
+def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
+    """Runs that others started or learned from, by what run.json calls their weights.
 
     Raises:
         BeexError: one is no finished run of beex train.
     """
-    return {_weights(run): run.settings for run in map(_finished, folders)}
-
-
-def _weights(run: Finished) -> str:
-    """What run.json calls the weights of the run, of one that starts or learns from it."""
-    return initial(run.folder).identity["weights"]
+    return {initial(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
 def by_seed(rows: list[dict[str, Any]], least: int = LEAST_SEEDS) -> list[dict[str, Any]]:
@@ -129,10 +124,10 @@ def by_seed(rows: list[dict[str, Any]], least: int = LEAST_SEEDS) -> list[dict[s
     return found
 
 
-def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any]]:
+def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, Any]]:
     """The figures of the float32 twins that `runs` start or learn from themselves, by seed.
 
-    `folders` are those of all earlier runs, what a twin started from among them.
+    `earlier` is from `read_earlier`, with what a twin started from among them.
     """
     direct = {run.settings.get(role, {}).get("weights") for run in runs for role in _ROLES}
 
@@ -142,10 +137,10 @@ def twins(folders: tuple[Path, ...], runs: list[Finished]) -> list[dict[str, Any
 
     of_shape = [
         run
-        for run in map(_finished, folders)
+        for weights, run in earlier.items()
         if run.settings["model"]["weight_bits"] == 32
         and shape(run) == shape(runs[0])
-        and _weights(run) in direct
+        and weights in direct
     ]
     return [seed_row(run) for run in sorted(of_shape, key=lambda run: run.seed)]
 
@@ -192,7 +187,7 @@ def describe(
         about: from `read_about`.
         data_dir: of the task.
         starts_from: whose weights the training started from.
-        earlier: from `read_earlier`.
+        earlier: run.jsons of trainings that it started or learned from, by their weights.
         twins: figures of float32 twins.
 
     Raises:

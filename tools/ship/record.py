@@ -40,7 +40,7 @@ def recorded(
         file: results.json of a benchmark.
         variant: of its suite, whose trainings the runs are.
         settings: the runs' run.jsons.
-        earlier: from `read_earlier`.
+        earlier: run.jsons of trainings that they started or learned from, by their weights.
         data_dir: of the tasks.
 
     Raises:
