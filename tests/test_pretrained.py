@@ -297,10 +297,11 @@ def test_a_card_needs_seeds_of_one_training(runs, change, word, tool):
 
 
 def test_a_card_needs_three_seeds(tool):
-    rows = [{"seed": 1}, {"seed": 0}]
+    rows = [{"seed": 0}, {"seed": 1}, {"seed": 2}]
     with pytest.raises(BeexError, match="3 runs"):
-        tool("card").by_seed(rows)
-    assert tool("card").by_seed([*rows, {"seed": 2}]) == [{"seed": 0}, {"seed": 1}, {"seed": 2}]
+        tool("card").enough(rows[:2])
+    assert tool("card").enough(rows) == rows
+    assert tool("card").by_seed(rows[::-1]) == rows
 
 
 SUITE = f"""
@@ -355,7 +356,7 @@ def test_other_seeds_come_from_a_benchmark(measured, data, tool):
                               "mean_depth": 1.5, "flops_saved": 0.25}  # fmt: skip
 
 
-@pytest.mark.parametrize("change", ["training", "start", "donor", "variant"])
+@pytest.mark.parametrize("change", ["training", "start", "donor", "layers", "variant"])
 def test_a_benchmark_of_another_training_is_refused(measured, data, change, tool):
     file, run, twin = measured
     if change == "training":
@@ -364,6 +365,8 @@ def test_a_benchmark_of_another_training_is_refused(measured, data, change, tool
         twin["training"]["learning_rate"] = 0.5
     elif change == "donor":
         twin["init"]["name"] = "another"
+    elif change == "layers":
+        twin["init"]["layers"] = [0, 1]
     variant = "twin" if change == "variant" else "binary"
     with pytest.raises(BeexError, match="is not the training of the runs"):
         tool("record").recorded(file, variant, [run], {"a": twin}, str(data))

@@ -12,7 +12,17 @@ import json
 from pathlib import Path
 
 import click
-from card import by_seed, choose, describe, read_about, read_earlier, read_runs, seed_row, twins
+from card import (
+    by_seed,
+    choose,
+    describe,
+    enough,
+    read_about,
+    read_earlier,
+    read_runs,
+    seed_row,
+    twins,
+)
 from page import page, table, with_table
 from record import recorded
 
@@ -63,8 +73,8 @@ def ship(name, runs, about, data_dir, starts_from, earlier, record, output):
     if record is not None:
         file, variant = record
         more = recorded(file, variant, [run.settings for run in found], settings, data_dir)
-    seeds = by_seed([*map(seed_row, found), *(more.seeds if more else [])])
-    real = by_seed([*twins(before, found), *(more.twins if more else [])], least=0)
+    seeds = enough(by_seed([*map(seed_row, found), *(more.seeds if more else [])]))
+    real = by_seed([*twins(before, found), *(more.twins if more else [])])
     chosen = choose(found)
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)

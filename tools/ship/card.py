@@ -109,19 +109,23 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
     return {initial(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
-def by_seed(rows: list[dict[str, Any]], least: int = LEAST_SEEDS) -> list[dict[str, Any]]:
-    """A card's rows in the order of their seeds.
+def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A card's rows in the order of their seeds."""
+    return sorted(rows, key=lambda row: row["seed"])
+
+
+def enough(seeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The rows of all seeds.
 
     Raises:
-        BeexError: fewer than `least`.
+        BeexError: fewer than three.
     """
-    found = sorted(rows, key=lambda row: row["seed"])
-    if len(found) < least:
+    if len(seeds) < LEAST_SEEDS:
         raise BeexError(
-            f"A card needs a spread: give {least} runs or more, each of another seed, or "
+            f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed, or "
             "--recorded results that have the others."
         )
-    return found
+    return seeds
 
 
 def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, Any]]:

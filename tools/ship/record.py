@@ -45,7 +45,7 @@ def recorded(
 
     Raises:
         BeexError: the suite trains that variant otherwise than the runs were, itself or what it starts
-            or learns from, or on other data; or the results have no other seed of it.
+            or learns from; or the results have no other seed of it on this data.
     """
     results = json.loads(read_text(file, "results"))
     suite = load_suite(results["suite"])
@@ -79,7 +79,9 @@ def recorded(
         return [_row(row, cell, tasks[cell.task]) for cell, row in found if row is not None]
 
     if not rows(others):
-        raise BeexError(f"{file} has no other seed of '{variant}'; measure it, or leave it out.")
+        raise BeexError(
+            f"{file} has no other seed of '{variant}' on this data; measure it, or leave it out."
+        )
     return Recorded(suite.name, variant, rows(others), rows(twins))
 
 
@@ -97,7 +99,7 @@ def _trains(cell: Cell, run: dict[str, Any], earlier: dict[str, dict[str, Any]])
                 return False
         elif cell.start.get(role) != source.get("name"):
             return False
-    return True
+    return cell.start.get("init_layers") == run.get("init", {}).get("layers")
 
 
 def _row(figures: dict[str, Any], cell: Cell, task: Task) -> dict[str, Any]:
