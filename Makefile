@@ -13,17 +13,31 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint notebooks beexrun header firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint notebooks beexrun header firmware emulate clean stale
 
 help: ## List the targets
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
 	@$(BIN)/beex demo
 
-test: $(STAMP) ## Run the tests, two files at a time
+# Two files at a time, in the order of tests/durations.json.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+
+prepare: $(STAMP) ## Install what the tests need
 	@tools/install_emulators.sh
-	@$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+test: prepare ## Run the tests that a commit has to pass, in minutes
+	@$(PYTEST) -m "not slow"
+
+test-slow: prepare ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
+	@$(PYTEST) -m slow
+
+durations: prepare ## Measure how long each file of tests takes, which orders them
+	@for marker in "not slow" slow; do $(PYTEST) -m "$$marker" --record-durations || exit 1; done
+
+coverage: prepare ## Run all tests, and count the lines of Python and C that they reach
+	@tools/coverage.sh $(BIN)
 
 lint: $(STAMP) ## Check style, formatting and types
 	@$(BIN)/ruff check .

@@ -1,7 +1,11 @@
 """Shared fixtures; Keras 2 is selected here, since some tests import TensorFlow first."""
 
+import functools
+import json
 import os
 import shutil
+from collections import Counter
+from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
@@ -9,10 +13,13 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np
 import pytest
 import tensorflow as tf
-from toy import write_toy_files
+from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
+from beex_keras import TrainingConfig, export, load_task
+from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.training import train
 
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
@@ -53,14 +60,83 @@ def shake(model: tf.keras.Model, seed: int = 0) -> tf.keras.Model:
     return model
 
 
+@pytest.fixture(scope="session")
+def toy_run(tmp_path_factory):
+    """A folder that tests read: the toy task's files, a finished run, and the model converted.
+
+    train.jsonl, validation.jsonl, test.jsonl, run/, model.tflite, model.beex
+    """
+    path = tmp_path_factory.mktemp("toy")
+    task = load_task("files", **write_toy_files(path))
+    config = BEExformerConfig.preset("tiny", **TOY_SIZE)
+    recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
+    run = train(task, config, recipe, path / "run", verbose=0)
+    figures = run.calibration.to_dict()
+    export.export_file(run.model, path / "model.tflite", calibration=figures)
+    beex_format.export_file(run.model, path / "model.beex", calibration=figures)
+    return path
+
+
 def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> np.ndarray:
     """Ids without padding or special tokens, int32 (rows, length)."""
     return np.random.default_rng(seed).integers(5, vocabulary, (rows, length)).astype(np.int32)
 
 
+# === Order: the files that take longest come first, so that no core idles at the end ===
+
+DURATIONS = Path(__file__).with_name("durations.json")
+"""Seconds of each file by the expression of markers that chose its tests: `make durations`."""
+
+
+def pytest_addoption(parser):
+    parser.addoption("--record-durations", action="store_true", help=f"write {DURATIONS.name}")
+
+
+def pytest_configure(config):
+    if config.option.record_durations and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(Recorder(config.option.markexpr))
+
+
+def pytest_collection_modifyitems(config, items):
+    known = json.loads(DURATIONS.read_text("utf-8")).get(config.option.markexpr, {})
+    # A file that is not known comes first: it may be long.
+    items.sort(key=lambda item: -known.get(item.path.name, float("inf")))
+
+
+class Recorder:
+    """Adds up what the tests of each file took, set-up and all, of whatever process ran them."""
+
+    def __init__(self, expression: str):
+        self.expression, self.seconds = expression, Counter()
+
+    def pytest_runtest_logreport(self, report):
+        self.seconds[report.location[0].rsplit("/", 1)[-1]] += report.duration
+
+    def pytest_sessionfinish(self):
+        known = json.loads(DURATIONS.read_text("utf-8"))
+        known[self.expression] = {name: round(s, 1) for name, s in self.seconds.most_common()}
+        DURATIONS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
+
+
+# === Models ===
+
+
 @pytest.fixture(params=MODES)
 def mode(request) -> str:
     return request.param
+
+
+@functools.cache
+def built(mode: str = "weights-only", **changes) -> BEExformerClassifier:
+    """A model of `tiny_config` with weights as after training. It is shared: leave it as it is."""
+    tf.keras.utils.set_random_seed(1)
+    return shake(BEExformerClassifier(tiny_config(**MODES[mode], **changes)))
+
+
+@functools.cache
+def converted(mode: str = "weights-only", exit: str = "in-graph", **changes) -> bytes:
+    """The `.tflite` of `built`, which takes seconds: each is made once."""
+    return export.convert(built(mode, **changes), exit=exit)
 
 
 @pytest.fixture
