@@ -20,6 +20,7 @@ import subprocess
 import sys
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
 
 import click
 import donors
@@ -29,37 +30,30 @@ import pytest
 import tensorflow as tf
 from click.testing import CliRunner
 from conftest import COMPILER, needs_engine
-from pages import C, CPP, PAGES, PYTHON, ROOT, SHELL, Command
+from pages import CPP, PAGES, PYTHON, ROOT, SHELL, C, Command
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
+from beex_keras import starts, training
 from beex_keras.benchmark import load_suite
 from beex_keras.cli.app import app
 from beex_keras.data import registry
 from beex_keras.evaluation import plots
-from beex_keras.export import files
+from beex_keras.export import files, size
 from beex_keras.export.mcu import emulation
 from beex_keras.models.config import PRESETS
 from beex_keras.runtime import library
 from beex_keras.training import loop, precision
 
+sys.path.append(str(ROOT / "tools"))
+import tflm_host
+
 TFLITE = ROOT / "tflite"
 
 EXCEPTIONS = {
     ("docs/cluster.md", "beex train"): "workers wait for each other; test_distribution.py has them",
-    ("docs/cluster.md", "--nodes"): "an option of Slurm",
-    ("docs/cluster.md", "--ntasks-per-node"): "an option of Slurm",
 }
-"""What pages show and is only looked at, or is not ours: page, and how it begins → why."""
-
-used: set[tuple[str, str]] = set()
-
-
-def excepted(page: str, shown: str) -> bool:
-    """Whether `shown` is on the list; what is never asked for must leave it."""
-    found = [key for key in EXCEPTIONS if key[0] == page and shown.startswith(key[1])]
-    used.update(found)
-    return bool(found)
+"""Commands whose arguments are looked at and which are not run: page, and how they begin → why."""
 
 
 # === Toys under the names that pages use ===
@@ -83,8 +77,11 @@ def toys(tmp_path_factory) -> Path:
     for name in ("DATA", "GLUE"):
         _write_tasks(folder / name, texts)
     vocabulary = beex.text.learn_vocabulary(texts, 80)
-    config = beex.BEExformerConfig(**{**TOY_SIZE, "max_length": 64, "vocabulary_size": len(vocabulary)})
+    config = beex.BEExformerConfig(
+        **{**TOY_SIZE, "max_length": 64, "vocabulary_size": len(vocabulary)}
+    )
     model = beex.BEExformerClassifier(config, beex.TextPreprocessor(vocabulary, config.max_length))
+    model.save_pretrained(folder / "toy" / "model")
     beex.export.export_file(model, folder / "model.tflite")
     shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
     (folder / "packages" / DONOR).mkdir(parents=True)
@@ -156,24 +153,49 @@ def one_epoch(small, monkeypatch):
 
 
 @pytest.fixture
-def quick(small, toys, monkeypatch):
+def no_epochs(small, toys, monkeypatch):
     """Trainings do all but their epochs; any model converts to the same file."""
 
-    def no_epochs(model, batches, steps, epochs, directory, *, monitor, **_):
+    def fit(model, batches, steps, epochs, directory, *, monitor, **_):
         model.save_weights(Path(directory) / loop.BEST_WEIGHTS_FILE)
         history = {name: [0.5] for name in (monitor, "val_accuracy")}
         (Path(directory) / "history.json").write_text(json.dumps(history))
 
-    monkeypatch.setattr(loop, "fit", no_epochs)
+    monkeypatch.setattr(loop, "fit", fit)
     data = (toys / "model.tflite").read_bytes()
-    monkeypatch.setattr(files, "convert", lambda *_: data)
+    for module in (files, size):
+        monkeypatch.setattr(module, "convert", lambda *_, **__: data)
+
+
+@pytest.fixture
+def no_trainings(small, toys, monkeypatch):
+    """Commands that train read their settings and data, and leave a model that others can read.
+
+    What a training starts from or learns from has to come along, or from a command before it.
+    """
+    done = set()
+
+    def initial(source: str, layers: list[int] | None = None) -> SimpleNamespace:
+        assert source in {"minilm", *beex.pretrained.names(), *done}, f"where is {source} from?"
+        return SimpleNamespace(bits={})
+
+    def run(data, model, config, directory, *_, **__) -> SimpleNamespace:
+        assert directory not in done, f"there is a run in {directory} already"
+        done.add(directory)
+        shutil.copytree(toys / "toy", directory)
+        figures = SimpleNamespace(to_dict=dict, rows=lambda: [{"score": None}])
+        return SimpleNamespace(calibration=figures, evaluation=figures, results={"loss": None})
+
+    monkeypatch.setattr(starts, "initial", initial)
+    for name in ("train", "pretrain", "imitate"):
+        monkeypatch.setattr(training, name, run)
 
 
 # === Pages from top to bottom ===
 
 
-def run_page(page: str, folder: Path) -> None:
-    """Runs the Python and the commands of a page, in order, in one folder and one namespace."""
+def run_page(page: str, folder: Path, *languages: str) -> None:
+    """Runs the blocks of a page, in order, in one folder and one namespace."""
     texts = [row["text"] for row in toy_rows(50, 1)]
     namespace = {
         "texts": texts,
@@ -182,11 +204,13 @@ def run_page(page: str, folder: Path) -> None:
         "task": beex.load_task("rotten_tomatoes"),
     }
     for block in pages.read(page)[0]:
+        if block.language not in languages:
+            continue
         try:
             if block.language == PYTHON:
                 code = "\n" * block.line + block.text  # so that a traceback has the page's lines
                 exec(compile(code, PAGES[page], "exec"), namespace)
-            elif block.language == SHELL:
+            else:
                 for command in pages.commands(block.text, folder):
                     call(page, command, folder)
         except (Exception, SystemExit) as error:
@@ -236,8 +260,10 @@ def call_beex(page: str, words: list[str], stdin: str) -> None:
     if words[0] == "benchmark":  # takes days; that suites can be run, test_suites.py says
         assert options["suite"].isupper() or load_suite(options["suite"])
         return
-    if options.get("seed") or excepted(page, shlex.join(["beex", *words])):
-        return  # other seeds do what seed 0 does
+    if options.get("seed"):  # other seeds do what seed 0 does
+        return
+    if any(page == where and f"beex {words[0]}".startswith(start) for where, start in EXCEPTIONS):
+        return
     result = CliRunner().invoke(app, words, input=stdin)
     assert result.exit_code == 0, f"beex {shlex.join(words)}: {result.exception!r} {result.output}"
     assert result.output
@@ -261,7 +287,9 @@ def makefile_has(makefiles: list[Path], words: list[str]) -> bool:
         targets = [word for word in words if "=" not in word]
         if (
             all(re.search(rf"^{target}:", text, re.MULTILINE) for target in targets)
-            and all(re.search(rf"\$\({name}\)|^{name} *[:?]?=", text, re.M) for name, _ in variables)
+            and all(
+                re.search(rf"\$\({name}\)|^{name} *[:?]?=", text, re.M) for name, _ in variables
+            )
             and all(name != "BOARD" or value in beex_boards() for name, value in variables)
         ):
             return True
@@ -282,7 +310,9 @@ def script(path: str) -> click.Command | None:
     known = set(sys.modules)
     sys.path.insert(0, str(file.parent))
     try:
-        spec = importlib.util.spec_from_file_location(f"script_{file.parent.name}_{file.stem}", file)
+        spec = importlib.util.spec_from_file_location(
+            f"script_{file.parent.name}_{file.stem}", file
+        )
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
     finally:
@@ -330,31 +360,32 @@ def compile_c(program: Path, source: Path) -> None:
     )  # fmt: skip
 
 
-def has_code(page: str) -> bool:
-    return any(block.language in (PYTHON, SHELL) for block in pages.read(page)[0])
+def pages_with(*languages: str) -> list[str]:
+    return [page for page in PAGES if any(b.language in languages for b in pages.read(page)[0])]
 
 
-OTHER_PAGES = [page for page in PAGES if page != "README.md" and has_code(page)]
+def test_python_of_the_readme(small, small_presets, one_epoch):
+    run_page("README.md", small, PYTHON)
+
+
+@pytest.mark.parametrize("page", [page for page in pages_with(PYTHON) if page != "README.md"])
+def test_python(page, small, small_presets, no_epochs):
+    run_page(page, small, PYTHON)
 
 
 @needs_engine
-def test_readme(small_presets, one_epoch, small):
-    run_page("README.md", small)
-
-
-@needs_engine
-@pytest.mark.parametrize("page", OTHER_PAGES)
-def test_page(page, small_presets, quick, small):
+@pytest.mark.parametrize("page", pages_with(SHELL))
+def test_commands(page, small, small_presets, no_epochs, no_trainings):
     prepare(page, small)
-    run_page(page, small)
+    run_page(page, small, SHELL)
 
 
 @needs_engine
 @pytest.mark.slow
-@pytest.mark.parametrize("page", OTHER_PAGES)
-def test_page_with_trainings_and_conversions(page, small_presets, one_epoch, small):
+@pytest.mark.parametrize("page", pages_with(SHELL, PYTHON))
+def test_trainings_and_conversions(page, small, small_presets, one_epoch):
     prepare(page, small)
-    run_page(page, small)
+    run_page(page, small, SHELL, PYTHON)
 
 
 def prepare(page: str, folder: Path) -> None:
@@ -366,3 +397,239 @@ def prepare(page: str, folder: Path) -> None:
         config = beex.BEExformerConfig.preset("minilm", vocabulary_size=len(vocabulary))
         preprocessor = beex.TextPreprocessor(vocabulary, config.max_length)
         beex.BEExformerClassifier(config, preprocessor).save_pretrained(folder / name / "model")
+
+
+# === C ===
+
+NAMES = {
+    "model": "beex_model model;",
+    "engine": "beex_engine engine;",
+    "result": "beex_result result;",
+}
+"""What a fragment of C may use without having declared it."""
+
+PROGRAM = """
+{includes}
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void example(const void *data, size_t size, void *arena, size_t arena_size, const char *text) {{
+{declarations}
+{code}
+}}
+
+int main(int count, char **arguments) {{
+  FILE *file = fopen(arguments[1], "rb");
+  size_t room = 1 << 20;
+  void *data = malloc(room), *arena = malloc(room);
+  if (count != 3 || !file || !data || !arena) return 1;
+  example(data, fread(data, 1, room, file), arena, room, arguments[2]);
+  return 0;
+}}
+"""
+
+
+def blocks_in(language: str) -> list[pages.Block]:
+    return [b for page in PAGES for b in pages.read(page)[0] if b.language == language]
+
+
+def block_name(block: pages.Block) -> str:
+    return f"{block.page}:{block.line}"
+
+
+@needs_engine
+@pytest.mark.parametrize("block", blocks_in(C), ids=block_name)
+def test_c(block, tmp_path):
+    """A fragment, in a function around it, answers as Python does."""
+    lines = block.text.splitlines()
+    includes = [line for line in lines if line.startswith("#include")]
+    code = "\n".join(line for line in lines if line not in includes)
+    source = PROGRAM.format(
+        includes="\n".join(includes),
+        declarations="\n".join(d for n, d in NAMES.items() if n in code and d not in code),
+        code=code,
+    )
+    (tmp_path / "example.c").write_text(source)
+    compile_c(tmp_path / "example", tmp_path / "example.c")
+    model, text = beex.pretrained.find("sst2-micro"), "what a lovely film"
+    command = [tmp_path / "example", model, text]
+    answer = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert answer == f"{beex.pipeline(model)(text).label}\n"
+
+
+RESOLVER = """
+#include "micro/lce_ops.h"
+
+// As tensorflow/lite/micro/micro_mutable_op_resolver.h declares them.
+struct Resolver {{
+  void AddCustom(const char* name, const tflite::micro::TFLMRegistration* registration);
+  void AddGather(const tflite::micro::TFLMRegistration& registration);
+  void AddFullyConnected(const tflite::micro::TFLMRegistration& registration);
+}};
+
+void example(Resolver& resolver) {{
+{code}
+}}
+"""
+
+
+@pytest.mark.skipif(tflm_host.COMPILER is None, reason="no C++ compiler")
+@pytest.mark.parametrize("block", blocks_in(CPP), ids=block_name)
+def test_cpp(block, tmp_path):
+    source = tmp_path / "example.cc"
+    source.write_text(RESOLVER.format(code=block.text))
+    subprocess.run(
+        [tflm_host.COMPILER, "-std=c++17", *tflm_host.WARNINGS, f"-I{TFLITE}",
+         f"-I{tflm_host.SHIM}", "-fsyntax-only", source],
+        check=True,
+    )  # fmt: skip
+
+
+def test_no_block_is_left_out():
+    found = {block.language for page in PAGES for block in pages.read(page)[0]}
+    assert found <= {SHELL, PYTHON, C, CPP}
+
+
+# === Names in prose ===
+
+SUFFIXES = (".c", ".cc", ".h", ".inc", ".ipynb", ".ld", ".md", ".py", ".sh", ".toml")
+GENERATED = {"build/beex.h", "beex.h", "model.h", "model.c", "model.mk"}
+"""What commands write."""
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_links(page):
+    for link in pages.links(pages.read(page)[1]):
+        if re.match(r"\w+:", link):
+            continue
+        path, _, anchor = link.partition("#")
+        target = PAGES[page].parent / path if path else PAGES[page]
+        assert target.exists(), link
+        assert not anchor or anchor in pages.anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_code_in_prose(page):
+    for span in pages.spans(pages.read(page)[1]):
+        try:
+            words = shlex.split(span)
+        except ValueError:  # an apostrophe: no command
+            continue
+        assert look_up(page, words), f"`{span}`"
+
+
+def look_up(page: str, words: list[str]) -> bool:
+    """Whether what the words name is there, if they name something of ours."""
+    first = words[0] if words else ""
+    if first == "beex" and len(words) > 1 and not words[1].isupper():
+        command = app.commands.get(words[1])
+        return command is not None and has_options(command, words[2:])
+    if first == "make" and len(words) > 1:
+        words = words[1 : words.index("<")] if "<" in words else words[1:]
+        return makefile_has([ROOT / "Makefile", TFLITE / "firmware" / "Makefile"], words)
+    if first == "python":
+        return look_up(page, words[1:])
+    if first.startswith(("benchmarks/", "tools/", "docs/")) and len(words) > 1:
+        return (ROOT / first).exists() and has_options(script(first), words[1:])
+    if re.match(r"beex_keras\.\w", first):
+        return is_name(re.match(r"[\w.]+", first)[0])
+    if first.startswith("--"):
+        commands = [*app.commands.values(), *own_scripts(page)]
+        return any(has_options(command, words) for command in commands)
+    if len(words) == 1 and (first.endswith(SUFFIXES) or first.startswith(TOP)):
+        return first in GENERATED or exists(re.sub(r"[A-Z]{2,}", "*", first))
+    return True
+
+
+TOP = ("beex_keras/", "benchmarks/", "docs/", "tests/", "tflite/", "tools/")
+SCRIPTS = (
+    "benchmarks/agreement.py", "benchmarks/engine", "benchmarks/throughput.py", "tools/ship",
+)  # fmt: skip
+
+
+def own_scripts(page: str) -> list[click.Command]:
+    """Those that a page names, whose options may stand alone."""
+    text = PAGES[page].read_text("utf-8")
+    return [command for path in SCRIPTS if path in text and (command := script(path))]
+
+
+def has_options(command: click.Command | None, words: list[str]) -> bool:
+    """Whether a command, or one of a group's, has the options."""
+    wanted = {word for word in words if word.startswith("--")}
+    if isinstance(command, click.Group):
+        commands = [command.commands[w] for w in words[:1] if w in command.commands]
+        commands = commands or list(command.commands.values())
+        return any(has_options(each, words) for each in commands)
+    known = {"--help"}
+    for parameter in command.params if command else ():
+        known.update((*parameter.opts, *parameter.secondary_opts))
+    return wanted <= known
+
+
+def exists(pattern: str) -> bool:
+    """Whether a file of that name is here: in the checkout, or in a folder that pages speak of."""
+    package = ROOT / "beex_keras"
+    folders = (ROOT, TFLITE, *TFLITE.glob("*/"), package / "pretrained", package / "training")
+    return any(next(folder.glob(pattern.rstrip("/")), None) for folder in folders)
+
+
+def is_name(path: str) -> bool:
+    """Whether `beex_keras.a.b` can be had, from the package or by an import."""
+    value = beex
+    for part in path.split(".")[1:]:
+        try:
+            value = getattr(value, part)
+        except AttributeError:
+            try:
+                value = importlib.import_module(f"{value.__name__}.{part}")
+            except ImportError:
+                return False
+    return True
+
+
+# === Examples in docstrings ===
+
+
+def modules() -> list[str]:
+    found = pkgutil.walk_packages(beex.__path__, "beex_keras.")
+    return ["beex_keras", *(module.name for module in found if "__main__" not in module.name)]
+
+
+def test_docstring_examples(small, no_epochs):
+    """All in one process, each in a namespace with the names that documentation uses."""
+    runner = doctest.DocTestRunner(verbose=False, optionflags=doctest.ELLIPSIS)
+    globals_ = {"beex": beex, "np": np, "tf": tf}
+    report: list[str] = []
+    for name in modules():
+        module = importlib.import_module(name)
+        for test in doctest.DocTestFinder(exclude_empty=True).find(module, name, extraglobs={}):
+            test.globs = dict(globals_)
+            runner.run(test, out=report.append)
+    assert not runner.failures, "".join(report)
+
+
+PUBLIC = ("beex_keras", *(f"beex_keras.{name}" for name in (
+    "exits", "export", "layers", "losses", "models", "quantizers", "runtime", "text", "training",
+)))  # fmt: skip
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_public_names_have_examples(name):
+    module = importlib.import_module(name)
+    public = {key: getattr(module, key) for key in getattr(module, "__all__", vars(module))}
+    without = [
+        key
+        for key, value in public.items()
+        if not key.startswith("_")
+        and (inspect.isclass(value) or inspect.isfunction(value))
+        and value.__module__.startswith("beex_keras.")
+        and not issubclass(type(value) if not inspect.isclass(value) else value, Exception)
+        and ">>>" not in (value.__doc__ or "")
+    ]
+    assert not without
+
+
+@pytest.mark.parametrize("page, start", EXCEPTIONS)
+def test_exceptions_are_needed(page, start):
+    assert any(start in block.text for block in pages.read(page)[0] if block.language == SHELL)
