@@ -382,10 +382,11 @@ def test_commands(page, small, small_presets, no_epochs, no_trainings):
 
 @needs_engine
 @pytest.mark.slow
+@pytest.mark.parametrize("language", [SHELL, PYTHON], ids=["commands", "python"])
 @pytest.mark.parametrize("page", pages_with(SHELL, PYTHON))
-def test_trainings_and_conversions(page, small, small_presets, one_epoch):
+def test_trainings_and_conversions(page, language, small, small_presets, one_epoch):
     prepare(page, small)
-    run_page(page, small, SHELL, PYTHON)
+    run_page(page, small, language)
 
 
 def prepare(page: str, folder: Path) -> None:
@@ -394,7 +395,9 @@ def prepare(page: str, folder: Path) -> None:
     name = {"docs/engine.md": "runs/reviews", "docs/warm_starts.md": "sst2-minilm"}.get(page)
     if name is not None:
         vocabulary = beex.text.read_vocabulary(folder / "packages" / DONOR / "model" / "vocab.txt")
-        config = beex.BEExformerConfig.preset("minilm", vocabulary_size=len(vocabulary))
+        config = beex.BEExformerConfig.preset(
+            "minilm", vocabulary_size=len(vocabulary), separator_id=4
+        )
         preprocessor = beex.TextPreprocessor(vocabulary, config.max_length)
         beex.BEExformerClassifier(config, preprocessor).save_pretrained(folder / name / "model")
 
@@ -570,7 +573,14 @@ def has_options(command: click.Command | None, words: list[str]) -> bool:
 def exists(pattern: str) -> bool:
     """Whether a file of that name is here: in the checkout, or in a folder that pages speak of."""
     package = ROOT / "beex_keras"
-    folders = (ROOT, TFLITE, *TFLITE.glob("*/"), package / "pretrained", package / "training")
+    folders = (
+        ROOT,
+        TFLITE,
+        *TFLITE.glob("*/"),
+        ROOT / "benchmarks" / "engine",
+        package / "pretrained",
+        package / "training",
+    )
     return any(next(folder.glob(pattern.rstrip("/")), None) for folder in folders)
 
 
@@ -609,9 +619,12 @@ def test_docstring_examples(small, no_epochs):
     assert not runner.failures, "".join(report)
 
 
-PUBLIC = ("beex_keras", *(f"beex_keras.{name}" for name in (
-    "exits", "export", "layers", "losses", "models", "quantizers", "runtime", "text", "training",
-)))  # fmt: skip
+PUBLIC = (
+    "beex_keras",
+    *(f"beex_keras.{name}" for name in (
+        "exits", "export", "layers", "losses", "models", "quantizers", "text",
+    )),
+)  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PUBLIC)
