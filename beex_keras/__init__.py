@@ -41,7 +41,24 @@ _PUBLIC = {
     "train": "beex_keras.training",
 }
 
-__all__ = ["BeexError", "BeexWarning", "__version__", *sorted(_PUBLIC)]
+_MODULES = (
+    "data",
+    "evaluation",
+    "exits",
+    "export",
+    "layers",
+    "losses",
+    "metrics",
+    "models",
+    "pretrained",
+    "quantizers",
+    "runtime",
+    "starts",
+    "text",
+    "training",
+)
+
+__all__ = ["BeexError", "BeexWarning", "__version__", *sorted((*_MODULES, *_PUBLIC))]
 
 
 def _select_keras_2() -> None:
@@ -60,6 +77,8 @@ _select_keras_2()
 
 
 def __getattr__(name: str) -> Any:
+    if name in _MODULES:
+        return importlib.import_module(f"beex_keras.{name}")
     if name not in _PUBLIC:
         raise AttributeError(f"module 'beex_keras' has no attribute '{name}'")
     return getattr(importlib.import_module(_PUBLIC[name]), name)

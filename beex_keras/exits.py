@@ -34,13 +34,24 @@ State = tuple[tf.Tensor, ...]
 
 
 def entropy(logits: tf.Tensor) -> tf.Tensor:
-    r"""\(H = -\sum_c p_c \ln p_c\) in nats: (..., C) → (...)."""
+    r"""\(H = -\sum_c p_c \ln p_c\) in nats: (..., C) → (...).
+
+    Example:
+        >>> float(beex.exits.entropy([0.0, 0.0])) == np.float32(np.log(2))
+        True
+    """
     log_p = tf.nn.log_softmax(logits)
     return -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
 
 
 def first_exit(scores: np.ndarray, threshold: float, below: bool) -> np.ndarray:
-    """Scores (B, N) → int32 (B,), the first exit whose score stops, or else the last exit."""
+    """Scores (B, N) → int32 (B,), the first exit whose score stops, or else the last exit.
+
+    Example:
+        >>> scores = np.array([[0.6, 0.95, 0.99], [0.6, 0.7, 0.8]], np.float32)
+        >>> beex.exits.first_exit(scores, 0.9, below=False)
+        array([1, 2], dtype=int32)
+    """
     stops = scores < np.float32(threshold) if below else scores >= np.float32(threshold)
     stops[:, -1] = True
     return stops.argmax(axis=1).astype(np.int32)
@@ -52,6 +63,11 @@ class ExitPolicy:
     Attributes:
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
         threshold: the number that calibration chooses.
+
+    Example:
+        >>> policy = beex.exits.get("confidence").with_threshold(0.8)
+        >>> policy.stops(tf.constant([0.7, 0.9])).numpy()
+        array([False,  True])
     """
 
     below: bool = True
@@ -131,6 +147,11 @@ class FractionalEntropy(ExitPolicy):
     Args:
         delta: threshold \(\delta\); at most 1 is meaningful, above 1 every sample leaves at exit 1.
         direction: "below" as above, or "above" for the opposite, \(r_i \geq \delta\).
+
+    Example:
+        >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
+        >>> beex.FractionalEntropy(0.2).choose(exit_logits).numpy()
+        array([0], dtype=int32)
     """
 
     parameter = "delta"
@@ -159,7 +180,13 @@ class FractionalEntropy(ExitPolicy):
 
 
 class Entropy(ExitPolicy):
-    r"""Stop at the first exit with \(H_i < \tau\) nats. Source: DeeBERT (Xin et al., ACL 2020)."""
+    r"""Stop at the first exit with \(H_i < \tau\) nats. Source: DeeBERT (Xin et al., ACL 2020).
+
+    Example:
+        >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
+        >>> beex.Entropy(0.3).choose(exit_logits).numpy()
+        array([1], dtype=int32)
+    """
 
     parameter = "tau"
 
@@ -171,7 +198,13 @@ class Entropy(ExitPolicy):
 
 
 class Confidence(ExitPolicy):
-    r"""Stop at the first exit whose most probable class has \(\max_c p_c \geq p\)."""
+    r"""Stop at the first exit whose most probable class has \(\max_c p_c \geq p\).
+
+    Example:
+        >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
+        >>> beex.Confidence(0.9).choose(exit_logits).numpy()
+        array([1], dtype=int32)
+    """
 
     parameter = "p"
     below = False
@@ -188,6 +221,11 @@ class Patience(ExitPolicy):
 
     `k` = 1 stops at the first exit that repeats its predecessor. Source: PABEE (Zhou et al.,
     NeurIPS 2020).
+
+    Example:
+        >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
+        >>> beex.Patience(2).choose(exit_logits).numpy()
+        array([2], dtype=int32)
     """
 
     parameter = "k"
@@ -210,7 +248,13 @@ class Patience(ExitPolicy):
 
 
 class FixedDepth(ExitPolicy):
-    """Stop at exit `n` (counted from 1), whatever the logits say."""
+    """Stop at exit `n` (counted from 1), whatever the logits say.
+
+    Example:
+        >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
+        >>> beex.FixedDepth(1).choose(exit_logits).numpy()
+        array([0], dtype=int32)
+    """
 
     parameter = "n"
     below = False
@@ -245,6 +289,10 @@ def get(name: str, **arguments: Any) -> ExitPolicy:
 
     Raises:
         BeexError: no such policy, or arguments it does not take.
+
+    Example:
+        >>> beex.exits.get("entropy").with_threshold(0.3)
+        Entropy(tau=0.3)
     """
     if name not in POLICIES:
         raise BeexError(f"Unknown exit policy '{name}'; choose one of {', '.join(POLICIES)}.")
@@ -255,7 +303,12 @@ def get(name: str, **arguments: Any) -> ExitPolicy:
 
 
 def serialize(policy: ExitPolicy) -> dict[str, Any]:
-    """A dictionary for JSON: ``{"name": "fractional_entropy", "delta": 0.5, ...}``."""
+    """A dictionary for JSON: ``{"name": "fractional_entropy", "delta": 0.5, ...}``.
+
+    Example:
+        >>> beex.exits.serialize(beex.Confidence(0.9))
+        {'name': 'confidence', 'p': 0.9}
+    """
     names = {cls: name for name, cls in POLICIES.items()}
     return {"name": names[type(policy)], **policy.get_config()}
 
@@ -265,6 +318,10 @@ def deserialize(values: dict[str, Any]) -> ExitPolicy:
 
     Raises:
         BeexError: not a serialized policy.
+
+    Example:
+        >>> beex.exits.deserialize({"name": "confidence", "p": 0.9})
+        Confidence(p=0.9)
     """
     if not isinstance(values, dict) or "name" not in values:
         raise BeexError("An exit policy must be a JSON object with a 'name'.")

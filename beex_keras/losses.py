@@ -34,6 +34,14 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
 
     Raises:
         BeexError: an unknown kind of weights or a number out of range.
+
+    Example:
+        >>> exit_logits = tf.constant([[[0.0, 1.0], [0.0, 4.0]]])
+        >>> loss = beex.SoftRoutingLoss("linear")
+        >>> loss.exit_weights(exit_logits, 2).numpy().round(2)
+        array([[0.33, 0.67]], dtype=float32)
+        >>> round(float(loss([1], exit_logits)), 3)
+        0.117
     """
 
     def __init__(
@@ -101,6 +109,11 @@ class MaskedTokenLoss(SoftRoutingLoss):
 
     Shapes: tokens (m,) as whole numbers, logits (m, N, V) → (m,) before reduction. V is large, so
     targets are not spread out as vectors, and there is no label smoothing.
+
+    Example:
+        >>> logits = tf.constant([[[0.0, 1.0, 0.0], [0.0, 4.0, 0.0]]])
+        >>> round(float(beex.losses.MaskedTokenLoss()([1], logits)), 3)
+        0.294
     """
 
     def __init__(

@@ -30,6 +30,10 @@ def sign(x: tf.Tensor) -> tf.Tensor:
 
     Written as a selection because the Larq Compute Engine recognises this form, and because it is
     exact: sums of its values are whole numbers, equal in every engine.
+
+    Example:
+        >>> beex.quantizers.sign(tf.constant([-0.3, 0.0, 2.0])).numpy()
+        array([-1.,  1.,  1.], dtype=float32)
     """
     one = tf.ones((), x.dtype)
     return tf.where(x >= 0, one, -one)
@@ -37,7 +41,16 @@ def sign(x: tf.Tensor) -> tf.Tensor:
 
 @tf.custom_gradient
 def polynomial_sign(x: tf.Tensor) -> tf.Tensor:
-    r"""The sign of `x`, with the gradient of a piecewise polynomial; see `PolynomialSign`."""
+    r"""The sign of `x`, with the gradient of a piecewise polynomial; see `PolynomialSign`.
+
+    Example:
+        >>> weights = tf.constant([-0.25, 0.5, 2.0])
+        >>> with tf.GradientTape() as tape:
+        ...     tape.watch(weights)
+        ...     signs = beex.quantizers.polynomial_sign(weights)
+        >>> signs.numpy(), tape.gradient(signs, weights).numpy()
+        (array([-1.,  1.,  1.], dtype=float32), array([1.5, 1. , 0. ], dtype=float32))
+    """
 
     def grad(dy: tf.Tensor) -> tf.Tensor:
         return dy * tf.maximum(2.0 - 2.0 * tf.abs(x), 0.0)
@@ -75,6 +88,10 @@ class PolynomialSign(lq.quantizers.Quantizer):
 
     Source: the paper's binarization-aware training; the same polynomial approximates activations in
     Bi-Real Net (Liu et al., ECCV 2018).
+
+    Example:
+        >>> beex.PolynomialSign()(tf.constant([-0.3, 0.0, 2.0])).numpy()
+        array([-1.,  1.,  1.], dtype=float32)
     """
 
     precision = 1
@@ -99,6 +116,10 @@ class MagnitudeAwareSign(lq.quantizers.Quantizer):
 
     Source: Bi-Real Net, section 3.3 (Liu et al., ECCV 2018); the division of forward and gradient
     is our reading.
+
+    Example:
+        >>> beex.quantizers.get("magnitude_aware_sign")(tf.constant([-0.3, 0.0, 2.0])).numpy()
+        array([-1.,  1.,  1.], dtype=float32)
     """
 
     precision = 1

@@ -36,6 +36,10 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
 
     Raises:
         BeexError: there is none, or it cannot be read.
+
+    Example:
+        >>> beex.initial("sst2-micro").bits
+        {'weight_bits': 1, 'embedding_bits': 1, 'activation_bits': 32}
     """
     if is_donor(source):
         return FromDonor(read_donor(str(source)), None if layers is None else tuple(layers))

@@ -38,6 +38,11 @@ def load_task(
     Raises:
         BeexError: the name is unknown, the options do not fit it, or its data is missing or
             faulty; each sentence says what to do.
+
+    Example:
+        >>> task = beex.load_task("rotten_tomatoes")
+        >>> task.labels
+        ('negative', 'positive')
     """
     own_files = [path for path in (train, validation, test) if path is not None]
     if name == "files":

@@ -43,6 +43,13 @@ class AuditReport:
         operations: how often each op occurs.
         matrices: for each binary matrix, by name, the op that reads it.
         tensors: for each binary matrix, by name, the constant that holds it.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     data = file.read()
+        >>> report = beex.export.audit(data, beex.export.metadata.read(data).config)
+        >>> report.matrices["block_1/attention/query"]
+        'FULLY_CONNECTED'
     """
 
     operations: dict[str, int]
@@ -79,7 +86,14 @@ def matrix_shapes(
 
 
 def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]:
-    """The signs of the classifier's latent weights, named as in `matrix_shapes`."""
+    """The signs of the classifier's latent weights, named as in `matrix_shapes`.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=1)
+        >>> matrices = beex.export.binary_matrices(beex.BEExformerClassifier(config))
+        >>> np.unique(matrices["block_1/attention/query"].signs)
+        array([-1.,  1.], dtype=float32)
+    """
     matrices = {}
     token = classifier.backbone.embedding.token
     if token.table_quantizer is not None:
@@ -121,6 +135,13 @@ def audit(
         BeexError: a matrix came out float, with other signs or outside its branch, there are more or
             fewer binary ops than matrices, or an op is neither TensorFlow Lite's nor Larq Compute
             Engine's.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     data = file.read()
+        >>> report = beex.export.audit(data, beex.export.metadata.read(data).config)
+        >>> len(report.matrices)
+        17
     """
     return audit_model(flatbuffer.parse(data), config, matrices, blocks)
 

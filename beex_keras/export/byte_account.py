@@ -23,6 +23,12 @@ class ByteAccount:
         metadata: all other metadata.
         structure: operators, tensors, names and padding.
         total: length of the file.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     sizes = beex.export.account(file.read())
+        >>> sizes.total > sizes.binary + sizes.real
+        True
     """
 
     binary: int
@@ -36,7 +42,14 @@ class ByteAccount:
 
 
 def account(data: bytes) -> ByteAccount:
-    """Where the bytes of a converted file go, the vocabulary's apart."""
+    """Where the bytes of a converted file go, the vocabulary's apart.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     sizes = beex.export.account(file.read())
+        >>> sizes.binary + sizes.real < sizes.total
+        True
+    """
     model = flatbuffer.parse(data)
     unpacked = {
         id(o.inputs[0]) for o in flatbuffer.operations(model) if o.name == flatbuffer.UNPACK

@@ -54,6 +54,12 @@ def convert(
     Raises:
         BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
             layer that is binary by its configuration did not come out binary.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> data = beex.convert(beex.BEExformerClassifier(config))
+        >>> beex.export.audit(data, config).matrices["block_1/attention/query"]
+        'FULLY_CONNECTED'
     """
     if exit not in ("in-graph", "all-outputs"):
         raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
@@ -90,6 +96,12 @@ def convert_segments(
     the one before gave, and the same ``token_ids``. All give ``logits`` float32 (1, C), and all but
     the last give ``hidden``. The vocabulary is in the first. Arguments and errors are those of
     `convert`.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> files = beex.export.convert_segments(beex.BEExformerClassifier(config))
+        >>> len(files)
+        1
     """
     parts = freeze.freeze_parts(classifier, length)
     models = []

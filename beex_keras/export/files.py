@@ -30,6 +30,12 @@ def export_file(
 
     Raises:
         BeexError: as `convert`, or the file cannot be written.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> sizes = beex.export.export_file(beex.BEExformerClassifier(config), "small.tflite")
+        >>> sizes["binary"] < sizes["total"]
+        True
     """
     if exit != "segments":
         data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)

@@ -52,6 +52,12 @@ class Metadata:
         threshold_input: whether the policy's threshold is an input of the graph.
         segment: of "segments" the block that this file has, counted from 1.
         model_digest: of "segments" a digest that all files of one model share.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     about = beex.export.metadata.read(file.read())
+        >>> about.labels, about.exit, about.policy
+        (('0', '1'), 'in-graph', Confidence(p=0.9))
     """
 
     config: BEExformerConfig

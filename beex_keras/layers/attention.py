@@ -48,6 +48,11 @@ class MultiHeadAttention(tf.keras.layers.Layer):
 
     Raises:
         BeexError: D is not a multiple of `num_heads`.
+
+    Example:
+        >>> layer = beex.layers.MultiHeadAttention(width=8, num_heads=2)
+        >>> layer(tf.ones((1, 5, 8)), padding_mask=tf.ones((1, 5), tf.bool)).shape.as_list()
+        [1, 5, 8]
     """
 
     def __init__(

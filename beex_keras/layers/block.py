@@ -26,6 +26,11 @@ class BEExformerBlock(tf.keras.layers.Layer):
     many weights stands in the SLFN's place, under its own name.
 
     Source: post-normalization is our reading, after the first author's earlier SLFN code.
+
+    Example:
+        >>> layer = beex.layers.BEExformerBlock(width=8, num_heads=2, hidden_width=16)
+        >>> layer(tf.ones((1, 5, 8)), padding_mask=tf.ones((1, 5), tf.bool)).shape.as_list()
+        [1, 5, 8]
     """
 
     def __init__(

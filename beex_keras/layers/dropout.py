@@ -17,6 +17,10 @@ class Dropout(tf.keras.layers.Layer):
         rate: share in [0, 1).
         seed: of the generator; drawn from Python's `random` if None, so that
             `tf.keras.utils.set_random_seed` fixes it.
+
+    Example:
+        >>> beex.layers.Dropout(0.5)(tf.ones(3), training=False).numpy()
+        array([1., 1., 1.], dtype=float32)
     """
 
     def __init__(self, rate: float, seed: int | None = None, **kwargs: Any) -> None:
@@ -49,6 +53,11 @@ class TokenDropout(Dropout):
     """Zeroes the whole vector of a share `rate` of the tokens in training, and scales nothing.
 
     Shapes: (B, T, D) → (B, T, D).
+
+    Example:
+        >>> tokens = beex.layers.TokenDropout(0.5, seed=1)(tf.ones((1, 6, 2)), training=True)
+        >>> bool(tf.reduce_all(tokens[..., 0] == tokens[..., 1]))
+        True
     """
 
     def call(self, inputs: tf.Tensor, training: bool | None = None) -> tf.Tensor:

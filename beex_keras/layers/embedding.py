@@ -17,7 +17,12 @@ _INITIALIZER = tf.keras.initializers.RandomNormal
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class PaddingMask(tf.keras.layers.Layer):
-    """Token ids (B, T) → bool (B, T), true where a token is real, false where it is padding, id 0."""
+    """Token ids (B, T) → bool (B, T), true where a token is real, false where it is padding, id 0.
+
+    Example:
+        >>> beex.layers.PaddingMask()(tf.constant([[2, 7, 3, 0]])).numpy()
+        array([[ True,  True,  True, False]])
+    """
 
     def call(self, token_ids: tf.Tensor) -> tf.Tensor:
         return tf.not_equal(token_ids, 0)
@@ -33,6 +38,11 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
     binary, `width` scales.
 
     Source: our reading; the paper does not say whether its embedding is binarized.
+
+    Example:
+        >>> layer = beex.layers.BinaryTokenEmbedding(vocabulary_size=10, width=4)
+        >>> layer(tf.constant([[2, 7, 3]])).shape.as_list()
+        [1, 3, 4]
     """
 
     def __init__(
@@ -121,6 +131,11 @@ class Embedding(tf.keras.layers.Layer):
     Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
     `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
     2·`width` of the normalization.
+
+    Example:
+        >>> layer = beex.layers.Embedding(vocabulary_size=10, width=4, max_length=8)
+        >>> layer(tf.constant([[2, 7, 3]])).shape.as_list()
+        [1, 3, 4]
     """
 
     def __init__(

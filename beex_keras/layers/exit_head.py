@@ -15,6 +15,10 @@ class ExitHead(tf.keras.layers.Layer):
     they never change a logit. A row without any real token pools to zero.
 
     Weights: D·C + C.
+
+    Example:
+        >>> beex.layers.ExitHead(num_classes=3)(tf.ones((1, 5, 8))).shape.as_list()
+        [1, 3]
     """
 
     def __init__(self, num_classes: int, dropout: float = 0.1, **kwargs: Any) -> None:

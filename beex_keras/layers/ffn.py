@@ -21,6 +21,10 @@ class FeedForwardNetwork(tf.keras.layers.Layer):
 
     Source: Vaswani et al., NeurIPS 2017, with the GELU of BERT; for comparison with the paper's
     SLFN.
+
+    Example:
+        >>> beex.layers.FeedForwardNetwork(width=8, hidden_width=16)(tf.ones((1, 5, 8))).shape.as_list()
+        [1, 5, 8]
     """
 
     def __init__(

@@ -92,6 +92,11 @@ class BinaryLinear(tf.keras.layers.Layer):
         BeexError: unsupported bits or an unknown quantizer.
 
     Source: weights-only binarization is the paper's; \(\alpha\) per channel is our reading.
+
+    Example:
+        >>> layer = beex.layers.BinaryLinear(3, weight_bits=1, activation_bits=1)
+        >>> layer(tf.ones((1, 5, 8))).shape.as_list()
+        [1, 5, 3]
     """
 
     def __init__(

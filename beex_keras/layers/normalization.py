@@ -25,6 +25,10 @@ class LayerNorm(tf.keras.layers.Layer):
         exact: compute on a grid; the inputs must lie on one, or be put on one by `input_bits`.
         input_bits: the grid that inputs are put on first, if `exact`; None leaves them.
         square_bits: the grid of the squares, if `exact`; finer for smaller inputs.
+
+    Example:
+        >>> beex.layers.LayerNorm()(tf.constant([[[1.0, 3.0]]])).numpy().round(3)
+        array([[[-1.,  1.]]], dtype=float32)
     """
 
     _FLOOR = 1e-6

@@ -35,6 +35,11 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
     and as many scales if binary. Tokens do not mix, so padding needs no mask.
 
     Source: the equations of the first author's earlier SLFN work.
+
+    Example:
+        >>> layer = beex.layers.SelectiveLearnForgetNetwork(width=8, hidden_width=16)
+        >>> layer(tf.ones((1, 5, 8))).shape.as_list()
+        [1, 5, 8]
     """
 
     def __init__(

@@ -18,6 +18,12 @@ class MaskedTokenHead(tf.keras.layers.Layer):
         token: the embedding's layer with the token table.
 
     Source: BERT's code; the paper has no pre-training.
+
+    Example:
+        >>> token = beex.layers.BinaryTokenEmbedding(vocabulary_size=10, width=4)
+        >>> token.build((1, 3))
+        >>> beex.layers.MaskedTokenHead(token)(tf.ones((2, 4))).shape.as_list()
+        [2, 10]
     """
 
     def __init__(self, token: BinaryTokenEmbedding, name: str | None = None) -> None:

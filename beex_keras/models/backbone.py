@@ -18,6 +18,12 @@ class BEExformer(tf.keras.Model):
 
     Args:
         config: a `BEExformerConfig`, or the dictionary of one.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+        >>> blocks = beex.BEExformer(config)(np.array([[2, 7, 8, 3]]))
+        >>> [block.shape.as_list() for block in blocks]
+        [[1, 4, 64], [1, 4, 64]]
     """
 
     def __init__(self, config: BEExformerConfig | dict[str, Any], **kwargs: Any) -> None:

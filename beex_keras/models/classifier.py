@@ -39,6 +39,12 @@ class BEExformerClassifier(tf.keras.Model):
 
     Raises:
         BeexError: preprocessor or labels do not fit `config`.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+        >>> model = beex.BEExformerClassifier(config)
+        >>> model(np.array([[2, 7, 8, 3]])).shape.as_list()
+        [1, 2, 2]
     """
 
     def __init__(

@@ -65,6 +65,13 @@ class BEExformerConfig:
 
     Raises:
         BeexError: a value out of range or values that do not go together.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+        >>> config.width, config.num_blocks
+        (64, 2)
+        >>> config.replace(activation_bits=1).activation_bits
+        1
     """
 
     vocabulary_size: int = 8000

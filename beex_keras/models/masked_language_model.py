@@ -19,6 +19,12 @@ class MaskedLanguageModel(tf.keras.Model):
     Args:
         config: of the encoder.
         all_blocks: whether every block predicts, or the last one alone (N = 1).
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+        >>> model = beex.models.MaskedLanguageModel(config)
+        >>> model([np.array([[2, 7, 4, 3]]), np.array([2])]).shape.as_list()
+        [1, 1, 4000]
     """
 
     def __init__(self, config: BEExformerConfig, all_blocks: bool = False) -> None:

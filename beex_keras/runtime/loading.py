@@ -28,6 +28,11 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
 
     Raises:
         BeexError: nothing stands there, or nothing that can be loaded.
+
+    Example:
+        >>> runner = beex.load("sst2-micro")
+        >>> runner.classify(["what a lovely film"])[0].label
+        'positive'
     """
     target = pretrained.find(path)
     if target.suffix == ".tflite" and not target.is_dir():

@@ -22,7 +22,7 @@ class Pipeline:
         chunk: texts held at a time by `stream`.
 
     Example:
-        >>> classify = beex_keras.pipeline("sst2-micro")
+        >>> classify = beex.pipeline("sst2-micro")
         >>> classify("a gorgeous, witty, seductive movie.").label
         'positive'
     """
@@ -87,5 +87,10 @@ def pipeline(
 
     Raises:
         BeexError: nothing stands there, or nothing that can be loaded.
+
+    Example:
+        >>> classify = beex.pipeline("sst2-micro", policy=beex.FixedDepth(2))
+        >>> classify("what a lovely film").exit
+        2
     """
     return Pipeline(load(path, num_threads), policy, truncate, progress)

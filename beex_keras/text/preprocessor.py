@@ -36,6 +36,11 @@ class TextPreprocessor:
 
     Raises:
         BeexError: the vocabulary lacks special tokens or repeats one, or `max_length` is too small.
+
+    Example:
+        >>> vocabulary = [*beex.text.SPECIAL_TOKENS, "good", "film", "##s"]
+        >>> beex.TextPreprocessor(vocabulary, max_length=6).encode(["Good films!"])
+        array([[2, 5, 6, 7, 1, 3]], dtype=int32)
     """
 
     def __init__(

@@ -61,6 +61,11 @@ def learn_vocabulary(
 
     Raises:
         BeexError: the texts hold no words, or `size` has no room for one beside the special tokens.
+
+    Example:
+        >>> texts = ["a good film", "a bad film"] * 3
+        >>> beex.text.learn_vocabulary(texts, size=40, pieces=False)
+        ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'film', 'bad', 'good']
     """
     if isinstance(texts, str):
         raise BeexError("A vocabulary is learned from a list of texts, but one string was given.")
@@ -89,6 +94,14 @@ def read_vocabulary(path: str | os.PathLike[str]) -> list[str]:
 
     Raises:
         BeexError: the file cannot be read, is not UTF-8, or `check_vocabulary` rejects it.
+
+    Example:
+        >>> tokens = [*beex.text.SPECIAL_TOKENS, "good", "film"]
+        >>> with open("vocab.txt", "w") as file:
+        ...     for token in tokens:
+        ...         print(token, file=file)
+        >>> beex.text.read_vocabulary("vocab.txt") == tokens
+        True
     """
     lines = read_text(path, "vocabulary").removesuffix("\n").split("\n")
     vocabulary = [line.removesuffix("\r") for line in lines]

@@ -52,6 +52,12 @@ class TrainingConfig:
 
     Raises:
         BeexError: a value out of range.
+
+    Example:
+        >>> beex.TrainingConfig(epochs=3).learning_rate
+        0.001
+        >>> beex.TrainingConfig.warm(is_binary=True).anneal
+        0.5
     """
 
     epochs: int = 6
@@ -127,6 +133,10 @@ class PretrainingConfig:
 
     Raises:
         BeexError: a value out of range.
+
+    Example:
+        >>> beex.PretrainingConfig(epochs=5, loss="uniform").held_out
+        0.05
     """
 
     epochs: int = 20
@@ -167,6 +177,10 @@ class ImitationConfig:
 
     Raises:
         BeexError: a value out of range.
+
+    Example:
+        >>> beex.ImitationConfig(pairs=True).anneal
+        0.5
     """
 
     epochs: int = 5

@@ -70,6 +70,15 @@ def imitate(
     Raises:
         BeexError: too few texts, a model that cannot start so or has as many bits as its start, or a
             folder that holds a run with other settings or cannot be written.
+
+    Example:
+        >>> texts = beex.load_task("rotten_tomatoes").train.texts
+        >>> init = beex.initial("sst2-micro")
+        >>> config = beex.BEExformerConfig.preset("micro", activation_bits=1, num_blocks=1, max_length=16)
+        >>> settings = beex.ImitationConfig(epochs=1, held_out=0.2)
+        >>> run = beex.imitate(texts, config, settings, "runs/binary", init, verbose=0)
+        >>> run.results["epoch"]
+        1
     """
     directory = Path(directory)
     training, held_out = split_corpus(texts, config.held_out)

@@ -33,6 +33,14 @@ class PretrainedEncoder:
 
     Raises:
         BeexError: there is no encoder, or it is damaged.
+
+    Example:
+        >>> texts = beex.load_task("rotten_tomatoes").train.texts
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=1, token_dropout=0.0)
+        >>> settings = beex.PretrainingConfig(epochs=1, held_out=0.2)
+        >>> run = beex.pretrain(texts, config, settings, "runs/encoder", verbose=0)
+        >>> beex.PretrainedEncoder(run.directory).config(config).width
+        64
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:

@@ -88,6 +88,14 @@ def pretrain(
         BeexError: too few texts, a vocabulary that knows none of their words, or a folder that
             holds a run with other settings or cannot be written; or a worker of the cluster has
             ended.
+
+    Example:
+        >>> texts = beex.load_task("rotten_tomatoes").train.texts
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=1, token_dropout=0.0)
+        >>> settings = beex.PretrainingConfig(epochs=1, held_out=0.2)
+        >>> run = beex.pretrain(texts, config, settings, "runs/encoder", verbose=0)
+        >>> run.results["epoch"]
+        1
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)

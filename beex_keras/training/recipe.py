@@ -110,6 +110,13 @@ def train(
             start from `init` or learn from `teacher`; annealing was asked of a start from
             chance, or replaced tokens of a training without a teacher; distillation was asked of
             several replicas; or a worker of the cluster has ended.
+
+    Example:
+        >>> task = beex.load_task("rotten_tomatoes")
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=1)
+        >>> run = beex.train(task, config, beex.TrainingConfig(epochs=1), "runs/movies", verbose=0)
+        >>> run.model.labels, sorted(run.calibration.policy.get_config())
+        (('negative', 'positive'), ['p'])
     """
     strategy = strategy or tf.distribute.get_strategy()
     directory = Path(directory)

@@ -73,9 +73,10 @@ def with_table(readme: str, models: str) -> str:
 def _use(card: dict[str, Any]) -> str:
     name = card["name"]
     pair = ' --pair "another text"' if card["config"]["num_segments"] > 1 else ""
+    board = "        # or --target mcu -o firmware" if card["boards"] else ""
     return (
         f'```\nbeex predict {name} "a text"{pair}\n'
-        f"beex convert {name} -o {name}.tflite        # or --target mcu -o firmware\n```\n\n"
+        f"beex convert {name} -o {name}.tflite{board}\n```\n\n"
         f"Answers {_labels(card)}; language: {', '.join(card['languages'])}. The file is all there is "
         "of the model: `beex convert`, `beex summary` and `beex_keras.runtime.load_classifier` make "
         "the Keras model of it, the same to the last bit. Only how far each latent weight was from a "
