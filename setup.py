@@ -50,6 +50,8 @@ EXTRAS = {
     "dev": [
         "pytest>=8",
         "pytest-xdist>=3.6",
+        "pytest-cov>=7",
+        "gcovr>=8",
         "hypothesis>=6.100",
         "ruff>=0.15",
         "mypy>=1.15",

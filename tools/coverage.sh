@@ -39,7 +39,6 @@ trap '"$bin/python" setup.py -q build_ext --inplace --force' EXIT
 "$bin/python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --basetemp="$work/tests" \
     --cov --cov-config="$work/rc" --cov-report= "$@" || status=$?
 
-"$bin/coverage" combine -q --keep --rcfile="$work/rc" "$work/data" 2>/dev/null || true
 "$bin/coverage" report --rcfile="$work/rc" --skip-covered | tail -n 60
 "$bin/gcovr" --root "$root" --filter "$root/tflite/" --exclude "$root/tflite/tests/" \
     --gcov-ignore-parse-errors --merge-mode-functions=separate "$work"
