@@ -1,7 +1,8 @@
 /* beexrun MODEL.beex < texts: classifies one text a line.
  *
- * Prints label, probability and exit of each, with tabs between them. The two texts of a pair stand on
- * one line with a tab between them.
+ * Prints label, probability and exit of each, with tabs between them, and "truncated" behind those of a
+ * text that has more tokens than the model reads. The two texts of a pair stand on one line with a tab
+ * between them.
  */
 #include "engine/beex.h"
 
@@ -88,8 +89,8 @@ int main(int count, char **arguments) {
     beex_result result;
     status = beex_classify(&engine, line ? line : "", text_size, pair, pair_size, &result);
     if (status != BEEX_OK) return fail(place, beex_status_message(status));
-    printf("%s\t%.4f\t%zu/%u\n", beex_label(&model, result.label), (double)result.score,
-           result.exit, (unsigned)model.header->num_blocks);
+    printf("%s\t%.4f\t%zu/%u%s\n", beex_label(&model, result.label), (double)result.score,
+           result.exit, (unsigned)model.header->num_blocks, result.truncated ? "\ttruncated" : "");
   }
   free(line);
   free(arena);

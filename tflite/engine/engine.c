@@ -100,6 +100,7 @@ size_t beex_best_arena_size(const beex_model *model) {
 
 beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena, size_t size,
                        const beex_options *options) {
+  if (!engine || !model || !arena) return BEEX_ERROR_ARGUMENT;
   if ((uintptr_t)arena % 8) return BEEX_ERROR_ALIGNMENT;
   const beex_header *h = model->header;
   uint64_t rows = most_rows(h);
@@ -407,10 +408,13 @@ static void exit_head(beex_engine *e, const beex_block *b, size_t rows, float *l
 
 beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const beex_policy *policy,
                      beex_result *result) {
+  if (!e || (!ids && count) || !result) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = e->model->header;
   const size_t classes = h->num_classes;
   if (!policy) policy = &h->policy;
-  if (policy->kind > BEEX_FIXED_DEPTH) return BEEX_ERROR_POLICY;
+  if (policy->kind > BEEX_FIXED_DEPTH || policy->threshold != policy->threshold) {
+    return BEEX_ERROR_POLICY;
+  }
   if (count > h->length) return BEEX_ERROR_TOKENS;
   for (size_t i = 0; i < count; i++) {
     if (ids[i] < 0 || (uint32_t)ids[i] >= h->vocabulary_size) return BEEX_ERROR_TOKENS;
@@ -425,6 +429,7 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
     exit_head(e, &block, rows, logits);
     if (beex_exit_taken(policy, &state, index, logits, classes) || index + 1 == h->num_blocks) {
       result->exit = index + 1;
+      result->truncated = 0;
       beex_best_class(logits, classes, &result->label, &result->score);
       break;
     }
@@ -434,9 +439,11 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
 
 beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
                           const char *pair, size_t pair_size, beex_result *result) {
-  size_t count;
-  const beex_status status = beex_encode(engine->model, text, text_size, pair, pair_size, 1,
-                                         engine->ids, &count);
-  if (status != BEEX_OK) return status;
-  return beex_run(engine, engine->ids, count, NULL, result);
+  size_t count, all;
+  if (!engine || !result) return BEEX_ERROR_ARGUMENT;
+  beex_status status = beex_encode_all(engine->model, text, text_size, pair, pair_size, 1,
+                                       engine->ids, &count, &all);
+  if (status == BEEX_OK) status = beex_run(engine, engine->ids, count, NULL, result);
+  if (status == BEEX_OK) result->truncated = all > count;
+  return status;
 }

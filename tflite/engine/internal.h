@@ -3,6 +3,7 @@
 #define BEEX_INTERNAL_H
 
 #include "beex.h"
+#include "../kernels/kernels.h"
 
 /* Hands out parts of a memory block, each at a multiple of 64 bytes. Without a base it only counts. */
 typedef struct {
@@ -26,6 +27,11 @@ uint32_t beex_crc32(const void *data, size_t size);
 
 /* The most probable class, the first of equals, and its softmax probability. */
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
+
+/* beex_encode; *all is the tokens that the text has, the special ones included, before it is cut. */
+beex_status beex_encode_all(const beex_model *model, const char *text, size_t text_size,
+                            const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                            size_t *count, size_t *all);
 
 /* === Dictionaries: see docs/beex_format.md === */
 
