@@ -219,6 +219,30 @@ def test_single_header(plain, models, single_header):
     check_same_answers(program, plain.link("beexrun.c"), models)
 
 
+@pytest.mark.parametrize("compiler", each(CPP_COMPILERS, "gcc"))
+def test_single_header_as_cpp(plain, models, single_header, compiler):
+    """The same answers, and no warning by any standard from C++11 on."""
+    source, program = single_header.with_suffix(".cc"), single_header.with_name("program")
+    single_header.rename(source)
+    for standard in (11, 14, 20):
+        run(compiler, f"-std=c++{standard}", *WARNINGS, "-fsyntax-only", source)
+    run(compiler, "-std=c++17", *WARNINGS, "-ffp-contract=off", "-O1", source, "-o", program)
+    check_same_answers(program, plain.link("beexrun.c"), models)
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-g++") is None, reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("board", [
+    "-mcpu=cortex-m3", "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
+    "-mcpu=cortex-m55 -mfloat-abi=hard",
+])  # fmt: skip
+def test_single_header_as_cpp_for_boards(tmp_path, board):
+    """Which is how Arduino builds it."""
+    source = tmp_path / "engine.cpp"
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + amalgamate.single_header())
+    flags = ["-std=c++11", "-mthumb", "-O2", *board.split(), *WARNINGS]
+    run("arm-none-eabi-g++", *flags, "-fsyntax-only", source)
+
+
 def check_same_answers(ours: Path, theirs: Path, models: dict[str, Path], *before: str) -> None:
     texts = "a b c\tunaffable\n" + "".join(f"{a}{b}\t{b} c {a}\n" for a in "abc" for b in "defé中")
     for path in models.values():

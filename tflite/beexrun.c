@@ -24,7 +24,7 @@ static void *read_file(const char *path, size_t *size) {
   long end;
   if (fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0) {
     *size = (size_t)end;
-    data = malloc(*size);
+    data = (char *)malloc(*size);
     if (data && fread(data, 1, *size, file) != *size) {
       free(data);
       data = NULL;
@@ -40,7 +40,7 @@ static int read_line(char **line, size_t *room, size_t *size) {
   *size = 0;
   while ((c = getchar()) != EOF && c != '\n') {
     if (*size + 1 >= *room) {
-      char *larger = realloc(*line, *room ? 2 * *room : 256);
+      char *larger = (char *)realloc(*line, *room ? 2 * *room : 256);
       if (!larger) exit(fail("input", "a line does not fit into memory"));
       *room = *room ? 2 * *room : 256;
       *line = larger;
@@ -80,7 +80,7 @@ int main(int count, char **arguments) {
     const char *pair = NULL;
     size_t text_size = line_size, pair_size = 0;
     if (is_pair) {
-      const char *tab = line_size ? memchr(line, '\t', line_size) : NULL;
+      const char *tab = line_size ? (const char *)memchr(line, '\t', line_size) : NULL;
       if (!tab) return fail(place, "the model reads pairs; put a tab between the two texts");
       text_size = (size_t)(tab - line);
       pair = tab + 1;

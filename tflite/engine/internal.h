@@ -17,6 +17,9 @@ static inline void *beex_take(beex_cursor *cursor, uint64_t bytes) {
   return part;
 }
 
+/* The same for `count` of a type. Casts are for C++, which the single header may be compiled as. */
+#define BEEX_TAKE(cursor, type, count) ((type *)beex_take(cursor, (count) * sizeof(type)))
+
 /* Hidden channels of the network behind the attention. */
 static inline uint64_t beex_hidden_channels(const beex_header *h) {
   return (h->network == BEEX_FFN ? 2 : 1) * (uint64_t)h->hidden_width;

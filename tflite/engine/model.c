@@ -37,7 +37,7 @@ const char *beex_status_message(beex_status status) {
 /* === Where the weights are === */
 
 static const float *take_channels(beex_cursor *cursor, uint64_t count) {
-  return beex_take(cursor, BEEX_ROUND_UP(count, BEEX_PADDING) * sizeof(float));
+  return BEEX_TAKE(cursor, float, BEEX_ROUND_UP(count, BEEX_PADDING));
 }
 
 static beex_linear take_linear(beex_cursor *cursor, const beex_header *h, uint64_t inputs,
@@ -61,7 +61,8 @@ static beex_linear take_linear(beex_cursor *cursor, const beex_header *h, uint64
 
 static beex_block take_block(beex_cursor *cursor, const beex_header *h) {
   const uint64_t width = h->width, hidden = beex_hidden_channels(h);
-  beex_block block = {0};
+  beex_block block;
+  memset(&block, 0, sizeof block); /* of the network that it has not */
   block.query = take_linear(cursor, h, width, width);
   block.key = take_linear(cursor, h, width, width);
   block.value = take_linear(cursor, h, width, width);
@@ -79,20 +80,20 @@ static beex_block take_block(beex_cursor *cursor, const beex_header *h) {
   }
   block.network_gamma = take_channels(cursor, width);
   block.network_beta = take_channels(cursor, width);
-  block.head_weights = beex_take(cursor, width * h->num_classes * sizeof(float));
+  block.head_weights = BEEX_TAKE(cursor, float, width * h->num_classes);
   block.head_bias = take_channels(cursor, h->num_classes);
   return block;
 }
 
 static void take_embedding(beex_cursor *cursor, const beex_header *h, beex_model *model) {
-  const uint64_t width = h->width, real_row = width * sizeof(float);
+  const uint64_t width = h->width;
   const uint64_t row = h->embedding_bits == 1   ? 8 * BEEX_CEIL_DIV(width, 64)
                        : h->embedding_bits == 8 ? width
-                                                : real_row;
+                                                : width * sizeof(float);
   model->table = beex_take(cursor, h->vocabulary_size * row);
   model->table_scale = h->embedding_bits < 32 ? take_channels(cursor, width) : NULL;
-  model->position = beex_take(cursor, h->length * real_row);
-  model->segment = h->num_segments > 1 ? beex_take(cursor, h->num_segments * real_row) : NULL;
+  model->position = BEEX_TAKE(cursor, float, h->length * width);
+  model->segment = h->num_segments > 1 ? BEEX_TAKE(cursor, float, h->num_segments * width) : NULL;
   model->gamma = take_channels(cursor, width);
   model->beta = take_channels(cursor, width);
 }
@@ -113,7 +114,7 @@ static int is_bits(uint32_t value) { return value == 1 || value == 8 || value ==
 
 /* Whether count floats are numbers of at most that magnitude. Infinities and NaN have larger bits. */
 static int reals_are_valid(const void *data, uint64_t count, uint32_t most) {
-  const uint32_t *bits = data;
+  const uint32_t *bits = (const uint32_t *)data;
   uint32_t wrong = 0;
   for (uint64_t i = 0; i < count; i++) wrong |= (bits[i] & 0x7fffffffu) > most;
   return !wrong;
@@ -167,7 +168,7 @@ static int vocabulary_is_valid(const beex_header *h) {
  */
 
 static int is_zero(const void *data, uint64_t bytes) {
-  const unsigned char *byte = data;
+  const unsigned char *byte = (const unsigned char *)data;
   unsigned found = 0;
   for (uint64_t i = 0; i < bytes; i++) found |= byte[i];
   return !found;
@@ -180,8 +181,9 @@ static int channels_are_valid(const float *x, uint64_t count, uint32_t most) {
 
 /* Weights of a few bits: panels of outputs, in a panel groups of inputs, in a group the inputs of each output
  * side by side. `panel`, `group` and `bits` are outputs of a panel, inputs of a group, bits of an input. */
-static int panels_are_valid(const uint64_t *weights, uint64_t inputs, uint64_t outputs, unsigned panel,
+static int panels_are_valid(const void *data, uint64_t inputs, uint64_t outputs, unsigned panel,
                             unsigned group, unsigned bits) {
+  const uint64_t *weights = (const uint64_t *)data;
   const uint64_t panels = BEEX_CEIL_DIV(outputs, panel), groups = BEEX_CEIL_DIV(inputs, group);
   const uint64_t unit = (uint64_t)group * bits, words = panel * unit / 64; /* of a group */
   const uint64_t last_inputs = (inputs - (groups - 1) * group) * bits;
@@ -255,7 +257,7 @@ beex_status beex_open(beex_model *model, const void *data, size_t size) {
   if (*(const unsigned char *)&probe != 1) return BEEX_ERROR_PLATFORM;
   if (!model || !data) return BEEX_ERROR_ARGUMENT;
   if ((uintptr_t)data % 8) return BEEX_ERROR_ALIGNMENT;
-  const beex_header *h = data;
+  const beex_header *h = (const beex_header *)data;
   if (size < sizeof *h || memcmp(h->magic, "BEEX", 4) != 0 ||
       !in(h->version, BEEX_OLDEST_FORMAT, BEEX_FORMAT_VERSION) || h->size != size) {
     return BEEX_ERROR_FORMAT;

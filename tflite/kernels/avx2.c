@@ -679,6 +679,7 @@ static TARGET void avx2_int16_matmul(size_t rows, size_t depth, size_t columns, 
 const beex_kernels beex_kernels_avx2 = {
     .name = "avx2",
     .pack_signs = avx2_pack_signs,
+    .quantize = avx2_quantize,
     .binary_linear = avx2_binary_linear,
     .binary_signs = avx2_binary_signs,
     .real_linear = avx2_real_linear,
