@@ -37,8 +37,8 @@ static void use(const beex_model *model) {
     if (beex_run(&engine, ids, count, NULL, &result) != BEEX_OK) abort();
     if (result.exit < 1 || result.exit > h->num_blocks || result.label >= h->num_classes) abort();
     (void)strlen(beex_label(model, result.label));
-    const beex_status status =
-        beex_classify(&engine, text, sizeof text - 1, text, 5, &result);
+    const char *pair = h->num_segments > 1 ? text : NULL;
+    const beex_status status = beex_classify(&engine, text, sizeof text - 1, pair, 5, &result);
     if (status != BEEX_OK && h->has_vocabulary) abort();
   }
   free(arena);
