@@ -1,7 +1,6 @@
 /* The exit rule, for every policy: a score of the logits and of what the exits before left. */
+#include "../kernels/exact.h"
 #include "internal.h"
-
-#include <math.h>
 
 static size_t best_class(const float *logits, size_t num_classes) {
   size_t best = 0;
@@ -11,32 +10,33 @@ static size_t best_class(const float *logits, size_t num_classes) {
   return best;
 }
 
-/* ln sum e^logit, less the largest logit. */
-static double log_total(const float *logits, size_t num_classes, double largest) {
+/* The softmax's denominator, a sum of e^(logit - largest logit); that of the largest itself is 1. */
+static double total_of(const float *logits, size_t num_classes) {
+  const double largest = logits[best_class(logits, num_classes)];
   double total = 0;
-  for (size_t c = 0; c < num_classes; c++) total += exp(logits[c] - largest);
-  return log(total);
+  for (size_t c = 0; c < num_classes; c++) total += beex_exp(logits[c] - largest);
+  return total;
 }
 
-/* In nats. */
+/* In nats: with d = logit - largest and p = e^d / total, - sum p ln p = ln total - (sum e^d d) / total. */
 static double entropy_of(const float *logits, size_t num_classes) {
   const double largest = logits[best_class(logits, num_classes)];
-  const double normalizer = log_total(logits, num_classes, largest);
-  double result = 0;
+  double total = 0, moment = 0;
   for (size_t c = 0; c < num_classes; c++) {
-    const double log_p = logits[c] - largest - normalizer;
-    result -= exp(log_p) * log_p;
+    const double distance = logits[c] - largest, part = beex_exp(distance);
+    total += part;
+    moment += part * distance;
   }
-  return result;
+  return beex_log(total) - moment / total;
 }
 
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability) {
   *label = best_class(logits, num_classes);
-  *probability = (float)exp(-log_total(logits, num_classes, logits[*label]));
+  *probability = (float)(1 / total_of(logits, num_classes));
 }
 
 void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
-  state->entropy = (float)log((double)num_classes);
+  state->entropy = (float)beex_log((double)num_classes);
   state->label = num_classes; /* none */
   state->repeats = 0;
 }
@@ -54,7 +54,7 @@ static float score(const beex_policy *policy, beex_exit_state *state, size_t ind
     case BEEX_ENTROPY:
       return (float)entropy_of(logits, num_classes);
     case BEEX_CONFIDENCE:
-      return (float)exp(-log_total(logits, num_classes, logits[label])); /* that of the label */
+      return (float)(1 / total_of(logits, num_classes)); /* that of the label */
     case BEEX_PATIENCE:
       state->repeats = label == state->label ? state->repeats + 1 : 0;
       state->label = label;
