@@ -34,6 +34,7 @@ PARTS = (
     "engine/model.c",
     "engine/tokenizer.c",
     "engine/engine.c",
+    "engine/selftest.c",
 )
 
 # What exact.h asks of the compiler ends with the engine's code: what follows is the user's own. Clang has

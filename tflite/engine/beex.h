@@ -39,7 +39,8 @@ typedef enum {
   BEEX_ERROR_TOKENS,    /* more tokens than the model reads, or one outside its vocabulary */
   BEEX_ERROR_LENGTH,    /* the text has more tokens than the model reads */
   BEEX_ERROR_TEXT,      /* the text is not valid UTF-8 */
-  BEEX_ERROR_VOCABULARY /* the model came without a vocabulary: it reads token ids */
+  BEEX_ERROR_VOCABULARY, /* the model came without a vocabulary: it reads token ids */
+  BEEX_ERROR_INEXACT     /* this build or machine does not compute as the engine is defined to */
 } beex_status;
 
 /* One English sentence without a full stop. */
@@ -226,6 +227,16 @@ void beex_exit_begin(beex_exit_state *state, size_t num_classes);
 /* Whether the exit with these logits is taken; index is counted from 0. */
 int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
                     const float *logits, size_t num_classes);
+
+/* === Self-test === */
+
+#define BEEX_SELF_TEST_SIZE 10240
+
+/* Runs known answers through every function of the kernels, null for the best of this machine, and through
+ * the exit rule's exponential and logarithm. BEEX_ERROR_INEXACT tells that bits differ: the compiler
+ * contracted or reassociated sums, or small numbers are flushed to zero. The memory, of
+ * BEEX_SELF_TEST_SIZE bytes, is overwritten; an arena will do, before the engine starts. */
+beex_status beex_self_test(const beex_kernels *kernels, void *memory, size_t size);
 
 #ifdef __cplusplus
 }

@@ -29,6 +29,10 @@ uint32_t beex_crc32(const void *data, size_t size);
 double beex_exp(double x);
 double beex_log(double x);
 
+/* What beex_self_test compares with its constants: a checksum over the results of all functions, for inputs
+ * of a size about 2^exponent. */
+uint32_t beex_self_test_checksum(const beex_kernels *kernels, void *memory, int exponent);
+
 /* The most probable class, the first of equals, and its softmax probability. */
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
 

@@ -21,6 +21,7 @@ const char *beex_status_message(beex_status status) {
     case BEEX_ERROR_LENGTH: return "the text has more tokens than the model reads";
     case BEEX_ERROR_TEXT: return "the text is not valid UTF-8";
     case BEEX_ERROR_VOCABULARY: return "the model has no vocabulary, so it reads token ids, not text";
+    case BEEX_ERROR_INEXACT: return "this build or machine rounds otherwise than the engine is defined to; see kernels/exact.h";
   }
   return "unknown error";
 }
