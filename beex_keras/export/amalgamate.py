@@ -3,7 +3,7 @@
     python beex_keras/export/amalgamate.py build/beex.h
 
 One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
-include it. Link with -lm, for square roots where the processor has none.
+include it. Link with -lm, which has the square root.
 
 Names that belong to one source file get its name in front, and its macros end with it.
 """

@@ -40,6 +40,8 @@ double beex_exp(double x) {
  * |s| <= 1/5, and artanh s = s + s^3 / 3 + s^5 / 5 + ... up to s^21, whose remainder is below 2^-57.
  */
 double beex_log(double x) {
+  static const double coefficients[] = {1.0 / 21, 1.0 / 19, 1.0 / 17, 1.0 / 15, 1.0 / 13,
+                                        1.0 / 11, 1.0 / 9,  1.0 / 7,  1.0 / 5,  1.0 / 3};
   uint64_t bits;
   memcpy(&bits, &x, sizeof bits);
   int n = (int)(bits >> 52) - 1023;
@@ -50,6 +52,8 @@ double beex_log(double x) {
   }
   const double s = (m - 1) / (m + 1), square = s * s;
   double sum = 0;
-  for (int k = 21; k > 1; k -= 2) sum = sum * square + 1.0 / k;
+  for (size_t i = 0; i < sizeof coefficients / sizeof *coefficients; i++) {
+    sum = sum * square + coefficients[i];
+  }
   return n * LN_2_HIGH + (n * LN_2_LOW + (2 * s + 2 * s * (sum * square)));
 }
