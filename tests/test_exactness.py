@@ -314,7 +314,7 @@ def test_aarch64_gives_the_same_bits(expected, tmp_path):
     program = [EMULATOR, build(tmp_path / "scores", CROSS, *flags)]
     for kernels in ("portable", "neon"):
         for model in MODELS:
-            count = 300 if model in SMALL else 12
+            count = 300 if model in SMALL else 4
             assert scores(program, model, count, kernels) == expected(model, count)
     test = build(tmp_path / "self_test", CROSS, *flags, program="tests/selftest_main.c")
     assert "FAILED" not in run(EMULATOR, test)
