@@ -55,7 +55,7 @@ beexrun: build/beexrun ## Build the C program that classifies standard input by 
 
 build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc)
 	@mkdir -p build
-	@$(CC) -std=c99 $(CFLAGS) -ffp-contract=off $(LDFLAGS) $(filter %.c,$^) -lm -o $@
+	@$(CC) -std=c99 $(CFLAGS) $(LDFLAGS) $(filter %.c,$^) -lm -o $@
 
 header: $(STAMP) ## Join the C engine into one header, build/beex.h
 	@$(BIN)/python beex_keras/export/amalgamate.py build/beex.h

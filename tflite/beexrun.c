@@ -1,4 +1,5 @@
-/* beexrun MODEL.beex < texts: classifies one text a line.
+/* beexrun MODEL.beex < texts: classifies one text a line. beexrun --self-test: whether this build gives the
+ * engine's own bits, by each implementation of the kernels that this machine can run.
  *
  * Prints label, probability and exit of each, with tabs between them, and "truncated" behind those of a
  * text that has more tokens than the model reads. The two texts of a pair stand on one line with a tab
@@ -50,11 +51,25 @@ static int read_line(char **line, size_t *room, size_t *size) {
   return c != EOF || *size > 0;
 }
 
+static int self_test(void) {
+  void *memory = malloc(BEEX_SELF_TEST_SIZE);
+  if (!memory) return fail("self-test", "there is not enough memory");
+  int failures = 0;
+  for (const beex_kernels *const *k = beex_available_kernels(); *k; k++) {
+    const beex_status status = beex_self_test(*k, memory, BEEX_SELF_TEST_SIZE);
+    printf("%s: %s\n", (*k)->name, status == BEEX_OK ? "passed" : beex_status_message(status));
+    failures += status != BEEX_OK;
+  }
+  free(memory);
+  return failures ? 1 : 0;
+}
+
 int main(int count, char **arguments) {
   if (count != 2) {
-    fprintf(stderr, "usage: beexrun MODEL.beex < texts, one text a line\n");
+    fprintf(stderr, "usage: beexrun MODEL.beex < texts, one text a line; or beexrun --self-test\n");
     return 2;
   }
+  if (strcmp(arguments[1], "--self-test") == 0) return self_test();
   const char *path = arguments[1];
   size_t size = 0;
   errno = 0;

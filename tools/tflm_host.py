@@ -32,7 +32,7 @@ UNPACKED, PACKED = "BeexRegisterUnpacked", "BeexRegisterPacked"
 VERSION = "0.dev20261023182759"
 COMPILER = shutil.which("c++") or shutil.which("g++") or shutil.which("clang++")
 WARNINGS = ("-Wall", "-Wextra", "-Wpedantic", "-Werror")
-FLAGS = ("-std=c++17", "-O2", "-fno-exceptions", "-fno-rtti", "-ffp-contract=off")
+FLAGS = ("-std=c++17", "-O2", "-fno-exceptions", "-fno-rtti")
 
 _ALLOCATION = re.compile(r"Arena allocation (total|head|tail) (\d+) bytes")
 

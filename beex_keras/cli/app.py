@@ -20,10 +20,37 @@ from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.version_option(__version__, prog_name="beex")
-def app() -> None:
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+    no_args_is_help=True,
+)
+@click.option("--version", is_flag=True, help="Show the version and exit.")
+@click.option(
+    "--verbose", is_flag=True, help="With --version: the C engine and its self-test, too."
+)
+@click.pass_context
+def app(context: click.Context, version: bool, verbose: bool) -> None:
     """Binarized early-exit transformers for text classification: train, convert, ship."""
+    if version:
+        click.echo(f"beex, version {__version__}")
+        context.exit(_report_engine() if verbose else 0)
+    if verbose:
+        raise click.UsageError("--verbose goes with --version.")
+    if context.invoked_subcommand is None:
+        raise click.UsageError("Missing command.")
+
+
+def _report_engine() -> int:
+    """Prints how the C engine was built and what its self-test says; 1 if that fails."""
+    from beex_keras.runtime import library
+
+    compiler = library.load().beex_compiler().decode()
+    click.echo(f"C engine: built by {compiler}, {library.path()}")
+    results = library.self_test()
+    for kernels, result in results.items():
+        click.echo(f"kernels {kernels}: self-test {result}")
+    return int(any(result != "passed" for result in results.values()))
 
 
 for command in (

@@ -3,7 +3,7 @@
     python beex_keras/export/amalgamate.py build/beex.h
 
 One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
-include it. Build that file with -ffp-contract=off, and link with -lm.
+include it. Link with -lm, which has the square root.
 
 Names that belong to one source file get its name in front, and its macros end with it.
 """
@@ -17,7 +17,7 @@ SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f
 """The C code: inside an installed package, or beside it in a checkout."""
 
 INTERFACE = ("engine/beex.h", "kernels/kernels.h")
-SHARED = ("engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
+SHARED = ("kernels/exact.h", "engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
 # Without reference.c, which is for tests, and binding.c, which is for Python.
 PARTS = (
     "kernels/portable.c",
@@ -29,11 +29,29 @@ PARTS = (
     "kernels/dispatch.c",
     "engine/crc32.c",
     "engine/dictionary.c",
+    "engine/elementary.c",
     "engine/exits.c",
     "engine/model.c",
     "engine/tokenizer.c",
     "engine/engine.c",
+    "engine/selftest.c",
 )
+
+# What exact.h asks of the compiler ends with the engine's code: what follows is the user's own. Clang has
+# no push, so that DEFAULT takes the place of a pragma that stood in front of the header.
+BEGIN_EXACT = """
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#endif
+
+"""
+END_EXACT = """
+#if defined(__clang__)
+#pragma STDC FP_CONTRACT DEFAULT
+#elif defined(__GNUC__)
+#pragma GCC pop_options
+#endif
+"""
 
 INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
 MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
@@ -78,10 +96,10 @@ def single_header() -> str:
     usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
     parts = [f"{license_line} *\n * {usage}\n */\n"]
     parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in INTERFACE]
-    parts.append("\n#ifdef BEEX_IMPLEMENTATION\n")
+    parts += ["\n#ifdef BEEX_IMPLEMENTATION\n", BEGIN_EXACT]
     parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED]
     parts += [source(name) for name in PARTS]
-    parts.append("\n#endif /* BEEX_IMPLEMENTATION */\n")
+    parts += [END_EXACT, "\n#endif /* BEEX_IMPLEMENTATION */\n"]
     return "".join(parts)
 
 

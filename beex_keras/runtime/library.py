@@ -12,6 +12,9 @@ NAME = "_engine"
 # The statuses of tflite/engine/beex.h that callers tell apart.
 OK, PLATFORM, TOO_LONG = 0, 5, 9
 
+SELF_TEST_SIZE = 10240
+"""BEEX_SELF_TEST_SIZE of tflite/engine/beex.h."""
+
 _size, _pointer, _int = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
 _status = ctypes.c_int
 _SIGNATURES = {
@@ -23,6 +26,9 @@ _SIGNATURES = {
     "beex_best_arena_size": (_size, [_pointer]),
     "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
     "beex_engine_kernels": (ctypes.c_char_p, [_pointer]),
+    "beex_compiler": (ctypes.c_char_p, []),
+    "beex_available_name": (ctypes.c_char_p, [_size]),
+    "beex_self_test_of": (_status, [_size, _pointer, _size]),
     "beex_run_rows": (
         _status,
         [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],
@@ -74,3 +80,27 @@ def load() -> ctypes.CDLL:
             "checkout again."
         ) from None
     return library
+
+
+def self_test() -> dict[str, str]:
+    """What the library's self-test says of each implementation of the kernels, slowest first.
+
+    Returns:
+        "passed" for each name, or the sentence that says what is wrong: its bits are not those that
+        the engine is defined to give.
+
+    Raises:
+        BeexError: as `load`.
+
+    Example:
+        >>> library.self_test()
+        {'portable': 'passed', 'avx2': 'passed'}
+    """
+    engine = load()
+    memory = (ctypes.c_uint64 * (SELF_TEST_SIZE // 8))()
+    results: dict[str, str] = {}
+    while (name := engine.beex_available_name(len(results))) is not None:
+        status = engine.beex_self_test_of(len(results), memory, ctypes.sizeof(memory))
+        message = "passed" if status == OK else engine.beex_status_message(status).decode()
+        results[name.decode()] = message
+    return results

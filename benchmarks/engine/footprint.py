@@ -176,7 +176,7 @@ def _beexrun_peak(folder: Path, model: Path, texts: int) -> float:
     program = folder / "beexrun"
     if not program.exists():
         sources = [*_KERNELS.glob("*.c"), *_ENGINE.glob("*.c"), ROOT / "tflite" / "beexrun.c"]
-        flags = ["-std=c99", "-O3", "-ffp-contract=off"]
+        flags = ["-std=c99", "-O3"]
         subprocess.run(["cc", *flags, *sources, "-lm", "-o", program], check=True)
     words = np.random.default_rng(SEED).integers(0, 1000, (texts, 28))
     lines = "".join(" ".join(f"w{word}" for word in text) + "\n" for text in words).encode()
@@ -270,7 +270,7 @@ def _text(sources: list[Path], folder: str) -> int:
     objects = []
     for source in sources:
         objects.append(Path(folder) / f"{source.stem}.o")
-        flags = ["-std=c99", "-Os", "-ffp-contract=off"]
+        flags = ["-std=c99", "-Os"]
         subprocess.run(["cc", *flags, "-c", source, "-o", objects[-1]], check=True)
     table = subprocess.run(["size", *objects], check=True, capture_output=True, text=True).stdout
     return sum(int(line.split()[0]) for line in table.splitlines()[1:])

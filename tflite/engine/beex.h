@@ -42,7 +42,7 @@ typedef enum {
   BEEX_ERROR_CONTENT,   /* the file contradicts itself */
   BEEX_ERROR_ALIGNMENT, /* the data or the arena is not aligned to 8 bytes */
   BEEX_ERROR_PLATFORM,  /* a big-endian machine */
-  BEEX_ERROR_MEMORY,    /* the arena is too small */
+  BEEX_ERROR_MEMORY,    /* the arena, or the self-test's memory, is too small */
   BEEX_ERROR_POLICY,    /* there is no such exit policy */
   BEEX_ERROR_TOKENS,    /* more tokens than the model reads, or one outside its vocabulary */
   BEEX_ERROR_LENGTH,    /* the text has more tokens than the model reads */
@@ -51,7 +51,8 @@ typedef enum {
   BEEX_ERROR_WEIGHTS,    /* one is not finite or out of range, or padding is not 0 */
   BEEX_ERROR_ARGUMENT,   /* a pointer is null that must not be */
   BEEX_ERROR_PAIR,       /* a pair of texts, and the model reads single texts */
-  BEEX_ERROR_SINGLE      /* one text, and the model reads pairs */
+  BEEX_ERROR_SINGLE,     /* one text, and the model reads pairs */
+  BEEX_ERROR_INEXACT     /* this build or machine does not compute as the engine is defined to */
 } beex_status;
 
 /* One English sentence without a full stop. */
@@ -259,6 +260,16 @@ BEEX_API void beex_exit_begin(beex_exit_state *state, size_t num_classes);
 /* Whether the exit with these logits is taken; index is counted from 0. */
 BEEX_API int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
                              const float *logits, size_t num_classes);
+
+/* === Self-test === */
+
+#define BEEX_SELF_TEST_SIZE 10240
+
+/* Runs known answers through every function of the kernels, null for the best of this machine, and through
+ * the exit rule's exponential and logarithm. BEEX_ERROR_INEXACT tells that bits differ: the compiler
+ * contracted or reassociated sums, or small numbers are flushed to zero. The memory, of
+ * BEEX_SELF_TEST_SIZE bytes, is overwritten; an arena will do, before the engine starts. */
+BEEX_API beex_status beex_self_test(const struct beex_kernels *kernels, void *memory, size_t size);
 
 #ifdef __cplusplus
 }

@@ -19,6 +19,24 @@ const char *beex_engine_kernels(const beex_engine *engine) {
   return beex_kernels_name(engine->kernels);
 }
 
+#if defined(__clang__)
+const char *beex_compiler(void) { return __VERSION__; }
+#elif defined(__GNUC__)
+const char *beex_compiler(void) { return "GCC " __VERSION__; }
+#else
+const char *beex_compiler(void) { return "an unknown compiler"; }
+#endif
+
+const char *beex_available_name(size_t index) {
+  const struct beex_kernels *const *k = beex_available_kernels();
+  while (*k && index) k++, index--;
+  return *k ? beex_kernels_name(*k) : NULL;
+}
+
+beex_status beex_self_test_of(size_t index, void *memory, size_t size) {
+  return beex_self_test(beex_available_kernels()[index], memory, size);
+}
+
 /* One row, and its logits to where they belong. */
 static beex_status run(beex_engine *engine, const int32_t *ids, size_t count,
                        const beex_policy *policy, int32_t *exit, float *logits) {

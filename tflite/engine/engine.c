@@ -12,6 +12,7 @@
  * them give signs at once, and nothing else is computed. The sign of the attention's output does not depend on
  * the sum of its weights, so they are not normalized.
  */
+#include "../kernels/exact.h"
 #include "internal.h"
 
 #include <string.h>

@@ -1,7 +1,6 @@
 /* The exit rule, for every policy: a score of the logits and of what the exits before left. */
+#include "../kernels/exact.h"
 #include "internal.h"
-
-#include <math.h>
 
 static size_t best_class(const float *logits, size_t num_classes) {
   size_t best = 0;
@@ -11,32 +10,39 @@ static size_t best_class(const float *logits, size_t num_classes) {
   return best;
 }
 
-/* ln sum e^logit, less the largest logit. */
-static double log_total(const float *logits, size_t num_classes, double largest) {
+/* The softmax's denominator, with d = logit - largest logit: sum e^d; and besides sum e^d d. */
+static double total_of(const float *logits, size_t num_classes, double *moment) {
+  const double largest = logits[best_class(logits, num_classes)];
   double total = 0;
-  for (size_t c = 0; c < num_classes; c++) total += exp(logits[c] - largest);
-  return log(total);
+  *moment = 0;
+  for (size_t c = 0; c < num_classes; c++) {
+    const double distance = logits[c] - largest, part = beex_exp(distance);
+    total += part;
+    *moment += part * distance;
+  }
+  return total;
 }
 
-/* In nats. */
-static double entropy_of(const float *logits, size_t num_classes) {
-  const double largest = logits[best_class(logits, num_classes)];
-  const double normalizer = log_total(logits, num_classes, largest);
-  double result = 0;
-  for (size_t c = 0; c < num_classes; c++) {
-    const double log_p = logits[c] - largest - normalizer;
-    result -= exp(log_p) * log_p;
-  }
-  return result;
+/* In nats: - sum p ln p with p = e^d / total. */
+static float entropy_of(const float *logits, size_t num_classes) {
+  double moment;
+  const double total = total_of(logits, num_classes, &moment);
+  return (float)(beex_log(total) - moment / total);
+}
+
+/* Of the most probable class, whose d is 0. */
+static float confidence_of(const float *logits, size_t num_classes) {
+  double moment;
+  return (float)(1 / total_of(logits, num_classes, &moment));
 }
 
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability) {
   *label = best_class(logits, num_classes);
-  *probability = (float)exp(-log_total(logits, num_classes, logits[*label]));
+  *probability = confidence_of(logits, num_classes);
 }
 
 void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
-  state->entropy = (float)log((double)num_classes);
+  state->entropy = (float)beex_log((double)num_classes);
   state->label = num_classes; /* none */
   state->repeats = 0;
 }
@@ -46,15 +52,15 @@ static float score(const beex_policy *policy, beex_exit_state *state, size_t ind
   const size_t label = best_class(logits, num_classes);
   switch (policy->kind) {
     case BEEX_FRACTIONAL_ENTROPY: {
-      const float before = state->entropy, now = (float)entropy_of(logits, num_classes);
+      const float before = state->entropy, now = entropy_of(logits, num_classes);
       state->entropy = now;
       if (before > 1e-6f) return (before - now) / before;
       return policy->below ? -1e9f : 1e9f; /* nothing is left to reduce: taken */
     }
     case BEEX_ENTROPY:
-      return (float)entropy_of(logits, num_classes);
+      return entropy_of(logits, num_classes);
     case BEEX_CONFIDENCE:
-      return (float)exp(-log_total(logits, num_classes, logits[label])); /* that of the label */
+      return confidence_of(logits, num_classes);
     case BEEX_PATIENCE:
       state->repeats = label == state->label ? state->repeats + 1 : 0;
       state->label = label;

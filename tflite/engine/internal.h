@@ -28,6 +28,15 @@ static inline uint64_t beex_hidden_channels(const beex_header *h) {
 /* CRC-32 as in zlib. */
 uint32_t beex_crc32(const void *data, size_t size);
 
+/* e^x for x <= 0, 0 below -700, and ln x for x >= 1, with relative errors below 2^-51: the same bits with
+ * every compiler and C library, as only sums, products and quotients are used. */
+double beex_exp(double x);
+double beex_log(double x);
+
+/* What beex_self_test compares with its constants: a checksum over the results of all functions, for inputs
+ * of a size about 2^exponent. */
+uint32_t beex_self_test_checksum(const beex_kernels *kernels, void *memory, int exponent);
+
 /* The most probable class, the first of equals, and its softmax probability. */
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
 

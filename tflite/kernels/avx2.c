@@ -1,4 +1,5 @@
 /* AVX2 and FMA (Intel Haswell, AMD Zen and later). */
+#include "exact.h"
 #include "simd.h"
 
 #ifdef BEEX_HAS_AVX

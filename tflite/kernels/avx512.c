@@ -1,4 +1,5 @@
 /* AVX-512 with VPOPCNTDQ and VNNI (Intel Ice Lake, AMD Zen 4 and later). */
+#include "exact.h"
 #include "simd.h"
 
 #ifdef BEEX_HAS_AVX

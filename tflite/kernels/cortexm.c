@@ -1,4 +1,5 @@
 /* Cortex-M without vectors: M3, M4, M7 and their like, for what is worth more than plain C. */
+#include "exact.h"
 #include "kernels.h"
 
 #ifdef BEEX_HAS_CORTEXM

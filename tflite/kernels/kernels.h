@@ -10,8 +10,7 @@
  * - any other sum of real numbers runs in 16 lanes (element i belongs to lane i mod 16), and the
  *   lanes are added in halves: 8 and 8, 4 and 4, 2 and 2, 1 and 1;
  * - a product of two real numbers is rounded before it is added: never contracted.
- * This needs IEEE 754 float arithmetic, rounding to nearest even, and a build with
- * -ffp-contract=off and without -ffast-math.
+ * This needs IEEE 754 float arithmetic, rounding to nearest even; exact.h sees to it.
  *
  * Pointers may be unaligned for SIMD, but not for their type. Nothing here allocates memory.
  */
@@ -22,10 +21,6 @@
 
 #include <stddef.h>
 #include <stdint.h>
-
-#if defined(__FAST_MATH__)
-#error "The engine's results are defined to the last bit: build it without -ffast-math."
-#endif
 
 #ifdef __cplusplus
 extern "C" {

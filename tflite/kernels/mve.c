@@ -1,4 +1,5 @@
 /* Cortex-M55 and its like: vectors of 128 bits, Arm's M-profile vector extension (MVE). */
+#include "exact.h"
 #include "kernels.h"
 
 #ifdef BEEX_HAS_MVE

@@ -1,4 +1,5 @@
 /* NEON of 64-bit ARM. */
+#include "exact.h"
 #include "simd.h"
 
 #ifdef BEEX_HAS_NEON

@@ -1,4 +1,5 @@
 /* Plain C99, a word at a time: for machines without a file of their own. */
+#include "exact.h"
 #include "kernels.h"
 #include "scalar.h"
 

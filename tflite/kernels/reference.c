@@ -1,4 +1,5 @@
 /* The truth: each function as its definition reads, one weight at a time. */
+#include "exact.h"
 #include "kernels.h"
 #include "scalar.h"
 

@@ -14,6 +14,8 @@
 //
 // where activation limits the sum itself, as Larq Compute Engine defines it. Places beyond the edge count
 // as +1 (pad_values 1) or as 0 (pad_values 0, where half of each such place's products count as -1).
+#include "../kernels/exact.h"
+
 #include <math.h>
 
 #include "../kernels/lce.h"

@@ -1,7 +1,7 @@
 /* Fuzz target of the model loader: any bytes are refused, or run without reaching beyond memory.
  *
  * Size and checksum are put right first, or nothing would get past them. With libFuzzer:
- *     clang -g -O1 -ffp-contract=off -fsanitize=fuzzer,address,undefined tflite/tests/fuzz_model.c \
+ *     clang -g -O1 -fsanitize=fuzzer,address,undefined tflite/tests/fuzz_model.c \
  *         tflite/engine/[a-z]*.c tflite/kernels/[a-z]*.c -o fuzz_model
  *     ./fuzz_model -max_len=65536 FOLDER_WITH_SMALL_BEEX_FILES
  */
