@@ -185,8 +185,8 @@ def test_code_behind_the_single_header_is_compiled_as_its_owner_asks(tmp_path, c
 # === The self-test ===
 
 SELF_TEST = """
-#include "engine/beex.h"
-const beex_kernels *beex_best_kernels(void) { return &beex_kernels_KERNELS; }
+#include "kernels/kernels.h"
+const struct beex_kernels *beex_best_kernels(void) { return &beex_kernels_KERNELS; }
 #ifdef FLUSH
 #include <immintrin.h>
 #endif

@@ -244,11 +244,11 @@ def test_the_exporter_checks_weights_of_8_bits():
 
 @pytest.mark.parametrize("kind", list(MODES))
 def test_the_reader_checks_as_the_engine_does(kind):
-    data = convert(kind)
+    """In parts of each kind: in each a model is built before its weights are read."""
+    data = convert(kind, num_blocks=1)
     beex_reader.classifier(data)
-    for part, place, count, used in parts(data):
-        if part != "real":
-            continue
+    real = [part for part in parts(data) if part[0] == "real"]
+    for _, place, count, used in real[:: len(real) // 5]:
         changed = bytearray(data)
         struct.pack_into("<f", changed, place + 4 * (used - 1), np.nan)
         with pytest.raises(BeexError, match=r"The model: .* holds nan, .* within ±1024"):

@@ -55,9 +55,10 @@ static int self_test(void) {
   void *memory = malloc(BEEX_SELF_TEST_SIZE);
   if (!memory) return fail("self-test", "there is not enough memory");
   int failures = 0;
-  for (const beex_kernels *const *k = beex_available_kernels(); *k; k++) {
+  for (const struct beex_kernels *const *k = beex_available_kernels(); *k; k++) {
     const beex_status status = beex_self_test(*k, memory, BEEX_SELF_TEST_SIZE);
-    printf("%s: %s\n", (*k)->name, status == BEEX_OK ? "passed" : beex_status_message(status));
+    printf("%s: %s\n", beex_kernels_name(*k),
+           status == BEEX_OK ? "passed" : beex_status_message(status));
     failures += status != BEEX_OK;
   }
   free(memory);
