@@ -1,4 +1,4 @@
-"""The C code's own tests, compiled here: kernels against the reference, sanitizers, fuzzing."""
+"""The C code's own tests, compiled here: kernels against the reference, sanitizers."""
 
 import platform
 import shutil
@@ -95,24 +95,6 @@ def test_kernels_stay_within_their_memory(sanitized):
     folder, objects = sanitized
     test = link(folder / "kernels", objects, "tests/kernels_test.c", flags=SANITIZE)
     assert "FAIL" not in run(test, 20)
-
-
-def test_hostile_files_do_no_harm(sanitized, models):
-    folder, objects = sanitized
-    sources = ("tests/fuzz_model.c", "tests/fuzz_main.c")
-    fuzz = link(folder / "model", objects, *sources, flags=SANITIZE)
-    for path in models.values():
-        assert run(fuzz, path, 800) == "no finding\n"
-
-
-def test_hostile_texts_do_no_harm(sanitized, models):
-    folder, objects = sanitized
-    sources = ("tests/fuzz_text.c", "tests/fuzz_main.c")
-    fuzz = link(folder / "text", objects, *sources, flags=SANITIZE)
-    seed = folder / "seed.txt"
-    seed.write_bytes("\x03Unaffable café 中文 가각 ABC! İ ﬁ \0 [SEP] 𝒳".encode())
-    environment = {"BEEX_MODEL": str(models["weights-only"])}
-    assert run(fuzz, seed, 20000, env=environment) == "no finding\n"
 
 
 def test_no_allocation_is_counted(plain, models):
