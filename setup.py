@@ -60,7 +60,8 @@ EXTRAS = {
 EXTRAS["all"] = sorted({package for packages in EXTRAS.values() for package in packages})
 
 # Loaded by ctypes, so it needs no Python headers; without a compiler the package still installs. The
-# engine's results are defined to the last bit, which contracted operations would change.
+# engine's results are defined to the last bit, which contracted operations would change. It exports what beex.h and
+# binding.h declare.
 ENGINE = Extension(
     "beex_keras.runtime._engine",
     sources=sorted(
@@ -73,7 +74,7 @@ ENGINE = Extension(
         for file in (ROOT / "tflite").glob("*/*.[hi]*")
         if file.is_file()
     ),
-    extra_compile_args=["-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=default"],
+    extra_compile_args=["-std=c99", "-O3", "-ffp-contract=off", "-fvisibility=hidden"],
     libraries=["m"],
     optional=True,
 )

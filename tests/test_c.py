@@ -1,6 +1,8 @@
 """The C code's own tests, compiled here: kernels against the reference, sanitizers."""
 
+import dataclasses
 import platform
+import re
 import shutil
 import subprocess
 import sys
@@ -12,15 +14,41 @@ from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
 from beex_keras.export import amalgamate, beex_format
 from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 TFLITE = Path(__file__).parents[1] / "tflite"
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
-FLAGS = ["-std=c99", "-ffp-contract=off", "-Wall", "-Wextra", "-Wpedantic", "-Werror"]
-SANITIZE = ["-g", "-O1", "-fsanitize=address,undefined", "-fno-sanitize-recover=undefined"]
+WARNINGS = ("-Wall", "-Wextra", "-Werror")
+FLAGS = ("-std=c99", "-ffp-contract=off", "-Wpedantic", *WARNINGS)
+SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined,float-cast-overflow",
+            "-fno-sanitize-recover=all")  # fmt: skip
 FORBIDDEN = {"malloc", "calloc", "realloc", "free", "aligned_alloc", "posix_memalign", "abort"}
 
 pytestmark = needs_engine
+
+
+def newest(name: str, *suffixes: str) -> str | None:
+    """A compiler on the path; Debian's Clang has its version in its name."""
+    names = (f"{name}-{version}" for version in range(40, 10, -1))
+    return next(filter(None, map(shutil.which, [*names, name, *suffixes])), None)
+
+
+def found(**compilers: str | None) -> dict[str, str]:
+    return {name: path for name, path in compilers.items() if path}
+
+
+COMPILERS = found(gcc=shutil.which("gcc"), clang=newest("clang")) or found(cc=COMPILER)
+CPP_COMPILERS = found(gcc=shutil.which("g++"), clang=newest("clang++"))
+
+
+def each(compilers: dict[str, str], quick: str) -> list:
+    """Parameters, of which all but the quick one are for slow tests."""
+    quick = quick if quick in compilers else next(iter(compilers), "")
+    return [
+        pytest.param(path, id=name, marks=() if name == quick else pytest.mark.slow)
+        for name, path in compilers.items()
+    ]
 
 
 def run(*command, **options) -> str:
@@ -31,44 +59,52 @@ def run(*command, **options) -> str:
     return result.stdout
 
 
-def compile_objects(folder: Path, compiler: str, *flags: str) -> list[Path]:
-    """Kernels and engine, one object a source, two at a time."""
-    sources = [*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")]
+@dataclasses.dataclass(frozen=True)
+class Build:
+    """Kernels and engine, compiled in one way, one object a source."""
 
-    def build(source: Path) -> Path:
-        target = folder / f"{source.stem}.o"
-        run(compiler, *FLAGS, *flags, "-c", source, "-o", target)
+    folder: Path
+    compiler: str
+    flags: tuple[str, ...]
+    objects: list[Path]
+
+    @classmethod
+    def of(cls, folder: Path, compiler: str, *flags: str) -> "Build":
+        def build(source: Path) -> Path:
+            target = folder / f"{source.stem}.o"
+            run(compiler, *FLAGS, *flags, "-c", source, "-o", target)
+            return target
+
+        sources = [*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")]
+        with ThreadPoolExecutor(2) as pool:
+            return cls(folder, compiler, flags, list(pool.map(build, sources)))
+
+    def link(self, *sources: str, flags: tuple[str, ...] = ()) -> Path:
+        """The program of these sources and the objects, named for the first."""
+        target = self.folder / Path(sources[0]).stem
+        paths = [TFLITE / source for source in sources]
+        run(self.compiler, *FLAGS, *self.flags, *flags, *paths, *self.objects, "-lm", "-o", target)
         return target
 
-    with ThreadPoolExecutor(2) as pool:
-        return list(pool.map(build, sources))
+
+@pytest.fixture(scope="session", params=each(COMPILERS, "gcc"))
+def plain(request, tmp_path_factory) -> Build:
+    return Build.of(tmp_path_factory.mktemp("plain"), request.param, "-O2")
 
 
-def link(target: Path, objects: list[Path], *sources: str, flags=(), compiler=COMPILER) -> Path:
-    paths = [TFLITE / source for source in sources]
-    run(compiler, *FLAGS, *flags, *paths, *objects, "-lm", "-o", target)
-    return target
-
-
-@pytest.fixture(scope="session")
-def plain(tmp_path_factory) -> tuple[Path, list[Path]]:
-    folder = tmp_path_factory.mktemp("plain")
-    return folder, compile_objects(folder, COMPILER, "-O2")
-
-
-@pytest.fixture(scope="session")
-def sanitized(tmp_path_factory) -> tuple[Path, list[Path]]:
+@pytest.fixture(scope="session", params=each(COMPILERS, "clang"))
+def sanitized(request, tmp_path_factory) -> Build:
     folder = tmp_path_factory.mktemp("sanitized")
     (folder / "probe.c").write_text("int main(void) { return 0; }\n")
-    probe = [COMPILER, *SANITIZE, folder / "probe.c", "-o", folder / "probe"]
+    probe = [request.param, *SANITIZE, folder / "probe.c", "-o", folder / "probe"]
     if subprocess.run(probe, capture_output=True).returncode:
         pytest.skip("the compiler has no sanitizers")
-    return folder, compile_objects(folder, COMPILER, *SANITIZE)
+    return Build.of(folder, request.param, *SANITIZE)
 
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory) -> dict[str, Path]:
-    """A small file of each kind, for pairs, with gates."""
+    """A small file of each kind, for pairs but for one, with gates."""
     folder = tmp_path_factory.mktemp("models")
     vocabulary = [*SPECIAL_TOKENS, *"abcdefghij", "##a", "##b", "un", "##aff", "##able", "中", "!"]
     gate, plain = {"gate_activation": "sigmoid"}, {"network": "ffn"}
@@ -76,9 +112,10 @@ def models(tmp_path_factory) -> dict[str, Path]:
     kinds |= {f"{mode}, ffn": {**bits, **plain} for mode, bits in MODES.items()}
     kinds |= {"int8": kinds["float"], "int8, ffn": kinds["float, ffn"]}
     kinds["weights-only, gelu"] = {**MODES["weights-only"], **GELU}
+    kinds["single"] = {**MODES["weights-only"], "num_segments": 1}
     paths = {}
     for name, changes in kinds.items():
-        config = tiny_config(**changes, num_segments=2)
+        config = tiny_config(**{"num_segments": 2, **changes})
         model = shake(BEExformerClassifier(config, TextPreprocessor(vocabulary, 12)))
         paths[name] = folder / f"{name}.beex"
         beex_format.export_file(model, paths[name], int8_weights=name.startswith("int8"))
@@ -86,78 +123,126 @@ def models(tmp_path_factory) -> dict[str, Path]:
 
 
 def test_kernels_equal_the_reference(plain):
-    folder, objects = plain
-    test = link(folder / "kernels", objects, "tests/kernels_test.c")
-    assert "FAIL" not in run(test, 100)
+    assert "FAIL" not in run(plain.link("tests/kernels_test.c"), 100)
 
 
 def test_kernels_stay_within_their_memory(sanitized):
-    folder, objects = sanitized
-    test = link(folder / "kernels", objects, "tests/kernels_test.c", flags=SANITIZE)
-    assert "FAIL" not in run(test, 20)
+    assert "FAIL" not in run(sanitized.link("tests/kernels_test.c"), 20)
 
 
+<<<<<<< HEAD
+=======
+def test_interface(sanitized, models, tmp_path):
+    """Of a program that has a copy of beex.h alone."""
+    shutil.copy(TFLITE / "engine/beex.h", tmp_path)
+    shutil.copy(TFLITE / "tests/interface_test.c", tmp_path)
+    test = sanitized.link(str(tmp_path / "interface_test.c"))
+    assert run(test, models["single"], models["weights-only"]) == "as documented\n"
+
+
+def test_a_shared_build_exports_the_interface_alone():
+    """Of the library that Python loads: what its two headers declare."""
+    if shutil.which("nm") is None:
+        pytest.skip("no nm")
+    headers = [(TFLITE / "engine" / name).read_text() for name in ("beex.h", "binding.h")]
+    functions = {
+        name for text in headers for name in re.findall(r"^BEEX_API\b[^(]*?(\w+)\(", text, re.M)
+    }
+    listed = run("nm", "-D", "--defined-only", library.path()).splitlines()
+    assert {line.split()[-1] for line in listed} - {"_init", "_fini"} == functions
+    assert len(functions) > 20
+
+
+>>>>>>> defects
 def test_no_allocation_is_counted(plain, models):
-    folder, objects = plain
-    test = link(folder / "allocations", objects, "tests/allocations_test.c", flags=["-fno-builtin"])
+    test = plain.link("tests/allocations_test.c", flags=("-fno-builtin",))
     assert run(test, *models.values()) == "no allocation\n"
 
 
 def test_the_engine_asks_for_no_memory(plain):
     """Not even where no test comes by: its objects need no such function."""
-    _, objects = plain
     if shutil.which("nm") is None:
         pytest.skip("no nm")
-    wanted = {line.split()[-1].split("@")[0] for line in run("nm", "-u", *objects).splitlines()
-              if line.strip().startswith("U ")}  # fmt: skip
-    assert "expf" in wanted or "exp" in wanted  # the list is what it seems
+    listed = run("nm", "-u", *plain.objects).splitlines()
+    wanted = {
+        line.split()[-1].split("@")[0] for line in listed if line.strip().startswith("U ")
+    }
+    assert "memcpy" in wanted  # the list is what it seems
     assert not wanted & FORBIDDEN
 
 
 def test_beexrun(plain, models):
-    folder, objects = plain
-    program = link(folder / "beexrun", objects, "beexrun.c")
-    lines = run(program, models["fully-binary"], input="a b\tc\nunaffable\té!\n").splitlines()
-    assert len(lines) == 2
+    program = plain.link("beexrun.c")
+    texts = "a b\tc\nunaffable\té!\n" + "a " * 20 + "\tb\n"
+    lines = run(program, models["fully-binary"], input=texts).splitlines()
+    assert len(lines) == 3
     for line in lines:
-        label, score, depth = line.split("\t")
+        label, score, depth, *rest = line.split("\t")
         assert label in "0123"
         assert 0.25 <= float(score) <= 1
         assert depth.endswith("/3")
+        assert rest == (["truncated"] if line is lines[2] else [])
     refused = subprocess.run([program, models["float"]], input=b"no tab\n", capture_output=True)
     assert refused.returncode == 2
     assert b"line 1" in refused.stderr
-    missing = subprocess.run([program, folder / "none.beex"], capture_output=True)
+    missing = subprocess.run([program, "none.beex"], capture_output=True)
     assert missing.returncode == 2
     assert b"none.beex" in missing.stderr
 
 
-def test_single_header(plain, models, tmp_path):
-    """A program of one file, beside one linked from many."""
+@pytest.fixture
+def single_header(tmp_path) -> Path:
+    """beexrun as one source beside the one header."""
     run(sys.executable, amalgamate.__file__, tmp_path / "beex.h")
     program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
     source = tmp_path / "program.c"
     source.write_text("#define BEEX_IMPLEMENTATION\n" + program)
-    run(COMPILER, *FLAGS, "-O1", f"-I{tmp_path}", source, "-lm", "-o", tmp_path / "program")
-    folder, objects = plain
-    other = link(folder / "beexrun_parts", objects, "beexrun.c")
+    return source
+
+
+def test_single_header(plain, models, single_header):
+    """A program of one file, beside one linked from many."""
+    program = single_header.with_name("program")
+    run(plain.compiler, *FLAGS, "-O1", single_header, "-lm", "-o", program)
+    check_same_answers(program, plain.link("beexrun.c"), models)
+
+
+@pytest.mark.parametrize("compiler", each(CPP_COMPILERS, "gcc"))
+def test_single_header_as_cpp(plain, models, single_header, compiler):
+    """The same answers, and no warning by any standard from C++11 on."""
+    source, program = single_header.with_suffix(".cc"), single_header.with_name("program")
+    single_header.rename(source)
+    for standard in (11, 14, 20):
+        run(compiler, f"-std=c++{standard}", *WARNINGS, "-fsyntax-only", source)
+    run(compiler, "-std=c++17", *WARNINGS, "-ffp-contract=off", "-O1", source, "-o", program)
+    check_same_answers(program, plain.link("beexrun.c"), models)
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-g++") is None, reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("board", [
+    "-mcpu=cortex-m3", "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
+    "-mcpu=cortex-m55 -mfloat-abi=hard",
+])  # fmt: skip
+def test_single_header_as_cpp_for_boards(tmp_path, board):
+    """Which is how Arduino builds it."""
+    source = tmp_path / "engine.cpp"
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + amalgamate.single_header())
+    flags = ["-std=c++11", "-mthumb", "-O2", *board.split(), *WARNINGS]
+    run("arm-none-eabi-g++", *flags, "-fsyntax-only", source)
+
+
+def check_same_answers(ours: Path, theirs: Path, models: dict[str, Path], *before: str) -> None:
+    texts = "a b c\tunaffable\n" + "".join(f"{a}{b}\t{b} c {a}\n" for a in "abc" for b in "defé中")
     for path in models.values():
-        text = "a b\tunaffable\n"
-        assert run(tmp_path / "program", path, input=text) == run(other, path, input=text)
+        assert run(*before, ours, path, input=texts) == run(theirs, path, input=texts)
 
 
 @pytest.mark.skipif(CROSS is None or EMULATOR is None, reason="no aarch64 compiler or emulator")
 @pytest.mark.skipif(platform.machine() == "aarch64", reason="not a cross build")
 def test_aarch64_gives_the_same_answers(plain, models, tmp_path):
     """The NEON kernels equal the reference, and the whole engine that of this machine."""
-    objects = compile_objects(tmp_path, CROSS, "-O2")
-    static = ["-static"]
-    test = link(tmp_path / "kernels", objects, "tests/kernels_test.c", flags=static, compiler=CROSS)
-    found = run(EMULATOR, test, 30)
-    assert "neon: equal" in found
-    theirs = link(tmp_path / "beexrun", objects, "beexrun.c", flags=static, compiler=CROSS)
-    folder, native = plain
-    ours = link(folder / "beexrun_native", native, "beexrun.c")
-    texts = "a b c\tunaffable\n" + "".join(f"{a}{b}\t{b} c {a}\n" for a in "abc" for b in "defé中")
-    for path in models.values():
-        assert run(EMULATOR, theirs, path, input=texts) == run(ours, path, input=texts)
+    cross = Build.of(tmp_path, CROSS, "-O2")
+    test = cross.link("tests/kernels_test.c", flags=("-static",))
+    assert "neon: equal" in run(EMULATOR, test, 30)
+    theirs = cross.link("beexrun.c", flags=("-static",))
+    check_same_answers(theirs, plain.link("beexrun.c"), models, EMULATOR)

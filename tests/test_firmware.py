@@ -104,7 +104,8 @@ def check_answers(answers, classifier: BEExformerClassifier, texts: list[str], p
 
 def split(lines: list[str]) -> list[tuple[str, float, int]]:
     return [
-        (label, float(score), int(exit)) for label, score, exit in (x.split("\t") for x in lines)
+        (label, float(score), int(exit))
+        for label, score, exit, *_ in (line.split("\t") for line in lines)
     ]
 
 
@@ -120,6 +121,8 @@ def test_answers_are_those_of_keras(projects):
     )
     check_answers(split(found), model(), texts)
     assert len({exit for _, _, exit in split(found)}) > 2
+    truncated = [text for text, line in zip(texts, found, strict=True) if line.endswith("\ttruncated")]
+    assert truncated == ["good " * 80]
 
 
 @needs_emulators

@@ -1,7 +1,8 @@
 /* beexrun MODEL.beex < texts: classifies one text a line.
  *
- * Prints label, probability and exit of each, with tabs between them. The two texts of a pair stand on
- * one line with a tab between them.
+ * Prints label, probability and exit of each, with tabs between them, and "truncated" behind those of a
+ * text that has more tokens than the model reads. The two texts of a pair stand on one line with a tab
+ * between them.
  */
 #include "engine/beex.h"
 
@@ -23,7 +24,7 @@ static void *read_file(const char *path, size_t *size) {
   long end;
   if (fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0) {
     *size = (size_t)end;
-    data = malloc(*size);
+    data = (char *)malloc(*size);
     if (data && fread(data, 1, *size, file) != *size) {
       free(data);
       data = NULL;
@@ -39,7 +40,7 @@ static int read_line(char **line, size_t *room, size_t *size) {
   *size = 0;
   while ((c = getchar()) != EOF && c != '\n') {
     if (*size + 1 >= *room) {
-      char *larger = realloc(*line, *room ? 2 * *room : 256);
+      char *larger = (char *)realloc(*line, *room ? 2 * *room : 256);
       if (!larger) exit(fail("input", "a line does not fit into memory"));
       *room = *room ? 2 * *room : 256;
       *line = larger;
@@ -79,7 +80,7 @@ int main(int count, char **arguments) {
     const char *pair = NULL;
     size_t text_size = line_size, pair_size = 0;
     if (is_pair) {
-      const char *tab = line_size ? memchr(line, '\t', line_size) : NULL;
+      const char *tab = line_size ? (const char *)memchr(line, '\t', line_size) : NULL;
       if (!tab) return fail(place, "the model reads pairs; put a tab between the two texts");
       text_size = (size_t)(tab - line);
       pair = tab + 1;
@@ -88,8 +89,8 @@ int main(int count, char **arguments) {
     beex_result result;
     status = beex_classify(&engine, line ? line : "", text_size, pair, pair_size, &result);
     if (status != BEEX_OK) return fail(place, beex_status_message(status));
-    printf("%s\t%.4f\t%zu/%u\n", beex_label(&model, result.label), (double)result.score,
-           result.exit, (unsigned)model.header->num_blocks);
+    printf("%s\t%.4f\t%zu/%u%s\n", beex_label(&model, result.label), (double)result.score,
+           result.exit, (unsigned)model.header->num_blocks, result.truncated ? "\ttruncated" : "");
   }
   free(line);
   free(arena);

@@ -12,7 +12,7 @@ models=1000
 folder=build/fuzz
 
 if [ -z "${CLANG:-}" ]; then
-    for name in clang clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 clang-15 clang-14; do
+    for name in clang-22 clang-21 clang-20 clang-19 clang-18 clang-17 clang-16 clang; do
         if echo 'int LLVMFuzzerTestOneInput(void) { return 0; }' |
             "$name" -fsanitize=fuzzer,address,undefined -x c - -o /dev/null 2>/dev/null; then
             CLANG=$name
@@ -27,8 +27,7 @@ fi
 profdata=$("$CLANG" -print-prog-name=llvm-profdata)
 cov=$("$CLANG" -print-prog-name=llvm-cov)
 flags="-std=c99 -ffp-contract=off -Wall -Wextra -Wpedantic -Werror"
-sanitize="-fsanitize=address,undefined,float-cast-overflow"
-sanitize="-g -O1 $sanitize -fno-sanitize-recover=undefined,float-cast-overflow"
+sanitize="-g -O1 -fsanitize=address,undefined,float-cast-overflow -fno-sanitize-recover=all"
 coverage="-fprofile-instr-generate -fcoverage-mapping"
 
 rm -rf "$folder/objects"
@@ -56,7 +55,7 @@ done
 pids=
 for target in model text; do
     LLVM_PROFILE_FILE="$folder/$target.profraw" "$folder/fuzz_$target" -max_total_time=$((60 * minutes)) \
-        -max_len="$([ $target = model ] && echo 32768 || echo 1024)" -timeout=20 -print_final_stats=1 \
+        -max_len="$([ $target = model ] && echo 65536 || echo 1024)" -timeout=20 -print_final_stats=1 \
         -artifact_prefix="$folder/findings/$target-" "$folder/$target" >"$folder/$target.log" 2>&1 &
     pids="$pids $!"
 done

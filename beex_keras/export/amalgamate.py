@@ -16,7 +16,7 @@ _PACKAGE = Path(__file__).parents[1]
 SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f.is_dir())
 """The C code: inside an installed package, or beside it in a checkout."""
 
-INTERFACE = ("kernels/kernels.h", "engine/beex.h")
+INTERFACE = ("engine/beex.h", "kernels/kernels.h")
 SHARED = ("engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
 # Without reference.c, which is for tests, and binding.c, which is for Python.
 PARTS = (

@@ -15,7 +15,7 @@ from beex_keras.export.beex_format.header import read_header
 from beex_keras.export.beex_format.packing import BINARY_PANEL, REAL_PANEL
 from beex_keras.export.beex_format.reading import read
 from beex_keras.export.beex_format.weights import NETWORK_PARTS
-from beex_keras.export.beex_format.writer import ALIGNMENT, PADDING, round_up
+from beex_keras.export.beex_format.writer import ALIGNMENT, PADDING, check_range, round_up
 from beex_keras.layers import BinaryLinear, LayerNorm
 from beex_keras.layers.linear import latent_mean
 from beex_keras.models import BEExformerClassifier
@@ -31,7 +31,8 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
         source: names the file in errors.
 
     Raises:
-        BeexError: the file is not ours or damaged, or holds weights of 8 bits.
+        BeexError: the file is not ours or damaged, or holds weights of 8 bits or such as are not
+            finite or too large.
     """
     metadata = read(data, source)
     header = read_header(data)
@@ -45,7 +46,7 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
     if any(header[name] != np.float32(value) for name, value in wanted.items()):
         raise BeexError(f"{source} contradicts itself; convert the model again.")
     model = BEExformerClassifier(config, metadata.preprocessor, metadata.labels, metadata.policy)
-    reader = _Reader(data, header["weights"])
+    reader = _Reader(data, header["weights"], source)
     try:
         _read_embedding(reader, model)
         for block, head in zip(model.backbone.blocks, model.heads, strict=True):
@@ -60,9 +61,10 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
 class _Reader:
     """Takes one part after the other into a model's variables; each begins at a multiple of 64."""
 
-    def __init__(self, data: bytes, place: int) -> None:
+    def __init__(self, data: bytes, place: int, source: str) -> None:
         self._data = data
         self._place = place
+        self._source = source
 
     def array(self, kind: str, *shape: int) -> np.ndarray:
         array = np.frombuffer(self._data, kind, int(np.prod(shape)), self._place)
@@ -70,12 +72,20 @@ class _Reader:
         return array.reshape(shape)
 
     def reals(self, variable: tf.Variable) -> None:
-        variable.assign(self.array("<f4", *variable.shape))
+        variable.assign(self._checked(self.array("<f4", *variable.shape), variable))
 
     def channels(self, variable: tf.Variable) -> None:
         (count,) = variable.shape
         padded = round_up(count, PADDING)
-        variable.assign(self.array("<f4", padded)[:count])
+        values = self.array("<f4", padded)
+        if values[count:].any():
+            raise ValueError(f"The padding of {variable.name} is not zero.")
+        variable.assign(self._checked(values[:count], variable))
+
+    def _checked(self, values: np.ndarray, variable: tf.Variable) -> np.ndarray:
+        name = f"{self._source}: {variable.name.partition(':')[0]}"
+        check_range(values, name, advice="convert the model again")
+        return values
 
 
 def _read_embedding(reader: _Reader, model: BEExformerClassifier) -> None:
@@ -118,7 +128,7 @@ def _read_linear(reader: _Reader, linear: BinaryLinear) -> None:
         linear.kernel.assign(_latent(negative, linear.latent_scale)[None, None])
         reader.channels(linear.alpha)
     else:
-        linear.kernel.assign(reader.array("<f4", 1, 1, inputs, outputs))
+        reader.reals(linear.kernel)
     reader.channels(linear.bias)
 
 

@@ -72,7 +72,7 @@ class CRunner(Runner):
         for _ in range(num_threads):
             engine = self._start(kernels, int8_activations)
             self._idle.put(engine)
-        self.kernels = self._library.beex_kernels_name(_at(engine.state)).decode()
+        self.kernels = self._library.beex_engine_kernels(_at(engine.state)).decode()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
 
     @classmethod

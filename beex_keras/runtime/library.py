@@ -22,7 +22,7 @@ _SIGNATURES = {
     "beex_arena_size": (_size, [_pointer]),
     "beex_best_arena_size": (_size, [_pointer]),
     "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
-    "beex_kernels_name": (ctypes.c_char_p, [_pointer]),
+    "beex_engine_kernels": (ctypes.c_char_p, [_pointer]),
     "beex_run_rows": (
         _status,
         [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],

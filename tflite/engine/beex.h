@@ -21,7 +21,15 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "../kernels/kernels.h"
+/* Before every function of a shared library's interface. Built with -fvisibility=hidden, it has no others;
+ * a compiler that is told otherwise gets -DBEEX_API=... */
+#ifndef BEEX_API
+#ifdef __GNUC__
+#define BEEX_API __attribute__((visibility("default")))
+#else
+#define BEEX_API
+#endif
+#endif
 
 #ifdef __cplusplus
 extern "C" {
@@ -39,11 +47,15 @@ typedef enum {
   BEEX_ERROR_TOKENS,    /* more tokens than the model reads, or one outside its vocabulary */
   BEEX_ERROR_LENGTH,    /* the text has more tokens than the model reads */
   BEEX_ERROR_TEXT,      /* the text is not valid UTF-8 */
-  BEEX_ERROR_VOCABULARY /* the model came without a vocabulary: it reads token ids */
+  BEEX_ERROR_VOCABULARY, /* the model came without a vocabulary: it reads token ids */
+  BEEX_ERROR_WEIGHTS,    /* one is not finite or out of range, or padding is not 0 */
+  BEEX_ERROR_ARGUMENT,   /* a pointer is null that must not be */
+  BEEX_ERROR_PAIR,       /* a pair of texts, and the model reads single texts */
+  BEEX_ERROR_SINGLE      /* one text, and the model reads pairs */
 } beex_status;
 
 /* One English sentence without a full stop. */
-const char *beex_status_message(beex_status status);
+BEEX_API const char *beex_status_message(beex_status status);
 
 /* === Model === */
 
@@ -138,35 +150,54 @@ typedef struct {
 } beex_model;
 
 /* Checks a whole file, and finds its parts. */
-beex_status beex_open(beex_model *model, const void *data, size_t size);
+BEEX_API beex_status beex_open(beex_model *model, const void *data, size_t size);
 
 /* Bytes that beex_start needs; the header's arena_size is the same number. */
-size_t beex_arena_size(const beex_model *model);
+BEEX_API size_t beex_arena_size(const beex_model *model);
 
 /* Bytes of which an engine makes use: it then takes more tokens at a time, so that weights are read less
  * often. The results are the same. */
-size_t beex_best_arena_size(const beex_model *model);
+BEEX_API size_t beex_best_arena_size(const beex_model *model);
 
 /* The name of a class, or "" if there is none of that number. */
-const char *beex_label(const beex_model *model, size_t label);
+BEEX_API const char *beex_label(const beex_model *model, size_t label);
 
 /* The weights of block `index` < N. */
-beex_block beex_block_at(const beex_model *model, size_t index);
+BEEX_API beex_block beex_block_at(const beex_model *model, size_t index);
 
 /* === Text === */
 
-/* Token ids of a text, or of a pair where `pair` is not null: [CLS] a [SEP] or [CLS] a [SEP] b [SEP].
+/* Token ids of a text, or of a pair where `pair` is not null: [CLS] a [SEP] or [CLS] a [SEP] b [SEP]. A
+ * model of pairs, which has segments, reads nothing else, and no other model reads one.
  *
  * ids has room for the model's text_length. A longer text is cut as beex_keras.text cuts it, if
  * `truncate`, or else BEEX_ERROR_LENGTH; *count is then what it would have. */
-beex_status beex_encode(const beex_model *model, const char *text, size_t text_size,
-                        const char *pair, size_t pair_size, int truncate, int32_t *ids,
-                        size_t *count);
+BEEX_API beex_status beex_encode(const beex_model *model, const char *text, size_t text_size,
+                                 const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                                 size_t *count);
+
+/* === Kernels === */
+
+/* The arithmetic, for one instruction set. All give the same results to the last bit, so only a
+ * measurement or a test has a reason to choose. kernels/kernels.h describes them. */
+struct beex_kernels;
+
+/* Those that were compiled in and that this machine can run, slowest first, up to a null pointer. */
+BEEX_API const struct beex_kernels *const *beex_available_kernels(void);
+
+/* The last of them. */
+BEEX_API const struct beex_kernels *beex_best_kernels(void);
+
+/* "portable", "avx2", "avx512", "neon", "cortexm" or "mve". */
+BEEX_API const char *beex_kernels_name(const struct beex_kernels *kernels);
+
+/* The available ones of such a name, or null. */
+BEEX_API const struct beex_kernels *beex_find_kernels(const char *name);
 
 /* === Engine === */
 
 typedef struct {
-  const beex_kernels *kernels; /* null: the best for this machine */
+  const struct beex_kernels *kernels; /* null: the best for this machine */
   int int8_activations; /* weights-only models: quantize what binary weights multiply to 8 bits */
 } beex_options;
 
@@ -174,11 +205,12 @@ typedef struct {
   size_t exit;  /* counted from 1 */
   size_t label; /* the most probable class */
   float score;  /* its probability */
+  int truncated; /* 1 if beex_classify cut the text to as many tokens as the model reads, else 0 */
 } beex_result;
 
 typedef struct {
   const beex_model *model;
-  const beex_kernels *kernels;
+  const struct beex_kernels *kernels;
   int quantizes; /* whether linear layers read int8 */
   size_t rows; /* R, the tokens that it takes at a time: as many as the arena has room for */
   /* In the arena. */
@@ -188,7 +220,7 @@ typedef struct {
   float *scores;         /* [R][T rounded up to 16], of one head */
   float *hidden;         /* [R][hidden channels], F or 2 F */
   int8_t *quantized;     /* [R][D or hidden channels, rounded up to 4] */
-  beex_quantized_row *quantized_rows; /* [R] */
+  struct beex_quantized_row *quantized_rows; /* [R] */
   /* Of fully binary models: see engine.c for pairs. */
   int16_t *key_pairs, *value_pairs; /* [D / 2][T][2], [T / 2][D][2] */
   int16_t *query_pairs;             /* [R][D] */
@@ -201,17 +233,18 @@ typedef struct {
 } beex_engine;
 
 /* Lays an engine out in the arena, of beex_arena_size bytes or more; options may be null. */
-beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena,
-                       size_t arena_size, const beex_options *options);
+BEEX_API beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena,
+                                size_t arena_size, const beex_options *options);
 
 /* Runs ids up to the exit that the policy takes; null is the model's own. Ids 0 are padding, and are
  * left out. engine->logits then holds the logits of exits 1 to result->exit. */
-beex_status beex_run(beex_engine *engine, const int32_t *ids, size_t count,
-                     const beex_policy *policy, beex_result *result);
+BEEX_API beex_status beex_run(beex_engine *engine, const int32_t *ids, size_t count,
+                              const beex_policy *policy, beex_result *result);
 
-/* beex_encode, cutting longer texts, and beex_run by the model's own policy. */
-beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
-                          const char *pair, size_t pair_size, beex_result *result);
+/* beex_encode, cutting longer texts, which result->truncated then says, and beex_run by the model's own
+ * policy. */
+BEEX_API beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
+                                   const char *pair, size_t pair_size, beex_result *result);
 
 /* === Exit rule === */
 
@@ -221,11 +254,11 @@ typedef struct {
   size_t label, repeats;
 } beex_exit_state;
 
-void beex_exit_begin(beex_exit_state *state, size_t num_classes);
+BEEX_API void beex_exit_begin(beex_exit_state *state, size_t num_classes);
 
 /* Whether the exit with these logits is taken; index is counted from 0. */
-int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
-                    const float *logits, size_t num_classes);
+BEEX_API int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
+                             const float *logits, size_t num_classes);
 
 #ifdef __cplusplus
 }

@@ -9,15 +9,15 @@ beex_status beex_start_named(beex_engine *engine, const beex_model *model, void 
                              size_t arena_size, const char *kernels, int int8_activations) {
   beex_options options = {NULL, int8_activations};
   if (kernels && *kernels) {
-    const beex_kernels *const *k = beex_available_kernels();
-    while (*k && strcmp((*k)->name, kernels) != 0) k++;
-    if (!*k) return BEEX_ERROR_PLATFORM;
-    options.kernels = *k;
+    options.kernels = beex_find_kernels(kernels);
+    if (!options.kernels) return BEEX_ERROR_PLATFORM;
   }
   return beex_start(engine, model, arena, arena_size, &options);
 }
 
-const char *beex_kernels_name(const beex_engine *engine) { return engine->kernels->name; }
+const char *beex_engine_kernels(const beex_engine *engine) {
+  return beex_kernels_name(engine->kernels);
+}
 
 /* One row, and its logits to where they belong. */
 static beex_status run(beex_engine *engine, const int32_t *ids, size_t count,

@@ -80,7 +80,7 @@ static uint32_t power_of_bytes(size_t n) {
 }
 
 uint32_t beex_crc32(const void *data, size_t size) {
-  const unsigned char *byte = data;
+  const unsigned char *byte = (const unsigned char *)data;
   const size_t part = size / (8 * PARTS) * 8;
   uint32_t crcs[PARTS] = {0xffffffffu};
   for (const unsigned char *end = byte + part; byte < end; byte += 8) {

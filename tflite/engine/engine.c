@@ -44,36 +44,36 @@ static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cu
   e->bits = e->hidden_bits = NULL;
   e->quantized = NULL;
   e->quantized_rows = NULL;
-  e->x = beex_take(cursor, length * width * sizeof(float));
+  e->x = BEEX_TAKE(cursor, float, length * width);
   if (binary) {
-    e->key_pairs = beex_take(cursor, h->num_heads * even_depth(h) * columns * sizeof(int16_t));
-    e->value_pairs = beex_take(cursor, BEEX_ROUND_UP(length, 2) * width * sizeof(int16_t));
-    e->bits = beex_take(cursor, length * words * sizeof(uint64_t));
+    e->key_pairs = BEEX_TAKE(cursor, int16_t, h->num_heads * even_depth(h) * columns);
+    e->value_pairs = BEEX_TAKE(cursor, int16_t, BEEX_ROUND_UP(length, 2) * width);
+    e->bits = BEEX_TAKE(cursor, uint64_t, length * words);
   } else {
-    e->key = beex_take(cursor, width * columns * sizeof(float));
-    e->value = beex_take(cursor, length * width * sizeof(float));
+    e->key = BEEX_TAKE(cursor, float, width * columns);
+    e->value = BEEX_TAKE(cursor, float, length * width);
   }
   if (quantizes) {
     const uint64_t widest = width > hidden ? width : hidden;
-    e->quantized = beex_take(cursor, rows * BEEX_ROUND_UP(widest, 4));
-    e->quantized_rows = beex_take(cursor, rows * sizeof(beex_quantized_row));
+    e->quantized = BEEX_TAKE(cursor, int8_t, rows * BEEX_ROUND_UP(widest, 4));
+    e->quantized_rows = BEEX_TAKE(cursor, beex_quantized_row, rows);
   }
-  e->first = beex_take(cursor, rows * width * sizeof(float));
-  e->second = beex_take(cursor, rows * width * sizeof(float));
+  e->first = BEEX_TAKE(cursor, float, rows * width);
+  e->second = BEEX_TAKE(cursor, float, rows * width);
   /* What only the attention and what only the network behind it needs share their place. */
   beex_cursor beside = *cursor;
-  e->scores = beex_take(cursor, rows * columns * sizeof(float));
+  e->scores = BEEX_TAKE(cursor, float, rows * columns);
   if (binary) {
-    e->query_pairs = beex_take(cursor, rows * h->num_heads * even_depth(h) * sizeof(int16_t));
-    e->shares = beex_take(cursor, rows * columns * sizeof(int16_t));
-    e->hidden_bits = beex_take(&beside, rows * hidden_words * sizeof(uint64_t));
+    e->query_pairs = BEEX_TAKE(cursor, int16_t, rows * h->num_heads * even_depth(h));
+    e->shares = BEEX_TAKE(cursor, int16_t, rows * columns);
+    e->hidden_bits = BEEX_TAKE(&beside, uint64_t, rows * hidden_words);
   } else {
-    e->hidden = beex_take(&beside, rows * hidden * sizeof(float));
+    e->hidden = BEEX_TAKE(&beside, float, rows * hidden);
   }
   if (beside.offset > cursor->offset) cursor->offset = beside.offset;
-  e->pooled = beex_take(cursor, width * sizeof(float));
-  e->logits = beex_take(cursor, (uint64_t)h->num_blocks * h->num_classes * sizeof(float));
-  e->ids = beex_take(cursor, length * sizeof(int32_t));
+  e->pooled = BEEX_TAKE(cursor, float, width);
+  e->logits = BEEX_TAKE(cursor, float, (uint64_t)h->num_blocks * h->num_classes);
+  e->ids = BEEX_TAKE(cursor, int32_t, length);
 }
 
 static uint64_t bytes_for(const beex_header *h, uint64_t rows) {
@@ -100,12 +100,13 @@ size_t beex_best_arena_size(const beex_model *model) {
 
 beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena, size_t size,
                        const beex_options *options) {
+  if (!engine || !model || !arena) return BEEX_ERROR_ARGUMENT;
   if ((uintptr_t)arena % 8) return BEEX_ERROR_ALIGNMENT;
   const beex_header *h = model->header;
   uint64_t rows = most_rows(h);
   while (rows > LEAST_ROWS && bytes_for(h, rows) > size) rows -= LEAST_ROWS;
   if (bytes_for(h, rows) > size) return BEEX_ERROR_MEMORY;
-  beex_cursor cursor = {arena, 0};
+  beex_cursor cursor = {(unsigned char *)arena, 0};
   lay_out(engine, h, rows, &cursor);
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
@@ -129,18 +130,18 @@ static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inp
   const beex_kernels *k = e->kernels;
   const uint32_t bits = e->model->header->weight_bits;
   if (bits == 32) {
-    k->matmul(rows, inputs, outputs, x, inputs, l->weights, outputs, y, outputs);
+    k->matmul(rows, inputs, outputs, x, inputs, (const float *)l->weights, outputs, y, outputs);
     for (size_t row = 0; row < rows; row++) {
       for (size_t i = 0; i < outputs; i++) y[row * outputs + i] += l->bias[i];
     }
   } else if (bits == 8) {
-    k->int8_int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights,
-                        l->scale, l->bias, y);
+    k->int8_int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
+                        (const int8_t *)l->weights, l->scale, l->bias, y);
   } else if (e->quantizes) {
-    k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows, l->weights, l->scale,
-                   l->bias, y);
+    k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
+                   (const uint64_t *)l->weights, l->scale, l->bias, y);
   } else {
-    k->real_linear(rows, inputs, outputs, x, l->weights, l->scale, l->bias, y);
+    k->real_linear(rows, inputs, outputs, x, (const uint64_t *)l->weights, l->scale, l->bias, y);
   }
 }
 
@@ -229,7 +230,8 @@ static void attend(beex_engine *e, const beex_block *b, size_t row, size_t n, si
 
 static void sign_linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inputs,
                           size_t outputs, const uint64_t *x, float *y) {
-  e->kernels->binary_linear(rows, inputs, outputs, x, l->weights, l->scale, l->bias, y);
+  e->kernels->binary_linear(rows, inputs, outputs, x, (const uint64_t *)l->weights, l->scale, l->bias,
+                            y);
 }
 
 /* n rows of e->first as whole numbers, heads in pairs, to e->query_pairs. */
@@ -319,7 +321,7 @@ static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linea
                          const uint64_t *bits, float *y) {
   const size_t width = e->model->header->width;
   const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
-  e->kernels->binary_signs(n, width, hidden, bits, in->weights, in->scale, in->bias,
+  e->kernels->binary_signs(n, width, hidden, bits, (const uint64_t *)in->weights, in->scale, in->bias,
                            e->hidden_bits);
   sign_linear(e, out, n, hidden, width, e->hidden_bits, y);
 }
@@ -407,10 +409,13 @@ static void exit_head(beex_engine *e, const beex_block *b, size_t rows, float *l
 
 beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const beex_policy *policy,
                      beex_result *result) {
+  if (!e || (!ids && count) || !result) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = e->model->header;
   const size_t classes = h->num_classes;
   if (!policy) policy = &h->policy;
-  if (policy->kind > BEEX_FIXED_DEPTH) return BEEX_ERROR_POLICY;
+  if (policy->kind > BEEX_FIXED_DEPTH || policy->threshold != policy->threshold) {
+    return BEEX_ERROR_POLICY;
+  }
   if (count > h->length) return BEEX_ERROR_TOKENS;
   for (size_t i = 0; i < count; i++) {
     if (ids[i] < 0 || (uint32_t)ids[i] >= h->vocabulary_size) return BEEX_ERROR_TOKENS;
@@ -425,6 +430,7 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
     exit_head(e, &block, rows, logits);
     if (beex_exit_taken(policy, &state, index, logits, classes) || index + 1 == h->num_blocks) {
       result->exit = index + 1;
+      result->truncated = 0;
       beex_best_class(logits, classes, &result->label, &result->score);
       break;
     }
@@ -434,9 +440,11 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
 
 beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
                           const char *pair, size_t pair_size, beex_result *result) {
-  size_t count;
-  const beex_status status = beex_encode(engine->model, text, text_size, pair, pair_size, 1,
-                                         engine->ids, &count);
-  if (status != BEEX_OK) return status;
-  return beex_run(engine, engine->ids, count, NULL, result);
+  size_t count, all;
+  if (!engine || !result) return BEEX_ERROR_ARGUMENT;
+  beex_status status = beex_encode_all(engine->model, text, text_size, pair, pair_size, 1,
+                                       engine->ids, &count, &all);
+  if (status == BEEX_OK) status = beex_run(engine, engine->ids, count, NULL, result);
+  if (status == BEEX_OK) result->truncated = all > count;
+  return status;
 }

@@ -3,6 +3,7 @@
 #define BEEX_INTERNAL_H
 
 #include "beex.h"
+#include "../kernels/kernels.h"
 
 /* Hands out parts of a memory block, each at a multiple of 64 bytes. Without a base it only counts. */
 typedef struct {
@@ -16,6 +17,9 @@ static inline void *beex_take(beex_cursor *cursor, uint64_t bytes) {
   return part;
 }
 
+/* The same for `count` of a type. Casts are for C++, which the single header may be compiled as. */
+#define BEEX_TAKE(cursor, type, count) ((type *)beex_take(cursor, (count) * sizeof(type)))
+
 /* Hidden channels of the network behind the attention. */
 static inline uint64_t beex_hidden_channels(const beex_header *h) {
   return (h->network == BEEX_FFN ? 2 : 1) * (uint64_t)h->hidden_width;
@@ -26,6 +30,11 @@ uint32_t beex_crc32(const void *data, size_t size);
 
 /* The most probable class, the first of equals, and its softmax probability. */
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
+
+/* beex_encode; *all is the tokens that the text has, the special ones included, before it is cut. */
+beex_status beex_encode_all(const beex_model *model, const char *text, size_t text_size,
+                            const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                            size_t *count, size_t *all);
 
 /* === Dictionaries: see docs/beex_format.md === */
 

@@ -214,11 +214,14 @@ static beex_status tokenize(const beex_model *model, const char *text, size_t si
   return status;
 }
 
-beex_status beex_encode(const beex_model *model, const char *text, size_t text_size,
-                        const char *pair, size_t pair_size, int truncate, int32_t *ids,
-                        size_t *count) {
+beex_status beex_encode_all(const beex_model *model, const char *text, size_t text_size,
+                            const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                            size_t *count, size_t *all) {
+  if (!model || !ids || !count || (!text && text_size)) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = model->header;
   if (!h->has_vocabulary) return BEEX_ERROR_VOCABULARY;
+  if (pair && h->num_segments == 1) return BEEX_ERROR_PAIR;
+  if (!pair && h->num_segments > 1) return BEEX_ERROR_SINGLE;
   const int32_t separator = (int32_t)h->separator_id;
   const size_t length = h->text_length, places = length - (pair ? 3 : 2);
   /* The first text, as if it had all places; then the second, in the place behind it. */
@@ -231,8 +234,8 @@ beex_status beex_encode(const beex_model *model, const char *text, size_t text_s
     status = tokenize(model, pair, pair_size, NULL, 0, &second);
     if (status != BEEX_OK) return status;
   }
-  *count = first + second + length - places;
-  if (*count > length && !truncate) return BEEX_ERROR_LENGTH;
+  *count = *all = first + second + length - places;
+  if (*all > length && !truncate) return BEEX_ERROR_LENGTH;
   if (pair) {
     const size_t rest = places > first ? places - first : 0;
     const size_t most = rest > places / 2 ? rest : places / 2;
@@ -241,11 +244,18 @@ beex_status beex_encode(const beex_model *model, const char *text, size_t text_s
   if (first > places - second) first = places - second;
   ids[first + 1] = separator;
   if (pair) {
-    size_t all;
-    status = tokenize(model, pair, pair_size, ids + first + 2, second, &all);
+    size_t counted;
+    status = tokenize(model, pair, pair_size, ids + first + 2, second, &counted);
     if (status != BEEX_OK) return status;
     ids[first + second + 2] = separator;
   }
   *count = first + second + length - places;
   return BEEX_OK;
+}
+
+beex_status beex_encode(const beex_model *model, const char *text, size_t text_size,
+                        const char *pair, size_t pair_size, int truncate, int32_t *ids,
+                        size_t *count) {
+  size_t all;
+  return beex_encode_all(model, text, text_size, pair, pair_size, truncate, ids, count, &all);
 }

@@ -1,8 +1,9 @@
 /* Classifies one text a line, in UTF-8: answers label, probability and exit, with tabs between them.
  *
- * The two texts of a pair stand on one line with a tab between them. A line that cannot be classified
- * is answered by a sentence, and the next line is read. Built with MEASURE, an answer goes on with what
- * `measure` and `print_memory` say.
+ * "truncated" follows where a text has more tokens than the model reads. The two texts of a pair stand on
+ * one line with a tab between them. A line that cannot be classified is answered by a sentence, and the
+ * next line is read. Built with MEASURE, an answer goes on with what `measure` and `print_memory` say
+ * instead.
  */
 #include "beex.h"
 #include "board.h"
@@ -131,6 +132,8 @@ int main(void) {
     print_field(result.exit);
 #ifdef MEASURE
     measure(line, size, pair, pair_size);
+#else
+    if (result.truncated) board_print("\ttruncated");
 #endif
     board_print("\n");
   }

@@ -214,7 +214,7 @@ INLINE void count_pair(const size_t vectors, size_t words, const binary_work *wo
     for (size_t group = 0; group < n; group++, pair += 3, weights += 3 * stride) {
       __m256i table[3];
       UNROLL for (size_t i = 0; i < 3; i++) {
-        const void *place = tables[0] + pair[i];
+        const void *place = (const uint8_t *)tables + pair[i];
         table[i] = _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)place));
       }
       UNROLL for (size_t v = 0; v < vectors; v++) {
@@ -679,6 +679,7 @@ static TARGET void avx2_int16_matmul(size_t rows, size_t depth, size_t columns, 
 const beex_kernels beex_kernels_avx2 = {
     .name = "avx2",
     .pack_signs = avx2_pack_signs,
+    .quantize = avx2_quantize,
     .binary_linear = avx2_binary_linear,
     .binary_signs = avx2_binary_signs,
     .real_linear = avx2_real_linear,

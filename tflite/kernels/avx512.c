@@ -481,6 +481,7 @@ static TARGET void avx512_int16_matmul(size_t rows, size_t depth, size_t columns
 const beex_kernels beex_kernels_avx512 = {
     .name = "avx512",
     .pack_signs = avx512_pack_signs,
+    .quantize = avx512_quantize,
     .binary_linear = avx512_binary_linear,
     .binary_signs = avx512_binary_signs,
     .real_linear = avx512_real_linear,

@@ -1206,7 +1206,7 @@ INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, siz
 
 #endif
 
-static const float zeros[4];
+static const float zeros[4] = {0, 0, 0, 0};
 
 /* Rows and columns are taken by fours; the last four overlap the ones before. Of fewer than four rows one
  * is repeated, and the repetitions lead nowhere. */
@@ -1443,7 +1443,8 @@ static void cortexm_real_linear(size_t rows, size_t depth, size_t outputs, const
             p.start[r] = input ? place : zeros;
           } else {
             p.c[r] = sum[r];
-            p.start[r] = input ? memcpy(sum[r], place, count * sizeof *place) : zeros;
+            if (input) memcpy(sum[r], place, count * sizeof *place);
+            p.start[r] = input ? sum[r] : zeros;
           }
         }
         multiply_4x4(&p, some, w[0], 4);
@@ -1462,6 +1463,7 @@ static void cortexm_real_linear(size_t rows, size_t depth, size_t outputs, const
 const beex_kernels beex_kernels_cortexm = {
     .name = "cortexm",
     .pack_signs = cortexm_pack_signs,
+    .quantize = cortexm_quantize,
     .binary_linear = cortexm_binary_linear,
     .binary_signs = cortexm_binary_signs,
     .real_linear = cortexm_real_linear,
@@ -1469,7 +1471,6 @@ const beex_kernels beex_kernels_cortexm = {
     .int8_int8_linear = cortexm_int8_int8_linear,
     .matmul = cortexm_matmul,
     .int16_matmul = cortexm_int16_matmul,
-    .quantize = cortexm_quantize,
     .layer_norm = cortexm_layer_norm,
     .layer_norm_grid = eights_layer_norm_grid,
     .softmax = cortexm_softmax,

@@ -18,7 +18,7 @@
 #endif
 
 #define INLINE static inline __attribute__((always_inline, unused))
-#define TARGET inline __attribute__((unused))
+#define TARGET __attribute__((unused))
 
 #define SLAB 128       /* outputs that share a table of sums */
 #define WORDS_A_BYTE 3 /* words of inputs, half of whose sum fits into a byte */

@@ -1,6 +1,8 @@
 /* Which implementations this machine can run; the reference is for tests alone. */
 #include "kernels.h"
 
+#include <string.h>
+
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
     &beex_kernels_portable,
@@ -38,4 +40,12 @@ const beex_kernels *beex_best_kernels(void) {
   const beex_kernels *const *last = beex_available_kernels();
   while (last[1]) last++;
   return *last;
+}
+
+const char *beex_kernels_name(const beex_kernels *kernels) { return kernels->name; }
+
+const beex_kernels *beex_find_kernels(const char *name) {
+  const beex_kernels *const *found = beex_available_kernels();
+  while (*found && strcmp((*found)->name, name) != 0) found++;
+  return *found;
 }

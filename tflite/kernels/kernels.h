@@ -18,6 +18,8 @@
 #ifndef BEEX_KERNELS_H
 #define BEEX_KERNELS_H
 
+#include "../engine/beex.h"
+
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,12 +58,12 @@ extern "C" {
 #define BEEX_WORDS(depth) BEEX_CEIL_DIV((size_t)(depth), 64)
 
 /* A row of int8 inputs, quantized: x is about scale * q, and sum is that of the q. */
-typedef struct {
+typedef struct beex_quantized_row {
   float scale;
   int32_t sum;
 } beex_quantized_row;
 
-typedef struct {
+typedef struct beex_kernels {
   const char *name;
 
   /* === Packing === */
@@ -171,13 +173,6 @@ extern const beex_kernels beex_kernels_cortexm;
 extern const beex_kernels beex_kernels_mve;
 #endif
 #endif
-
-/* The implementations that were compiled in and that this machine can run, slowest first, up to a
- * null pointer. */
-const beex_kernels *const *beex_available_kernels(void);
-
-/* The last of them. */
-const beex_kernels *beex_best_kernels(void);
 
 #ifdef __cplusplus
 }

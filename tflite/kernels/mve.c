@@ -675,6 +675,7 @@ static void mve_real_linear(size_t rows, size_t depth, size_t outputs, const flo
 const beex_kernels beex_kernels_mve = {
     .name = "mve",
     .pack_signs = mve_pack_signs,
+    .quantize = mve_quantize,
     .binary_linear = mve_binary_linear,
     .binary_signs = mve_binary_signs,
     .real_linear = mve_real_linear,
@@ -682,7 +683,6 @@ const beex_kernels beex_kernels_mve = {
     .int8_int8_linear = mve_int8_int8_linear,
     .matmul = mve_matmul,
     .int16_matmul = mve_int16_matmul,
-    .quantize = mve_quantize,
     .layer_norm = mve_layer_norm,
     .layer_norm_grid = vectors_layer_norm_grid,
     .softmax = mve_softmax,

@@ -462,6 +462,7 @@ static void neon_int16_matmul(size_t rows, size_t depth, size_t columns, const i
 const beex_kernels beex_kernels_neon = {
     .name = "neon",
     .pack_signs = neon_pack_signs,
+    .quantize = neon_quantize,
     .binary_linear = neon_binary_linear,
     .binary_signs = neon_binary_signs,
     .real_linear = neon_real_linear,

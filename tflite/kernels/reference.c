@@ -128,6 +128,7 @@ static void int16_matmul(size_t rows, size_t depth, size_t columns, const int16_
 const beex_kernels beex_kernels_reference = {
     .name = "reference",
     .pack_signs = pack_signs,
+    .quantize = reference_quantize,
     .binary_linear = binary_linear,
     .binary_signs = binary_signs,
     .real_linear = real_linear,

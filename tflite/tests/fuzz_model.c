@@ -150,6 +150,7 @@ static void use(const beex_model *model) {
   const beex_header *h = model->header;
   int32_t ids[MOST_IDS];
   check_refusals(model);
+  CHECK(h->text_length <= (h->has_vocabulary ? h->length : 0));
   if (h->has_vocabulary) {
     check_dictionary(h, h->words, h->words_size);
     check_dictionary(h, h->pieces, h->pieces_size);

@@ -39,8 +39,8 @@ def convert(
             the engine then quantizes their inputs too, token by token.
 
     Raises:
-        BeexError: `length` does not fit, a label or token cannot be stored, or 8 bits are asked for
-            where weights are binary.
+        BeexError: `length` does not fit, a label or token cannot be stored, a weight is not finite
+            or too large, or 8 bits are asked for where weights are binary.
     """
     config = classifier.config
     if int8_weights and config.weight_bits == 1:
@@ -60,8 +60,8 @@ def convert(
     for number, block in enumerate(classifier.backbone.blocks, start=1):
         write_block(writer, block, f"block_{number}", matrices, length)
         head = classifier.heads[number - 1].dense
-        writer.put(head.kernel.numpy())
-        writer.channels(head.bias)
+        writer.put(head.kernel.numpy(), f"head_{number}/kernel")
+        writer.channels(head.bias, f"head_{number}/bias")
     values |= writer.section("labels", _pack_labels(metadata.labels))
     values |= _write_vocabulary(writer, metadata.preprocessor)
     values |= writer.section("metadata", _pack_metadata(metadata))

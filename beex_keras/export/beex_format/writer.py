@@ -4,8 +4,14 @@ from typing import Any
 
 import numpy as np
 
+from beex_keras.errors import BeexError
+
 PADDING = 16
 ALIGNMENT = 64
+
+MOST_REAL = 1024.0
+MOST_INT8_SCALE = 8.0
+"""The largest magnitudes of a file's numbers, the second of what int8 weights are times."""
 
 
 class Writer:
@@ -19,15 +25,22 @@ class Writer:
         self.data += bytes(-len(self.data) % ALIGNMENT)
         return len(self.data)
 
-    def put(self, array: np.ndarray) -> None:
-        """An array as it is, little-endian."""
+    def put(self, array: np.ndarray, name: str = "") -> None:
+        """An array as it is, little-endian; the name is for errors.
+
+        Raises:
+            BeexError: one of its floats is not finite, or larger than the engine takes.
+        """
+        if array.dtype == np.float32:
+            check_range(array, name)
         self.align()
         self.data += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         self.align()
 
-    def channels(self, values: Any) -> None:
-        """A float of each channel, with zeros up to the padding."""
+    def channels(self, values: Any, name: str, most: float = MOST_REAL) -> None:
+        """A float of each channel, with zeros up to the padding; errors as `put`."""
         values = np.asarray(values, np.float32)
+        check_range(values, name, most)
         self.put(np.pad(values, (0, -len(values) % PADDING)))
 
     def section(self, name: str, content: bytes) -> dict[str, int]:
@@ -35,6 +48,20 @@ class Writer:
         start = self.align()
         self.data += content
         return {name: start, f"{name}_size": len(content)}
+
+
+def check_range(
+    values: np.ndarray,
+    name: str,
+    most: float = MOST_REAL,
+    advice: str = "train the model again, at a lower learning rate",
+) -> None:
+    """Raises `BeexError` where a number is not finite or its magnitude beyond `most`."""
+    wrong = values[~(np.abs(values) <= most)]
+    if wrong.size:
+        raise BeexError(
+            f"{name} holds {wrong[0]:g}, but the engine takes numbers within ±{most:g}; {advice}."
+        )
 
 
 def round_up(value: int, multiple: int) -> int:

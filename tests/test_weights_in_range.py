@@ -1,0 +1,254 @@
+"""Weights that the engine refuses: such as could become a NaN, and padding that kernels would read."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import MODES, needs_engine, random_ids, shake, tiny_config
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.export import beex_format, beex_reader
+from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import CRunner, library
+
+KINDS = [*MODES, "int8"]
+MOST, MOST_INT8_SCALE = 1024.0, 8.0
+WEIGHTS = 12  # BEEX_ERROR_WEIGHTS
+SIZES = {"width": 69, "hidden_width": 33, "num_heads": 3, "num_classes": 5, "num_segments": 2}
+"""No multiple of what is padded."""
+
+
+def build(kind: str, **changes) -> BEExformerClassifier:
+    tf.keras.utils.set_random_seed(1)
+    config = tiny_config(**{**SIZES, **MODES.get(kind, MODES["float"]), **changes})
+    return shake(BEExformerClassifier(config, policy=exits.FixedDepth(config.num_blocks)))
+
+
+def convert(kind: str, **changes) -> bytes:
+    return beex_format.convert(build(kind, **changes), int8_weights=kind == "int8")
+
+
+def parts(data: bytes) -> Iterator[tuple[str, int, int, int]]:
+    """Kind, place, values and values without the padding of each part, as docs/beex_format.md has them.
+
+    The kind is "real", "int8 scale", or bits: "rows", "binary", "groups", "int8".
+    """
+    h = beex_format.read_header(data)
+    width, hidden, bits = h["width"], h["hidden_width"] * (1 + h["network"]), h["weight_bits"]
+    place = h["weights"]
+
+    def part(kind: str, size: int, count: int, used: int) -> Iterator[tuple[str, int, int, int]]:
+        nonlocal place
+        yield kind, place, count, used
+        place += -(-count * size // 64) * 64
+
+    def reals(count: int) -> Iterator[tuple[str, int, int, int]]:
+        return part("real", 4, count, count)
+
+    def channels(count: int, kind: str = "real") -> Iterator[tuple[str, int, int, int]]:
+        return part(kind, 4, -(-count // 16) * 16, count)
+
+    def linear(inputs: int, outputs: int) -> Iterator[tuple[str, int, int, int]]:
+        if bits == 32:
+            yield from reals(inputs * outputs)
+        elif bits == 8:
+            groups = -(-outputs // 16) * -(-inputs // 4)
+            yield from part("int8", 64, groups, inputs)
+            yield from channels(outputs, "int8 scale")
+        elif h["activation_bits"] == 1:
+            yield from part("binary", 64, -(-outputs // 8) * -(-inputs // 64), inputs)
+            yield from channels(outputs)
+        else:
+            yield from part("groups", 8, -(-outputs // 16) * -(-inputs // 4), inputs)
+            yield from channels(outputs)
+        yield from channels(outputs)
+
+    if h["embedding_bits"] == 1:
+        yield from part("rows", 8, h["vocabulary_size"] * -(-width // 64), width)
+        yield from channels(width)
+    elif h["embedding_bits"] == 8:
+        yield from part("table", 1, h["vocabulary_size"] * width, width)
+        yield from channels(width, "int8 scale")
+    else:
+        yield from reals(h["vocabulary_size"] * width)
+    yield from reals(h["length"] * width)
+    yield from reals(h["num_segments"] * width)
+    yield from channels(width)
+    yield from channels(width)
+    for _ in range(h["num_blocks"]):
+        for _ in range(4):
+            yield from linear(width, width)
+        yield from channels(width)
+        yield from channels(width)
+        shapes = [(width, hidden), (hidden, width)]
+        for shape in shapes if h["network"] else [shapes[0]] * 2 + [shapes[1]] * 2:
+            yield from linear(*shape)
+        yield from channels(width)
+        yield from channels(width)
+        yield from reals(width * h["num_classes"])
+        yield from channels(h["num_classes"])
+
+
+def sealed(data: bytearray) -> bytes:
+    struct.pack_into("<I", data, 12, zlib.crc32(bytes(data[16:])))
+    return bytes(data)
+
+
+def status(data: bytes) -> int:
+    engine = library.load()
+    file = np.frombuffer(data, np.uint8)
+    model = np.zeros(engine.beex_model_bytes() // 8 + 1, np.uint64)
+    return engine.beex_open(model.ctypes.data, file.ctypes.data, len(data))
+
+
+@needs_engine
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("network", ["slfn", "ffn"])
+def test_every_part_is_checked(kind, network):
+    """A number at its limit is taken in any part, one beyond is not, and no padding but 0."""
+    data = convert(kind, network=network)
+    generator = np.random.default_rng(0)
+    labels = beex_format.read_header(data)["labels"]
+    end = 0
+    for part, place, count, used in parts(data):
+        size = {"real": 4, "int8 scale": 4, "rows": 8, "groups": 8, "table": 1}.get(part, 64)
+        end = -(-(place + size * count) // 64) * 64
+        changed = bytearray(data)
+        if part in ("real", "int8 scale"):
+            most = np.float32(MOST if part == "real" else MOST_INT8_SCALE)
+            number = place + 4 * int(generator.integers(used))
+            beyond = np.nextafter(most, np.float32(np.inf))
+            for value, expected in (
+                (most, library.OK), (-most, library.OK), (-0.0, library.OK), (1e-45, library.OK),
+                (beyond, WEIGHTS), (-beyond, WEIGHTS), (np.nan, WEIGHTS), (np.inf, WEIGHTS),
+                (-np.inf, WEIGHTS),
+            ):  # fmt: skip
+                struct.pack_into("<f", changed, number, value)
+                assert status(sealed(changed)) == expected, (part, value)
+            changed = bytearray(data)
+            if count > used:
+                changed[place + 4 * int(generator.integers(used, count))] = 1
+                assert status(sealed(changed)) == WEIGHTS
+        elif part != "table":
+            # The last byte of a part belongs to the last input of the last output, which is missing.
+            changed[place + size * count - 1] |= 0x80
+            assert status(sealed(changed)) == WEIGHTS, part
+    assert end == labels  # the parts are what the file has
+
+
+@needs_engine
+@pytest.mark.parametrize(("kind", "unit"), [("weights-only", 4), ("fully-binary", 64), ("int8", 32)])
+@pytest.mark.parametrize(("inputs", "outputs"), [(3, 1), (4, 8), (9, 17), (63, 7), (64, 4), (65, 15)])
+def test_padding_of_weights_is_checked_bit_by_bit(kind, unit, inputs, outputs):
+    """Of `up`, whose every bit is turned over: exactly those of weights may be."""
+    data = convert(kind, network="ffn", width=inputs, hidden_width=outputs, num_heads=1, num_blocks=1)
+    outputs *= 2
+    size, panel, group = {4: (8, 16, 4), 64: (64, 8, 64), 32: (64, 16, 4)}[unit]
+    of_weights = [part for part in parts(data) if part[0] in ("groups", "binary", "int8")]
+    _, place, count, _ = of_weights[4]
+    groups = -(-inputs // group)
+    assert count == groups * -(-outputs // panel)
+    changed = bytearray(data)
+    for bit in range(0, 8 * size * count, 1 if count < 30 else 7):
+        index, within = divmod(bit, 8 * size)
+        output = index // groups * panel + within // unit
+        input_ = index % groups * group + within % unit // (unit // group)
+        changed[place + bit // 8] ^= 1 << bit % 8
+        expected = library.OK if output < outputs and input_ < inputs else WEIGHTS
+        assert status(sealed(changed)) == expected, (bit, output, input_)
+        changed[place + bit // 8] ^= 1 << bit % 8
+
+
+@needs_engine
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("changes", [{}, {"content_activation": "gelu"}, {"network": "ffn"},
+                                     {"gate_activation": "sigmoid"}], ids=str)  # fmt: skip
+def test_numbers_at_their_limits_give_numbers(kind, changes):
+    """Whatever their signs: the logits of all exits are finite, and the same by all kernels."""
+    data = bytearray(convert(kind, **changes))
+    ids = random_ids(6, 12)
+    for seed in range(4):
+        generator = np.random.default_rng(seed)
+        for part, place, _, used in parts(bytes(data)):
+            if part not in ("real", "int8 scale"):
+                continue
+            most = MOST if part == "real" else MOST_INT8_SCALE
+            signs = generator.choice([-1, 1], used) if seed < 3 else np.ones(used)
+            values = (most * signs).astype("<f4")
+            data[place : place + values.nbytes] = values.tobytes()
+        struct.pack_into("<f", data, 16 + 4 * 15, MOST)  # attention_scale
+        file = sealed(data)
+        assert beex_format.read_header(file)["attention_scale"] == MOST
+        known = CRunner(file, kernels="portable").exit_logits(ids)
+        assert np.isfinite(known).all()
+        for int8_activations in (False, True):
+            best = CRunner(file, int8_activations=int8_activations)
+            predicted = best.decide(ids)
+            assert np.isfinite(predicted.logits).all()
+        np.testing.assert_array_equal(CRunner(file).exit_logits(ids), known)
+
+
+@needs_engine
+@pytest.mark.parametrize(("field", "value"), [("attention_scale", np.nan), ("attention_scale", 2e3),
+                                              ("threshold", np.nan)])  # fmt: skip
+def test_numbers_of_the_header_are_checked(field, value):
+    data = bytearray(convert("float"))
+    place = {"attention_scale": 16 + 4 * 15, "threshold": 16 + 4 * 18}[field]
+    assert struct.unpack_from("<f", data, place)[0] == np.float32(
+        beex_format.read_header(bytes(data))[field]
+    )
+    struct.pack_into("<f", data, place, value)
+    assert status(sealed(data)) == 3  # BEEX_ERROR_CONTENT
+
+
+# === Python ===
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -1024.5])
+def test_the_exporter_names_the_weight(value):
+    for name, find in {
+        "embedding/position": lambda m: m.backbone.embedding.positions,
+        "embedding/normalization/gamma": lambda m: m.backbone.embedding.normalization.gamma,
+        "block_2/attention/query/kernel": lambda m: m.backbone.blocks[1].attention.query.kernel,
+        "block_1/slfn/gate_in/bias": lambda m: m.backbone.blocks[0].network().gate_in.bias,
+        "head_3/kernel": lambda m: m.heads[2].dense.kernel,
+    }.items():
+        model = build("float")
+        variable = find(model)
+        array = variable.numpy()
+        array.flat[3] = value
+        variable.assign(array)
+        with pytest.raises(BeexError, match=rf"^{name} holds .* within ±1024; train"):
+            beex_format.convert(model)
+
+
+def test_the_exporter_checks_weights_of_8_bits():
+    model = build("float")
+    kernel = model.backbone.blocks[0].attention.key.kernel
+    kernel.assign(tf.fill(kernel.shape, 1016.0))
+    beex_format.convert(model, int8_weights=True)
+    kernel.assign(tf.fill(kernel.shape, 1020.0))
+    with pytest.raises(BeexError, match=r"^block_1/attention/key holds 1020, .* within ±1016"):
+        beex_format.convert(model, int8_weights=True)
+
+
+@pytest.mark.parametrize("kind", list(MODES))
+def test_the_reader_checks_as_the_engine_does(kind):
+    data = convert(kind)
+    beex_reader.classifier(data)
+    for part, place, count, used in parts(data):
+        if part != "real":
+            continue
+        changed = bytearray(data)
+        struct.pack_into("<f", changed, place + 4 * (used - 1), np.nan)
+        with pytest.raises(BeexError, match=r"The model: .* holds nan, .* within ±1024"):
+            beex_reader.classifier(sealed(changed))
+        if count > used:
+            changed = bytearray(data)
+            changed[place + 4 * used] = 1
+            with pytest.raises(BeexError, match="contradicts itself"):
+                beex_reader.classifier(sealed(changed))
