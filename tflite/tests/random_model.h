@@ -248,12 +248,12 @@ static inline size_t random_text(char *text, size_t most) {
 /* All of a header but sizes and places: numbers that go together. */
 static inline beex_header random_header(int large) {
   static const uint32_t bits[] = {1, 8, 32};
-  const uint32_t most = large ? 40 : 10;
+  const uint32_t most = large ? 40 : 6;
   beex_header h;
   memset(&h, 0, sizeof h);
   memcpy(h.magic, "BEEX", sizeof h.magic);
   h.version = BEEX_FORMAT_VERSION;
-  h.vocabulary_size = random_from(1, random_below(4) ? 60 : 300);
+  h.vocabulary_size = random_from(1, random_below(4) ? 60 : large ? 300 : 140);
   h.length = random_from(1, random_below(2) ? 9 * most : 20);
   h.num_segments = random_from(1, 3);
   h.separator_id = random_below(h.vocabulary_size);
