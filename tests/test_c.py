@@ -164,9 +164,7 @@ def test_the_engine_asks_for_no_memory(plain):
     if shutil.which("nm") is None:
         pytest.skip("no nm")
     listed = run("nm", "-u", *plain.objects).splitlines()
-    wanted = {
-        line.split()[-1].split("@")[0] for line in listed if line.strip().startswith("U ")
-    }
+    wanted = {line.split()[-1].split("@")[0] for line in listed if line.strip().startswith("U ")}
     assert "memcpy" in wanted  # the list is what it seems
     assert not wanted & FORBIDDEN
 

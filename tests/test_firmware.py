@@ -121,7 +121,9 @@ def test_answers_are_those_of_keras(projects):
     )
     check_answers(split(found), model(), texts)
     assert len({exit for _, _, exit in split(found)}) > 2
-    truncated = [text for text, line in zip(texts, found, strict=True) if line.endswith("\ttruncated")]
+    truncated = [
+        text for text, line in zip(texts, found, strict=True) if line.endswith("\ttruncated")
+    ]
     assert truncated == ["good " * 80]
 
 

@@ -141,11 +141,17 @@ def test_every_part_is_checked(kind, network):
 
 
 @needs_engine
-@pytest.mark.parametrize(("kind", "unit"), [("weights-only", 4), ("fully-binary", 64), ("int8", 32)])
-@pytest.mark.parametrize(("inputs", "outputs"), [(3, 1), (4, 8), (9, 17), (63, 7), (64, 4), (65, 15)])
+@pytest.mark.parametrize(
+    ("kind", "unit"), [("weights-only", 4), ("fully-binary", 64), ("int8", 32)]
+)
+@pytest.mark.parametrize(
+    ("inputs", "outputs"), [(3, 1), (4, 8), (9, 17), (63, 7), (64, 4), (65, 15)]
+)
 def test_padding_of_weights_is_checked_bit_by_bit(kind, unit, inputs, outputs):
     """Of `up`, whose every bit is turned over: exactly those of weights may be."""
-    data = convert(kind, network="ffn", width=inputs, hidden_width=outputs, num_heads=1, num_blocks=1)
+    data = convert(
+        kind, network="ffn", width=inputs, hidden_width=outputs, num_heads=1, num_blocks=1
+    )
     outputs *= 2
     size, panel, group = {4: (8, 16, 4), 64: (64, 8, 64), 32: (64, 16, 4)}[unit]
     of_weights = [part for part in parts(data) if part[0] in ("groups", "binary", "int8")]

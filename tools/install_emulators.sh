@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the compilers and emulators that some tests need, where it may: as root, by apt-get. It
+# Installs compilers, emulators and a browser that some tests need, where it may: as root, by apt-get. It
 # does nothing where all is there. It never fails: tests that lack a tool are left out, and one line
 # says which and how to have them.
 
@@ -10,7 +10,13 @@ set -- \
         "gcc-arm-none-eabi libnewlib-arm-none-eabi qemu-system-arm" \
     "tests/test_c.py of aarch64" \
         "aarch64-linux-gnu-gcc qemu-aarch64" \
-        "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user"
+        "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" \
+    "tests/test_c.py of Clang" \
+        "clang" \
+        "clang libclang-rt-dev" \
+    "tests/test_benchmark_run.py of the page in a browser" \
+        "chromium chromedriver" \
+        "chromium chromium-driver"
 
 has_all() {
     for tool in $1; do command -v "$tool" >/dev/null || return 1; done

@@ -75,42 +75,52 @@ static void portable_binary_signs(size_t rows, size_t depth, size_t outputs, con
 
 /* +-1 of the four inputs of a group, of 16 outputs each: 1.0 with the weight's bit as its sign. */
 static inline void unpack_group(uint64_t group, float weight[4][BEEX_REAL_PANEL]) {
-  uint32_t bits[4][BEEX_REAL_PANEL];
-  for (int o = 0; o < BEEX_REAL_PANEL; o++) {
-    const uint32_t four = (uint32_t)(group >> 4 * o);
-    for (int i = 0; i < 4; i++) bits[i][o] = four << (31 - i) & 0x80000000u;
-  }
+  uint32_t four[BEEX_REAL_PANEL], bits[4][BEEX_REAL_PANEL];
+  for (int o = 0; o < BEEX_REAL_PANEL; o++) four[o] = (uint32_t)(group >> 4 * o);
   for (int i = 0; i < 4; i++) {
-    for (int o = 0; o < BEEX_REAL_PANEL; o++) bits[i][o] |= 0x3f800000u;
+    for (int o = 0; o < BEEX_REAL_PANEL; o++) {
+      bits[i][o] = (four[o] << (31 - i) & 0x80000000u) | 0x3f800000u;
+    }
   }
   memcpy(weight, bits, sizeof bits);
+}
+
+/* Adds four inputs to the sums of 16 outputs. One sum a time, and its inputs in their order: a compiler turns
+ * this into vectors over the outputs, of any width, and needs few registers for it. */
+static inline void add_group(const float *x, float weight[4][BEEX_REAL_PANEL],
+                             float sum[BEEX_REAL_PANEL]) {
+  const float x0 = x[0], x1 = x[1], x2 = x[2], x3 = x[3];
+  for (int o = 0; o < BEEX_REAL_PANEL; o++) {
+    sum[o] = (((sum[o] + x0 * weight[0][o]) + x1 * weight[1][o]) + x2 * weight[2][o]) + x3 * weight[3][o];
+  }
 }
 
 /* A group of weights is unpacked once for ROWS rows. */
 static void portable_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                         const uint64_t *weights, const float *scale, const float *bias,
                         float *y) {
-  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  const size_t groups = BEEX_CEIL_DIV(depth, 4), whole = depth / 4;
   for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL, weights += groups) {
     const size_t n = outputs - output < BEEX_REAL_PANEL ? outputs - output : BEEX_REAL_PANEL;
     for (size_t first = 0; first < rows; first += ROWS) {
       const size_t tile = rows - first < ROWS ? rows - first : ROWS;
-      float sum[ROWS][BEEX_REAL_PANEL] = {{0}};
-      for (size_t group = 0; group < groups; group++) {
-        const size_t inputs = depth - 4 * group < 4 ? depth - 4 * group : 4;
-        float weight[4][BEEX_REAL_PANEL];
+      const float *row_x = x + first * depth;
+      float sum[ROWS][BEEX_REAL_PANEL] = {{0}}, weight[4][BEEX_REAL_PANEL];
+      for (size_t group = 0; group < whole; group++) {
         unpack_group(weights[group], weight);
-        for (size_t row = 0; row < tile; row++) {
-          const float *value = x + (first + row) * depth + 4 * group;
-          for (size_t i = 0; i < inputs; i++) {
-            for (int o = 0; o < BEEX_REAL_PANEL; o++) sum[row][o] += value[i] * weight[i][o];
-          }
+        for (size_t r = 0; r < tile; r++) add_group(row_x + r * depth + 4 * group, weight, sum[r]);
+      }
+      if (whole < groups) { /* zeros in place of missing inputs change no sum: none is -0 */
+        unpack_group(weights[whole], weight);
+        for (size_t r = 0; r < tile; r++) {
+          float tail[4] = {0, 0, 0, 0};
+          memcpy(tail, row_x + r * depth + 4 * whole, depth % 4 * sizeof *tail);
+          add_group(tail, weight, sum[r]);
         }
       }
-      for (size_t row = 0; row < tile; row++) {
+      for (size_t r = 0; r < tile; r++) {
         for (size_t o = 0; o < n; o++) {
-          y[(first + row) * outputs + output + o] =
-              sum[row][o] * scale[output + o] + bias[output + o];
+          y[(first + r) * outputs + output + o] = sum[r][o] * scale[output + o] + bias[output + o];
         }
       }
     }

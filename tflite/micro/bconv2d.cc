@@ -49,7 +49,7 @@ struct Convolution {
 struct Axis {
   int32_t size, filter, stride, dilation, pad;
 
-  // Which place of the input an output reads with a place of the filter.
+  // Which place of the input an output reads with a place of the filter. Prepare saw that all fit.
   int32_t Place(int32_t output, int32_t tap) const {
     return output * stride - pad + tap * dilation;
   }
@@ -80,14 +80,18 @@ void* Init(TfLiteContext* context, const char* buffer, size_t length) {
   return op;
 }
 
-// The size of the output along an axis, and the padding in front of the input.
+// The size of the output along an axis, and the padding in front of the input. 0 where places of the input
+// are beyond 32 bits: attributes may be any numbers.
 int32_t OutputSize(int32_t size, int32_t filter, int32_t stride, int32_t dilation, bool same,
                    int32_t* pad) {
-  const int32_t reach = (filter - 1) * dilation + 1;
-  const int32_t output = same ? (size + stride - 1) / stride : (size - reach + stride) / stride;
-  const int32_t missing = (output - 1) * stride + reach - size;
-  *pad = same && missing > 0 ? missing / 2 : 0;
-  return output;
+  const int64_t reach = (int64_t{filter} - 1) * dilation + 1;
+  const int64_t output =
+      same ? (int64_t{size} + stride - 1) / stride : (size - reach + stride) / stride;
+  const int64_t last = (output - 1) * stride + reach;
+  if (last > INT32_MAX) return 0;
+  const int64_t missing = last - size;
+  *pad = static_cast<int32_t>(same && missing > 0 ? missing / 2 : 0);
+  return static_cast<int32_t>(output < 0 ? 0 : output);
 }
 
 TfLiteStatus Prepare(TfLiteContext* context, TfLiteNode* node) {
