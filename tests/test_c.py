@@ -130,8 +130,6 @@ def test_kernels_stay_within_their_memory(sanitized):
     assert "FAIL" not in run(sanitized.link("tests/kernels_test.c"), 20)
 
 
-<<<<<<< HEAD
-=======
 def test_interface(sanitized, models, tmp_path):
     """Of a program that has a copy of beex.h alone."""
     shutil.copy(TFLITE / "engine/beex.h", tmp_path)
@@ -153,7 +151,6 @@ def test_a_shared_build_exports_the_interface_alone():
     assert len(functions) > 20
 
 
->>>>>>> defects
 def test_no_allocation_is_counted(plain, models):
     test = plain.link("tests/allocations_test.c", flags=("-fno-builtin",))
     assert run(test, *models.values()) == "no allocation\n"

@@ -4,8 +4,8 @@ import re
 from pathlib import Path
 
 import pytest
-from conftest import COMPILER, needs_engine
-from test_c import SANITIZE, Build, newest, plain, run, sanitized  # noqa: F401
+from conftest import needs_engine
+from test_c import newest, plain, run, sanitized  # noqa: F401
 
 ROOT = Path(__file__).parents[1]
 SLOW = pytest.mark.slow

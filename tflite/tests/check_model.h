@@ -21,11 +21,11 @@ typedef struct {
 
 static setup current;
 
-#define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __LINE__))
+#define CHECK(condition) ((condition) ? (void)0 : fail(#condition, __FILE__, __LINE__))
 
-static inline void fail(const char *what, int line) {
+static inline void fail(const char *what, const char *file, int line) {
   if (failures++) return; /* the others follow from the first */
-  printf("FAIL check_model.h:%d, %s kernels, int8 activations %d, arena of %lu bytes: %s\n", line,
+  printf("FAIL %s:%d, %s kernels, int8 activations %d, arena of %lu bytes: %s\n", file, line,
          current.kernels ? current.kernels->name : "any", current.int8_activations,
          (unsigned long)current.arena_size, what);
   fflush(stdout); /* a fuzz target aborts next */
@@ -47,7 +47,7 @@ static inline void release(void *memory, int shifted) { free((unsigned char *)me
 
 /* logits: [N][C], those of the exits that it came to. */
 static inline void run(const beex_model *model, const setup *s, const int32_t *ids, size_t count,
-                const beex_policy *policy, beex_result *result, float *logits) {
+                       const beex_policy *policy, beex_result *result, float *logits) {
   const beex_header *h = model->header;
   const size_t classes = h->num_classes;
   const beex_options options = {s->kernels, s->int8_activations};
@@ -66,7 +66,7 @@ static inline void run(const beex_model *model, const setup *s, const int32_t *i
     const float *last = logits + (result->exit - 1) * classes;
     for (size_t c = 0; c < classes; c++) CHECK(last[c] <= last[result->label]); /* so no NaN */
     CHECK(result->score > 0.999f / (float)classes && result->score <= 1);
-    CHECK(*beex_label(model, result->label) || classes);
+    (void)strlen(beex_label(model, result->label)); /* it ends inside the file */
   }
   release(arena, shifted);
 }
@@ -82,8 +82,8 @@ static inline beex_policy random_policy(void) {
 }
 
 /* The run that leaves early has the logits of the one that does not, and leaves where the rule says. */
-static inline void check_policy(const beex_model *model, const setup *s, const int32_t *ids, size_t count,
-                         const beex_policy *policy, const float *all, float *logits) {
+static inline void check_policy(const beex_model *model, const setup *s, const int32_t *ids,
+                                size_t count, const beex_policy *policy, const float *all, float *logits) {
   const size_t blocks = model->header->num_blocks, classes = model->header->num_classes;
   const beex_policy *rule = policy ? policy : &model->header->policy;
   beex_exit_state state;

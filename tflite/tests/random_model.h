@@ -37,12 +37,15 @@ static inline uint32_t random_from(uint32_t lowest, uint32_t highest) {
 /* Between -1 and 1. */
 static inline float random_float(void) { return (float)((double)random_word() * 0x1p-31 - 1.0); }
 
-/* What weights may be: in half of the models as after training, in the others anything that the loader
- * accepts. */
-static int extreme_weights;
+/* Of a whole model: weights as after training, with some of any size that the loader accepts, or the largest
+ * that it accepts. */
+static enum { USUAL_WEIGHTS, WILD_WEIGHTS, LARGEST_WEIGHTS } kind_of_weights;
+
+static inline int random_sign(void) { return (int)random_below(2); }
 
 static inline float random_weight(void) {
-  if (!extreme_weights || random_below(4)) return random_float() / 2;
+  if (kind_of_weights == LARGEST_WEIGHTS) return random_sign() ? 0x1p10f : -0x1p10f;
+  if (kind_of_weights == USUAL_WEIGHTS || random_below(4)) return random_float() / 2;
   switch (random_below(5)) {
     case 0: return 0.0f;
     case 1: return -0.0f;
@@ -50,8 +53,6 @@ static inline float random_weight(void) {
     default: return ldexpf(random_float(), (int)random_below(51) - 40);
   }
 }
-
-static inline int random_sign(void) { return (int)random_below(2); }
 
 /* === A file that grows === */
 
@@ -268,6 +269,7 @@ static inline beex_header random_header(int large) {
   h.embedding_bits = bits[random_below(3)];
   h.sigmoid_gate = h.network == BEEX_SLFN && random_below(2);
   h.attention_scale = 1.0f / sqrtf((float)(h.width / h.num_heads));
+  if (random_below(8) == 0) h.attention_scale = random_float() * 0x1p10f;
   h.policy.kind = random_below(5);
   h.policy.below = random_below(2);
   h.policy.threshold = random_float();
@@ -297,7 +299,7 @@ static inline void seal(unsigned char *data, size_t size) {
 /* A model with that header; its sizes and places are filled in. The caller frees the data. */
 static inline model_file write_model(beex_header h) {
   model_file f = {NULL, 0, 0};
-  extreme_weights = random_sign();
+  kind_of_weights = random_below(3);
   put(&f, sizeof h);
   h.weights = (uint32_t)BEEX_ROUND_UP(f.size, 64);
   put_embedding(&f, &h);
