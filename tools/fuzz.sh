@@ -1,7 +1,7 @@
 #!/bin/sh
 # Fuzzes the C engine by libFuzzer, and compares its kernels on random models.
 #
-#     tools/fuzz.sh [MINUTES]    that long for each target, side by side; 10 by default
+#     tools/fuzz.sh [MINUTES]    for so long, both targets side by side; 10 by default
 #
 # It prints executions, findings and the lines of the engine that were reached. Corpus and findings stay in
 # build/fuzz, and the next run goes on from there. CLANG names the compiler.
