@@ -4,7 +4,7 @@
 #     tools/fuzz.sh [MINUTES]    for so long, both targets side by side; 10 by default
 #
 # It prints executions, findings and the lines of the engine that were reached. Corpus and findings stay in
-# build/fuzz, and the next run goes on from there. CLANG names the compiler.
+# build/fuzz; the next run goes on from there, and tries the findings first. CLANG names the compiler.
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${1:-10}
@@ -32,6 +32,9 @@ coverage="-fprofile-instr-generate -fcoverage-mapping"
 
 rm -rf "$folder/objects"
 mkdir -p "$folder/objects" "$folder/model" "$folder/text" "$folder/findings"
+for target in model text; do
+    find "$folder/findings" -name "$target-*" -exec mv {} "$folder/$target" \;
+done
 
 # SUFFIX FLAGS...: objects of kernels and engine, as many at a time as there are processors.
 compile() {

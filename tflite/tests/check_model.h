@@ -158,6 +158,7 @@ static inline size_t check_text(const beex_model *model, const char *text, size_
                                 const char *pair, size_t pair_size, int32_t *some, size_t room) {
   const beex_header *h = model->header;
   const int is_pair = h->num_segments > 1, shifted = random_sign();
+  if (!text_size && random_sign()) text = NULL; /* no text may have no address */
   const char *const other = is_pair ? pair : NULL;
   size_t count = 0, all = 0;
   beex_engine engine;
