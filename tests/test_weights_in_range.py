@@ -217,7 +217,7 @@ def test_numbers_of_the_header_are_checked(field, value):
 @pytest.mark.parametrize("value", [np.nan, np.inf, -1024.5])
 def test_the_exporter_names_the_weight(value):
     for name, find in {
-        "embedding/position": lambda m: m.backbone.embedding.positions,
+        "embedding/position": lambda m: m.backbone.embedding.position,
         "embedding/normalization/gamma": lambda m: m.backbone.embedding.normalization.gamma,
         "block_2/attention/query/kernel": lambda m: m.backbone.blocks[1].attention.query.kernel,
         "block_1/slfn/gate_in/bias": lambda m: m.backbone.blocks[0].network().gate_in.bias,

@@ -53,6 +53,8 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
             _read_block(reader, block)
             reader.reals(head.dense.kernel)
             reader.channels(head.dense.bias)
+    except BeexError:
+        raise
     except ValueError as error:  # the file ends before its weights do
         raise BeexError(f"{source} contradicts itself; convert the model again.") from error
     return model

@@ -219,6 +219,7 @@ beex_status beex_encode_all(const beex_model *model, const char *text, size_t te
                             size_t *count, size_t *all) {
   if (!model || !ids || !count || (!text && text_size)) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = model->header;
+  if (!text) text = ""; /* no text has no address, from which none may be computed */
   if (!h->has_vocabulary) return BEEX_ERROR_VOCABULARY;
   if (pair && h->num_segments == 1) return BEEX_ERROR_PAIR;
   if (!pair && h->num_segments > 1) return BEEX_ERROR_SINGLE;
