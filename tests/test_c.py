@@ -1,4 +1,4 @@
-"""The C code's own tests, compiled here: kernels against the reference, sanitizers, fuzzing."""
+"""The C code's own tests, compiled here: kernels against the reference, sanitizers."""
 
 import dataclasses
 import platform
@@ -128,21 +128,6 @@ def test_kernels_equal_the_reference(plain):
 
 def test_kernels_stay_within_their_memory(sanitized):
     assert "FAIL" not in run(sanitized.link("tests/kernels_test.c"), 20)
-
-
-def test_hostile_files_do_no_harm(sanitized, models):
-    fuzz = sanitized.link("tests/fuzz_model.c", "tests/fuzz_main.c")
-    for path in models.values():
-        assert run(fuzz, path, 800) == "no finding\n"
-
-
-def test_hostile_texts_do_no_harm(sanitized, models):
-    fuzz = sanitized.link("tests/fuzz_text.c", "tests/fuzz_main.c")
-    seed = sanitized.folder / "seed.txt"
-    seed.write_bytes("\x03Unaffable café 中文 가각 ABC! İ ﬁ \0 [SEP] 𝒳".encode())
-    for name in ("weights-only", "single"):
-        environment = {"BEEX_MODEL": str(models[name])}
-        assert run(fuzz, seed, 10000, env=environment) == "no finding\n"
 
 
 def test_interface(sanitized, models, tmp_path):

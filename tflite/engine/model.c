@@ -149,7 +149,9 @@ static int labels_are_valid(const beex_header *h) {
 }
 
 static int vocabulary_is_valid(const beex_header *h) {
-  if (!h->has_vocabulary) return 1;
+  if (!h->has_vocabulary) {
+    return !h->lower_case && !h->unknown_id && !h->classification_id && !h->text_length;
+  }
   if (!is_inside(h, h->words, h->words_size) || !is_inside(h, h->pieces, h->pieces_size) ||
       h->lower_case > 1 || h->unknown_id >= h->vocabulary_size ||
       h->classification_id >= h->vocabulary_size || h->separator_id >= h->vocabulary_size ||

@@ -1,16 +1,21 @@
-/* Runs a fuzz target without libFuzzer: on random changes of a seed file.
+/* Runs a fuzz target without libFuzzer: on random changes of seed files.
  *
- *     fuzz SEED_FILE ROUNDS
+ *     fuzz ROUNDS SEED_FILE...
  */
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most);
+size_t LLVMFuzzerCustomMutator(uint8_t *data, size_t size, size_t most, unsigned int seed);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define MOST ((size_t)1 << 16)
 
 static uint64_t state = 88172645463325252u;
 
+/* xorshift64 */
 static size_t random_below(size_t limit) {
   state ^= state << 13;
   state ^= state >> 7;
@@ -18,41 +23,38 @@ static size_t random_below(size_t limit) {
   return (size_t)(state >> 16) % limit;
 }
 
-/* Values at which arithmetic goes wrong. */
-static const uint32_t edges[] = {0, 1, 2, 63, 64, 65, 255, 256, 65535, 65536, 0x7fffffffu,
-                                 0x80000000u, 0xffffffc0u, 0xffffffffu};
-
-static void change(uint8_t *data, size_t size) {
-  /* Half of the changes hit the beginning, where the header is. */
-  const size_t place = random_below(random_below(2) && size > 256 ? 256 : size);
-  switch (random_below(4)) {
-    case 0: data[place] ^= (uint8_t)(1u << random_below(8)); break;
-    case 1: data[place] = (uint8_t)random_below(256); break;
-    case 2: data[place] = data[random_below(size)]; break;
-    default:
-      if (size >= 4) {
-        memcpy(data + place / 4 * 4 - (place / 4 * 4 + 4 > size ? 4 : 0),
-               &edges[random_below(sizeof edges / sizeof *edges)], 4);
-      }
+/* What libFuzzer offers to mutators: here one byte more, less or other. */
+size_t LLVMFuzzerMutate(uint8_t *data, size_t size, size_t most) {
+  const size_t kind = size ? random_below(4) : 0, place = random_below(size + 1);
+  if (kind == 0 && size < most) {
+    memmove(data + place + 1, data + place, size - place);
+    data[place] = (uint8_t)random_below(256);
+    return size + 1;
   }
+  if (size == 0) return 0;
+  if (kind == 1) return 1 + random_below(size);
+  data[random_below(size)] ^= (uint8_t)(1 + random_below(255));
+  return size;
 }
 
 int main(int count, char **arguments) {
-  if (count != 3) return 2;
-  FILE *file = fopen(arguments[1], "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) return 2;
-  const size_t size = (size_t)ftell(file);
-  rewind(file);
-  uint8_t *seed = malloc(size), *data = malloc(size);
-  if (!size || !seed || !data || fread(seed, 1, size, file) != size) return 2;
-  fclose(file);
-  for (long round = atol(arguments[2]); round; round--) {
-    memcpy(data, seed, size);
-    const size_t length = random_below(8) ? size : 1 + random_below(size);
-    for (size_t changes = random_below(6); changes; changes--) change(data, length);
-    LLVMFuzzerTestOneInput(data, length);
+  uint8_t *seed = malloc(MOST), *data = malloc(MOST);
+  if (count < 3 || !seed || !data) return 2;
+  for (int i = 2; i < count; i++) {
+    FILE *file = fopen(arguments[i], "rb");
+    if (!file) return 2;
+    const size_t whole = fread(seed, 1, MOST, file);
+    fclose(file);
+    LLVMFuzzerTestOneInput(seed, whole);
+    for (long round = atol(arguments[1]); round; round--) {
+      size_t size = whole;
+      memcpy(data, seed, size);
+      for (size_t changes = 1 + random_below(3); changes; changes--) {
+        size = LLVMFuzzerCustomMutator(data, size, MOST, (unsigned)random_below(1u << 31));
+      }
+      LLVMFuzzerTestOneInput(data, size);
+    }
   }
-  LLVMFuzzerTestOneInput(seed, size);
   free(seed);
   free(data);
   puts("no finding");
