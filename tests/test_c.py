@@ -1,15 +1,25 @@
+# ruff: noqa: F401, F811 (fixtures)
 """The C code's own tests, compiled here: kernels against the reference, sanitizers."""
 
-import dataclasses
 import platform
 import re
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from c_builds import (
+    CPP_COMPILERS,
+    FLAGS,
+    TFLITE,
+    WARNINGS,
+    Build,
+    each,
+    plain,
+    run,
+    sanitized,
+)
 from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
 from beex_keras.export import amalgamate, beex_format
@@ -17,89 +27,10 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
-TFLITE = Path(__file__).parents[1] / "tflite"
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
-WARNINGS = ("-Wall", "-Wextra", "-Werror")
-FLAGS = ("-std=c99", "-Wpedantic", *WARNINGS)
-SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined,float-cast-overflow",
-            "-fno-sanitize-recover=all")  # fmt: skip
 FORBIDDEN = {"malloc", "calloc", "realloc", "free", "aligned_alloc", "posix_memalign", "abort"}
 
 pytestmark = needs_engine
-
-
-def newest(name: str, *suffixes: str) -> str | None:
-    """A compiler on the path; Debian's Clang has its version in its name."""
-    names = (f"{name}-{version}" for version in range(40, 10, -1))
-    return next(filter(None, map(shutil.which, [*names, name, *suffixes])), None)
-
-
-def found(**compilers: str | None) -> dict[str, str]:
-    return {name: path for name, path in compilers.items() if path}
-
-
-COMPILERS = found(gcc=shutil.which("gcc"), clang=newest("clang")) or found(cc=COMPILER)
-CPP_COMPILERS = found(gcc=shutil.which("g++"), clang=newest("clang++"))
-
-
-def each(compilers: dict[str, str], quick: str) -> list:
-    """Parameters, of which all but the quick one are for slow tests."""
-    quick = quick if quick in compilers else next(iter(compilers), "")
-    return [
-        pytest.param(path, id=name, marks=() if name == quick else pytest.mark.slow)
-        for name, path in compilers.items()
-    ]
-
-
-def run(*command, **options) -> str:
-    result = subprocess.run(
-        [str(part) for part in command], capture_output=True, text=True, **options
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
-@dataclasses.dataclass(frozen=True)
-class Build:
-    """Kernels and engine, compiled in one way, one object a source."""
-
-    folder: Path
-    compiler: str
-    flags: tuple[str, ...]
-    objects: list[Path]
-
-    @classmethod
-    def of(cls, folder: Path, compiler: str, *flags: str) -> "Build":
-        def build(source: Path) -> Path:
-            target = folder / f"{source.stem}.o"
-            run(compiler, *FLAGS, *flags, "-c", source, "-o", target)
-            return target
-
-        sources = [*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")]
-        with ThreadPoolExecutor(2) as pool:
-            return cls(folder, compiler, flags, list(pool.map(build, sources)))
-
-    def link(self, *sources: str, flags: tuple[str, ...] = ()) -> Path:
-        """The program of these sources and the objects, named for the first."""
-        target = self.folder / Path(sources[0]).stem
-        paths = [TFLITE / source for source in sources]
-        run(self.compiler, *FLAGS, *self.flags, *flags, *paths, *self.objects, "-lm", "-o", target)
-        return target
-
-
-@pytest.fixture(scope="session", params=each(COMPILERS, "gcc"))
-def plain(request, tmp_path_factory) -> Build:
-    return Build.of(tmp_path_factory.mktemp("plain"), request.param, "-O2")
-
-
-@pytest.fixture(scope="session", params=each(COMPILERS, "clang"))
-def sanitized(request, tmp_path_factory) -> Build:
-    folder = tmp_path_factory.mktemp("sanitized")
-    (folder / "probe.c").write_text("int main(void) { return 0; }\n")
-    probe = [request.param, *SANITIZE, folder / "probe.c", "-o", folder / "probe"]
-    if subprocess.run(probe, capture_output=True).returncode:
-        pytest.skip("the compiler has no sanitizers")
-    return Build.of(folder, request.param, *SANITIZE)
 
 
 @pytest.fixture(scope="session")
