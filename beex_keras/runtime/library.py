@@ -93,8 +93,9 @@ def self_test() -> dict[str, str]:
         BeexError: as `load`.
 
     Example:
-        >>> library.self_test()
-        {'portable': 'passed', 'avx2': 'passed'}
+        >>> from beex_keras.runtime import library
+        >>> library.self_test()["portable"]
+        'passed'
     """
     engine = load()
     memory = (ctypes.c_uint64 * (SELF_TEST_SIZE // 8))()
