@@ -113,7 +113,7 @@ def split(lines: list[str]) -> list[tuple[str, float, int]]:
 @needs_emulators
 def test_answers_are_those_of_keras(projects):
     """Other boards answer below, where they measure."""
-    (folder, _), texts = projects(USUAL), sentences(200)
+    (folder, _), texts = projects(USUAL), sentences(100)
     lines = [text.encode() for text in texts]
     found = emulation.emulate(folder, USUAL, folder / "plain", lines)
     check_answers(split(found), model(), texts)

@@ -281,7 +281,7 @@ def test_audit_refuses_a_block_outside_its_branch(monkeypatch, frozen_once):
 
     monkeypatch.setattr(conversion.graphs, "self_exiting", eager)
     with pytest.raises(BeexError, match="block_2/attention/query stands outside the branch"):
-        export.convert(built("weights-only", num_blocks=2))
+        export.convert(built("weights-only", num_blocks=2, **PAIRS))
 
 
 def test_audit_refuses_a_constant_outside_its_branch(exported):

@@ -10,7 +10,7 @@ from beex_keras.export import flatbuffer
 from beex_keras.export.resize import Resizer
 
 SIZES = {
-    "usual": {"num_blocks": 2},
+    "usual": {},
     "pairs": {"num_segments": 2, "num_blocks": 2},
     # Sizes that are equal must not be confused.
     "as wide as long": {"width": 12, "hidden_width": 12, "num_heads": 2},
