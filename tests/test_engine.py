@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GELU, MODES, built, needs_engine, random_ids, shake, tiny_config
+from conftest import GELU, MODES, built, needs_engine, once, random_ids, shake, tiny_config
 
 import beex_keras
 from beex_keras import exits, runtime
@@ -36,12 +36,12 @@ POLICIES = (
 KERNELS = ("portable", "avx2", "avx512")
 
 
-@functools.cache
-def build(mode: str = "weights-only", lower_case: bool = True, **changes) -> BEExformerClassifier:
+@once
+def build(mode: str = "weights-only", **changes) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     model = BEExformerClassifier(
         tiny_config(**{**MODES[mode], **changes}),
-        preprocessor=TextPreprocessor(VOCABULARY, 12, lower_case),
+        preprocessor=TextPreprocessor(VOCABULARY, 12),
         policy=exits.Confidence(0.4),
     )
     return shake(model)
@@ -180,8 +180,11 @@ def test_a_shorter_file_gives_the_same_logits():
 
 def tokenizers(lower_case: bool, num_segments: int = 1) -> tuple[TextPreprocessor, CRunner]:
     """tensorflow-text's and ours."""
-    model = build(lower_case=lower_case, num_segments=num_segments, num_blocks=1)
-    return model.preprocessor, CRunner(beex_format.convert(model))
+    model = build(num_segments=num_segments, num_blocks=1)
+    preprocessor = TextPreprocessor(VOCABULARY, 12, lower_case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "preprocessor", preprocessor)
+        return preprocessor, CRunner(beex_format.convert(model))
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
@@ -235,7 +238,7 @@ def test_classify_equals_keras():
 
 @pytest.mark.parametrize("pairs", [None, ["a"]])
 def test_long_text_is_refused_in_the_same_words(pairs):
-    model = build(num_segments=1 if pairs is None else 2)
+    model = build() if pairs is None else build(**PAIRS)
     sentences = []
     for engine in (KerasRunner(model), CRunner(beex_format.convert(model))):
         with pytest.raises(BeexError) as error:
@@ -351,10 +354,10 @@ def test_packing_puts_each_weight_where_the_format_says(shape):
 
 
 @pytest.mark.parametrize("kind", [*MODES, "int8"])
-@pytest.mark.parametrize("network", ["slfn", "ffn"])
+@pytest.mark.parametrize("network", [{}, FFN], ids=str)
 def test_memory_is_known_at_export(kind, network):
     int8 = kind == "int8"
-    model = build("float" if int8 else kind, network=network, num_blocks=1)
+    model = build("float" if int8 else kind, num_blocks=1, **network)
     engine = library.load()
     for length in (3, 7, 12):
         data = beex_format.convert(model, length=length, int8_weights=int8)
