@@ -19,7 +19,12 @@ from toy_suite import TOY
 from beex_keras import TrainingConfig, export, load_task
 from beex_keras.export import beex_format
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import train
+from beex_keras.training import loop, train
+
+# Two devices, so that a training by several replicas needs no process of its own.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
@@ -143,6 +148,18 @@ def converted(mode: str = "weights-only", exit: str = "in-graph", **changes) -> 
 def classifier(mode) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     return shake(BEExformerClassifier(tiny_config(**MODES[mode])))
+
+
+@pytest.fixture
+def no_steps(monkeypatch):
+    """Trainings that end with their first weights, for tests of what is around the steps."""
+
+    def fit(model, make_epoch, steps, epochs, directory, *, monitor, **others):
+        model.save_weights(directory / loop.BEST_WEIGHTS_FILE)
+        logs = {"loss": [1.0], monitor: [0.5]}
+        (directory / "history.json").write_text(json.dumps(logs), "utf-8")
+
+    monkeypatch.setattr(loop, "fit", fit)
 
 
 @pytest.fixture
