@@ -1,10 +1,12 @@
 """Shared fixtures; Keras 2 is selected here, since some tests import TensorFlow first."""
 
 import functools
+import inspect
 import json
 import os
 import shutil
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -17,9 +19,15 @@ from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
 from beex_keras import TrainingConfig, export, load_task
-from beex_keras.export import beex_format
+from beex_keras.exits import ExitPolicy
+from beex_keras.export import beex_format, freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import train
+from beex_keras.training import loop, train
+
+# Two devices, so that a training by several replicas needs no process of its own.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
 
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
@@ -126,23 +134,77 @@ def mode(request) -> str:
     return request.param
 
 
-@functools.cache
+def once(function: Callable) -> Callable:
+    """As functools.cache, in whatever way and order the arguments are given."""
+    signature, known = inspect.signature(function), {}
+
+    @functools.wraps(function)
+    def result(*arguments, **options):
+        bound = signature.bind(*arguments, **options)
+        bound.apply_defaults()
+        changes = bound.arguments.pop("changes")
+        key = (*bound.arguments.values(), frozenset(changes.items()))
+        if key not in known:
+            known[key] = function(**bound.arguments, **changes)
+        return known[key]
+
+    return result
+
+
+@once
 def built(mode: str = "weights-only", **changes) -> BEExformerClassifier:
     """A model of `tiny_config` with weights as after training. It is shared: leave it as it is."""
     tf.keras.utils.set_random_seed(1)
     return shake(BEExformerClassifier(tiny_config(**MODES[mode], **changes)))
 
 
-@functools.cache
-def converted(mode: str = "weights-only", exit: str = "in-graph", **changes) -> bytes:
-    """The `.tflite` of `built`, which takes seconds: each is made once."""
-    return export.convert(built(mode, **changes), exit=exit)
+@once
+def converted(
+    mode: str = "weights-only",
+    exit: str = "in-graph",
+    policy: ExitPolicy | None = None,
+    threshold_input: bool = False,
+    plan_memory: bool = False,
+    **changes,
+) -> bytes | list[bytes]:
+    """The `.tflite` of `built`, with that policy, or its segments; each is made once."""
+    model = built(mode, **changes)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(freeze, "freeze_parts", frozen)
+        patch.setattr(model, "policy", policy or model.policy)
+        if exit == "segments":
+            return export.convert_segments(model, plan_memory=plan_memory)
+        return export.convert(
+            model, exit=exit, threshold_input=threshold_input, plan_memory=plan_memory
+        )
+
+
+frozen = functools.cache(freeze.freeze_parts)
+"""Freezing is most of a conversion: a model whose weights stay is frozen once."""
+
+
+@pytest.fixture
+def frozen_once(monkeypatch):
+    """Each model is frozen once, with the weights that it has then, for all its files."""
+    monkeypatch.setattr(freeze, "freeze_parts", frozen)
 
 
 @pytest.fixture
 def classifier(mode) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     return shake(BEExformerClassifier(tiny_config(**MODES[mode])))
+
+
+@pytest.fixture
+def no_steps(monkeypatch):
+    """Trainings that end with their first weights, for tests of what is around the steps."""
+
+    def fit(model, make_epoch, steps, epochs, directory, *, monitor, **others):
+        model.save_weights(directory / loop.BEST_WEIGHTS_FILE)
+        logs = {"loss": [1.0], monitor: [0.5]}
+        (directory / "history.json").write_text(json.dumps(logs), "utf-8")
+
+    monkeypatch.setattr(loop, "fit", fit)
 
 
 @pytest.fixture

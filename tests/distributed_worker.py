@@ -1,10 +1,10 @@
-"""Trains the toy task under a strategy: the processes that test_distribution.py starts.
+"""Trains the toy task as a worker of a cluster: the processes that test_distribution.py starts.
 
-python distributed_worker.py STRATEGY DATA RUN... [--die]
+python distributed_worker.py DATA RUN... [--die]
 
 DATA holds the task's files. The name of the folder RUN is "plain" or "dropout", by the rate, or
-"encoder" for a pre-training. With --die the process
-kills itself in the middle of the second epoch.
+"encoder" for a pre-training. With --die the process kills itself in the middle of the second
+epoch.
 """
 
 import json
@@ -32,6 +32,7 @@ from beex_keras.training import (
 RECIPE = TrainingConfig(epochs=2, batch_size=7, learning_rate=1e-2)
 SIZE = {**TOY_SIZE, "latent_scale": 0.995}
 DROPOUT = {"plain": 0.0, "dropout": 0.1}
+BLOCKS = {"plain": 2, "dropout": 1, "encoder": 1}
 
 
 class Die(tf.keras.callbacks.Callback):
@@ -47,29 +48,25 @@ def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
     task = load_task(
         "files", **{name: data / f"{name}.jsonl" for name in ("train", "validation", "test")}
     )
-    rate = DROPOUT[run.name]
-    config = BEExformerConfig.preset("micro", **SIZE, dropout=rate, token_dropout=rate)
+    rate, size = DROPOUT[run.name], {**SIZE, "num_blocks": BLOCKS[run.name]}
+    config = BEExformerConfig.preset("micro", **size, dropout=rate, token_dropout=rate)
     return train(
         task, config, RECIPE, run, strategy=strategy, callbacks=callbacks,
-        checkpoint_seconds=0, verbose=0,
+        checkpoint_seconds=0 if rate else 60, verbose=0,
     )  # fmt: skip
 
 
 def pretrain_toy(data: Path, run: Path, strategy=None) -> PretrainingRun:
     texts = [json.loads(line)["text"] for line in (data / "train.jsonl").read_text().splitlines()]
-    config = BEExformerConfig.preset("micro", **SIZE, dropout=0.0, token_dropout=0.0)
+    size = {**SIZE, "num_blocks": BLOCKS[run.name]}
+    config = BEExformerConfig.preset("micro", **size, dropout=0.0, token_dropout=0.0)
     recipe = PretrainingConfig(epochs=1, batch_size=7, learning_rate=1e-2, held_out=0.2)
     return pretrain(texts, config, recipe, run, strategy=strategy, verbose=0)
 
 
-def main(name: str, data: str, *runs: str) -> None:
+def main(data: str, *runs: str) -> None:
     tf.config.set_visible_devices([], "GPU")
-    if name == "mirrored":
-        cpu = tf.config.list_physical_devices("CPU")[0]
-        tf.config.set_logical_device_configuration(
-            cpu, [tf.config.LogicalDeviceConfiguration()] * 2
-        )
-    strategy = make_strategy(name, wait_seconds=1500)
+    strategy = make_strategy("multiworker", wait_seconds=1500)
     assert strategy.num_replicas_in_sync == 2
     callbacks = [Die()] if "--die" in runs else []
     for run in runs:

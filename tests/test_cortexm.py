@@ -22,7 +22,10 @@ SOURCES = "startup.c semihosting.c counter.c newlib.c ../tests/kernels_test.c " 
 STRICT = "-Wall -Wextra -Wpedantic -Werror"
 
 
-@pytest.mark.parametrize("name", BOARDS)
+@pytest.mark.parametrize(
+    "name",
+    ["mps3-an547", *(pytest.param(name, marks=pytest.mark.slow) for name in [*BOARDS][:3])],
+)
 def test_kernels_equal_the_reference(tmp_path, name):
     flags = f"{STRICT} -DROUNDS={ROUNDS[name]} -DSTEPS=500"
     row = {"BOARDS": name, name: BOARDS[name], "SOURCES": SOURCES, "STACK": "65536"}

@@ -13,18 +13,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import random_ids
-from distributed_worker import RECIPE, SIZE, pretrain_toy, train_toy
+from distributed_worker import BLOCKS, RECIPE, SIZE, pretrain_toy, train_toy
 from test_cli import beex
 from toy import write_toy_files
 
 from beex_keras import BeexError, cli
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import PretrainedEncoder, cluster, distribution
+from beex_keras.training import PretrainedEncoder, cluster, distribution, loop
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 from beex_keras.training.distribution import share_rows
 from beex_keras.training.masking import share_hidden
 
 TIME_LIMIT = 1500  # no result depends on it; only a process that hangs would reach it
+TWO = ["CPU:0", "CPU:1"]
 WORKER = str(Path(__file__).with_name("distributed_worker.py"))
 
 
@@ -78,15 +79,13 @@ def end(processes: list[subprocess.Popen]) -> list[tuple[int, str]]:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Data, and what three processes made of it: two workers in "cluster", one in "mirrored"."""
+    """Data, and in "cluster" what two workers made of it."""
     path = tmp_path_factory.mktemp("distribution")
     write_toy_files(path, train=60, others=20)
     runs = path / "cluster"
-    processes = start_pair(
-        WORKER, "multiworker", path, runs / "plain", runs / "encoder", runs / "dropout"
-    )
-    processes.append(start(WORKER, "mirrored", path, path / "mirrored" / "plain"))
-    for code, error in end(processes):
+    for code, error in end(
+        start_pair(WORKER, path, runs / "plain", runs / "encoder", runs / "dropout")
+    ):
         assert code == 0, error
     return path
 
@@ -109,9 +108,12 @@ def close_histories(run: Path, single: dict[str, list[float]]) -> None:
         np.testing.assert_allclose(values, single[name], atol=atol, err_msg=name)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["cluster", "mirrored"])
 def test_several_replicas_give_the_result_of_one(folder, single, name):
     run = folder / name / "plain"
+    if name == "mirrored":
+        train_toy(folder, run, tf.distribute.MirroredStrategy(TWO))
     model = BEExformerClassifier.from_pretrained(run / "model")
     for ours, theirs in zip(model.get_weights(), single.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
@@ -125,6 +127,7 @@ def test_several_replicas_give_the_result_of_one(folder, single, name):
     close_histories(run, single.history)
 
 
+@pytest.mark.slow
 def test_workers_pretrain_as_one_process(folder):
     run = folder / "cluster" / "encoder"
     single = pretrain_toy(folder, folder / "single" / "encoder")
@@ -136,6 +139,7 @@ def test_workers_pretrain_as_one_process(folder):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_the_first_worker_writes_the_run_folder_as_one_process_would(folder, single):
     names = {path.name for path in (folder / "cluster" / "plain").iterdir()}
     assert names == {path.name for path in single.directory.iterdir()}
@@ -145,18 +149,18 @@ def test_the_first_worker_writes_the_run_folder_as_one_process_would(folder, sin
     assert settings[0] == settings[1], "the strategy is no setting"
 
 
+@pytest.mark.slow
 def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(folder):
     run = folder / "killed" / "dropout"
-    (code, error), (killed, _) = end(
-        start_pair(WORKER, "multiworker", folder, run, also={1: ["--die"]})
-    )
+    (code, error), (killed, _) = end(start_pair(WORKER, folder, run, also={1: ["--die"]}))
     assert killed < 0 and code == 1
     assert "start the same command on all workers again" in error.splitlines()[-1]
     assert (run / "checkpoints").exists() and not (run / "results.json").exists()
     moved = folder / "moved" / "dropout"
     shutil.copytree(run, moved)
     options = [f"--{name}={folder / name}.jsonl" for name in ("train", "validation", "test")]
-    options += [f"--set={name}={value}" for name, value in SIZE.items()]
+    size = {**SIZE, "num_blocks": BLOCKS["dropout"]}
+    options += [f"--set={name}={value}" for name, value in size.items()]
     options += ["--set=dropout=0.1", "--set=token_dropout=0.1", "--preset=micro"]
     options += [f"--epochs={RECIPE.epochs}", f"--batch-size={RECIPE.batch_size}"]
     options += [f"--learning-rate={RECIPE.learning_rate}", "--strategy=multiworker"]
@@ -170,6 +174,42 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 
 
 # === Shares ===
+
+
+def layer_trained(folder, strategy):
+    """What `loop.fit` leaves of a layer, and its weights as one device has them."""
+    generator = np.random.default_rng(0)
+    rows = generator.normal(size=(40, 5)).astype(np.float32)
+    labels = rows.argmax(axis=1)
+    tf.keras.utils.set_random_seed(1)
+    with distribution.scope(strategy):
+        model = tf.keras.Sequential([tf.keras.Input((5,)), tf.keras.layers.Dense(5)])
+        model.compile(
+            tf.keras.optimizers.AdamW(1e-2, global_clipnorm=0.1),
+            tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
+            weighted_metrics=["accuracy"],
+        )
+    batches = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(7)  # of 7, and one of 5
+    loop.fit(
+        model, lambda epoch, skip: batches.skip(skip), 6, 3, folder,
+        validation=batches, monitor="val_loss", mode="min", verbose=0,
+    )  # fmt: skip
+    copy = distribution.local_copy(model)
+    assert copy.distribute_strategy.num_replicas_in_sync == 1
+    return loop.read_history(folder), copy.get_weights()
+
+
+def test_two_replicas_train_a_layer_as_one_device(tmp_path):
+    assert isinstance(distribution.make_strategy("mirrored"), tf.distribute.MirroredStrategy)
+    both = tf.distribute.MirroredStrategy(TWO)
+    assert both.num_replicas_in_sync == 2
+    history, weights = layer_trained(tmp_path / "two", both)
+    single, expected = layer_trained(tmp_path / "one", distribution.make_strategy("none"))
+    for ours, theirs in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(ours, theirs, atol=1e-5)
+    assert history.keys() == single.keys()
+    for name in ("val_loss", "val_accuracy"):
+        np.testing.assert_allclose(history[name], single[name], atol=1e-5)
 
 
 def mean_of_shares(weights, losses) -> float:

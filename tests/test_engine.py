@@ -9,7 +9,7 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
+from conftest import GELU, MODES, built, needs_engine, once, random_ids, shake, tiny_config
 
 import beex_keras
 from beex_keras import exits, runtime
@@ -36,12 +36,12 @@ POLICIES = (
 KERNELS = ("portable", "avx2", "avx512")
 
 
-@functools.cache
-def build(mode: str = "weights-only", lower_case: bool = True, **changes) -> BEExformerClassifier:
+@once
+def build(mode: str = "weights-only", **changes) -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     model = BEExformerClassifier(
         tiny_config(**{**MODES[mode], **changes}),
-        preprocessor=TextPreprocessor(VOCABULARY, 12, lower_case),
+        preprocessor=TextPreprocessor(VOCABULARY, 12),
         policy=exits.Confidence(0.4),
     )
     return shake(model)
@@ -75,18 +75,24 @@ def random_text(generator: random.Random, length: int) -> str:
 # === Equal answers ===
 
 
-VARIANTS = [
-    {},
-    {"num_segments": 2},
-    {"gate_activation": "sigmoid", "num_heads": 1},
-    {"embedding_bits": 32, "num_classes": 2},
-    {"width": 72, "hidden_width": 132, "num_heads": 4},
-    {"network": "ffn", "hidden_width": 33},
-    GELU,
-]
+PAIRS = {"num_segments": 2}
+SIGMOID = {"gate_activation": "sigmoid", "num_heads": 1}
+REAL_TABLE = {"embedding_bits": 32, "num_classes": 2}
+WIDE = {"width": 72, "hidden_width": 132, "num_heads": 4}
+FFN = {"network": "ffn", "hidden_width": 33}
+VARIANTS = [{}, PAIRS, SIGMOID, REAL_TABLE, WIDE, FFN, GELU]
+FAST = [("weights-only", PAIRS), ("float", SIGMOID), ("fully-binary", REAL_TABLE), ("float", FFN),
+        ("weights-only", WIDE), ("weights-only", GELU)]  # fmt: skip
+"""Every variant once, and every mode."""
+
+SLOW = [(mode, changes) for mode in MODES for changes in VARIANTS if (mode, changes) not in FAST]
 
 
-@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize(
+    ("mode", "changes"),
+    [*FAST, *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW)],
+    ids=str,
+)
 def test_engine_equals_keras(mode, changes):
     model = build(mode, **changes)
     engine = CRunner(beex_format.convert(model))
@@ -100,11 +106,19 @@ def test_engine_equals_keras(mode, changes):
         np.testing.assert_allclose(decided.logits, at_exits, rtol=0, atol=2e-5)
 
 
-@pytest.mark.parametrize("changes", VARIANTS, ids=str)
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param(changes, marks=[] if changes in (PAIRS, GELU) else pytest.mark.slow)
+        for changes in VARIANTS
+    ],
+    ids=str,
+)
 def test_fully_binary_equals_keras_to_the_last_bit(changes):
     """The heads are made to show the mean of each block's output, which is on a grid."""
     width = changes.get("width", 12)
-    model = build.__wrapped__("fully-binary", **{**changes, "num_classes": width})
+    sizes = {**changes, "num_classes": width, "num_blocks": 2}
+    model = build.__wrapped__("fully-binary", **sizes)
     for head in model.heads:
         head.dense.set_weights([np.eye(width, dtype=np.float32), np.zeros(width, np.float32)])
     ids = padded_ids(60)
@@ -112,7 +126,7 @@ def test_fully_binary_equals_keras_to_the_last_bit(changes):
 
 
 def test_all_kernels_give_the_same_bits(mode):
-    data = beex_format.convert(build(mode, width=72, hidden_width=132, num_heads=4))
+    data = beex_format.convert(build(mode, **WIDE, num_blocks=1))
     ids = padded_ids(20)
     known = CRunner(data, kernels="portable").exit_logits(ids)
     best = CRunner(data)
@@ -152,7 +166,7 @@ def test_padding_inside_a_row_is_left_out():
 
 
 def test_a_shorter_file_gives_the_same_logits():
-    model = build("fully-binary")
+    model = build("fully-binary", **REAL_TABLE)
     ids = padded_ids(10)[:, :8]
     short = CRunner(beex_format.convert(model, length=8))
     assert short.length == short.preprocessor.max_length == 8
@@ -164,28 +178,37 @@ def test_a_shorter_file_gives_the_same_logits():
 # === Text ===
 
 
+def tokenizers(lower_case: bool, num_segments: int = 1) -> tuple[TextPreprocessor, CRunner]:
+    """tensorflow-text's and ours."""
+    model = build(num_segments=num_segments, num_blocks=1)
+    preprocessor = TextPreprocessor(VOCABULARY, 12, lower_case)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(model, "preprocessor", preprocessor)
+        return preprocessor, CRunner(beex_format.convert(model))
+
+
 @pytest.mark.parametrize("lower_case", [True, False])
 @pytest.mark.parametrize("pairs", [False, True])
-def test_tokenizer_equals_tensorflow_text(lower_case, pairs):
-    model = build(lower_case=lower_case, num_segments=1 + pairs)
-    engine = CRunner(beex_format.convert(model))
+@pytest.mark.parametrize("count", [200, pytest.param(1500, marks=pytest.mark.slow)])
+def test_tokenizer_equals_tensorflow_text(lower_case, pairs, count):
+    preprocessor, engine = tokenizers(lower_case, 1 + pairs)
     generator = random.Random(pairs)
-    texts = [random_text(generator, generator.choice([1, 4, 12, 60])) for _ in range(1500)]
+    texts = [random_text(generator, generator.choice([1, 4, 12, 60])) for _ in range(count)]
     texts += ["a" * 100, "a" * 101, "é" * 50, "é" * 51, "unaffable" * 12, "[SEP]", "\0 a\0b \0"]
     others = generator.sample(texts, len(texts)) if pairs else None
-    ids = model.preprocessor.encode(texts, others)
+    ids = preprocessor.encode(texts, others)
     np.testing.assert_array_equal(engine.encode(texts, others), ids)
     assert len(np.unique(ids)) > 20
 
 
 @pytest.mark.parametrize("lower_case", [True, False])
-def test_tokenizer_knows_the_first_planes(lower_case):
-    """Every 7th code point, between two letters."""
-    model = build(lower_case=lower_case)
-    engine = CRunner(beex_format.convert(model))
-    codes = [c for c in range(0, 0x30000, 7) if not 0xD800 <= c < 0xE000]
+@pytest.mark.parametrize("step", [61, pytest.param(7, marks=pytest.mark.slow)])
+def test_tokenizer_knows_the_first_planes(lower_case, step):
+    """Some code points of all regions, between two letters."""
+    preprocessor, engine = tokenizers(lower_case)
+    codes = [c for c in range(0, 0x30000, step) if not 0xD800 <= c < 0xE000]
     texts = [f"a{chr(c)}b" for c in codes]
-    np.testing.assert_array_equal(engine.encode(texts), model.preprocessor.encode(texts))
+    np.testing.assert_array_equal(engine.encode(texts), preprocessor.encode(texts))
 
 
 def test_vocabulary_order_does_not_matter():
@@ -194,7 +217,9 @@ def test_vocabulary_order_does_not_matter():
     words.remove("[PAD]")
     vocabulary = ["[PAD]", *words]
     preprocessor = TextPreprocessor(vocabulary, 12)
-    config = tiny_config(vocabulary_size=len(vocabulary), separator_id=preprocessor.separator_id)
+    config = tiny_config(
+        num_blocks=1, vocabulary_size=len(vocabulary), separator_id=preprocessor.separator_id
+    )
     engine = CRunner(beex_format.convert(BEExformerClassifier(config, preprocessor)))
     assert engine.preprocessor.vocabulary == tuple(vocabulary)
     texts = [f"w{i} w{i}{i} {i}" for i in range(60)]
@@ -213,7 +238,7 @@ def test_classify_equals_keras():
 
 @pytest.mark.parametrize("pairs", [None, ["a"]])
 def test_long_text_is_refused_in_the_same_words(pairs):
-    model = build(num_segments=1 if pairs is None else 2)
+    model = build() if pairs is None else build(**PAIRS)
     sentences = []
     for engine in (KerasRunner(model), CRunner(beex_format.convert(model))):
         with pytest.raises(BeexError) as error:
@@ -223,8 +248,7 @@ def test_long_text_is_refused_in_the_same_words(pairs):
 
 
 def test_without_vocabulary_it_reads_ids_alone():
-    model = build.__wrapped__()
-    model.preprocessor = None
+    model = built(num_blocks=1)
     engine = CRunner(beex_format.convert(model))
     ids = padded_ids(5)
     np.testing.assert_allclose(engine.exit_logits(ids), model(ids), rtol=0, atol=2e-5)
@@ -297,7 +321,7 @@ def test_other_versions_are_refused():
 
 def test_the_format_before_is_read(mode):
     """It had padding, and so a tanh, where the content's activation is now."""
-    new = beex_format.convert(build(mode))
+    new = beex_format.convert(build(mode, num_blocks=1))
     old = bytearray(new)
     struct.pack_into("<I", old, 4, 2)
     struct.pack_into("<I", old, 12, zlib.crc32(bytes(old[16:])))
@@ -330,17 +354,17 @@ def test_packing_puts_each_weight_where_the_format_says(shape):
 
 
 @pytest.mark.parametrize("kind", [*MODES, "int8"])
-@pytest.mark.parametrize("network", ["slfn", "ffn"])
-@pytest.mark.parametrize("length", [3, 7, 12])
-def test_memory_is_known_at_export(kind, network, length):
+@pytest.mark.parametrize("network", [{}, FFN], ids=str)
+def test_memory_is_known_at_export(kind, network):
     int8 = kind == "int8"
-    model = build("float" if int8 else kind, network=network)
-    data = beex_format.convert(model, length=length, int8_weights=int8)
+    model = build("float" if int8 else kind, num_blocks=1, **network)
     engine = library.load()
-    file, state = np.frombuffer(data, np.uint8), np.zeros(engine.beex_model_bytes(), np.uint8)
-    assert engine.beex_open(state.ctypes.data, file.ctypes.data, len(data)) == library.OK
-    expected = beex_format.arena_size(model.config, length, int8)
-    assert engine.beex_arena_size(ctypes.c_void_p(state.ctypes.data)) == expected
+    for length in (3, 7, 12):
+        data = beex_format.convert(model, length=length, int8_weights=int8)
+        file, state = np.frombuffer(data, np.uint8), np.zeros(engine.beex_model_bytes(), np.uint8)
+        assert engine.beex_open(state.ctypes.data, file.ctypes.data, len(data)) == library.OK
+        expected = beex_format.arena_size(model.config, length, int8)
+        assert engine.beex_arena_size(ctypes.c_void_p(state.ctypes.data)) == expected
 
 
 def test_micro_fits_a_small_board():
@@ -350,7 +374,7 @@ def test_micro_fits_a_small_board():
 
 def test_memory_does_not_change_the_results(mode):
     """With the least memory 8 of the tokens are taken at a time, with more all of them."""
-    model = build(mode, max_length=30, width=24, num_heads=8)
+    model = build(mode, max_length=30, width=24, num_heads=8, num_blocks=1)
     data, ids = beex_format.convert(model), random_ids(3, 29)
     np.testing.assert_array_equal(
         logits_with(data, ids, "beex_arena_size"), logits_with(data, ids, "beex_best_arena_size")
@@ -390,11 +414,11 @@ def logits_with(data: bytes, ids: np.ndarray, size: str) -> np.ndarray:
 def test_what_cannot_be_stored_is_refused():
     with pytest.raises(BeexError, match="length"):
         beex_format.convert(build(), length=13)
-    model = build.__wrapped__()
+    model = build.__wrapped__(num_blocks=1)
     model.labels = ("a", "b\0", "c", "d")
     with pytest.raises(BeexError, match="NUL"):
         beex_format.convert(model)
-    large = build.__wrapped__("fully-binary")
+    large = build.__wrapped__("fully-binary", num_blocks=2)
     large.backbone.blocks[1].attention.key.alpha.assign_add(100.0 * tf.ones(12))
     with pytest.raises(BeexError, match="block_2/attention are too large"):
         beex_format.convert(large)

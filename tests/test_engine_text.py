@@ -3,6 +3,7 @@
 import functools
 
 import numpy as np
+import pytest
 from conftest import needs_engine, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,6 +20,12 @@ WORDS = ["a", "b", "un", "##aff", "##able", "##a", "é", "##é", "cafe", "café"
          "##n", "가", "ㄱ", "##ㅏ", "ss", "ß", "[", "]", "sep", "i", "##i", "ı"]  # fmt: skip
 
 repeatable = functools.partial(settings, derandomize=True, deadline=None, database=None)
+
+
+def examples(fast: int, slow: int):
+    """So many, and again many more among the slow tests."""
+    return pytest.mark.parametrize("count", [fast, pytest.param(slow, marks=pytest.mark.slow)])
+
 
 # Any Unicode, and what words of the vocabulary, accents and spaces make of it.
 characters = st.characters(exclude_categories=("Cs",))
@@ -51,34 +58,46 @@ def classifier(segments: int) -> BEExformerClassifier:
     )
 
 
-@repeatable(max_examples=50)
-@given(st.lists(texts, min_size=1, max_size=20), st.booleans())
-def test_ids_equal_tensorflow_texts(generated, lower_case):
-    preprocessor, runner = engine(lower_case)
-    np.testing.assert_array_equal(runner.encode(generated), preprocessor.encode(generated))
+@examples(8, 50)
+def test_ids_equal_tensorflow_texts(count):
+    @repeatable(max_examples=count)
+    @given(st.lists(texts, min_size=1, max_size=20), st.booleans())
+    def check(generated, lower_case):
+        preprocessor, runner = engine(lower_case)
+        np.testing.assert_array_equal(runner.encode(generated), preprocessor.encode(generated))
+
+    check()
 
 
-@repeatable(max_examples=25)
-@given(st.lists(st.tuples(texts, texts), min_size=1, max_size=10), st.booleans())
-def test_pairs_are_cut_alike(generated, lower_case):
-    preprocessor, runner = engine(lower_case, segments=2)
-    pairs = [list(column) for column in zip(*generated, strict=True)]
-    np.testing.assert_array_equal(runner.encode(*pairs), preprocessor.encode(*pairs))
+@examples(6, 25)
+def test_pairs_are_cut_alike(count):
+    @repeatable(max_examples=count)
+    @given(st.lists(st.tuples(texts, texts), min_size=1, max_size=10), st.booleans())
+    def check(generated, lower_case):
+        preprocessor, runner = engine(lower_case, segments=2)
+        pairs = [list(column) for column in zip(*generated, strict=True)]
+        np.testing.assert_array_equal(runner.encode(*pairs), preprocessor.encode(*pairs))
+
+    check()
 
 
 letters = st.text("abcé中ﬁ!", min_size=1, max_size=6)
 tokens = st.one_of(letters, letters.map("##{}".format))
 
 
-@repeatable(max_examples=12)
-@given(
-    st.lists(tokens, min_size=1, max_size=40, unique=True),
-    st.lists(st.text("abcé中ﬁ! A", min_size=1, max_size=30).filter(str.strip), min_size=5),
-    st.booleans(),
-)
-def test_any_vocabulary_gives_the_same_ids(words, generated, lower_case):
-    # tensorflow-text wants one token that can occur; "a!" cannot, as "!" is a word of its own.
-    vocabulary = tuple(dict.fromkeys((*SPECIAL_TOKENS, "a", *words)))
-    preprocessor, runner = of_vocabulary(vocabulary, lower_case)
-    assert runner.preprocessor.vocabulary == preprocessor.vocabulary
-    np.testing.assert_array_equal(runner.encode(generated), preprocessor.encode(generated))
+@examples(4, 12)
+def test_any_vocabulary_gives_the_same_ids(count):
+    @repeatable(max_examples=count)
+    @given(
+        st.lists(tokens, min_size=1, max_size=40, unique=True),
+        st.lists(st.text("abcé中ﬁ! A", min_size=1, max_size=30).filter(str.strip), min_size=5),
+        st.booleans(),
+    )
+    def check(words, generated, lower_case):
+        # tensorflow-text wants one token that can occur; "a!" cannot: "!" is a word of its own.
+        vocabulary = tuple(dict.fromkeys((*SPECIAL_TOKENS, "a", *words)))
+        preprocessor, runner = of_vocabulary(vocabulary, lower_case)
+        assert runner.preprocessor.vocabulary == preprocessor.vocabulary
+        np.testing.assert_array_equal(runner.encode(generated), preprocessor.encode(generated))
+
+    check()

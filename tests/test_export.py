@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import MODES, built, converted, random_ids, shake, tiny_config
 
 from beex_keras import export
 from beex_keras.errors import BeexError
@@ -32,20 +32,22 @@ def build(mode: str, **changes) -> BEExformerClassifier:
 @pytest.fixture(scope="module", params=MODES)
 def exported(request) -> tuple[BEExformerClassifier, bytes]:
     """A classifier of each mode and its converted file."""
-    model = build(request.param, num_segments=2)
-    return model, export.convert(model, calibration={"accuracy": 0.5}, exit="all-outputs")
+    mode = request.param
+    return built(mode, num_segments=2), converted(mode, "all-outputs", num_segments=2)
 
 
 @pytest.fixture(scope="module")
 def fully_binary() -> tuple[BEExformerClassifier, bytes]:
-    model = build("fully-binary", num_blocks=1)
-    return model, export.convert(model, exit="all-outputs")
+    return built("fully-binary", num_blocks=1), converted(
+        "fully-binary", "all-outputs", num_blocks=1
+    )
 
 
 @pytest.fixture(scope="module")
 def weights_only() -> tuple[BEExformerClassifier, bytes]:
+    """With all that people can put into a file, but a vocabulary."""
     model = build("weights-only", num_blocks=1)
-    return model, export.convert(model, exit="all-outputs")
+    return model, export.convert(model, calibration={"accuracy": 0.5}, exit="all-outputs")
 
 
 def interpret(data: bytes, ids: np.ndarray) -> np.ndarray:
@@ -69,15 +71,18 @@ def padded_ids(length: int = 12) -> np.ndarray:
 def test_file_computes_what_keras_computes(exported):
     model, data = exported
     ids = padded_ids()
-    np.testing.assert_allclose(
-        interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(interpret(data, ids), model(ids), rtol=0, atol=1e-5)
 
 
 def test_fully_binary_file_flips_no_sign():
     tf.keras.utils.set_random_seed(3)
     config = tiny_config(
-        width=48, hidden_width=80, max_length=24, vocabulary_size=200, **MODES["fully-binary"]
+        width=48,
+        hidden_width=80,
+        max_length=24,
+        vocabulary_size=200,
+        num_blocks=2,
+        **MODES["fully-binary"],
     )
     model = shake(BEExformerClassifier(config))
     for block in model.backbone.blocks:  # scales that the grid rounds to zero, of either sign
@@ -88,17 +93,18 @@ def test_fully_binary_file_flips_no_sign():
     ids = random_ids(150, 24, 200)
     for row, real in enumerate(np.random.default_rng(0).integers(1, 25, len(ids))):
         ids[row, real:] = 0
-    difference = interpret(export.convert(model, exit="all-outputs"), ids) - model.predict(
-        ids, verbose=0
-    )
+    difference = interpret(export.convert(model, exit="all-outputs"), ids) - model(ids)
     # One flipped sign would show as a thousand times as much.
     assert np.abs(difference).max() < 1e-5
 
 
-@pytest.mark.parametrize("kind", ["weights-only", "fully-binary"])
+@pytest.mark.parametrize(
+    "kind", ["weights-only", pytest.param("fully-binary", marks=pytest.mark.slow)]
+)
 def test_plain_feed_forward_network(kind):
-    model = build(kind, num_blocks=1, network="ffn")
-    report = export.audit(export.convert(model), model.config, export.binary_matrices(model))
+    sizes = {"num_blocks": 1, "network": "ffn"}
+    model, data = built(kind, **sizes), converted(kind, **sizes)
+    report = export.audit(data, model.config, export.binary_matrices(model))
     assert {"block_1/ffn/up", "block_1/ffn/down"} < set(report.matrices)
 
 
@@ -106,9 +112,7 @@ def test_shorter_length(weights_only):
     model, _ = weights_only
     data = export.convert(model, length=7, exit="all-outputs")
     ids = padded_ids(7)
-    np.testing.assert_allclose(
-        interpret(data, ids), model.predict(ids, verbose=0), rtol=0, atol=1e-5
-    )
+    np.testing.assert_allclose(interpret(data, ids), model(ids), rtol=0, atol=1e-5)
     assert metadata.read(data).length == 7
 
 
@@ -182,10 +186,9 @@ def test_audit_by_shape_alone(exported):
 
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
 def test_audit_refuses_a_float_file(mode):
-    twin = build("float", num_blocks=1)
-    data = export.convert(twin)
+    data = converted("float", num_blocks=1)
     with pytest.raises(BeexError, match="embedding/token is binary by its configuration"):
-        export.audit(data, build(mode, num_blocks=1).config)
+        export.audit(data, tiny_config(**MODES[mode], num_blocks=1))
     config = tiny_config(**{**MODES[mode], "embedding_bits": 32}, num_blocks=1)
     with pytest.raises(BeexError, match="block_1/attention/query is binary"):
         export.audit(data, config)
@@ -207,7 +210,7 @@ def test_audit_refuses_one_wrong_weight(kind, request):
     ("step", "name"),
     [("pack_tables", "embedding/token"), ("pack_kernels", "block_1/attention/query")],
 )
-def test_audit_refuses_signs_stored_as_float(weights_only, step, name, monkeypatch):
+def test_audit_refuses_signs_stored_as_float(weights_only, step, name, monkeypatch, frozen_once):
     monkeypatch.setattr(onebit, step, lambda model: None)
     with pytest.raises(BeexError, match=f"{name} is binary by its configuration"):
         export.convert(weights_only[0])
@@ -311,8 +314,8 @@ def test_account_adds_up(exported):
 # === Metadata ===
 
 
-def test_metadata_round_trip(exported):
-    model, data = exported
+def test_metadata_round_trip(weights_only):
+    model, data = weights_only
     found = metadata.read(data)
     assert found.config == model.config
     assert found.labels == ("a", "b", "c", "ü")
@@ -358,7 +361,7 @@ def test_every_damage_is_noticed(weights_only):
         metadata.read(data + b"\0")
 
 
-def test_calibration_must_be_json(weights_only):
+def test_calibration_must_be_json(weights_only, frozen_once):
     for figures in ({"x": np.zeros(2)}, {"x": float("nan")}):
         with pytest.raises(BeexError, match="calibration figures"):
             export.convert(weights_only[0], calibration=figures)
@@ -372,13 +375,13 @@ def test_converter_is_silent(weights_only, capfd):
     assert tuple(capfd.readouterr()) == ("", "")
 
 
-def test_missing_converter(weights_only, monkeypatch):
+def test_missing_converter(weights_only, monkeypatch, frozen_once):
     monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
     with pytest.raises(BeexError, match="pip install larq-compute-engine"):
         export.convert(weights_only[0])
 
 
-def test_converter_errors_are_quoted(weights_only, monkeypatch, capfd):
+def test_converter_errors_are_quoted(weights_only, monkeypatch, capfd, frozen_once):
     def fail(directory: str) -> bytes:
         os.write(2, b"twenty lines of native noise")
         raise RuntimeError("op X\nis not supported")

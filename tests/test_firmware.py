@@ -4,7 +4,6 @@ import functools
 import json
 import random
 import shutil
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +27,11 @@ needs_emulators = pytest.mark.skipif(
 SENTENCES = {"netduinoplus2": 8, "mps2-an500": 12, "mps3-an547": 12, "mps2-an385": 4}
 """How many each board classifies and measures; the last has no floating-point unit."""
 
-each_board = pytest.mark.parametrize("name", SENTENCES)
+slow = pytest.mark.slow
+USUAL = "netduinoplus2"
+each_board = pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=[] if name == USUAL else slow) for name in SENTENCES]
+)
 
 WORDS = ["good", "bad", "film", "the", "un", "##aff", "##able", "café", "中", "!", "##s", "a"]
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
@@ -84,10 +87,6 @@ def projects(tmp_path_factory):
         folder = tmp_path_factory.mktemp("project") / "folder"
         return folder, mcu.export_project(model(mode, **changes), folder, name)
 
-    if emulation.is_available():
-        model()  # made before there are threads
-        with ThreadPoolExecutor(2) as pool:
-            list(pool.map(project, SENTENCES))
     return project
 
 
@@ -115,10 +114,9 @@ def split(lines: list[str]) -> list[tuple[str, float, int]]:
 @needs_emulators
 def test_answers_are_those_of_keras(projects):
     """Other boards answer below, where they measure."""
-    (folder, _), texts = projects("netduinoplus2"), sentences(200)
-    found = emulation.emulate(
-        folder, "netduinoplus2", folder / "plain", [text.encode() for text in texts]
-    )
+    (folder, _), texts = projects(USUAL), sentences(100)
+    lines = [text.encode() for text in texts]
+    found = emulation.emulate(folder, USUAL, folder / "plain", lines)
     check_answers(split(found), model(), texts)
     assert len({exit for _, _, exit in split(found)}) > 2
     truncated = [
@@ -129,37 +127,43 @@ def test_answers_are_those_of_keras(projects):
 
 @needs_emulators
 @pytest.mark.parametrize(
-    ("mode", "changes"),
+    ("name", "mode", "changes"),
     [
-        ("float", SMALL),
-        ("weights-only", SMALL),
-        ("float", SMALL_GELU),
-        ("weights-only", SMALL_GELU),
+        (USUAL, "weights-only", SMALL_GELU),
+        (USUAL, "float", SMALL),
+        pytest.param("mps2-an500", "float", SMALL, marks=slow),
+        pytest.param("mps2-an500", "weights-only", SMALL, marks=slow),
+        pytest.param("mps2-an500", "float", SMALL_GELU, marks=slow),
+        pytest.param("mps2-an500", "weights-only", SMALL_GELU, marks=slow),
     ],
 )
-def test_other_kinds_of_models_run_too(projects, mode, changes):
-    (folder, _), texts = projects("mps2-an500", mode, **changes), sentences(8)
+def test_other_kinds_of_models_run_too(projects, name, mode, changes):
+    (folder, _), texts = projects(name, mode, **changes), sentences(8)
     lines = [f"{a}\t{b}".encode() for a, b in zip(texts, texts[::-1], strict=True)]
-    found = emulation.emulate(folder, "mps2-an500", folder / "plain", [*lines, b"no tab"])
+    found = emulation.emulate(folder, name, folder / "plain", [*lines, b"no tab"])
     check_answers(split(found[:-1]), model(mode, **changes), texts, texts[::-1])
     assert found[-1].startswith("error: line 9: the model reads pairs")
 
 
 @needs_emulators
 @pytest.mark.parametrize(
-    ("mode", "changes", "options"),
+    ("name", "mode", "changes", "options"),
     [
-        ("weights-only", SMALL, {"int8_activations": True}),
-        ("float", SMALL, {"int8_weights": True}),
-        ("weights-only", SMALL_GELU, {"int8_activations": True}),
-        ("float", SMALL_GELU, {"int8_weights": True}),
+        (USUAL, "weights-only", SMALL_GELU, {"int8_activations": True}),
+        (USUAL, "float", SMALL, {"int8_weights": True}),
+        pytest.param("mps3-an547", "weights-only", SMALL, {"int8_activations": True}, marks=slow),
+        pytest.param("mps3-an547", "float", SMALL, {"int8_weights": True}, marks=slow),
+        pytest.param(
+            "mps3-an547", "weights-only", SMALL_GELU, {"int8_activations": True}, marks=slow
+        ),
+        pytest.param("mps3-an547", "float", SMALL_GELU, {"int8_weights": True}, marks=slow),
     ],
 )
-def test_builds_with_8_bits_answer_as_on_this_machine(mode, changes, options, tmp_path):
+def test_builds_with_8_bits_answer_as_on_this_machine(name, mode, changes, options, tmp_path):
     made, texts = model(mode, **changes), sentences(6)
-    mcu.export_project(made, tmp_path / "p", "mps3-an547", **options)
+    mcu.export_project(made, tmp_path / "p", name, **options)
     lines = [f"{text}\t{text}".encode() for text in texts]
-    found = emulation.emulate(tmp_path / "p", "mps3-an547", tmp_path / "b", lines)
+    found = emulation.emulate(tmp_path / "p", name, tmp_path / "b", lines)
     data = beex_format.convert(made, int8_weights="int8_weights" in options)
     here = CRunner(data, int8_activations=True).classify(texts, texts, truncate=True)
     assert split(found) == [(p.label, pytest.approx(p.score, abs=1e-4), p.exit) for p in here]
@@ -168,10 +172,8 @@ def test_builds_with_8_bits_answer_as_on_this_machine(mode, changes, options, tm
 @needs_emulators
 def test_a_bad_line_is_answered_and_the_next_is_read(projects):
     lines = [b"good", b"\xff\xfe", b"good \xc3", b"bad " * 300, b"", b"good"]
-    folder, _ = projects("netduinoplus2")
-    first, *bad, long, empty, last = emulation.emulate(
-        folder, "netduinoplus2", folder / "plain", lines
-    )
+    folder, _ = projects(USUAL)
+    first, *bad, long, empty, last = emulation.emulate(folder, USUAL, folder / "plain", lines)
     assert bad == [f"error: line {n}: the text is not valid UTF-8." for n in (2, 3)]
     assert long == "error: line 4: the line is longer than LONGEST_LINE."
     assert len(split([empty])) == 1
@@ -276,10 +278,19 @@ def test_a_store_behind_the_memory_faults(tmp_path):
         emulation.emulate(tmp_path / "p", "netduinoplus2", tmp_path / "b", [], **variables)
 
 
-@pytest.mark.parametrize("mode", MODES)
-@pytest.mark.parametrize("network", ["slfn", "ffn"])
+@pytest.mark.parametrize(
+    ("mode", "network"),
+    [
+        ("float", "slfn"),
+        ("weights-only", "ffn"),
+        ("fully-binary", "slfn"),
+        pytest.param("float", "ffn", marks=slow),
+        pytest.param("weights-only", "slfn", marks=slow),
+        pytest.param("fully-binary", "ffn", marks=slow),
+    ],
+)
 def test_size_of_weights_is_known_beforehand(mode, network, tmp_path):
-    changes = {"width": 72, "hidden_width": 132, "num_classes": 20, "num_blocks": 2}
+    changes = {"width": 72, "hidden_width": 132, "num_classes": 20, "num_blocks": 1}
     made = model(mode, network=network, num_segments=3, **changes)
     for int8 in (False, True)[: 1 + (mode == "float")]:
         report = beex_format.export_file(made, tmp_path / "m.beex", 40, int8_weights=int8)

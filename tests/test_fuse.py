@@ -6,11 +6,9 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, shake, tiny_config
+from conftest import built, converted, frozen
 
-from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, tidy
-from beex_keras.models import BEExformerClassifier
+from beex_keras.export import flatbuffer, fuse, graphs, lce, tidy
 
 GENERATOR = np.random.default_rng(0)
 
@@ -22,7 +20,7 @@ def real(*shape: int) -> np.ndarray:
 WEIGHTS = real(4, 5)
 
 
-def converted(function: Callable[..., tf.Tensor], *shape: int) -> Any:
+def graph_of(function: Callable[..., tf.Tensor], *shape: int) -> Any:
     spec = tf.TensorSpec(shape, tf.float32, "x")
     wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
     return flatbuffer.parse(lce.convert_function(wrapped))
@@ -53,7 +51,7 @@ def test_product_of_batches(heads, tokens, depth, transposed):
         return tf.matmul(left, tf.sin(x), transpose_b=transposed) + 1.0
 
     x = real(1, heads, tokens, depth)
-    counts = counts_after(converted(function, *x.shape), fuse.fuse_products, x)
+    counts = counts_after(graph_of(function, *x.shape), fuse.fuse_products, x)
     if heads > 1:  # one head the converter leaves in one piece
         assert counts["BATCH_MATMUL"] == 1
     assert not {"SPLIT", "PACK"} & set(counts)
@@ -69,7 +67,7 @@ def test_right_factors_are_multiplied_by_rows(shared):
         return tf.matmul(weights, heads) + (heads if shared else 0.0)
 
     x = real(1, 5, 12)
-    model = converted(function, *x.shape)
+    model = graph_of(function, *x.shape)
     fuse.fuse_products(model)
     reference = interpret(model, x)
     fuse.turn_right_factors(model)
@@ -86,7 +84,7 @@ def test_other_packs_stay():
         return tf.stack(products)
 
     x = real(1, 6, 4)
-    assert "BATCH_MATMUL" not in counts_after(converted(function, *x.shape), fuse.fuse, x)
+    assert "BATCH_MATMUL" not in counts_after(graph_of(function, *x.shape), fuse.fuse, x)
 
 
 @pytest.mark.parametrize("centred", [False, True])
@@ -96,7 +94,7 @@ def test_norm(centred):
         return tf.math.l2_normalize(x, axis=-1) * 2.0
 
     x = real(1, 5, 12)
-    counts = counts_after(converted(function, *x.shape), fuse.fuse_norms, x)
+    counts = counts_after(graph_of(function, *x.shape), fuse.fuse_norms, x)
     assert counts["L2_NORMALIZATION"] == 1 and not {"RSQRT", "MAXIMUM"} & set(counts)
     assert sum(counts.values()) == (4 if centred else 3)
 
@@ -114,12 +112,12 @@ def test_norm(centred):
 )  # fmt: skip
 def test_other_norms_stay(function):
     x = real(1, 5, 12)
-    assert "L2_NORMALIZATION" not in counts_after(converted(function, *x.shape), fuse.fuse_norms, x)
+    assert "L2_NORMALIZATION" not in counts_after(graph_of(function, *x.shape), fuse.fuse_norms, x)
 
 
 def test_gelu():
     x = np.linspace(-9, 9, 700).astype(np.float32).reshape(1, 7, 100)
-    model = converted(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
+    model = graph_of(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
     counts = counts_after(model, tidy.unfold_gelu, x)
     assert counts == {"MUL": 4, "ADD": 1, "LOGISTIC": 1}
     wide = x.astype(np.float64)
@@ -130,7 +128,7 @@ def test_gelu():
 
 def test_a_gelu_that_is_not_approximated_stays():
     x = real(1, 7, 10)
-    model = converted(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
+    model = graph_of(lambda x: tf.nn.gelu(x, approximate=True), *x.shape)
     (operation,) = flatbuffer.operations(model)
     operation.operator.builtinOptions.approximate = False
     assert counts_after(model, tidy.unfold_gelu, x) == {"GELU": 1}
@@ -139,22 +137,23 @@ def test_a_gelu_that_is_not_approximated_stays():
 @pytest.mark.parametrize(
     ("mode", "changes", "unfused", "fused"),
     [
-        ("float", {}, 71, 39),
+        pytest.param("float", {}, 71, 39, marks=pytest.mark.slow),
         ("weights-only", {}, 88, 64),
-        ("weights-only", {"content_activation": "gelu"}, 88, 69),
-        ("fully-binary", {}, 117, 94),
+        pytest.param(
+            "weights-only", {"content_activation": "gelu"}, 88, 69, marks=pytest.mark.slow
+        ),
+        pytest.param("fully-binary", {}, 117, 94, marks=pytest.mark.slow),
     ],
 )
 def test_ops_that_each_block_adds(mode, changes, unfused, fused):
     before, after = [], []
     for blocks in (1, 2):
-        config = tiny_config(num_blocks=blocks, num_segments=2, **MODES[mode], **changes)
-        classifier = shake(BEExformerClassifier(config))
-        parts = freeze.freeze_parts(classifier)
+        sizes = {"num_blocks": blocks, "num_segments": 2, **changes}
+        parts = frozen(built(mode, **sizes), None)
         plain = flatbuffer.parse(lce.convert_function(graphs.all_exits(parts)))
         tidy.remove_barriers(plain)
         before.append(sum(flatbuffer.operation_counts(plain).values()))
-        data = export.convert(classifier, exit="all-outputs")
+        data = converted(mode, "all-outputs", **sizes)
         counts = flatbuffer.operation_counts(flatbuffer.parse(data))
         after.append(sum(counts.values()))
         assert counts["BATCH_MATMUL"] == 2 * blocks

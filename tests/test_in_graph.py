@@ -5,23 +5,17 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GELU, MODES, random_ids, shake, tiny_config
+from conftest import GELU, MODES, built, converted, random_ids
 
 from beex_keras import exits, export
 from beex_keras.errors import BeexError
-from beex_keras.export import conversion, flatbuffer, freeze, graphs, onebit
+from beex_keras.export import conversion, flatbuffer, graphs, onebit
 from beex_keras.export.flatbuffer import text
 from beex_keras.export.freeze import Parts
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
 
 ROWS = 40
-
-
-def build(mode: str, policy: exits.ExitPolicy | None = None, **changes) -> BEExformerClassifier:
-    tf.keras.utils.set_random_seed(1)
-    config = tiny_config(**MODES[mode], **changes)
-    return shake(BEExformerClassifier(config, policy=policy or exits.Confidence(0.4)))
 
 
 def rows(length: int = 12) -> np.ndarray:
@@ -46,7 +40,7 @@ def run(data: bytes, ids: np.ndarray, *thresholds: float) -> tuple[np.ndarray, n
 
 def dividing(policy: exits.ExitPolicy, exit_logits: np.ndarray) -> exits.ExitPolicy:
     """The policy with a threshold between two scores, so that about half stop at each exit."""
-    if isinstance(policy, exits.Patience | exits.FixedDepth):
+    if isinstance(policy, exits.Patience | exits.FixedDepth) or exit_logits.shape[1] == 1:
         return policy
     scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
     middle = len(scores) // 2
@@ -63,62 +57,61 @@ POLICIES = {
 }
 
 
+PAIRS = {"num_segments": 2}
+FAST = {"weights-only": POLICIES, "float": ["patience"], "fully-binary": ["fractional entropy"]}
+"""Every policy in one mode, and every mode."""
+
+slow = pytest.mark.slow
+each_policy_and_mode = pytest.mark.parametrize(
+    ("mode", "policy"),
+    [
+        pytest.param(mode, policy, marks=[] if policy in FAST[mode] else slow)
+        for mode in MODES
+        for policy in POLICIES
+    ],
+)
+
+
 # === Equal answers ===
 
 
-@pytest.fixture(scope="module", params=MODES)
-def traced(request) -> tuple[BEExformerClassifier, Parts]:
-    """A classifier of each mode, traced once for all policies."""
-    model = build(request.param)
-    return model, freeze.freeze_parts(model)
-
-
-@pytest.fixture
-def frozen(traced, monkeypatch) -> BEExformerClassifier:
-    model, parts = traced
-    monkeypatch.setattr(freeze, "freeze_parts", lambda *_: parts)
-    return model
-
-
-@pytest.mark.parametrize("policy", POLICIES)
-def test_exit_and_logits_are_those_of_keras(frozen, policy):
-    model, ids = frozen, rows()
-    exit_logits = model.predict(ids, verbose=0)
-    model.policy = dividing(POLICIES[policy], exit_logits)
-    logits, index = run(export.convert(model), ids)
-    expected = model.policy.choose(exit_logits).numpy()
+def check(mode: str, policy: exits.ExitPolicy, **changes) -> np.ndarray:
+    """Compares a file with Keras, and returns the exits taken."""
+    model, ids = built(mode, **changes), rows()
+    ids[::2, 1] = 3
+    exit_logits = model(ids).numpy()
+    policy = dividing(policy, exit_logits)
+    logits, index = run(converted(mode, policy=policy, **changes), ids)
+    expected = policy.choose(exit_logits).numpy()
     np.testing.assert_array_equal(index, expected)
     np.testing.assert_allclose(logits, exit_logits[np.arange(ROWS), expected], rtol=0, atol=1e-5)
+    return expected
+
+
+@each_policy_and_mode
+def test_exit_and_logits_are_those_of_keras(mode, policy):
+    expected = check(mode, POLICIES[policy], **PAIRS)
     assert policy == "fixed depth" or len(set(expected)) > 1
 
 
 @pytest.mark.parametrize(
-    ("mode", "blocks", "classes", "changes"),
+    ("mode", "changes"),
     [
-        ("weights-only", 1, 2, {}),
-        ("weights-only", 12, 3, {}),
-        ("weights-only", 3, 4, GELU),
-        ("fully-binary", 2, 77, {}),
+        ("weights-only", {"num_blocks": 1, "num_classes": 2}),
+        ("weights-only", {"num_blocks": 2, **GELU}),
+        pytest.param("weights-only", {"num_blocks": 12, "num_classes": 3}, marks=slow),
+        pytest.param("fully-binary", {"num_blocks": 2, "num_classes": 77}, marks=slow),
     ],
 )
-def test_depths_and_numbers_of_classes(mode, blocks, classes, changes):
-    model = build(mode, num_blocks=blocks, num_classes=classes, num_segments=2, **changes)
-    ids = rows()
-    ids[::2, 1] = 3
-    exit_logits = model.predict(ids, verbose=0)
-    model.policy = dividing(exits.FractionalEntropy(), exit_logits) if blocks > 1 else model.policy
-    logits, index = run(export.convert(model), ids)
-    expected = model.policy.choose(exit_logits).numpy()
-    np.testing.assert_array_equal(index, expected)
-    np.testing.assert_allclose(logits, exit_logits[np.arange(ROWS), expected], rtol=0, atol=1e-5)
+def test_depths_and_numbers_of_classes(mode, changes):
+    check(mode, exits.FractionalEntropy(), **PAIRS, **changes)
 
 
-@pytest.mark.parametrize("policy", POLICIES)
-def test_threshold_as_an_input(frozen, policy):
-    model, ids = frozen, rows()
-    model.policy = POLICIES[policy]
-    exit_logits = model.predict(ids, verbose=0)
-    data = export.convert(model, threshold_input=True)
+@each_policy_and_mode
+def test_threshold_as_an_input(mode, policy):
+    model, ids = built(mode, **PAIRS), rows()
+    exit_logits = model(ids).numpy()
+    data = converted(mode, policy=POLICIES[policy], threshold_input=True, **PAIRS)
     other = dividing(POLICIES[policy], exit_logits)
     for rule in (other, other.with_threshold(1), other.with_threshold(3)):
         _, index = run(data, ids, rule.threshold)
@@ -127,9 +120,9 @@ def test_threshold_as_an_input(frozen, policy):
 
 def test_threshold_input_needs_a_file_that_exits():
     with pytest.raises(BeexError, match="only of a file that exits by itself"):
-        export.convert(build("float"), exit="all-outputs", threshold_input=True)
+        export.convert(built("float", **PAIRS), exit="all-outputs", threshold_input=True)
     with pytest.raises(BeexError, match="must be 'in-graph' or 'all-outputs'"):
-        export.convert(build("float"), exit="in_graph")
+        export.convert(built("float", **PAIRS), exit="in_graph")
 
 
 # === Form ===
@@ -137,8 +130,41 @@ def test_threshold_input_needs_a_file_that_exits():
 
 @pytest.fixture(scope="module", params=["weights-only", "fully-binary"])
 def exported(request) -> tuple[BEExformerClassifier, bytes]:
-    model = build(request.param)
-    return model, export.convert(model, threshold_input=True)
+    mode = request.param
+    return built(mode, **PAIRS), converted(
+        mode, policy=POLICIES["fractional entropy"], threshold_input=True, **PAIRS
+    )
+
+
+MICRO_OPS = {
+    "ADD", "ARG_MAX", "BATCH_MATMUL", "CAST", "CUMSUM", "DEQUANTIZE", "DIV", "EQUAL", "EXP",
+    "FULLY_CONNECTED", "GATHER", "GREATER", "GREATER_EQUAL", "IF", "L2_NORMALIZATION", "LESS",
+    "LOGISTIC", "LOG_SOFTMAX", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "PACK",
+    "REDUCE_MAX", "RESHAPE", "ROUND", "SELECT_V2", "SOFTMAX", "SQRT", "STRIDED_SLICE", "SUB", "SUM",
+    "TANH", "TRANSPOSE",
+}  # fmt: skip
+"""The ops of TensorFlow Lite Micro that our files use; it has no SELECT, and no CUMSUM of integers."""
+
+
+def check_ops(data: bytes) -> None:
+    operations = flatbuffer.operations(flatbuffer.parse(data))
+    assert {operation.name for operation in operations if not operation.is_custom} <= MICRO_OPS
+    for operation in operations:
+        if operation.name == "CUMSUM":
+            assert operation.inputs[0].type == flatbuffer.schema().TensorType.FLOAT32
+
+
+@each_policy_and_mode
+def test_all_ops_are_those_of_microcontrollers(mode, policy):
+    check_ops(converted(mode, policy=POLICIES[policy], threshold_input=True, **PAIRS))
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{**GELU, "num_blocks": 2}, pytest.param({"network": "ffn", "num_blocks": 2}, marks=slow)],
+)
+def test_all_ops_of_other_networks_are_too(changes):
+    check_ops(converted(policy=exits.Confidence(0.4), threshold_input=True, **PAIRS, **changes))
 
 
 def test_inputs_outputs_and_signature(exported):
@@ -169,7 +195,7 @@ def test_graphs_and_ops_are_named(exported):
 
 def test_a_block_that_can_never_run_is_not_in_the_file():
     shallow, deep = (
-        export.convert(build("weights-only", exits.FixedDepth(depth))) for depth in (1, 3)
+        converted("weights-only", policy=exits.FixedDepth(depth), **PAIRS) for depth in (1, 3)
     )
     assert len(shallow) < 0.6 * len(deep)
     model = flatbuffer.parse(shallow)
@@ -180,7 +206,7 @@ def test_blocks_behind_the_exit_do_not_run(exported):
     """With every constant of the last branch made rubbish, earlier exits give what they gave."""
     model, data = exported
     ids = rows()
-    threshold = model.policy.threshold
+    threshold = dividing(exits.FractionalEntropy(), model(ids).numpy()).threshold
     logits, index = run(data, ids, threshold)
     poisoned = flatbuffer.parse(data)
     last = flatbuffer.nested_graphs(poisoned)[-1]
@@ -207,7 +233,7 @@ def test_audit_finds_every_matrix_in_its_branch(exported):
     assert len(report.matrices) == 1 + 8 * 3
 
 
-def test_audit_refuses_a_branch_left_float(monkeypatch):
+def test_audit_refuses_a_branch_left_float(monkeypatch, frozen_once):
     pack = onebit.pack_kernels
 
     def pack_main_only(model: Any) -> None:
@@ -218,11 +244,12 @@ def test_audit_refuses_a_branch_left_float(monkeypatch):
     monkeypatch.setattr(onebit, "pack_kernels", pack_main_only)
     monkeypatch.setattr(flatbuffer, "drop_unused", lambda model: None)
     with pytest.raises(BeexError, match="block_2/attention/query is binary"):
-        export.convert(build("weights-only"))
+        export.convert(built("weights-only", **PAIRS))
 
 
+@slow
 def test_audit_refuses_a_product_that_is_no_convolution_in_a_branch(monkeypatch):
-    model = build("fully-binary")
+    model = built("fully-binary", num_blocks=2)
     special = model.backbone.blocks[1].slfn.gate_out.matmul
     convolve = PointwiseConv.convolution_op
 
@@ -234,7 +261,7 @@ def test_audit_refuses_a_product_that_is_no_convolution_in_a_branch(monkeypatch)
         export.convert(model)
 
 
-def test_audit_refuses_a_block_outside_its_branch(monkeypatch):
+def test_audit_refuses_a_block_outside_its_branch(monkeypatch, frozen_once):
     def eager(parts: Parts, *_: Any) -> graphs.Graph:
         """Computes all blocks and then chooses."""
 
@@ -254,7 +281,7 @@ def test_audit_refuses_a_block_outside_its_branch(monkeypatch):
 
     monkeypatch.setattr(conversion.graphs, "self_exiting", eager)
     with pytest.raises(BeexError, match="block_2/attention/query stands outside the branch"):
-        export.convert(build("weights-only", num_blocks=2))
+        export.convert(built("weights-only", num_blocks=2, **PAIRS))
 
 
 def test_audit_refuses_a_constant_outside_its_branch(exported):

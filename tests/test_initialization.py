@@ -1,3 +1,5 @@
+import dataclasses
+import functools
 import json
 
 import numpy as np
@@ -9,11 +11,13 @@ from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
 from beex_keras.export import beex_format
+from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
 from beex_keras.starts import initial
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train
 from beex_keras.training.annealing import Annealing
+from beex_keras.training.optimizer import make_optimizer
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
 
@@ -32,6 +36,15 @@ def config_of(**changes):
     return BEExformerConfig(**{**values, **changes})
 
 
+LABELS = ("negative", "positive")
+
+
+@functools.cache
+def shared(source, **changes):
+    """What `started` gives, which takes seconds, for tests that leave it as it is."""
+    return started(source, **changes)
+
+
 def started(source, layers=None, **changes):
     """A model that has its first weights, their start and the ids of some texts."""
     start = initial(source, layers)
@@ -43,7 +56,7 @@ def started(source, layers=None, **changes):
         vocabulary_size=preprocessor.vocabulary_size, separator_id=preprocessor.separator_id
     )
     tf.keras.utils.set_random_seed(3)
-    model = BEExformerClassifier(config, preprocessor)
+    model = BEExformerClassifier(config, preprocessor, LABELS)
     ids = preprocessor.encode(TEXTS)
     return model, start.apply(model, ids), ids
 
@@ -74,7 +87,7 @@ def test_float32_start_computes_what_the_donor_does(donor, layers):
 
 def test_segments_of_pairs_are_the_donors(donor):
     folder, tensors = donor
-    model, _, _ = started(folder, num_segments=2, **MODES["float"])
+    model, _, _ = shared(folder, num_segments=2, **MODES["float"])
     segments = tensors["embeddings.token_type_embeddings.weight"]
     np.testing.assert_array_equal(model.backbone.embedding.segment, segments)
     table = tensors["embeddings.position_embeddings.weight"]
@@ -82,7 +95,7 @@ def test_segments_of_pairs_are_the_donors(donor):
 
 
 def test_gate_begins_at_one_and_learns(donor):
-    model, _, ids = started(donor[0])
+    model, _, ids = shared(donor[0])
     network = model.backbone.blocks[0].slfn
     x = model.backbone.embedding(ids[:4])
     np.testing.assert_array_equal(network.gate_out(tf.sigmoid(network.gate_in(x))), 1.0)
@@ -106,15 +119,15 @@ def begin(model, start, ids):
 
 
 def test_annealed_model_begins_as_the_real_one(donor):
-    real, _, ids = started(donor[0], **MODES["float"])
-    model, start, _ = started(donor[0])
+    real, _, ids = shared(donor[0], **MODES["float"])
+    model, start, _ = shared(donor[0])
     assert start.real == ("weights", "embedding")
     for mine, its in zip(begin(model, start, ids[:8]), real.backbone(ids[:8]), strict=True):
         np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=5e-3)
 
 
 def test_fully_binary_model_begins_as_the_weights_only_one(donor, tmp_path):
-    source, _, ids = started(donor[0])
+    source, _, ids = shared(donor[0])
     source.save_pretrained(tmp_path / "model")
     model, start, _ = started(tmp_path, **MODES["fully-binary"])
     assert start.real == ("activations",)
@@ -125,8 +138,8 @@ def test_fully_binary_model_begins_as_the_weights_only_one(donor, tmp_path):
 
 def test_fully_binary_start_approximates_by_least_squares(donor):
     """No other centre and spread is nearer to what a matrix of the weights-only model reads."""
-    model, start, ids = started(donor[0], **MODES["fully-binary"])
-    source, _, _ = started(donor[0])
+    model, start, ids = shared(donor[0], **MODES["fully-binary"])
+    source, _, _ = shared(donor[0])
     network = source.backbone.blocks[0].slfn
     z = np.concatenate([
         network.content_in(
@@ -146,7 +159,7 @@ def test_fully_binary_start_approximates_by_least_squares(donor):
 
 
 def test_parts_turn_binary_one_after_another(donor):
-    model, start, _ = started(donor[0], **MODES["fully-binary"])
+    model, start, _ = shared(donor[0], **MODES["fully-binary"])
     annealing = Annealing(start, steps=6)
     seen = []
     with annealing.quantizers(model):
@@ -199,9 +212,9 @@ def task(tmp_path_factory):
 RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6, head_rate=3.0)
 
 
-@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
-def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, mode, tmp_path):
-    config = config_of(num_blocks=2, **MODES[mode])
+@pytest.mark.slow
+def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path):
+    config = config_of(num_blocks=1, **MODES["fully-binary"])
     runs = [train(task, config, RECIPE, tmp_path / "whole", init=initial(donor[0]), verbose=0)]
 
     class Interrupt(tf.keras.callbacks.Callback):
@@ -231,45 +244,42 @@ def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_binary_model_starts_from_a_run(donor, task, tmp_path):
-    """BiT's steps: first the weights, then, from that run, the activations."""
-    config = config_of(num_blocks=2)
-    first = train(
-        task, config, RECIPE, tmp_path / "weights-only", init=initial(donor[0]), verbose=0
-    )
-    start = initial(tmp_path / "weights-only")
-    assert start.vocabulary(5, []) == list(first.model.preprocessor.vocabulary)
-    config = config.replace(**MODES["fully-binary"])
-    second = train(task, config, RECIPE, tmp_path / "fully", init=start, verbose=0)
+def test_binary_model_starts_from_a_run_and_learns_from_it(toy_run, task, tmp_path):
+    """BiT's last step: from a run with binary weights, the activations."""
+    start = initial(toy_run / "run")
+    first = start.source
+    assert start.vocabulary(5, []) == list(first.preprocessor.vocabulary)
+    config = first.config.replace(num_blocks=1, **MODES["fully-binary"])
+    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=50, hidden_weight=1.0)
+    second = train(task, config, recipe, tmp_path / "run", init=start, teacher=start, verbose=0)
     assert second.model.config.activation_bits == 1
-    assert second.model.preprocessor.vocabulary == first.model.preprocessor.vocabulary
+    assert second.model.preprocessor.vocabulary == first.preprocessor.vocabulary
+    settings = json.loads((tmp_path / "run" / "run.json").read_text())
+    assert settings["init"] == settings["teacher"] == start.identity
 
 
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
-def test_model_starts_from_a_file(donor, task, tmp_path, mode):
+def test_model_starts_from_a_file(donor, tmp_path, mode):
     """The signs are all there, and latent weights near enough to a flip to learn from there."""
-    model, _, ids = started(donor[0], num_blocks=2, **MODES[mode])
-    model = BEExformerClassifier(
-        model.config, model.preprocessor, labels=task.labels, policy=exits.FixedDepth(2)
-    )
+    model, _, ids = started(donor[0], num_blocks=1, **MODES[mode])
+    model.policy = exits.FixedDepth(1)
     beex_format.export_file(model, tmp_path / "m.beex")
     model.save(tmp_path / "m.keras")
     config = model.config.replace(max_length=14)
-    for file in ("m.beex", "m.keras"):
+    for file in ("m.keras", "m.beex"):
         start = initial(tmp_path / file)
         assert start.config(config) == config
         assert start.vocabulary(5, []) == list(model.preprocessor.vocabulary)
-        mine = BEExformerClassifier(config, model.preprocessor, labels=task.labels)
+        mine = BEExformerClassifier(config, model.preprocessor, labels=LABELS)
         assert start.apply(mine, ids).real == ()
         np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
         assert start.identity != initial(donor[0]).identity
     recipe = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
-    fine = train(
-        task, config, recipe, tmp_path / "run", init=initial(tmp_path / "m.beex"), verbose=0
-    )
+    mine.compile(make_optimizer(recipe, 15, config), SoftRoutingLoss(), run_eagerly=True)
+    mine.fit(ids, np.arange(len(ids)) % 2, batch_size=8, epochs=3, verbose=0)
     changed = [
         ((linear.kernel.numpy() >= 0) != (its.linears()[name].kernel.numpy() >= 0)).mean()
-        for block, its in zip(fine.model.backbone.blocks, model.backbone.blocks, strict=True)
+        for block, its in zip(mine.backbone.blocks, model.backbone.blocks, strict=True)
         for name, linear in block.linears().items()
     ]
     assert 0 < np.mean(changed) < 0.5
@@ -298,7 +308,7 @@ def test_packaged_model_is_a_start():
 )
 def test_models_that_do_not_fit_the_donor_are_refused(donor, changes, sentence):
     with pytest.raises(BeexError, match=sentence):
-        started(donor[0], **changes)
+        initial(donor[0]).config(config_of(**changes))
 
 
 def test_donors_that_cannot_be_read_are_refused(tmp_path):
@@ -326,7 +336,7 @@ def test_donors_that_cannot_be_read_are_refused(tmp_path):
 
 
 def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
-    model, _, _ = started(donor[0])
+    model, _, _ = shared(donor[0])
     model.save_pretrained(tmp_path / "model")
     start = initial(tmp_path / "model")
     for changes, sentence in (
@@ -338,16 +348,14 @@ def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
             start.config(model.config.replace(**changes))
 
 
-def test_part_of_a_model_is_a_start(donor, task, tmp_path):
+def test_part_of_a_model_is_a_start(donor, tmp_path):
     """Fewer blocks and positions; single texts read by a model of pairs as they are without one."""
-    whole, _, ids = started(donor[0], num_segments=2)
-    whole = BEExformerClassifier(whole.config, whole.preprocessor, labels=task.labels)
-    initial(donor[0]).apply(whole, ids)
+    whole, _, ids = shared(donor[0], num_segments=2)
     whole.save_pretrained(tmp_path / "model")
     start = initial(tmp_path / "model")
     config = whole.config.replace(num_blocks=2, max_length=10, num_segments=1)
     assert start.config(config) == config
-    part = BEExformerClassifier(config, labels=task.labels)
+    part = BEExformerClassifier(config, labels=LABELS)
     start.apply(part, ids)
     short = ids[:8, :10]
     # Positions are multiples of 2^-16 (POSITION_BITS), segments are not.

@@ -9,12 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import COMPILER, GELU, MODES, needs_engine, random_ids, shake, tiny_config
+from conftest import COMPILER, GELU, built, converted, needs_engine, random_ids
 from flatbuffers import flexbuffers
 
-from beex_keras import exits, export
+from beex_keras import exits
 from beex_keras.export import flatbuffer, memory
-from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import LCERunner
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
@@ -278,12 +277,6 @@ IDS[:, 4] = 3
 IDS[::3, 7:] = 0
 
 
-def build(mode: str, policy: exits.ExitPolicy, **changes: Any) -> BEExformerClassifier:
-    tf.keras.utils.set_random_seed(1)
-    config = tiny_config(max_length=12, **MODES[mode], **{"num_segments": 2, **changes})
-    return shake(BEExformerClassifier(config, policy=policy))
-
-
 def run_rows(data: bytes, outputs: int, ops: str = tflm_host.PACKED) -> tuple[list, dict]:
     """The outputs for each row of IDS, and the arena."""
     micro = tflm_host.Micro(data, arena_size=1 << 20, ops=ops)
@@ -365,34 +358,52 @@ def check_plan(data: bytes) -> None:
     assert paths == 2 * sum(o.name == "IF" for o in flatbuffer.operations(model))
 
 
+PAIRS = {"num_segments": 2}
+
+
 @pytest.fixture(scope="module")
-def four_blocks() -> bytes:
+def three_blocks() -> bytes:
     """A weights-only file whose texts leave at different exits, without a plan."""
-    return export.convert(build("weights-only", exits.Entropy(1.2), num_blocks=4, width=36))
+    return converted("weights-only", policy=exits.Entropy(1.2), **PAIRS)
 
 
-CASES = [*(("weights-only", policy, {}) for policy in POLICIES), ("fully-binary", POLICIES[0], {}),
-         ("fully-binary", POLICIES[3], {}), ("weights-only", POLICIES[2], GELU),
-         ("weights-only", POLICIES[1], {"network": "ffn"})]  # fmt: skip
+SLOW = [*(("weights-only", policy, {}) for policy in POLICIES[2:]),
+        ("fully-binary", POLICIES[3], {}), ("float", POLICIES[0], {}),
+        ("weights-only", POLICIES[1], {"network": "ffn", "num_blocks": 2})]  # fmt: skip
 
 
 @needs_micro
-@pytest.mark.parametrize(("mode", "policy", "changes"), CASES)
+@pytest.mark.parametrize(
+    ("mode", "policy", "changes"),
+    [
+        ("fully-binary", POLICIES[0], {}),
+        ("weights-only", POLICIES[1], {}),
+        ("float", POLICIES[3], {}),
+        ("weights-only", POLICIES[2], {**GELU, "num_blocks": 2}),
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in SLOW),
+    ],
+)
 def test_files_that_exit_by_themselves(mode, policy, changes):
-    data = export.convert(build(mode, policy, **changes), plan_memory=True)
+    sizes = {**PAIRS, **changes}
+    data = converted(mode, policy=policy, plan_memory=True, **sizes)
     check_plan(data)
-    expected = LCERunner(data).decide(IDS)
+    exit_logits = built(mode, **sizes)(IDS).numpy()
+    taken = policy.choose(exit_logits).numpy()
+    decided = LCERunner(data).decide(IDS)
     (logits, index), _ = run_rows(data, 2)
-    np.testing.assert_array_equal(index, expected.exits)
-    np.testing.assert_allclose(logits, expected.logits, rtol=0, atol=1e-5)
+    np.testing.assert_array_equal(index, taken)
+    np.testing.assert_array_equal(decided.exits, taken)
+    np.testing.assert_allclose(logits, decided.logits, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(logits, exit_logits[np.arange(20), taken], rtol=0, atol=1e-5)
 
 
 @needs_micro
-def test_memory(four_blocks):
+def test_memory():
     """Packed weights and the plan each spare memory and change nothing."""
-    check_plan(planned(four_blocks))
+    wide = converted(policy=exits.Entropy(1.2), width=36, num_blocks=2, **PAIRS)
+    check_plan(planned(wide))
     results, arenas = [], []
-    for data in (four_blocks, planned(four_blocks)):
+    for data in (wide, planned(wide)):
         for ops in (tflm_host.UNPACKED, tflm_host.PACKED):
             outputs, arena = run_rows(data, 2, ops)
             results.append(outputs)
@@ -407,52 +418,58 @@ def test_memory(four_blocks):
 
 
 @needs_micro
-def test_planned_memory_does_not_grow_with_depth(four_blocks):
+def test_planned_memory_does_not_grow_with_depth(three_blocks):
     """A block's input is not kept for the blocks behind it."""
-    model = build("weights-only", exits.Entropy(1.2), num_blocks=2, width=36)
-    two_blocks = export.convert(model, plan_memory=True)
-    heads = [run_rows(data, 2)[1]["head"] for data in (two_blocks, planned(four_blocks))]
+    two_blocks = converted(
+        "weights-only", policy=exits.Entropy(1.2), plan_memory=True, num_blocks=2, **PAIRS
+    )
+    heads = [run_rows(data, 2)[1]["head"] for data in (two_blocks, planned(three_blocks))]
     assert heads[1] - heads[0] < 256
 
 
 @needs_micro
 def test_other_forms_of_the_file():
-    model = build("fully-binary", exits.Confidence(0.9), num_blocks=2)
-    expected = model.predict(IDS, verbose=0)
-    (logits,), _ = run_rows(export.convert(model, exit="all-outputs", plan_memory=True), 1)
+    model = built("fully-binary", **PAIRS)
+    expected = model(IDS).numpy()
+    data = converted("fully-binary", "all-outputs", plan_memory=True, **PAIRS)
+    (logits,), _ = run_rows(data, 1)
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
-    data = export.convert(model, threshold_input=True, plan_memory=True)
+    confidence = exits.Confidence(0.9)
+    data = converted("fully-binary", policy=confidence, threshold_input=True, plan_memory=True,
+                     **PAIRS)  # fmt: skip
     micro = tflm_host.Micro(data, arena_size=1 << 20)
     threshold = np.array([0.4], np.float32)
     found = [micro.run(row[np.newaxis], threshold, outputs=2)[1][0] for row in IDS]
     np.testing.assert_array_equal(found, exits.Confidence(0.4).choose(expected))
 
-    first, last = (
+    first, middle, last = (
         tflm_host.Micro(data, arena_size=1 << 20)
-        for data in export.convert_segments(model, plan_memory=True)
+        for data in converted("fully-binary", "segments", plan_memory=True, **PAIRS)
     )
-    for row, both_exits in zip(IDS[:, np.newaxis], expected, strict=True):
+    for row, all_exits in zip(IDS[:, np.newaxis], expected, strict=True):
         logits, hidden = first.run(row, outputs=2)
-        np.testing.assert_allclose(logits[0], both_exits[0], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(logits[0], all_exits[0], rtol=0, atol=1e-5)
+        logits, hidden = middle.run(hidden, row, outputs=2)
+        np.testing.assert_allclose(logits[0], all_exits[1], rtol=0, atol=1e-5)
         (logits,) = last.run(hidden, row)
-        np.testing.assert_allclose(logits[0], both_exits[1], rtol=0, atol=1e-5)
+        np.testing.assert_allclose(logits[0], all_exits[2], rtol=0, atol=1e-5)
 
 
 @needs_micro
-def test_packed_weights_need_an_op_that_reads_them(four_blocks):
+def test_packed_weights_need_an_op_that_reads_them(three_blocks):
     """Any other FULLY_CONNECTED would take the words for floats."""
-    micro = tflm_host.Micro(four_blocks, arena_size=1 << 20, ops="BeexRegisterHalf")
+    micro = tflm_host.Micro(three_blocks, arena_size=1 << 20, ops="BeexRegisterHalf")
     with pytest.raises(RuntimeError):
         micro.run(IDS[:1])
 
 
 @needs_micro
-def test_ops_are_added_to_the_known_resolver_alone(four_blocks):
+def test_ops_are_added_to_the_known_resolver_alone(three_blocks):
     """Beside ops that someone else added, the layout is not what was checked."""
     with pytest.raises((RuntimeError, ValueError)):
         tflm_host.runtime().Interpreter.from_bytes(
-            four_blocks, custom_op_registerers=[tflm_host.PACKED] * 2, arena_size=1 << 20
+            three_blocks, custom_op_registerers=[tflm_host.PACKED] * 2, arena_size=1 << 20
         )
 
 

@@ -6,14 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import MODES, built, converted, frozen, random_ids
 
-from beex_keras import export
-from beex_keras.export import flatbuffer, freeze, fuse, graphs, lce, onebit, size, tidy
-from beex_keras.models import BEExformerClassifier
+from beex_keras.export import flatbuffer, fuse, graphs, lce, onebit, size, tidy
 
 SIZES = [1, 12, 31, 32, 33, 96]
 """Whole words, tails on either side of them, and less than one."""
+
+slow = pytest.mark.slow
 
 ROWS = 5
 GENERATOR = np.random.default_rng(0)
@@ -27,7 +27,7 @@ def real(*shape: int) -> np.ndarray:
     return GENERATOR.normal(size=shape).astype(np.float32)
 
 
-def converted(function: Callable[..., tf.Tensor], spec: tf.TensorSpec) -> Any:
+def graph_of(function: Callable[..., tf.Tensor], spec: tf.TensorSpec) -> Any:
     """The parsed file of a function of one input."""
     wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
     return flatbuffer.parse(lce.convert_function(wrapped))
@@ -41,11 +41,11 @@ def product(*kernels: np.ndarray) -> Any:
             x = tf.tanh(x @ kernel)
         return x
 
-    return converted(function, tf.TensorSpec((1, len(kernels[0])), tf.float32, "x"))
+    return graph_of(function, tf.TensorSpec((1, len(kernels[0])), tf.float32, "x"))
 
 
 def look_up(table: np.ndarray) -> Any:
-    return converted(lambda ids: tf.gather(table, ids), tf.TensorSpec((1, ROWS), tf.int32, "ids"))
+    return graph_of(lambda ids: tf.gather(table, ids), tf.TensorSpec((1, ROWS), tf.int32, "ids"))
 
 
 def interpret(data: Any, x: np.ndarray, **options: Any) -> np.ndarray:
@@ -151,17 +151,19 @@ def test_empty_quantizations_are_dropped():
 # === Whole files ===
 
 
-@pytest.mark.parametrize("mode", MODES)
+each_mode = pytest.mark.parametrize(
+    "mode", [pytest.param(mode, marks=[] if mode == "weights-only" else slow) for mode in MODES]
+)
+
+
+@each_mode
 def test_passes_change_no_bit_of_the_logits(mode):
-    tf.keras.utils.set_random_seed(1)
-    config = tiny_config(width=36, hidden_width=33, num_segments=2, num_blocks=2, **MODES[mode])
-    classifier = shake(BEExformerClassifier(config))
-    plain = flatbuffer.parse(
-        lce.convert_function(graphs.all_exits(freeze.freeze_parts(classifier)))
-    )
+    sizes = {"width": 36, "hidden_width": 33, "num_segments": 2, "num_blocks": 2}
+    parts = frozen(built(mode, **sizes), None)
+    plain = flatbuffer.parse(lce.convert_function(graphs.all_exits(parts)))
     tidy.remove_barriers(plain)
     fuse.fuse(plain)
-    data = export.convert(classifier, exit="all-outputs")
+    data = converted(mode, "all-outputs", **sizes)
     ids = random_ids(8, 12)
     expected = interpret(plain, ids)
     for indirect in (False, True):
@@ -173,8 +175,7 @@ def test_passes_change_no_bit_of_the_logits(mode):
         assert "block_2/slfn/gate_out/kernel/signs" in unpacked
 
 
-@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+@pytest.mark.parametrize("mode", ["weights-only", pytest.param("fully-binary", marks=slow)])
 def test_size_is_that_of_a_trained_model(mode):
-    classifier = BEExformerClassifier(tiny_config(num_blocks=1, **MODES[mode]))
-    total = size.summarize(classifier).file.total
-    assert total == pytest.approx(len(export.convert(shake(classifier))), abs=64)
+    total = size.summarize(built(mode, num_blocks=1)).file.total
+    assert total == pytest.approx(len(converted(mode, num_blocks=1)), abs=64)

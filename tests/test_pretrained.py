@@ -151,6 +151,7 @@ def test_a_file_gives_the_model_that_gives_the_file(mode, network):
         vocabulary_size=len(words),
         width=20,
         num_heads=2,
+        num_blocks=2,
     )
     preprocessor = TextPreprocessor(words, config.max_length)
     model = shake(BEExformerClassifier(config, preprocessor, "abcd", exits.Patience(2)))
@@ -188,32 +189,35 @@ def test_a_model_that_comes_along_converts_further(tmp_path, capsys):
 # === The tool ===
 
 
-@pytest.fixture
-def data(tmp_path):
-    folder = tmp_path / "data" / "snips"
-    folder.mkdir(parents=True)
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "snips"
+    folder.mkdir()
     rows = toy_rows(300, 0)
     (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
     return folder.parent
 
 
-@pytest.fixture
-def runs(tmp_path, data):
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
     """Run folders of three seeds as `train` leaves them, of models that have learned nothing."""
+    path = tmp_path_factory.mktemp("runs")
     task = load_task("snips", data_dir=data)
     words = [*SPECIAL_TOKENS, "good", "bad", "film", "the", "a"]
     wanted = BEExformerConfig(**TOY_SIZE, num_classes=2)
     config = wanted.replace(vocabulary_size=len(words))
-    folders = []
+    preprocessor = TextPreprocessor(words, config.max_length)
+    model = BEExformerClassifier(config, preprocessor, task.labels)
+    start, policy = model.get_weights(), model.policy
     for seed in range(3):
-        preprocessor = TextPreprocessor(words, config.max_length)
-        model = shake(BEExformerClassifier(config, preprocessor, task.labels), seed)
+        model.set_weights(start)
+        shake(model, seed)
         logits = {part: model.predict(getattr(task, part).texts, verbose=0)
                   for part in ("validation", "test")}  # fmt: skip
-        found = calibrate(model.policy, logits["validation"], task.validation.labels)
+        found = calibrate(policy, logits["validation"], task.validation.labels)
         model.policy = found.policy
         test = evaluate(logits["test"], task.test.labels, model.policy)
-        folder = tmp_path / f"run-{seed}"
+        folder = path / f"run-{seed}"
         model.save_pretrained(folder / "model")
         settings = {
             "task": "snips",
@@ -225,8 +229,14 @@ def runs(tmp_path, data):
         (folder / "run.json").write_text(json.dumps(settings))
         (folder / "results.json").write_text(json.dumps(results))
         (folder / "vocab.txt").write_text("\n".join(words) + "\n")
-        folders.append(folder)
-    return folders
+    return path
+
+
+@pytest.fixture
+def runs(finished, tmp_path):
+    """The run folders, for a test to change."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / f"run-{seed}" for seed in range(3)]
 
 
 def weights_of(run):

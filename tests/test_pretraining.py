@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, shake, tiny_config
+from test_cli import beex
 from toy import TOY_SIZE
 
 from beex_keras import BeexError, BEExformerConfig, cli
@@ -30,6 +31,7 @@ from beex_keras.training import (
 )
 from beex_keras.training.masking import VALIDATION, TokenMasking
 from beex_keras.training.pretrained_encoder import save_encoder
+from beex_keras.training.pretraining import read_run
 
 WORDS = tuple(f"word{n}" for n in range(95))
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
@@ -64,11 +66,25 @@ def toy_config(**changes):
     return BEExformerConfig.preset("micro", **{**TOY_SIZE, "token_dropout": 0.0, **changes})
 
 
+def command(folder, run):
+    """What does as a command what the tests do with `RECIPE`."""
+    (folder / "texts.txt").write_text("\n".join(texts()), "utf-8")
+    sizes = {**TOY_SIZE, "dropout": toy_config().dropout, "token_dropout": 0.0}
+    return [
+        "pretrain", "--preset", "micro", "--json", "-o", str(run),
+        "--text", str(folder / "texts.txt"), "--epochs", str(RECIPE.epochs),
+        "--batch-size", str(RECIPE.batch_size), "--learning-rate", str(RECIPE.learning_rate),
+        "--held-out", str(RECIPE.held_out),
+        *(f"--set={name}={value}" for name, value in sizes.items()),
+    ]  # fmt: skip
+
+
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory):
-    return pretrain(
-        texts(), toy_config(), RECIPE, tmp_path_factory.mktemp("runs") / "run", verbose=0
-    )
+    folder = tmp_path_factory.mktemp("runs")
+    assert beex(*command(folder, folder / "run")) == 0
+    assert (folder / "run" / "figures" / "history.png").exists()
+    return read_run(folder / "run")
 
 
 # === Masks ===
@@ -151,9 +167,11 @@ def test_rows_without_a_known_word_are_not_usable():
 @pytest.mark.parametrize("loss", ["last", "uniform"])
 def test_loss_is_that_of_float64(mode, loss):
     tf.keras.utils.set_random_seed(0)
-    config = tiny_config(vocabulary_size=len(VOCABULARY), max_length=40, **MODES[mode])
+    config = tiny_config(
+        vocabulary_size=len(VOCABULARY), max_length=40, num_blocks=2, **MODES[mode]
+    )
     model = shake(MaskedLanguageModel(config, all_blocks=loss == "uniform"))
-    model.compile(loss=MaskedTokenLoss(loss))
+    model.compile(loss=MaskedTokenLoss(loss), run_eagerly=True)
     ids = rows([20, 3, 9, 30])
     dataset = TokenMasking(VOCABULARY).make_dataset(ids, 4, VALIDATION)
     ((inputs, places), targets), *_ = dataset.as_numpy_iterator()
@@ -199,7 +217,7 @@ def test_the_token_table_learns_from_both_its_uses():
 def test_learns_and_writes_the_run_folder(undisturbed):
     directory = undisturbed.directory
     assert {path.name for path in directory.iterdir()} == {
-        "run.json", "vocab.txt", "history.json", "results.json", "encoder",
+        "run.json", "vocab.txt", "history.json", "results.json", "encoder", "figures",
     }  # fmt: skip
     results = json.loads((directory / "results.json").read_text())
     assert results == undisturbed.results
@@ -229,6 +247,7 @@ class Interrupt(tf.keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.slow
 def test_interrupted_run_ends_with_the_same_weights(undisturbed, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         pretrain(
@@ -241,17 +260,14 @@ def test_interrupted_run_ends_with_the_same_weights(undisturbed, tmp_path):
     assert identity(tmp_path / "run") == identity(undisturbed.directory)
 
 
-def test_killed_command_continues_to_the_same_weights(tmp_path):
-    (tmp_path / "texts.txt").write_text("\n".join(texts()), "utf-8")
-    command = [
-        sys.executable, "-m", "beex_keras.cli", "pretrain", "--preset", "micro", "--json",
-        "--text", str(tmp_path / "texts.txt"), "--epochs", "6", "--batch-size", "8",
-        "--loss", "uniform",
-        *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
-    ]  # fmt: skip
-    killed = tmp_path / "killed"
+@pytest.mark.slow
+def test_killed_command_continues_to_the_same_weights(tmp_path, capsys):
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    changes = ["--set=num_blocks=1", "--set=token_dropout=0.1", "--loss", "uniform"]
+    program = [sys.executable, "-m", "beex_keras.cli"]
     process = subprocess.Popen(
-        [*command, "--checkpoint-seconds", "0", "-o", str(killed)], stdout=subprocess.DEVNULL
+        [*program, *command(tmp_path, killed), *changes, "--checkpoint-seconds", "0"],
+        stdout=subprocess.DEVNULL,
     )
     while not (killed / "history.json").exists():
         assert process.poll() is None
@@ -260,14 +276,12 @@ def test_killed_command_continues_to_the_same_weights(tmp_path):
     process.wait()
     assert not (killed / "results.json").exists(), "killed too late to show anything"
     figures = []
-    for directory in (killed, tmp_path / "whole"):
-        done = subprocess.run(
-            [*command, "-o", str(directory)], capture_output=True, text=True, check=True
-        )
-        figures.append({**json.loads(done.stdout), "run": None})
-        assert (directory / "figures" / "history.png").exists()
+    for directory in (killed, whole):
+        capsys.readouterr()
+        assert beex(*command(tmp_path, directory), *changes) == 0
+        figures.append({**json.loads(capsys.readouterr().out), "run": None})
     assert figures[0] == figures[1]
-    assert identity(killed) == identity(tmp_path / "whole")
+    assert identity(killed) == identity(whole)
 
 
 def identity(directory):
@@ -278,8 +292,13 @@ def identity(directory):
 
 
 class FirstWeights(tf.keras.callbacks.Callback):
+    """Ends a training before its first step, and keeps the weights."""
+
     def on_train_begin(self, logs=None):
         self.values = dict(named(self.model.backbone))
+        assert len(self.values) == len(self.model.backbone.weights)
+        self.vocabulary = list(self.model.preprocessor.vocabulary)
+        raise KeyboardInterrupt
 
 
 def named(encoder):
@@ -300,17 +319,17 @@ def small_task(pairs=False):
 )
 def test_training_starts_with_the_encoders_weights(undisturbed, tmp_path, changes, pairs):
     first = FirstWeights()
-    run = train(
-        small_task(pairs), toy_config(**changes), TrainingConfig(epochs=1), tmp_path / "run",
-        callbacks=[first], init=initial(undisturbed.directory), verbose=0,
-    )  # fmt: skip
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            small_task(pairs), toy_config(**changes), TrainingConfig(epochs=1), tmp_path / "run",
+            callbacks=[first], init=initial(undisturbed.directory), verbose=0,
+        )  # fmt: skip
     encoder = PretrainedEncoder(undisturbed.directory / "encoder")
     source = dict(named(encoder.encoder))
     for name, value in first.values.items():
         if name != "embedding/segment:0":
             assert (value == source[name][: len(value)]).all(), name
-    assert len(first.values) == len(run.model.backbone.weights)
-    assert list(run.model.preprocessor.vocabulary) == encoder.vocabulary(1, [])
+    assert first.vocabulary == encoder.vocabulary(1, [])
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
     assert settings["init"] == encoder.identity == PretrainedEncoder(undisturbed.directory).identity
 

@@ -5,15 +5,18 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import MODES, built, converted, frozen, random_ids, shake, tiny_config
 from larq_compute_engine.tflite.python.interpreter import Interpreter
 
 import beex_keras
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
+from beex_keras.export import freeze
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction, runner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+
+slow = pytest.mark.slow
 
 WORDS = [chr(97 + i) * 3 for i in range(26)] + [chr(97 + i) * 2 for i in range(19)]
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
@@ -28,11 +31,12 @@ POLICIES = (
 )
 
 
-def build(mode: str = "weights-only", preprocessor: bool = True, **changes) -> BEExformerClassifier:
+@pytest.fixture(scope="module")
+def model() -> BEExformerClassifier:
     tf.keras.utils.set_random_seed(1)
     model = BEExformerClassifier(
-        tiny_config(**MODES[mode], **changes),
-        preprocessor=TextPreprocessor(VOCABULARY, 12) if preprocessor else None,
+        tiny_config(num_blocks=2),
+        preprocessor=TextPreprocessor(VOCABULARY, 12),
         labels=LABELS,
         policy=exits.Confidence(0.4),
     )
@@ -40,14 +44,11 @@ def build(mode: str = "weights-only", preprocessor: bool = True, **changes) -> B
 
 
 @pytest.fixture(scope="module")
-def model() -> BEExformerClassifier:
-    return build()
-
-
-@pytest.fixture(scope="module")
 def file(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("converted") / "model.tflite"
-    export.export_file(model, path, exit="all-outputs")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(freeze, "freeze_parts", frozen)
+        export.export_file(model, path, exit="all-outputs")
     return path
 
 
@@ -59,9 +60,23 @@ def sentences(count: int, seed: int = 0) -> list[str]:
 # === Equal answers ===
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_engines_agree(mode):
-    model = build(mode, num_segments=2)
+PAIRS = {"num_segments": 2}
+
+
+def with_words(model: BEExformerClassifier, patch: pytest.MonkeyPatch) -> BEExformerClassifier:
+    """A shared model with all that a file can hold, for one test or one module."""
+    patch.setattr(model, "preprocessor", TextPreprocessor(VOCABULARY, 12))
+    patch.setattr(model, "labels", LABELS)
+    patch.setattr(model, "policy", exits.Confidence(0.4))
+    return model
+
+
+@pytest.mark.parametrize(
+    "mode",
+    ["weights-only", *(pytest.param(mode, marks=slow) for mode in ("float", "fully-binary"))],
+)
+def test_engines_agree(mode, frozen_once, monkeypatch):
+    model = with_words(built(mode, **PAIRS), monkeypatch)
     engines = LCERunner(export.convert(model, exit="all-outputs")), KerasRunner(model)
     texts, pairs = sentences(40), sentences(40, seed=1)
     for policy in POLICIES:
@@ -75,7 +90,7 @@ def test_engines_agree(mode):
 
 @pytest.mark.parametrize("mode", MODES)
 def test_fast_kernel_is_bit_identical(mode):
-    data = export.convert(build(mode), exit="all-outputs")
+    data = converted(mode, "all-outputs", **PAIRS)
     ids = random_ids(12, 12)
     fast = LCERunner(data).exit_logits(ids)
     np.testing.assert_array_equal(fast, Interpreter(data).predict(ids))
@@ -102,22 +117,22 @@ def test_ids_of_any_length(file, model):
     for length in (1, 5, 12):
         ids = random_ids(3, length)
         logits = lce.exit_logits(ids)
-        assert logits.dtype == np.float32 and logits.shape == (3, 3, 4)
+        assert logits.dtype == np.float32 and logits.shape == (3, 2, 4)
         np.testing.assert_allclose(logits, keras.exit_logits(ids), rtol=0, atol=1e-5)
     for engine in (lce, keras):
-        assert engine.exit_logits(np.zeros((0, 5), np.int32)).shape == (0, 3, 4)
-        assert engine.exit_logits(np.zeros((2, 5), np.int64)).shape == (2, 3, 4)
+        assert engine.exit_logits(np.zeros((0, 5), np.int32)).shape == (0, 2, 4)
+        assert engine.exit_logits(np.zeros((2, 5), np.int64)).shape == (2, 2, 4)
 
 
 def test_padding_within_a_row_is_no_end_of_it(file, model):
     ids = random_ids(20, 12)
     ids[:, 4] = ids[:, 9:] = 0
-    expected = model.predict(ids, verbose=0)
+    expected = model(ids)
     for engine in (runtime.load(file), KerasRunner(model)):
         np.testing.assert_allclose(engine.exit_logits(ids), expected, rtol=0, atol=1e-5)
 
 
-def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path):
+def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
     export.export_file(model, tmp_path / "short.tflite", length=6)
     short = runtime.load(tmp_path / "short.tflite")
     assert (short.length, short.preprocessor.max_length) == (6, 6)
@@ -148,7 +163,7 @@ def test_policy_of_the_file_is_used_unless_another_is_given(file):
     logits = loaded.exit_logits(loaded.encode(texts))
     own = [prediction.exit for prediction in loaded.classify(texts)]
     assert own == (exits.Confidence(0.4).choose(logits).numpy() + 1).tolist()
-    assert {p.exit for p in loaded.classify(texts, policy=exits.FixedDepth(3))} == {3}
+    assert {p.exit for p in loaded.classify(texts, policy=exits.FixedDepth(2))} == {2}
 
 
 def test_many_texts_are_taken_in_chunks(file, monkeypatch):
@@ -197,8 +212,8 @@ def test_stream_reads_no_further_than_it_must(file):
     assert len(read) == 10 and first[0] == runtime.load(file).classify(read[:1])[0]
 
 
-def test_pipeline_of_pairs(tmp_path):
-    model = build(num_segments=2)
+def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
+    model = with_words(built(**PAIRS), monkeypatch)
     export.export_file(model, tmp_path / "pairs.tflite")
     classify = beex_keras.pipeline(tmp_path / "pairs.tflite", truncate=True)
     texts, pairs = sentences(20), sentences(20, seed=1)
@@ -225,7 +240,7 @@ def test_errors_count_from_the_first_text(file):
 # === Files that exit by themselves ===
 
 
-def test_a_file_that_exits_has_one_policy(model):
+def test_a_file_that_exits_has_one_policy(model, frozen_once):
     fixed = LCERunner(export.convert(model))
     texts = sentences(10)
     assert [p.exit for p in fixed.classify(texts, policy=model.policy)] == [
@@ -276,7 +291,7 @@ def test_ids_that_cannot_be_read(file, model):
 
 
 def test_text_without_a_vocabulary(tmp_path):
-    data = export.convert(build(preprocessor=False, num_blocks=1))
+    data = converted(num_blocks=1)
     with pytest.raises(BeexError, match="without a vocabulary"):
         LCERunner(data).classify(["aaa"])
 

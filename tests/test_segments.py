@@ -1,44 +1,74 @@
 """One file a block: texts that are finished leave the batch."""
 
+import functools
+
 import numpy as np
 import pytest
-import tensorflow as tf
-from conftest import GELU, MODES, random_ids, shake, tiny_config
+from conftest import GELU, built, converted, random_ids
 
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import metadata
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import KerasRunner, LCERunner, SegmentRunner
+from beex_keras.runtime import Decisions, KerasRunner, LCERunner, SegmentRunner
 from beex_keras.runtime.graph import Graph
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 ROWS = 90
 
 
-KINDS = {**MODES, "gelu": {**MODES["weights-only"], **GELU}}
-
-
-def build(kind: str, seed: int = 1) -> BEExformerClassifier:
-    tf.keras.utils.set_random_seed(seed)
-    vocabulary = (*SPECIAL_TOKENS, *(f"word{n}" for n in range(45)))
-    config = tiny_config(max_length=30, num_segments=1, **KINDS[kind])
-    preprocessor = TextPreprocessor(vocabulary, 30)
-    model = BEExformerClassifier(config, preprocessor, policy=exits.Confidence(0.4))
-    return shake(model, seed)
-
-
 def rows() -> np.ndarray:
-    ids = random_ids(ROWS, 30)
-    for row, real in enumerate(np.random.default_rng(0).integers(1, 31, ROWS)):
+    ids = random_ids(ROWS, 12)
+    for row, real in enumerate(np.random.default_rng(0).integers(1, 13, ROWS)):
         ids[row, real:] = 0
     return ids
 
 
-@pytest.fixture(scope="module", params=KINDS)
-def converted(request) -> tuple[BEExformerClassifier, list[bytes]]:
-    model = build(request.param)
-    return model, export.convert_segments(model)
+KINDS = {
+    "weights-only": ("weights-only", {"num_segments": 2}),
+    "fully-binary": ("fully-binary", {"num_segments": 2}),
+    "float": ("float", {"num_segments": 2}),
+    "gelu": ("weights-only", {"num_segments": 2, "num_blocks": 2, **GELU}),
+}
+
+
+@pytest.fixture(
+    params=[
+        "weights-only",
+        "fully-binary",
+        *(pytest.param(kind, marks=pytest.mark.slow) for kind in ("float", "gelu")),
+    ]
+)
+def kind(request) -> str:
+    return request.param
+
+
+@functools.cache
+def logits_of_keras(kind: str) -> np.ndarray:
+    mode, changes = KINDS[kind]
+    return built(mode, **changes)(rows()).numpy()
+
+
+@functools.cache
+def own_policy(kind: str) -> exits.ExitPolicy:
+    """Half of the texts leave at the first exit."""
+    scores = exits.Confidence().scores(logits_of_keras(kind))
+    return exits.Confidence(float(np.median(scores[:, 0])))
+
+
+def file(kind: str, exit: str, policy: exits.ExitPolicy | None = None) -> bytes | list[bytes]:
+    mode, changes = KINDS[kind]
+    return converted(mode, exit, policy or own_policy(kind), **changes)
+
+
+def check(found: Decisions, kind: str, policy: exits.ExitPolicy) -> None:
+    """Compares what was found of the first texts with Keras."""
+    count = len(found.exits)
+    exit_logits = logits_of_keras(kind)[:count]
+    expected = policy.choose(exit_logits).numpy()
+    np.testing.assert_array_equal(found.exits, expected)
+    at_exits = exit_logits[np.arange(count), expected]
+    np.testing.assert_allclose(found.logits, at_exits, rtol=0, atol=1e-5)
 
 
 POLICIES = (
@@ -53,20 +83,18 @@ POLICIES = (
 
 
 @pytest.mark.parametrize("count", [ROWS, 3])
-def test_decisions_are_those_of_keras(converted, count):
-    model, files = converted
-    segments, keras = SegmentRunner(files), KerasRunner(model)
-    ids = rows()[:count]
-    np.testing.assert_allclose(segments.exit_logits(ids), keras.exit_logits(ids), rtol=0, atol=1e-5)
+def test_decisions_are_those_of_keras(kind, count):
+    segments, ids = SegmentRunner(file(kind, "segments")), rows()[:count]
+    expected = logits_of_keras(kind)[:count]
+    np.testing.assert_allclose(segments.exit_logits(ids), expected, rtol=0, atol=1e-5)
     for policy in POLICIES:
-        found, expected = segments.decide(ids, policy), keras.decide(ids, policy)
-        np.testing.assert_array_equal(found.exits, expected.exits)
-        np.testing.assert_allclose(found.logits, expected.logits, rtol=0, atol=1e-5)
+        check(segments.decide(ids, policy), kind, policy)
 
 
-def test_finished_texts_leave_the_batch(converted, monkeypatch):
-    segments = SegmentRunner(converted[1])
-    run, texts = Graph.run, dict.fromkeys((1, 2, 3), 0)
+def test_finished_texts_leave_the_batch(kind, monkeypatch):
+    files = file(kind, "segments")
+    segments, numbers = SegmentRunner(files), range(1, len(files) + 1)
+    run, texts = Graph.run, dict.fromkeys(numbers, 0)
 
     def counting(self, *inputs):
         texts[self.metadata.segment] += len(inputs[0])
@@ -75,32 +103,34 @@ def test_finished_texts_leave_the_batch(converted, monkeypatch):
     monkeypatch.setattr(Graph, "run", counting)
     found = segments.decide(rows()).exits
     assert len(set(found)) > 1
-    assert texts == {block: int((found >= block - 1).sum()) for block in (1, 2, 3)}
+    assert texts == {block: int((found >= block - 1).sum()) for block in numbers}
 
 
-@pytest.mark.parametrize("policy", [exits.Confidence(0.4), exits.FixedDepth(2)])
-def test_all_forms_of_a_file_decide_alike(converted, policy, monkeypatch):
-    model, files = converted
-    monkeypatch.setattr(model, "policy", policy)
-    ids = rows()
-    expected = KerasRunner(model).decide(ids)
-    runners = [
-        LCERunner(export.convert(model)),
-        LCERunner(export.convert(model, exit="all-outputs")),
-    ]
-    for engine in (*runners, SegmentRunner(files)):
+@pytest.mark.parametrize(
+    "policy",
+    [None, pytest.param(exits.FixedDepth(2), marks=pytest.mark.slow)],
+)
+def test_all_forms_of_a_file_decide_alike(kind, policy):
+    ids, policy = rows(), policy or own_policy(kind)
+    for engine in (
+        LCERunner(file(kind, "in-graph", policy)),
+        LCERunner(file(kind, "all-outputs")),
+        SegmentRunner(file(kind, "segments")),
+    ):
         for count in (ROWS, 5):  # in batches by length, and one by one
-            found = engine.decide(ids[:count], policy)
-            np.testing.assert_array_equal(found.exits, expected.exits[:count])
-            np.testing.assert_allclose(found.logits, expected.logits[:count], rtol=0, atol=1e-5)
+            check(engine.decide(ids[:count], policy), kind, policy)
 
 
 # === Files ===
 
 
-@pytest.fixture(scope="module")
-def model() -> BEExformerClassifier:
-    return build("weights-only")
+@pytest.fixture
+def model(frozen_once, monkeypatch) -> BEExformerClassifier:
+    """With a vocabulary."""
+    model = built("weights-only", num_segments=2)
+    words = (*SPECIAL_TOKENS, *(f"word{n}" for n in range(45)))
+    monkeypatch.setattr(model, "preprocessor", TextPreprocessor(words, 12))
+    return model
 
 
 def test_directory_of_segments(model, tmp_path):
@@ -110,8 +140,8 @@ def test_directory_of_segments(model, tmp_path):
     assert figures["total"] == sum(path.stat().st_size for path in (tmp_path / "parts").iterdir())
     loaded = runtime.load(tmp_path / "parts")
     assert isinstance(loaded, SegmentRunner)
-    (prediction,) = loaded.classify(["word1 word2"])
-    (expected,) = KerasRunner(model).classify(["word1 word2"])
+    (prediction,) = loaded.classify(["word1 word2"], ["word3"])
+    (expected,) = KerasRunner(model).classify(["word1 word2"], ["word3"])
     assert (prediction.label, prediction.exit) == (expected.label, expected.exit)
     export.export_file(model, tmp_path / "parts", exit="segments")  # in place of the old ones
     vocabularies = [
@@ -122,10 +152,7 @@ def test_directory_of_segments(model, tmp_path):
 
 
 def test_mistakes_with_segments(model, tmp_path):
-    files, others = (
-        export.convert_segments(model),
-        export.convert_segments(build("weights-only", 2)),
-    )
+    files, others = (file(kind, "segments") for kind in ("weights-only", "float"))
     with pytest.raises(BeexError, match="has 2 of the 3 segments"):
         SegmentRunner(files[:2])
     for wrong in ([files[0], others[1], files[2]], [files[0], files[2], files[1]]):

