@@ -154,6 +154,22 @@ def test_tables_for_people(folder, capsys, read_once):
     assert "block/slfn/gate_in" in output and "float32 twin" in output
 
 
+def test_a_preset_has_the_bits_that_were_asked_for(monkeypatch):
+    asked = []
+
+    def record(classifier, _):
+        asked.append(classifier.config)
+        raise BeexError("recorded")
+
+    monkeypatch.setattr(size, "summarize", record)
+    monkeypatch.setitem(PRESETS, "micro", {**PRESETS["micro"], "num_blocks": 1})
+    for bits in ("weights-only", "fully-binary"):
+        assert beex("summary", "--preset", "micro", "--bits", bits) == 2
+    assert [(c.weight_bits, c.activation_bits, c.embedding_bits) for c in asked] == [
+        (1, 32, 1), (1, 1, 1),
+    ]  # fmt: skip
+
+
 def test_converted_file_keeps_the_calibration(folder):
     figures = json.loads((folder / "run" / "results.json").read_text())["calibration"]
     assert metadata.read((folder / "model.tflite").read_bytes()).calibration == figures
@@ -172,7 +188,8 @@ def test_summary_counts_the_files_bytes(folder, capsys, read_once):
 
 
 @pytest.mark.parametrize(
-    "bits", ["float", "fully-binary", pytest.param("weights-only", marks=pytest.mark.slow)]
+    "bits",
+    ["float", *(pytest.param(x, marks=pytest.mark.slow) for x in ("weights-only", "fully-binary"))],
 )
 def test_summary_of_a_preset_in_each_mode(monkeypatch, capsys, bits):
     monkeypatch.setitem(PRESETS, "micro", {**PRESETS["micro"], "num_blocks": 1})
