@@ -103,7 +103,7 @@ def test_macs_equal_those_of_larq(mode):
     """`larq.models.summary` sees layers at the top of a model: each matrix is put there alone."""
     from larq.models import ModelProfile
 
-    config, length = tiny_config(**MODES[mode]), 7
+    config, length = tiny_config(num_blocks=1, **MODES[mode]), 7
     model = BEExformerClassifier(config)
     counts = {count.name: count for count in accounting.account(config, length).block}
     for name, linear in model.backbone.blocks[0].linears().items():
@@ -119,7 +119,14 @@ def test_macs_equal_those_of_larq(mode):
 
 
 @pytest.mark.parametrize(
-    "changes", [{}, {"num_segments": 2}, {"gate_activation": "sigmoid"}, {"network": "ffn"}]
+    "changes",
+    [
+        {"num_blocks": 2},
+        *(
+            {"num_blocks": 1, **changes}
+            for changes in ({"num_segments": 2}, {"gate_activation": "sigmoid"}, {"network": "ffn"})
+        ),
+    ],
 )
 def test_parameters_equal_the_models(mode, changes):
     config = tiny_config(**MODES[mode], **changes)
@@ -133,7 +140,7 @@ def test_parameters_equal_the_models(mode, changes):
 
 
 def test_float32_bytes_are_those_of_the_twin(mode):
-    config = tiny_config(**MODES[mode])
+    config = tiny_config(num_blocks=2, **MODES[mode])
     twin = BEExformerClassifier(config.twin())
     assert accounting.account(config).total().float32_bytes == 4 * twin.count_params()
 
@@ -141,7 +148,7 @@ def test_float32_bytes_are_those_of_the_twin(mode):
 @pytest.mark.parametrize("mode", ["float", "weights-only"])
 def test_macs_equal_the_graphs(mode):
     """Every matrix product of the traced model, from the shapes of its operands."""
-    config, length = tiny_config(**MODES[mode]), 7
+    config, length = tiny_config(num_blocks=2, **MODES[mode]), 7
     model = BEExformerClassifier(config)
     graph = tf.function(lambda ids: model(ids, training=False)).get_concrete_function(
         tf.TensorSpec((1, length), tf.int32)

@@ -1,6 +1,9 @@
 """The command line as a user meets it: every command, and a sentence for every mistake."""
 
+import functools
+import io
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,10 +15,10 @@ from conftest import needs_engine
 from donors import write_donor
 from toy import TOY_SIZE, write_toy_files
 
-from beex_keras import TrainingConfig, cli, export, load
+from beex_keras import TrainingConfig, cli, export, load, runtime
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
-from beex_keras.export import metadata
+from beex_keras.export import metadata, size
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
@@ -47,6 +50,37 @@ def data(folder: Path) -> list[str]:
     return [f"--{name}={folder / name}.jsonl" for name in ("train", "validation", "test")]
 
 
+@pytest.fixture(scope="module")
+def once():
+    """What takes long, and gives the same each time that the folder is as it was."""
+    return {
+        "beex_keras.runtime.load": functools.cache(runtime.load),
+        "beex_keras.runtime.load_classifier": functools.cache(runtime.load_classifier),
+        "beex_keras.export.size.summarize": functools.cache(size.summarize),
+    }
+
+
+@pytest.fixture
+def read_once(once, monkeypatch):
+    """Commands that only read a model share it."""
+    for name, function in once.items():
+        monkeypatch.setattr(name, function)
+
+
+@pytest.fixture
+def dtypes(monkeypatch):
+    """Of the matrix products of each model that reaches the training loop, which refuses it."""
+    found = []
+
+    def refuse(model, *_, **__):
+        linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
+        found.append({linear.matmul.training_dtype for linear in linears})
+        raise BeexError("refused")
+
+    monkeypatch.setattr("beex_keras.training.loop.fit", refuse)
+    return found
+
+
 def test_train_leaves_model_figures_and_results(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
@@ -58,19 +92,35 @@ def test_train_leaves_model_figures_and_results(folder):
 
 
 @pytest.mark.parametrize("cost, warned", [(3.3, "take 3.3 times as long"), (0.5, "")])
-def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, cost, warned):
+def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dtypes, cost, warned):
     monkeypatch.setattr("beex_keras.training.precision.bfloat16_cost", lambda: cost)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     arguments = [*data(folder), *sizes, "--epochs", 1, "--precision", "bfloat16"]
-    assert beex("train", *arguments, "-o", tmp_path / "run") == 0
+    assert beex("train", *arguments, "-o", tmp_path / "run") == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert len(lines) == bool(warned) and warned in "".join(lines)
+    assert dtypes == [{tf.bfloat16}]
+
+
+@pytest.mark.slow
+def test_bfloat16_trains_to_the_end(folder, tmp_path, capsys):
+    sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
+    assert beex("train", *data(folder), *sizes, "--epochs", 3, "--batch-size", 8,
+                "--learning-rate", 0.01, "--precision", "bfloat16", "--json",
+                "-o", tmp_path / "run") == 0  # fmt: skip
+    assert json.loads(capsys.readouterr().out)["test"]["score"] > 0.8
 
 
 @pytest.mark.parametrize(
-    "model", ["run", "run/model", "model.tflite", pytest.param("model.beex", marks=needs_engine)]
+    "model",
+    [
+        "run",
+        pytest.param("run/model", marks=pytest.mark.slow),
+        "model.tflite",
+        pytest.param("model.beex", marks=needs_engine),
+    ],
 )
-def test_predict_prints_label_score_and_exit(folder, model, capsys):
+def test_predict_prints_label_score_and_exit(folder, model, capsys, read_once):
     assert beex("predict", folder / model, "the good film", "a really awful plot") == 0
     lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
     assert [line[3] for line in lines] == ["the good film", "a really awful plot"]
@@ -81,7 +131,7 @@ def test_predict_prints_label_score_and_exit(folder, model, capsys):
         assert sum(value["probabilities"].values()) == pytest.approx(1)
 
 
-def test_keras_and_tflite_evaluate_alike(folder, capsys):
+def test_keras_and_tflite_evaluate_alike(folder, capsys, read_once):
     figures = []
     for model in ("run", "model.tflite"):
         assert beex("evaluate", folder / model, *data(folder), "--json") == 0
@@ -95,7 +145,7 @@ def test_keras_and_tflite_evaluate_alike(folder, capsys):
     assert first["mean_depth"] == 1 and first["score"] == first["exit_scores"][0]
 
 
-def test_tables_for_people(folder, capsys):
+def test_tables_for_people(folder, capsys, read_once):
     assert beex("evaluate", folder / "run", *data(folder)) == 0
     output = capsys.readouterr().out
     assert "FLOPs saved" in output and "policy" in output
@@ -104,12 +154,28 @@ def test_tables_for_people(folder, capsys):
     assert "block/slfn/gate_in" in output and "float32 twin" in output
 
 
+def test_a_preset_has_the_bits_that_were_asked_for(monkeypatch):
+    asked = []
+
+    def record(classifier, _):
+        asked.append(classifier.config)
+        raise BeexError("recorded")
+
+    monkeypatch.setattr(size, "summarize", record)
+    monkeypatch.setitem(PRESETS, "micro", {**PRESETS["micro"], "num_blocks": 1})
+    for bits in ("weights-only", "fully-binary"):
+        assert beex("summary", "--preset", "micro", "--bits", bits) == 2
+    assert [(c.weight_bits, c.activation_bits, c.embedding_bits) for c in asked] == [
+        (1, 32, 1), (1, 1, 1),
+    ]  # fmt: skip
+
+
 def test_converted_file_keeps_the_calibration(folder):
     figures = json.loads((folder / "run" / "results.json").read_text())["calibration"]
     assert metadata.read((folder / "model.tflite").read_bytes()).calibration == figures
 
 
-def test_summary_counts_the_files_bytes(folder, capsys):
+def test_summary_counts_the_files_bytes(folder, capsys, read_once):
     assert beex("summary", folder / "run", "--json") == 0
     report = json.loads(capsys.readouterr().out)
     file = export.account((folder / "model.tflite").read_bytes())
@@ -121,36 +187,40 @@ def test_summary_counts_the_files_bytes(folder, capsys):
     assert sum(kinds) == report["file"]["total"]
 
 
-def test_summary_of_a_preset_in_each_mode(capsys):
-    ratios = {}
-    for bits in ("float", "weights-only", "fully-binary"):
-        assert beex("summary", "--preset", "micro", "--bits", bits, "--json") == 0
-        ratios[bits] = json.loads(capsys.readouterr().out)["ratio"]
-    assert ratios["float"] == 1 and min(ratios["weights-only"], ratios["fully-binary"]) > 10
+@pytest.mark.parametrize(
+    "bits",
+    ["float", *(pytest.param(x, marks=pytest.mark.slow) for x in ("weights-only", "fully-binary"))],
+)
+def test_summary_of_a_preset_in_each_mode(monkeypatch, capsys, bits):
+    monkeypatch.setitem(PRESETS, "micro", {**PRESETS["micro"], "num_blocks": 1})
+    assert beex("summary", "--preset", "micro", "--bits", bits, "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    if bits == "float":
+        assert report["ratio"] == 1 and report["file"] == report["float32_file"]
+    else:
+        assert report["ratio"] > 10
 
 
 def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
-    figure = tmp_path / "curve.png"
-    assert beex("calibrate", folder / "run", *data(folder), "--policy", "entropy",
-                "--tolerance", 0.05, "--figure", figure, "--json") == 0  # fmt: skip
-    found = json.loads(capsys.readouterr().out)["policy"]
-    assert found["name"] == "entropy" and load(folder / "run").policy.get_config() == {
-        "tau": found["tau"]
-    }
+    run, figure = tmp_path / "run", tmp_path / "curve.png"
+    shutil.copytree(folder / "run", run)
+    assert beex("calibrate", run, *data(folder), "--policy", "entropy", "--tolerance", 0.05,
+                "--margin", 2, "--figure", figure, "--json") == 0  # fmt: skip
+    figures = json.loads(capsys.readouterr().out)
+    assert figures["margin"] == 2 and figures["policy"]["name"] == "entropy"
+    assert load(run).policy.get_config() == {"tau": figures["policy"]["tau"]}
     assert figure.read_bytes().startswith(b"\x89PNG")
-    assert beex("calibrate", folder / "run", *data(folder), "--margin", 2, "--json") == 0
-    assert json.loads(capsys.readouterr().out)["margin"] == 2
-    assert beex("calibrate", folder / "run", *data(folder), "--json") == 0  # as trained
 
 
-def test_texts_from_a_file_and_from_standard_input(folder, tmp_path):
+def test_texts_from_a_file_and_from_standard_input(folder, tmp_path, capsys, monkeypatch):
     texts = tmp_path / "texts.txt"
     texts.write_text("the good film\na poor plot\n", "utf-8")
-    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
-    from_file = subprocess.run([*command, "--file", str(texts)], capture_output=True, check=True)
-    from_stdin = subprocess.run(command, input=texts.read_bytes(), capture_output=True, check=True)
-    assert from_file.stdout == from_stdin.stdout and from_file.stdout.count(b"\n") == 2
-    assert from_file.stderr == b""
+    assert beex("predict", folder / "model.tflite", "--file", texts) == 0
+    from_file = capsys.readouterr()
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(texts.read_bytes())))
+    assert beex("predict", folder / "model.tflite") == 0
+    assert from_file == capsys.readouterr()
+    assert from_file.out.count("\n") == 2 and from_file.err == ""
 
 
 def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
@@ -164,12 +234,12 @@ def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
     assert all(value["label"] in ("negative", "positive") for value in found)
 
 
-def test_pairs_in_every_form(tmp_path, capsys):
+def test_pairs_in_every_form(tmp_path, capsys, read_once):
     words = [*SPECIAL_TOKENS, "a", "good", "bad", "film"]
-    config = BEExformerConfig(**{**TOY_SIZE, "vocabulary_size": len(words)}, num_segments=2)
-    model = BEExformerClassifier(config, TextPreprocessor(words, config.max_length))
-    file = tmp_path / "pairs.tflite"
-    export.export_file(model, file)
+    sizes = {**TOY_SIZE, "vocabulary_size": len(words), "num_blocks": 1}
+    config = BEExformerConfig(**sizes, num_segments=2)
+    file = tmp_path / "pairs"
+    BEExformerClassifier(config, TextPreprocessor(words, 12)).save_pretrained(file)
     (expected,) = load(file).classify(["a good film"], ["a bad film"])
     (tmp_path / "lines.txt").write_text("a good film\ta bad film\n", "utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "a good film", "text2": "a bad film"}\n')
@@ -188,17 +258,23 @@ def test_pairs_in_every_form(tmp_path, capsys):
 def test_a_stream_is_answered_line_by_line(folder):
     command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
     process = subprocess.Popen(
-        [*command, "--batch-size", "1"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [*command, "--batch-size", "1"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
     )
     for text in (b"the good film\n", b"a poor plot\n"):
         process.stdin.write(text)
         process.stdin.flush()
         assert process.stdout.readline().endswith(b"\t" + text)  # before the input ends
-    process.stdin.close()
-    assert process.wait() == 0
+    assert process.communicate() == (b"", b"")
+    assert process.returncode == 0
 
 
-@pytest.mark.parametrize("exit_kind", ["in-graph", "all-outputs", "segments"])
+@pytest.mark.parametrize(
+    "exit_kind",
+    ["segments", *(pytest.param(x, marks=pytest.mark.slow) for x in ("in-graph", "all-outputs"))],
+)
 def test_every_form_predicts_and_evaluates_alike(folder, tmp_path, exit_kind, capsys):
     target = tmp_path / ("parts" if exit_kind == "segments" else "model.tflite")
     assert beex("convert", folder / "run", "--exit", exit_kind, "--policy", "confidence",
@@ -241,6 +317,7 @@ def test_a_float_model_converts_to_8_bits(tmp_path, capsys):
     assert weights["int8"] < weights["float32"] / 2
 
 
+@pytest.mark.slow
 def test_a_real_process_fails_with_one_sentence(tmp_path):
     done = subprocess.run(
         [sys.executable, "-m", "beex_keras.cli", "predict", str(tmp_path / "none"), "text"],
@@ -357,7 +434,7 @@ def tree(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_get_one_sentence_and_leave_nothing(spoiled, mistake, capsys):
+def test_mistakes_get_one_sentence_and_leave_nothing(spoiled, mistake, capsys, read_once):
     arguments, word = MISTAKES[mistake]
     before = tree(spoiled)
     assert beex(*(argument.replace("{0}", str(spoiled)) for argument in arguments)) == 2
@@ -404,7 +481,7 @@ def test_settings_of_a_start_need_one(tmp_path, capsys, arguments, sentence):
     assert not (tmp_path / "run").exists()
 
 
-def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
+def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
     write_donor(tmp_path / "donor")
     files = write_toy_files(tmp_path)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
@@ -412,20 +489,18 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path):
     arguments += ["--init-layers", "0,2", "--max-length", "12", "-o", str(tmp_path / "run")]
     arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
     arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
-    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 0
+    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 2
+    assert dtypes == [{tf.float32}]
     settings = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert settings["init"]["layers"] == settings["teacher"]["layers"] == [0, 2]
     warm = TrainingConfig.warm(True, epochs=1)
     assert settings["training"] == warm.to_dict() and warm.anneal > 0
 
 
-def test_real_weights_to_start_from_have_the_settings_for_it(tmp_path, monkeypatch):
-    files = write_toy_files(tmp_path)
-    arguments = ["train", "--preset", "micro", "--max-length", "12", "--vocabulary-size", "60"]
-    arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
-    real, binary = str(tmp_path / "real"), str(tmp_path / "binary")
-    for bits, run in (("float", real), ("weights-only", binary)):
-        assert beex(*arguments, "--bits", bits, "--epochs", "1", "-o", run, "--json") == 0
+def test_real_weights_to_start_from_have_the_settings_for_it(folder, tmp_path, monkeypatch):
+    real, binary = tmp_path / "real", folder / "run"
+    trained = load(binary).classifier
+    BEExformerClassifier(trained.config.twin(), trained.preprocessor).save_pretrained(real)
     found = []
 
     def record(task, model_config, training_config, *_, **__):
@@ -434,5 +509,6 @@ def test_real_weights_to_start_from_have_the_settings_for_it(tmp_path, monkeypat
 
     monkeypatch.setattr("beex_keras.training.train", record)
     for bits, init in (("weights-only", real), ("float", real), ("weights-only", binary)):
-        assert beex(*arguments, "--bits", bits, "--init", init, "-o", tmp_path / "next") == 2
+        assert beex("train", *data(folder), *(f"--set={x}={TOY_SIZE[x]}" for x in TOY_SIZE),
+                    "--bits", bits, "--init", init, "-o", tmp_path / "next") == 2  # fmt: skip
     assert found == [TrainingConfig.warm(True), TrainingConfig.warm(False), TrainingConfig()]

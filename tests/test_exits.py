@@ -150,7 +150,9 @@ def test_calibration_uses_costs_and_tolerance():
     assert free.policy == FixedDepth(5)
 
 
-@pytest.mark.parametrize("margin", [0.5, 1.0, 3.0])
+@pytest.mark.parametrize(
+    "margin", [1.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.5, 3.0))]
+)
 def test_calibration_leaves_room_for_chance(margin):
     """Against the loss of each text, one by one."""
     logits = sample_logits(200)

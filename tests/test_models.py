@@ -1,10 +1,11 @@
 import json
+import shutil
 
 import h5py
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, random_ids, shake, tiny_config
+from conftest import MODES, built, random_ids, shake, tiny_config
 
 from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, Entropy, TextPreprocessor
 from beex_keras.layers import BEExformerBlock
@@ -19,18 +20,21 @@ def with_text(**changes) -> BEExformerClassifier:
     return shake(BEExformerClassifier(config, preprocessor, ["no", "yes"], Entropy(0.2)))
 
 
-def test_every_exit_gives_logits(classifier):
+def test_every_exit_gives_logits(mode):
+    classifier = built(mode, num_blocks=2)
     logits = classifier(random_ids(5, 7))
-    assert logits.shape == (5, 3, 4)
+    assert logits.shape == (5, 2, 4)
 
 
-def test_padding_changes_no_logit(classifier):
+def test_padding_changes_no_logit(mode):
+    classifier = built(mode, num_blocks=2)
     ids = random_ids(6, 7)
     padded = np.pad(ids, ((0, 0), (0, 5)))
     np.testing.assert_allclose(classifier(padded), classifier(ids), atol=1e-5)
 
 
-def test_blocks_and_heads_called_one_by_one_equal_the_model(classifier):
+def test_blocks_and_heads_called_one_by_one_equal_the_model(mode):
+    classifier = built(mode, num_blocks=2)
     ids = np.pad(random_ids(2, 7), ((0, 0), (0, 3)))
     backbone = classifier.backbone
     mask = backbone.padding_mask(ids)
@@ -46,6 +50,9 @@ def test_single_block_model_works(mode):
     assert model(random_ids(2, 5)).shape == (2, 1, 4)
 
 
+@pytest.mark.parametrize(
+    "mode", ["float", "fully-binary", pytest.param("weights-only", marks=pytest.mark.slow)]
+)
 def test_a_larger_model_learns_the_outputs_of_this_one(mode, monkeypatch):
     backbone = BEExformer(tiny_config(**MODES[mode]))
     with monkeypatch.context() as patch:
@@ -64,7 +71,7 @@ def test_a_larger_model_learns_the_outputs_of_this_one(mode, monkeypatch):
 
 
 def test_weight_count(mode):
-    c = tiny_config(num_segments=2, **MODES[mode])
+    c = tiny_config(num_segments=2, num_blocks=2, **MODES[mode])
     d, f, n = c.width, c.hidden_width, c.num_blocks
     binary = c.weight_bits == 1
     embedding = c.vocabulary_size * d + (d if binary else 0) + c.max_length * d + 2 * d + 2 * d
@@ -76,19 +83,19 @@ def test_weight_count(mode):
 
 def test_fit_on_strings_lowers_the_loss_and_shows_exits():
     tf.keras.utils.set_random_seed(0)
-    model = with_text(token_dropout=0.0, dropout=0.0)
+    model = with_text(num_blocks=2, token_dropout=0.0, dropout=0.0, **MODES["float"])
     texts = ["good film", "bad film", "good films .", "bad films ."] * 8
     labels = ["yes", "no", "yes", "no"] * 8
     model.compile(tf.keras.optimizers.Adam(0.01))
     history = model.fit(texts, labels, epochs=8, verbose=0, validation_data=(texts, labels)).history
     assert history["loss"][-1] < 0.5 * history["loss"][0]
-    assert {"exit_1", "exit_3", "policy", "mean_depth", "val_exit_2"} <= set(history)
+    assert {"exit_1", "exit_2", "policy", "mean_depth", "val_exit_2"} <= set(history)
     results = model.evaluate(texts, labels, verbose=0, return_dict=True)
-    assert results["exit_3"] == 1.0
+    assert results["exit_2"] == 1.0
 
 
 def test_strings_ids_and_datasets_agree():
-    model = with_text()
+    model = with_text(num_blocks=1, **MODES["float"])
     texts = ["good film", "bad films . good"]
     ids = model.preprocessor.encode(texts)
     expected = model.predict(ids, verbose=0)
@@ -96,7 +103,7 @@ def test_strings_ids_and_datasets_agree():
     np.testing.assert_allclose(model.predict(texts, verbose=0), expected, atol=1e-5)
     np.testing.assert_allclose(model.predict(dataset, verbose=0), expected, atol=1e-5)
     pairs = [("good film", "bad"), ("bad", "film")]
-    model = with_text(num_segments=2)
+    model = with_text(num_blocks=1, num_segments=2, **MODES["float"])
     ids = model.preprocessor.encode(*map(list, zip(*pairs, strict=True)))
     np.testing.assert_allclose(
         model.predict(pairs, verbose=0), model.predict(ids, verbose=0), atol=1e-5
@@ -104,14 +111,15 @@ def test_strings_ids_and_datasets_agree():
 
 
 def test_detached_preprocessor_reads_ids_only():
-    model = with_text()
+    model = with_text(num_blocks=1)
     model.preprocessor = None
     model.predict(random_ids(2, 4, 10), verbose=0)
     with pytest.raises(BeexError, match="no preprocessor"):
         model.predict(["good film"], verbose=0)
 
 
-def test_keras_format_restores_every_bit(classifier, tmp_path):
+def test_keras_format_restores_every_bit(mode, tmp_path):
+    classifier = built(mode, num_blocks=2)
     ids = random_ids(4, 9)
     classifier.save(tmp_path / "model.keras")
     restored = tf.keras.models.load_model(tmp_path / "model.keras")
@@ -120,7 +128,7 @@ def test_keras_format_restores_every_bit(classifier, tmp_path):
 
 
 def test_keras_format_keeps_text_labels_and_policy(tmp_path):
-    model = with_text()
+    model = with_text(num_blocks=1)
     model.save(tmp_path / "model.keras")
     restored = tf.keras.models.load_model(tmp_path / "model.keras")
     assert restored.labels == ("no", "yes") and restored.policy == Entropy(0.2)
@@ -129,16 +137,25 @@ def test_keras_format_keeps_text_labels_and_policy(tmp_path):
 
 
 def test_pretrained_directory_restores_everything(mode, tmp_path):
-    model = with_text(**MODES[mode])
+    model = with_text(num_blocks=1, **MODES[mode])
     model.save_pretrained(tmp_path / "model")
     restored = BEExformerClassifier.from_pretrained(tmp_path / "model")
     assert restored.config == model.config
     assert (restored.labels, restored.policy) == (("no", "yes"), Entropy(0.2))
     for ours, theirs in zip(model.weights, restored.weights, strict=True):
         assert ours.name == theirs.name and (ours.numpy() == theirs.numpy()).all()
-    texts = ["good film .", "bad"]
-    assert (restored.predict(texts, verbose=0) == model.predict(texts, verbose=0)).all()
+    ids = model.preprocessor.encode(["good film .", "bad"])
+    assert (restored.preprocessor.encode(["good film .", "bad"]) == ids).all()
+    assert (restored(ids).numpy() == model(ids).numpy()).all()
     model.save_pretrained(tmp_path / "model")  # replaces
+
+
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory):
+    """A directory of a model, to be copied."""
+    directory = tmp_path_factory.mktemp("saved") / "model"
+    with_text(num_blocks=1).save_pretrained(directory)
+    return directory
 
 
 def damage(directory, name, change):
@@ -160,24 +177,24 @@ def damage(directory, name, change):
         ("model.weights.h5", lambda b: b[:1000], "do not fit"),
     ],
 )
-def test_damaged_directories_are_explained(tmp_path, name, change, message):
-    with_text().save_pretrained(tmp_path / "model")
+def test_damaged_directories_are_explained(saved, tmp_path, name, change, message):
+    shutil.copytree(saved, tmp_path / "model")
     damage(tmp_path / "model", name, change)
     with pytest.raises(BeexError, match=message):
         BEExformerClassifier.from_pretrained(tmp_path / "model")
 
 
-def test_missing_directory_and_files(tmp_path):
+def test_missing_directory_and_files(saved, tmp_path):
     with pytest.raises(BeexError, match="no model directory"):
         BEExformerClassifier.from_pretrained(tmp_path / "none")
-    with_text().save_pretrained(tmp_path / "model")
+    shutil.copytree(saved, tmp_path / "model")
     (tmp_path / "model" / "model.weights.h5").unlink()
     with pytest.raises(BeexError, match="no weights"):
         BEExformerClassifier.from_pretrained(tmp_path / "model")
 
 
 def test_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
-    model = with_text()
+    model = with_text(num_blocks=1)
     model.save_pretrained(tmp_path / "model")
     before = (tmp_path / "model" / "config.json").read_bytes()
     monkeypatch.setattr(model, "save_weights", lambda *_: (_ for _ in ()).throw(OSError("full")))
@@ -188,7 +205,7 @@ def test_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
 
 
 def test_backbone_round_trip():
-    backbone = BEExformer(tiny_config())
+    backbone = BEExformer(tiny_config(num_blocks=1))
     restored = BEExformer.from_config(json.loads(json.dumps(backbone.get_config())))
     assert restored.config == backbone.config
 
@@ -230,7 +247,7 @@ def test_bad_configurations_are_refused(values):
 
 
 def test_what_does_not_fit_the_model_is_refused():
-    config = tiny_config(vocabulary_size=len(VOCABULARY))
+    config = tiny_config(vocabulary_size=len(VOCABULARY), num_blocks=1)
     with pytest.raises(BeexError, match="labels"):
         BEExformerClassifier(config, labels=["a"])
     with pytest.raises(BeexError, match="vocabulary_size"):
@@ -244,7 +261,7 @@ def test_what_does_not_fit_the_model_is_refused():
 @pytest.mark.parametrize("network", ["slfn", "ffn"])
 def test_weights_are_saved_under_their_layers_names(network, tmp_path):
     """A method that gives layers must not become the path that saved weights are found by."""
-    model = BEExformerClassifier(tiny_config(network=network))
+    model = BEExformerClassifier(tiny_config(network=network, num_blocks=1))
     model.save_pretrained(tmp_path)
     with h5py.File(tmp_path / "model.weights.h5") as file:
         block = file["layers/be_exformer/layers/be_exformer_block"]

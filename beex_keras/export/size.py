@@ -63,12 +63,13 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     Raises:
         BeexError: `length` does not fit, or the conversion fails.
     """
-    config = classifier.config
-    files = [
-        file_account(convert(_with_random_weights(classifier, c), length))
-        for c in (config, config.twin())
-    ]
-    return SizeReport(account(config, length), *files)
+    config, twin = classifier.config, classifier.config.twin()
+    # A float32 model is its own twin, and conversion takes seconds.
+    files = {
+        c: file_account(convert(_with_random_weights(classifier, c), length))
+        for c in dict.fromkeys((config, twin))
+    }
+    return SizeReport(account(config, length), files[config], files[twin])
 
 
 def _with_random_weights(
