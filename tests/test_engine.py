@@ -305,10 +305,8 @@ def test_the_engine_checks_for_itself():
         file = np.frombuffer(bytes(damaged), np.uint8)
         state = np.zeros(engine.beex_model_bytes(), np.uint8)
         statuses.add(engine.beex_open(state.ctypes.data, file.ctypes.data, len(damaged)))
-    assert statuses == {
-        library.OK,
-        3,
-    }  # unharmed where the value says nothing, or BEEX_ERROR_CONTENT
+    # Unharmed where the value says nothing, BEEX_ERROR_CONTENT, or BEEX_ERROR_WEIGHTS of sizes that move them.
+    assert statuses == {library.OK, 3, 12}
 
 
 def test_other_versions_are_refused():

@@ -16,6 +16,7 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, library
 
 KINDS = [*MODES, "int8"]
+SLOW = pytest.mark.slow
 MOST, MOST_INT8_SCALE = 1024.0, 8.0
 WEIGHTS = 12  # BEEX_ERROR_WEIGHTS
 SIZES = {"width": 69, "hidden_width": 33, "num_heads": 3, "num_classes": 5, "num_segments": 2}
@@ -171,8 +172,16 @@ def test_padding_of_weights_is_checked_bit_by_bit(kind, unit, inputs, outputs):
 
 @needs_engine
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("changes", [{}, {"content_activation": "gelu"}, {"network": "ffn"},
-                                     {"gate_activation": "sigmoid"}], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        pytest.param({"content_activation": "gelu"}, marks=SLOW),
+        pytest.param({"network": "ffn"}, marks=SLOW),
+        pytest.param({"gate_activation": "sigmoid"}, marks=SLOW),
+    ],
+    ids=str,
+)
 def test_numbers_at_their_limits_give_numbers(kind, changes):
     """Whatever their signs: the logits of all exits are finite, and the same by all kernels."""
     data = bytearray(convert(kind, **changes))
@@ -214,7 +223,9 @@ def test_numbers_of_the_header_are_checked(field, value):
 # === Python ===
 
 
-@pytest.mark.parametrize("value", [np.nan, np.inf, -1024.5])
+@pytest.mark.parametrize(
+    "value", [np.nan, pytest.param(np.inf, marks=SLOW), pytest.param(-1024.5, marks=SLOW)]
+)
 def test_the_exporter_names_the_weight(value):
     for name, find in {
         "embedding/position": lambda m: m.backbone.embedding.position,
@@ -242,7 +253,10 @@ def test_the_exporter_checks_weights_of_8_bits():
         beex_format.convert(model, int8_weights=True)
 
 
-@pytest.mark.parametrize("kind", list(MODES))
+@pytest.mark.parametrize(
+    "kind",
+    [pytest.param(kind, marks=() if kind == "weights-only" else SLOW) for kind in MODES],
+)
 def test_the_reader_checks_as_the_engine_does(kind):
     """In parts of each kind: in each a model is built before its weights are read."""
     data = convert(kind, num_blocks=1)
