@@ -351,7 +351,7 @@ def test_other_shapes_are_refused(undisturbed, tmp_path, changes, sentence):
 
 
 def test_weights_of_every_kind_of_model_arrive(mode, tmp_path):
-    config = tiny_config(**MODES[mode], vocabulary_size=len(VOCABULARY))
+    config = tiny_config(**MODES[mode], vocabulary_size=len(VOCABULARY), num_blocks=2)
     encoder = shake(BEExformer(config), seed=3)
     save_encoder(tmp_path, encoder, VOCABULARY)
     model = BEExformerClassifier(config)
@@ -364,10 +364,10 @@ def test_weights_of_every_kind_of_model_arrive(mode, tmp_path):
 
 
 def test_a_binary_classifier_starts_from_a_real_encoder(tmp_path):
-    config = tiny_config(vocabulary_size=len(VOCABULARY))
+    config = tiny_config(vocabulary_size=len(VOCABULARY), num_blocks=2)
     encoder = shake(BEExformer(config.twin()), seed=3)
     save_encoder(tmp_path, encoder, VOCABULARY)
-    model = BEExformerClassifier(config.replace(num_blocks=2))
+    model = BEExformerClassifier(config.replace(num_blocks=1))
     start = PretrainedEncoder(tmp_path).apply(model, rows([3], width=12))
     assert set(start.real) == {"weights", "embedding"}
     for mine, its in zip(model.backbone.blocks, encoder.blocks, strict=False):
