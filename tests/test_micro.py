@@ -380,7 +380,9 @@ def test_files_that_exit_by_themselves(mode, policy, changes):
 @needs_micro
 def test_memory():
     """Packed weights and the plan each spare memory and change nothing."""
-    wide = converted(policy=exits.Entropy(1.2), width=36, num_blocks=2, **PAIRS)
+    sizes = {"width": 36, "num_blocks": 2, **PAIRS}
+    scores = exits.Entropy(0).scores(built(**sizes)(IDS))[:, 0]
+    wide = converted(policy=exits.Entropy(float(np.median(scores))), **sizes)
     check_plan(planned(wide))
     results, arenas = [], []
     for data in (wide, planned(wide)):
