@@ -316,7 +316,7 @@ def test_aarch64_gives_the_same_bits(expected, tmp_path):
     program = [EMULATOR, build(tmp_path / "scores", CROSS, *flags)]
     for kernels in ("portable", "neon"):
         for model in MODELS:
-            count = 300 if model in SMALL else max(4, MANY)
+            count = 300 if model in SMALL else max(2, MANY)
             assert scores(program, model, count, kernels) == expected(model, count)
     test = build(tmp_path / "self_test", CROSS, *flags, program="tests/selftest_main.c")
     assert "FAILED" not in run(EMULATOR, test)
