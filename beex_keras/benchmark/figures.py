@@ -143,7 +143,7 @@ def overthinking(results: Results, variant: str) -> "Figure":
                  label="right there, wrong at the last")  # fmt: skip
         axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
         axes.axhline(0, color=GREY, linewidth=1)
-        most = 1.15 * max(*gained, *lost, _LEAST_SHOWN)  # one block has no earlier exit
+        most = 1.15 * max([*gained, *lost, _LEAST_SHOWN])  # one block: no earlier exit
         axes.set_ylim(-most, most)
         axes.set_xticks(numbers)
         axes.grid(visible=False, axis="x")
