@@ -20,7 +20,7 @@ import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 
 HERE = Path(__file__).parent
 SEED = 0
-KERNELS = ("portable", "cortexm", "mve", "dispatch")
+KERNELS = ("kernels/portable", "kernels/cortexm", "kernels/mve", "engine/dispatch")
 
 
 def measure(name: str) -> list[dict[str, Any]]:
@@ -37,7 +37,7 @@ def measure(name: str) -> list[dict[str, Any]]:
         )
         sources = [folder / "weights.c", HERE / "mcu" / "layers.c"]
         sources += [board.FIRMWARE / f"{part}.c" for part in ("startup", "semihosting", "counter")]
-        sources += [board.FIRMWARE.parent / "kernels" / f"{part}.c" for part in KERNELS]
+        sources += [board.FIRMWARE.parent / f"{part}.c" for part in KERNELS]
         variables = {"SOURCES": " ".join(str(path.resolve()) for path in sources), "STACK": "16K"}
         lines = emulation.emulate(board.FIRMWARE, name, folder, [], **variables)
     rows = []

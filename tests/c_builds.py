@@ -18,10 +18,10 @@ SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined,float-cast-overflow",
             "-fno-sanitize-recover=all")  # fmt: skip
 
 
-def newest(name: str, *suffixes: str) -> str | None:
+def newest(name: str) -> str | None:
     """A compiler on the path; Debian's Clang has its version in its name."""
     names = (f"{name}-{version}" for version in range(40, 10, -1))
-    return next(filter(None, map(shutil.which, [*names, name, *suffixes])), None)
+    return next(filter(None, map(shutil.which, [*names, name])), None)
 
 
 def found(**compilers: str | None) -> dict[str, str]:

@@ -64,7 +64,8 @@ def test_kernels_stay_within_their_memory(sanitized):
 def test_interface(sanitized, models, tmp_path):
     """Of a program that has a copy of beex.h alone."""
     shutil.copy(TFLITE / "engine/beex.h", tmp_path)
-    shutil.copy(TFLITE / "tests/interface_test.c", tmp_path)
+    for name in ("interface_test.c", "read_file.h"):
+        shutil.copy(TFLITE / "tests" / name, tmp_path)
     test = sanitized.link(str(tmp_path / "interface_test.c"))
     assert run(test, models["single"], models["weights-only"]) == "as documented\n"
 

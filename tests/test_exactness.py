@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from c_builds import TFLITE, WARNINGS, run
 from conftest import COMPILER, needs_engine
 from test_cli import beex
 
@@ -20,11 +21,9 @@ from beex_keras.export import amalgamate, mcu
 from beex_keras.export.mcu import emulation
 from beex_keras.runtime import CRunner, library
 
-TFLITE = Path(__file__).parents[1] / "tflite"
 MODELS = tuple(pretrained.names())
 SMALL = tuple(name for name in MODELS if name.endswith("-micro"))
 BOARDS = ("netduinoplus2", "mps2-an500", "mps3-an547", "mps2-an385")
-STRICT = ("-Wall", "-Wextra", "-Werror")
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 
 MANY = int(os.environ.get("BEEX_SENTENCES", "0"))
@@ -50,17 +49,11 @@ fuses = pytest.mark.skipif(
 )
 
 
-def run(*command, **options) -> str:
-    result = subprocess.run([str(p) for p in command], capture_output=True, text=True, **options)
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
-
-
 def build(target: Path, compiler: str, *flags: str, program="tests/scores.c", sources=None) -> Path:
     """A program with the engine, or with some of its sources."""
     if sources is None:
         sources = [*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")]
-    run(compiler, *flags, *STRICT, TFLITE / program, *sources, "-lm", "-o", target)
+    run(compiler, *flags, *WARNINGS, TFLITE / program, *sources, "-lm", "-o", target)
     return target
 
 
@@ -186,6 +179,7 @@ def test_code_behind_the_single_header_is_compiled_as_its_owner_asks(tmp_path, c
 # === The self-test ===
 
 SELF_TEST = """
+#include "engine/beex.h"
 #include "kernels/kernels.h"
 const struct beex_kernels *beex_best_kernels(void) { return &beex_kernels_KERNELS; }
 #ifdef FLUSH
@@ -255,10 +249,10 @@ def test_self_test_sees_small_numbers_flushed(self_test, mode):
 def test_memory_of_the_self_test_is_checked():
     engine, memory = library.load(), np.zeros(library.SELF_TEST_SIZE // 8, np.uint64)
     address = memory.ctypes.data
-    assert engine.beex_self_test_of(0, address, memory.nbytes) == library.OK
-    assert engine.beex_self_test_of(0, address + 4, memory.nbytes) == 4
-    assert engine.beex_self_test_of(0, address, memory.nbytes - 8) == 6
-    assert engine.beex_self_test_of(0, None, memory.nbytes) == 13
+    assert engine.beex_self_test(None, address, memory.nbytes) == library.OK
+    assert engine.beex_self_test(None, address + 4, memory.nbytes) == 4
+    assert engine.beex_self_test(None, address, memory.nbytes - 8) == 6
+    assert engine.beex_self_test(None, None, memory.nbytes) == 13
 
 
 def test_command_line_tells_of_engine_and_self_test(capsys, monkeypatch):
@@ -356,8 +350,8 @@ ROOMY = {
 SOURCES = "startup.c semihosting.c counter.c newlib.c ../tests/selftest_main.c " + " ".join(
     f"../{name}.c"
     for name in (
-        *(f"kernels/{k}" for k in ("reference", "portable", "cortexm", "mve", "dispatch")),
-        *(f"engine/{part}" for part in ("selftest", "elementary", "crc32")),
+        *(f"kernels/{k}" for k in ("reference", "portable", "cortexm", "mve")),
+        *(f"engine/{part}" for part in ("dispatch", "selftest", "elementary", "crc32")),
     )
 )
 

@@ -3,6 +3,7 @@
 import ctypes
 import sysconfig
 from functools import cache
+from itertools import takewhile
 from pathlib import Path
 
 from beex_keras.errors import BeexError
@@ -27,8 +28,9 @@ _SIGNATURES = {
     "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
     "beex_engine_kernels": (ctypes.c_char_p, [_pointer]),
     "beex_compiler": (ctypes.c_char_p, []),
-    "beex_available_name": (ctypes.c_char_p, [_size]),
-    "beex_self_test_of": (_status, [_size, _pointer, _size]),
+    "beex_available_kernels": (ctypes.POINTER(_pointer), []),
+    "beex_kernels_name": (ctypes.c_char_p, [_pointer]),
+    "beex_self_test": (_status, [_pointer, _pointer, _size]),
     "beex_run_rows": (
         _status,
         [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],
@@ -99,9 +101,9 @@ def self_test() -> dict[str, str]:
     """
     engine = load()
     memory = (ctypes.c_uint64 * (SELF_TEST_SIZE // 8))()
-    results: dict[str, str] = {}
-    while (name := engine.beex_available_name(len(results))) is not None:
-        status = engine.beex_self_test_of(len(results), memory, ctypes.sizeof(memory))
+    results = {}
+    for kernels in takewhile(bool, engine.beex_available_kernels()):  # up to a null pointer
+        status = engine.beex_self_test(kernels, memory, ctypes.sizeof(memory))
         message = "passed" if status == OK else engine.beex_status_message(status).decode()
-        results[name.decode()] = message
+        results[engine.beex_kernels_name(kernels).decode()] = message
     return results

@@ -247,19 +247,18 @@ def load(preset: str, only: str, rounds: int, as_json: bool) -> None:
 def size(as_json: bool) -> None:
     """Bytes of compiled code and constants of the engine at -Os, with the kernels that are chosen from.
 
-    binding.c, which is for Python, and reference.c, which is for tests, are not part of a program.
+    binding.c, which is for Python, selftest.c and reference.c, which is for tests, are not part of a
+    program that does not call them.
     """
-    engine = [path for path in _ENGINE.glob("*.c") if path.name != "binding.c"]
+    engine = [p for p in _ENGINE.glob("*.c") if p.name not in ("binding.c", "selftest.c")]
     portable = [_KERNELS / "portable.c"]
-    every = [
-        path for path in _KERNELS.glob("*.c") if path.name not in ("reference.c", "dispatch.c")
-    ]
+    every = [path for path in _KERNELS.glob("*.c") if path.name != "reference.c"]
     rows = []
     for name, kernels in (("portable kernels", portable), ("all kernels", every)):
         with tempfile.TemporaryDirectory() as folder:
             parts = {
                 "engine": _text(engine, folder),
-                "kernels": _text([*kernels, _KERNELS / "dispatch.c"], folder),
+                "kernels": _text(kernels, folder),
             }
         rows.append({"engine with": name, **parts, "in all": sum(parts.values())})
     show(rows, "Bytes of text at -Os", as_json)

@@ -1,6 +1,7 @@
 """Single linear layers, of every kernel and of the other engines."""
 
 import ctypes
+import itertools
 from typing import Any
 
 import click
@@ -85,8 +86,7 @@ def _our_layers(tokens: int, inputs: int, outputs: int) -> dict[str, Work]:
     """Each way to multiply by binary weights, of each implementation that runs here."""
     from beex_keras.runtime import library
 
-    available = library.load().beex_available_kernels
-    available.restype = ctypes.POINTER(ctypes.POINTER(_Kernels))
+    available = library.load().beex_available_kernels()
     generator = np.random.default_rng(SEED)
     words = np.iinfo(np.uint64).max
     bits = generator.integers(0, words, tokens * (inputs // 64 + 1), np.uint64)
@@ -98,9 +98,8 @@ def _our_layers(tokens: int, inputs: int, outputs: int) -> dict[str, Work]:
     scale, bias = np.ones(outputs + 16, np.float32), np.zeros(outputs + 16, np.float32)
     y = np.zeros((tokens, outputs), np.float32)
     works: dict[str, Work] = {}
-    index = 0
-    while table := available()[index]:
-        kernels, index = table.contents, index + 1
+    for table in itertools.takewhile(bool, available):  # up to a null pointer
+        kernels = _Kernels.from_address(table)
         for kind, start in (("binary_linear", [bits]), ("real_linear", [x]),
                             ("int8_linear", [q, quantized_rows])):  # fmt: skip
             arrays = [*start, weights, scale, bias, y]

@@ -1,5 +1,6 @@
 /* Instructions of each kernel, of every implementation that the board has. A line tells implementation,
  * kernel, shape, how much work it is (multiply-accumulates, or numbers), and instructions. */
+#include "../../tflite/engine/beex.h"
 #include "../../tflite/firmware/board.h"
 #include "../../tflite/kernels/kernels.h"
 

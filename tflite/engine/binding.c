@@ -27,16 +27,6 @@ const char *beex_compiler(void) { return "GCC " __VERSION__; }
 const char *beex_compiler(void) { return "an unknown compiler"; }
 #endif
 
-const char *beex_available_name(size_t index) {
-  const struct beex_kernels *const *k = beex_available_kernels();
-  while (*k && index) k++, index--;
-  return *k ? beex_kernels_name(*k) : NULL;
-}
-
-beex_status beex_self_test_of(size_t index, void *memory, size_t size) {
-  return beex_self_test(beex_available_kernels()[index], memory, size);
-}
-
 /* One row, and its logits to where they belong. */
 static beex_status run(beex_engine *engine, const int32_t *ids, size_t count,
                        const beex_policy *policy, int32_t *exit, float *logits) {

@@ -21,12 +21,6 @@ BEEX_API const char *beex_engine_kernels(const beex_engine *engine);
 /* The compiler that made this library. */
 BEEX_API const char *beex_compiler(void);
 
-/* The name of the implementation of that number, slowest first, or null behind the last. */
-BEEX_API const char *beex_available_name(size_t index);
-
-/* beex_self_test of that implementation. */
-BEEX_API beex_status beex_self_test_of(size_t index, void *memory, size_t size);
-
 /* Runs rows of ids [rows][stride], 0-padded at the end. exits [rows], counted from 1; logits
  * [rows][num_blocks][num_classes], zeros behind the exit taken. *done is the rows that were run; the
  * status is that of the next. */

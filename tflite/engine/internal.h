@@ -2,8 +2,8 @@
 #ifndef BEEX_INTERNAL_H
 #define BEEX_INTERNAL_H
 
-#include "beex.h"
 #include "../kernels/kernels.h"
+#include "beex.h"
 
 /* Hands out parts of a memory block, each at a multiple of 64 bytes. Without a base it only counts. */
 typedef struct {

@@ -17,8 +17,6 @@
 #ifndef BEEX_KERNELS_H
 #define BEEX_KERNELS_H
 
-#include "../engine/beex.h"
-
 #include <stddef.h>
 #include <stdint.h>
 

@@ -4,6 +4,7 @@
  *     allocations_test MODEL.beex...
  */
 #include "../engine/internal.h"
+#include "read_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -52,17 +53,6 @@ int posix_memalign(void **place, size_t alignment, size_t size) {
 }
 
 /* === The test === */
-
-static void *read_file(const char *path, size_t *size) {
-  FILE *file = fopen(path, "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) exit(2);
-  *size = (size_t)ftell(file);
-  rewind(file);
-  void *data = malloc(*size);
-  if (!data || fread(data, 1, *size, file) != *size) exit(2);
-  fclose(file);
-  return data;
-}
 
 /* All that is done with a model, from its file on. */
 static int use(const void *data, size_t size, void *arena, size_t arena_size,

@@ -1,11 +1,12 @@
-/* What a program of one header can do and is refused: it is built against a copy of beex.h, beside which
- * nothing else stands.
+/* What a program of one header can do and is refused: it is built against a copy of beex.h, beside which no
+ * other of the engine stands.
  *
  *     interface_test SINGLE.beex PAIRS.beex
  *
  * Both are models with a vocabulary, the first of single texts.
  */
 #include "beex.h"
+#include "read_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,17 +21,6 @@ static int failures;
       failures++;                                               \
     }                                                           \
   } while (0)
-
-static void *read_file(const char *path, size_t *size) {
-  FILE *file = fopen(path, "rb");
-  if (!file || fseek(file, 0, SEEK_END) != 0) exit(2);
-  *size = (size_t)ftell(file);
-  rewind(file);
-  void *data = malloc(*size);
-  if (!data || fread(data, 1, *size, file) != *size) exit(2);
-  fclose(file);
-  return data;
-}
 
 /* Kernels are listed, and chosen by name. */
 static void test_kernels(const beex_model *model, void *arena, size_t arena_size) {

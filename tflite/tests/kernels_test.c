@@ -5,6 +5,7 @@
  *
  * On a board there are no arguments; -DROUNDS and -DSTEPS say how much is tested.
  */
+#include "../engine/beex.h"
 #include "../kernels/kernels.h"
 
 #include <math.h>

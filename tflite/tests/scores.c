@@ -2,27 +2,21 @@
  * the bits of the score and the CRC-32 of the exit's logits.
  */
 #include "../engine/internal.h"
+#include "read_file.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 int main(int count, char **arguments) {
-  FILE *file = count == 3 ? fopen(arguments[1], "rb") : NULL;
-  if (!file || fseek(file, 0, SEEK_END)) return 2;
-  const size_t size = (size_t)ftell(file);
-  void *data = malloc(size);
-  rewind(file);
+  if (count != 3) return 2;
+  size_t size;
+  void *data = read_file(arguments[1], &size);
   beex_model model;
-  if (!data || fread(data, 1, size, file) != size || beex_open(&model, data, size)) return 2;
-  fclose(file);
-  const beex_kernels *const *k = beex_available_kernels();
-  while (*k && strcmp((*k)->name, arguments[2])) k++;
-  const beex_options options = {*k, 0};
+  if (beex_open(&model, data, size)) return 2;
+  const beex_options options = {beex_find_kernels(arguments[2]), 0};
   const size_t arena_size = beex_best_arena_size(&model);
   void *arena = malloc(arena_size);
   beex_engine engine;
-  if (!*k || !arena || beex_start(&engine, &model, arena, arena_size, &options)) return 2;
+  if (!options.kernels || !arena || beex_start(&engine, &model, arena, arena_size, &options)) return 2;
   static char line[1 << 16];
   while (fgets(line, sizeof line, stdin)) {
     beex_result result;

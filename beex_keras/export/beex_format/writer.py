@@ -25,14 +25,14 @@ class Writer:
         self.data += bytes(-len(self.data) % ALIGNMENT)
         return len(self.data)
 
-    def put(self, array: np.ndarray, name: str = "") -> None:
-        """An array as it is, little-endian; the name is for errors.
+    def put(self, array: np.ndarray, name: str = "", most: float = MOST_REAL) -> None:
+        """An array as it is, little-endian; name and largest magnitude are those of `check_range`.
 
         Raises:
             BeexError: one of its floats is not finite, or larger than the engine takes.
         """
         if array.dtype == np.float32:
-            check_range(array, name)
+            check_range(array, name, most)
         self.align()
         self.data += np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes()
         self.align()
@@ -40,8 +40,7 @@ class Writer:
     def channels(self, values: Any, name: str, most: float = MOST_REAL) -> None:
         """A float of each channel, with zeros up to the padding; errors as `put`."""
         values = np.asarray(values, np.float32)
-        check_range(values, name, most)
-        self.put(np.pad(values, (0, -len(values) % PADDING)))
+        self.put(np.pad(values, (0, -len(values) % PADDING)), name, most)
 
     def section(self, name: str, content: bytes) -> dict[str, int]:
         """A part that the header names: its place and size."""

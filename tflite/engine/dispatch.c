@@ -1,5 +1,5 @@
 /* Which implementations this machine can run; the reference is for tests alone. */
-#include "kernels.h"
+#include "internal.h"
 
 #include <string.h>
 
