@@ -201,7 +201,7 @@ def no_steps(monkeypatch):
 
     def fit(model, make_epoch, steps, epochs, directory, *, monitor, **others):
         model.save_weights(directory / loop.BEST_WEIGHTS_FILE)
-        logs = {"loss": [1.0], monitor: [0.5]}
+        logs = {"loss": [1.0], "val_accuracy": [0.5], monitor: [0.5]}
         (directory / "history.json").write_text(json.dumps(logs), "utf-8")
 
     monkeypatch.setattr(loop, "fit", fit)

