@@ -101,28 +101,3 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
             "floor": self.floor,
             "label_smoothing": self.label_smoothing,
         }
-
-
-@tf.keras.utils.register_keras_serializable("beex_keras")
-class MaskedTokenLoss(SoftRoutingLoss):
-    r"""`SoftRoutingLoss` of hidden tokens: every block that predicts stands in an exit's place.
-
-    Shapes: tokens (m,) as whole numbers, logits (m, N, V) → (m,) before reduction. V is large, so
-    targets are not spread out as vectors, and there is no label smoothing.
-
-    Example:
-        >>> logits = tf.constant([[[0.0, 1.0, 0.0], [0.0, 4.0, 0.0]]])
-        >>> round(float(beex.losses.MaskedTokenLoss()([1], logits)), 3)
-        0.294
-    """
-
-    def __init__(
-        self, weights: str = "uniform", name: str = "masked_token_loss", **kwargs: Any
-    ) -> None:
-        super().__init__(weights, name=name, **kwargs)
-
-    def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
-        blocks = y_pred.shape[1]
-        target = tf.tile(tf.reshape(tf.cast(y_true, tf.int32), (-1, 1)), (1, blocks))
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(target, y_pred)
-        return tf.reduce_sum(losses * self.exit_weights(y_pred, blocks), axis=1)

@@ -10,7 +10,6 @@ from pathlib import Path
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.runtime import load_classifier
-from beex_keras.training import PretrainedEncoder
 from beex_keras.training.donor import MINILM, read_donor
 from beex_keras.training.initialization import FromClassifier, FromDonor, Initial
 
@@ -20,7 +19,7 @@ def is_donor(source: str | os.PathLike[str]) -> bool:
     path = Path(source)
     if os.fspath(source) == MINILM or (path / "model.safetensors").is_file():
         return True
-    ours = ("run.json", "model.weights.h5", "encoder", "model")
+    ours = ("run.json", "model.weights.h5", "model")
     return path.is_dir() and not any((path / part).exists() for part in ours)
 
 
@@ -28,9 +27,8 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
     """The start of that name or at that path.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder (see `Donor`), the run folder of a
-            pre-training, or any classifier that `load_classifier` reads: a run folder, a directory
-            of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
+        source: "minilm", a folder of a BERT-style encoder (see `Donor`), or any
+            classifier that `load_classifier` reads: a run folder, a directory of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
         layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
             None.
 
@@ -52,8 +50,6 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
             "encoder, a run folder, a .keras or .beex file, or one of "
             f"{', '.join(pretrained.names())}."
         )
-    if (path / "encoder").is_dir() or path.name == "encoder":
-        return PretrainedEncoder(path)
     if (path / "run.json").is_file() and not (path / "model").is_dir():
         raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
     classifier = load_classifier(source)

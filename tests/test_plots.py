@@ -117,20 +117,6 @@ def test_run_figures(tmp_path, logits_and_labels):
     assert [file.name for file in files] == ["history.png", "trade_off.png", "exits.png"]
 
 
-def test_pretraining_figure(tmp_path):
-    logs = {"loss": [6.0, 5.0], "val_loss": [5.5, 5.2],
-            "accuracy": [0.1, 0.2], "val_accuracy": [0.15, 0.18]}  # fmt: skip
-    results = {"epoch": 2, "loss": 5.2, "accuracy": 0.18, "most_frequent": 0.05}
-    left, right = plots.pretraining(logs, results).axes
-    assert lines(left) == {"training": [6.0, 5.0], "validation": [5.5, 5.2], "kept": [5.2]}
-    drawn = lines(right)
-    assert drawn["validation"] == pytest.approx([15, 18]) and drawn["kept"] == [18]
-    assert drawn["most frequent token"] == [5, 5]
-    run = types.SimpleNamespace(directory=tmp_path, history=logs, results=results)
-    (file,) = plots.save_pretraining_figure(run)
-    assert file.read_bytes().startswith(b"\x89PNG")
-
-
 def test_matplotlib_is_asked_for_when_missing(monkeypatch, evaluation):
     monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
     with pytest.raises(BeexError, match="plots"):

@@ -9,7 +9,7 @@ from donors import write_donor
 from toy_suite import TOY
 
 from beex_keras import pretrained
-from beex_keras.benchmark import code, collect, load_suite, markdown, run, suite
+from beex_keras.benchmark import code, load_suite, run, suite
 from beex_keras.benchmark.cell import RESULT_FILE, run_cell
 from beex_keras.benchmark.run import load_tasks
 from beex_keras.errors import BeexError
@@ -133,90 +133,6 @@ def test_data_of_a_task_has_a_fingerprint(toy):
     assert fingerprint() != before
 
 
-ENCODER = TOY.replace("[variants]", """
-    [encoders.taught]
-    texts = ["toy", "again"]
-    init = "DONOR"
-    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 1, max_length = 12, content_activation = "gelu" }
-    training = { epochs = 1, batch_size = 50, pairs = true, held_out = 0.2 }
-    [tasks.again]
-    files = { train = "test.jsonl", validation = "validation.jsonl", test = "train.jsonl" }
-    [variants.after]
-    start = { init = { encoder = "taught" } }
-    model = { width = 24, num_heads = 6, hidden_width = 40, num_blocks = 1, max_length = 12, content_activation = "gelu" }
-    [variants]""").replace('["plain", "long"]', '["after"]')  # fmt: skip
-
-
-def test_one_encoder_without_labels_is_the_start_of_all_seeds(toy):
-    (toy / "toy.toml").write_text(ENCODER, "utf-8")
-    described = load_suite(toy / "toy.toml")
-    assert described.tasks == ["toy", "again"]
-    tasks, _ = load_tasks(described, str(toy))
-    encoder, *after = described.cells(tasks)[:3]
-    assert encoder.title == "taught, seed 0" and encoder.texts == ("toy", "again")
-    assert [cell.earlier["init"] for cell in after] == [encoder] * 2
-    assert [cell.title for cell in after] == ["toy, after, seed 0", "toy, after, seed 1"]
-    both = [*tasks["toy"].train.texts, *tasks["again"].train.texts]
-    texts = described.texts(encoder.texts, str(toy))
-    assert texts == list(dict.fromkeys(both)) and len(texts) < len(both)
-    # Other texts make another encoder, and another training after it.
-    other = dataclasses.replace(tasks["again"], train=tasks["toy"].train)
-    changed = described.cells({**tasks, "again": other})
-    assert changed[0].key != encoder.key and changed[1].key != after[0].key
-    # It is nobody's without the texts of all of its tasks.
-    assert "after" not in [cell.variant for cell in described.cells({"toy": tasks["toy"]})]
-
-
-@pytest.mark.slow
-def test_a_training_starts_from_an_encoder(toy):
-    write_donor(toy / "donor")
-    suite_file = toy / "toy.toml"
-    suite_file.write_text(ENCODER.replace("DONOR", f"{toy}/donor"), "utf-8")
-    described = load_suite(suite_file)
-    tasks, _ = load_tasks(described, str(toy))
-    planned = described.cells(tasks)[:2]
-    for cell in planned:
-        folder = toy / "cells" / cell.folder
-        folder.mkdir(parents=True)
-        (folder / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
-        run_cell(folder, described, str(toy))
-    results = collect.collect(described, planned, tasks, {}, toy / "cells")
-    (encoder,), (classifier,) = results["encoders"], results["cells"]
-    assert encoder["encoder"] == "taught" and 0 < encoder["loss"] < 2
-    assert (encoder["epochs"], encoder["best_epoch"]) == (1, 1)
-    assert (classifier["variant"], classifier["seed"]) == ("after", 0)
-    settings = toy / "cells" / planned[1].folder / "run" / "run.json"
-    assert json.loads(settings.read_text("utf-8"))["init"]["kind"] == "encoder"
-    row = f"| taught | toy, again | {encoder['loss']:.3f} | 1 |"
-    assert row in markdown.report({**results, "missing": []})
-    # Results without the encoder take it from those that have it.
-    without = {**results, "encoders": [], "cells": [], "missing": []}
-    assert collect.fill_gaps(without, results)["encoders"] == [encoder]
-    assert collect.fill_gaps(results, results)["encoders"] == [encoder]
-    (toy / "test.jsonl").write_text((toy / "validation.jsonl").read_text("utf-8"), "utf-8")
-    with pytest.raises(BeexError, match="data of taught has changed"):
-        run_cell(toy / "cells" / planned[0].folder, described, str(toy))
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "message"),
-    [
-        ('encoder = "taught"', 'encoder = "nobody"', "no encoder 'nobody'"),
-        ('init = { encoder', 'teacher = { encoder', "another training is given as"),
-        ('init = "DONOR"', "", "lacks 'init'"),
-        ('texts = ["toy", "again"]', 'text = ["toy"]', "no 'text'; known are"),
-        ("pairs = true", "pair = true", r"training\.pair of taught; it is no field"),
-        ("pairs = true", "seed = 3", "always 0"),
-    ],
-)  # fmt: skip
-def test_faulty_encoders(toy, old, new, message):
-    assert old in ENCODER
-    (toy / "toy.toml").write_text(ENCODER.replace(old, new), "utf-8")
-    with pytest.raises(BeexError, match=message):
-        described = load_suite(toy / "toy.toml")
-        described.cells(load_tasks(described, str(toy))[0])
-
-
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
@@ -268,7 +184,7 @@ def test_paper_suite_has_what_the_evaluation_needs():
 
 def test_code_that_decides_a_training_is_where_the_version_looks_for_it():
     package = Path(code.__file__).parents[1]
-    for name in (*code._SOURCES, *code._LEFT_OUT):
+    for name in code._SOURCES:
         assert (package / name).exists(), name
 
 

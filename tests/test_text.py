@@ -272,21 +272,6 @@ def test_lengths_are_those_of_the_whole_texts(vocabulary):
 
 def test_no_texts_give_no_rows(vocabulary):
     assert TextPreprocessor(vocabulary, 9).encode([]).shape == (0, 9)
-    assert TextPreprocessor(vocabulary, 9).encode_pieces([]).shape == (0, 9)
-
-
-def test_pieces_hold_all_of_each_text(vocabulary):
-    texts = [*random_texts(40, seed=10), "film", "film " * 7, "film " * 8]
-    expected = []
-    for text in texts:
-        tokens = python_wordpiece(text, vocabulary)
-        for start in range(0, len(tokens), 7):
-            row = [2, *tokens[start : start + 7], 3]
-            expected.append(row + [0] * (9 - len(row)))
-    preprocessor = TextPreprocessor(vocabulary, 9)
-    assert preprocessor.encode_pieces(texts).tolist() == expected
-    assert preprocessor.encode_pieces(["\u200b", *texts, "\u200b"]).tolist() == expected
-    assert np.array_equal(preprocessor.encode_pieces(texts * 200), np.tile(expected, (200, 1)))
 
 
 def test_a_config_gives_an_equal_preprocessor(vocabulary):

@@ -1,8 +1,8 @@
-"""One cell: the training of a classifier or an encoder, in a process and a folder of its own.
+"""One cell: the training of a classifier, in a process and a folder of its own.
 
     python -m beex_keras.benchmark.cell FOLDER [--data-dir DIR] [--suite NAME]
 
-FOLDER/cell.json says what to train. The result is, of a classifier, FOLDER/logits.npz, the exit logits of
+FOLDER/cell.json says what to train. The result is FOLDER/logits.npz, the exit logits of
 the validation and the test split with their labels, and FOLDER/result.json, which is written last. All
 figures are computed from these later (`beex_keras.benchmark.collect`). The training itself stands
 in FOLDER/run, and continues from its last checkpoint if it was interrupted.
@@ -57,7 +57,7 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
     """
     spec = json.loads(read_text(folder / CELL_FILE, "cell"))
     begin = time.monotonic()
-    found = (_encoder if spec["texts"] else _classifier)(spec, folder, suite, data_dir)
+    found = _train(spec, folder, suite, data_dir)
     result = {
         **spec,
         **found,
@@ -68,14 +68,16 @@ def run_cell(folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
     return result
 
 
-def _classifier(
-    spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None
-) -> dict[str, Any]:
+def _train(spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None) -> dict[str, Any]:
     from beex_keras.models import BEExformerConfig
     from beex_keras.training import TrainingConfig, train
 
     task = suite.load(spec["task"], data_dir)
-    _check_data(spec, task.fingerprint(), folder)
+    if task.fingerprint() != spec["data"]:
+        raise BeexError(
+            f"The data of {spec['task']} has changed since {folder} was planned; start the benchmark "
+            "again, which plans new cells for it."
+        )
     run = train(
         task,
         BEExformerConfig.from_dict(spec["model"]),
@@ -96,30 +98,6 @@ def _classifier(
     }
 
 
-def _encoder(
-    spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None
-) -> dict[str, Any]:
-    from beex_keras.data.corpus import corpus_fingerprint
-    from beex_keras.models import BEExformerConfig
-    from beex_keras.training import ImitationConfig, imitate
-
-    prints = (suite.load(name, data_dir).fingerprint() for name in spec["texts"])
-    _check_data(spec, corpus_fingerprint(prints), folder)
-    run = imitate(
-        suite.texts(spec["texts"], data_dir),
-        BEExformerConfig.from_dict(spec["model"]),
-        ImitationConfig(**spec["training"]),
-        folder / RUN_FOLDER,
-        _source("init", spec, folder),
-        verbose=0,
-    )
-    return {
-        "loss": run.results["loss"],
-        "epochs": len(run.history["loss"]),
-        "best_epoch": run.results["epoch"],
-    }
-
-
 def _source(role: str, spec: dict[str, Any], folder: Path) -> Any:
     """What the cell starts from ("init") or learns from ("teacher"), None if nothing."""
     from beex_keras.starts import initial
@@ -129,14 +107,6 @@ def _source(role: str, spec: dict[str, Any], folder: Path) -> Any:
     if role in spec["start"]:
         return initial(spec["start"][role], spec["start"].get("init_layers"))
     return None
-
-
-def _check_data(spec: dict[str, Any], found: str, folder: Path) -> None:
-    if found != spec["data"]:
-        raise BeexError(
-            f"The data of {spec['task'] or spec['variant']} has changed since {folder} was planned; "
-            "start the benchmark again, which plans new cells for it."
-        )
 
 
 def read_logits(folder: Path) -> dict[str, np.ndarray]:

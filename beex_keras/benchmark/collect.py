@@ -60,28 +60,25 @@ def collect(
         `suite` and `about`; `code`, how many trainings are by which version; `versions` of the
         libraries; `tasks` (sizes, splits, baselines); `tables` (which tasks and variants each
         shows); `cells` (figures of each training); `files` (bytes of the exported files of the
-        first table's variants); `encoders` that are trained; `missing` and `failed` cells and
+        first table's variants); `missing` and `failed` cells and
         `skipped` tasks, with reasons.
     """
     tables = _tables(suite)
     main = next(iter(tables.values()))
     figures: list[dict[str, Any]] = []
-    encoders, missing, failed = [], [], []
+    missing, failed = [], []
     for cell in progress(cells, "Figures"):
         name = {"task": cell.task, "variant": cell.variant, "seed": cell.seed}
         name["settings"] = cell.settings
         folder = directory / cell.folder
-        done = (folder / RESULT_FILE).exists()
-        if done and cell.texts:
-            encoders.append(encoder_figures(cell, folder))
-        elif done:
+        if (folder / RESULT_FILE).exists():
             metrics = suite.metrics(tasks[cell.task], cell.task)
             curves = cell.variant in main["variants"]
             figures.append({**name, **cell_figures(cell, folder, metrics, curves)})
         elif (folder / FAILURE_FILE).exists():
             reason = read_text(folder / FAILURE_FILE, "failure").strip().splitlines()[-1]
             failed.append({**name, "reason": reason.replace(f"{directory}{os.sep}", "")})
-        elif not cell.texts:  # of an encoder, the trainings that start from it are missing
+        else:
             missing.append(name)
     return {
         "suite": suite.name,
@@ -98,7 +95,6 @@ def collect(
             variant: file_figures(suite.cell("", variant, 0, "").model)
             for variant in progress(main["variants"], "Files")
         },
-        "encoders": encoders,
         "missing": missing,
         "failed": failed,
         "skipped": dict(skipped),
@@ -127,11 +123,8 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     known = {_training(figures): figures for figures in other["cells"]}
     gaps = {_training(gap) for gap in (*results["missing"], *results["failed"])}
     cells = [*results["cells"], *(known[key] for key in known if key in gaps)]
-    trained = {encoder["encoder"] for encoder in results.get("encoders", [])}
-    encoders = [e for e in other.get("encoders", []) if e["encoder"] not in trained]
     return {
         **results,
-        "encoders": [*results.get("encoders", []), *encoders],
         "code": dict(Counter(figures["code"] for figures in cells)),
         "cells": cells,
         "missing": [gap for gap in results["missing"] if _training(gap) not in known],
@@ -149,17 +142,6 @@ def left_behind(results: Mapping[str, Any], other: Mapping[str, Any]) -> list[di
 def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
     """What makes two trainings the same."""
     return figures["task"], figures["variant"], figures["seed"], figures["settings"]
-
-
-def encoder_figures(cell: Cell, folder: Path) -> dict[str, Any]:
-    """How near an encoder comes to its start, on the texts held out."""
-    result = json.loads(read_text(folder / RESULT_FILE, "result"))
-    kept = ("loss", "best_epoch", "epochs", "machine", "code")
-    return {
-        "encoder": cell.variant,
-        "texts": list(cell.texts),
-        **{name: result[name] for name in kept},
-    }
 
 
 def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
@@ -207,7 +189,6 @@ def cell_figures(
     result = json.loads(read_text(folder / RESULT_FILE, "result"))
     config = BEExformerConfig.from_dict(result["trained"])
     logits, costs = read_logits(folder), relative_costs(config)
-    assert isinstance(cell.training, TrainingConfig)
     labels, predicted = logits["test_labels"], logits["test"].argmax(axis=2)
     found = {
         name: policy_figures(policy, logits, costs, cell.training, metrics, curves)

@@ -298,27 +298,11 @@ def tasks(results: Results) -> str:
     return table(["", "classes", "train", "validation", "test", "splits"], rows)
 
 
-def encoders(results: Results) -> str:
-    """What encoders learned from, and their error on texts held out; empty without one."""
-    found = results.get("encoders", [])
-    rows = [
-        [
-            encoder["encoder"],
-            ", ".join(encoder["texts"]),
-            f"{encoder['loss']:.3f}",
-            str(encoder["epochs"]),
-        ]
-        for encoder in found
-    ]
-    return table(["", "texts of", "error", "epochs"], rows) if found else ""
-
-
 def gaps(results: Results) -> str:
     """What is not measured, and why; empty if all is."""
     lines = [f"- {task} was left out. {why}" for task, why in results["skipped"].items()]
     lines += [
-        f"- {cell['variant']}{cell['task'] and ' on '}{cell['task']}, seed {cell['seed']}, failed: "
-        f"{cell['reason']}"
+        f"- {cell['variant']} on {cell['task']}, seed {cell['seed']}, failed: {cell['reason']}"
         for cell in results["failed"]
     ]
     by_variant: dict[str, dict[str, list[int]]] = {}
@@ -357,8 +341,6 @@ def report(results: Results, figures: Sequence[tuple[str, str]] = ()) -> str:
     for variant in variants:
         parts += [f"Exits taken, {variant}:", expected_flops(results, variant)]
     parts += ["## Tasks", tasks(results)]
-    if found := encoders(results):
-        parts += ["## Encoders", found]
     if missing := gaps(results):
         parts += ["## Not measured", missing]
     if figures:

@@ -15,7 +15,6 @@ from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.exits import ExitPolicy
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
 
 _TEMPLATE = Path(__file__).parent / "report.html"
 _MARK = "{{data}}"
@@ -41,7 +40,7 @@ def write(
     for cell in cells:
         done = (folder / cell.folder / RESULT_FILE).exists()
         name = cell.task, cell.variant
-        if done and not cell.texts and cell.variant in first.variants and name not in models:
+        if done and cell.variant in first.variants and name not in models:
             models[name] = model_data(cell, folder / cell.folder, tasks[cell.task].metric)
     data = {
         "title": suite.name,
@@ -69,7 +68,6 @@ def model_data(cell: Cell, folder: Path, metric: str = "accuracy") -> dict[str, 
     test, labels = logits["test"][:_TEXTS], logits["test_labels"][:_TEXTS]
     right = test.argmax(axis=2) == labels[:, None]
     training = cell.training
-    assert isinstance(training, TrainingConfig)
     found = {}
     for name, policy in POLICIES.items():
         calibration = calibrated(policy, logits, costs, training.tolerance, training.margin, metric)

@@ -15,11 +15,10 @@ import numpy as np
 from beex_keras import pretrained
 from beex_keras.benchmark.code import code_version
 from beex_keras.data import Split, Task, load_task
-from beex_keras.data.corpus import corpus_fingerprint, task_corpus
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training.config import ImitationConfig, TrainingConfig
+from beex_keras.training.config import TrainingConfig
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -35,7 +34,6 @@ _FIELDS = {
         "model",
         "training",
         "tasks",
-        "encoders",
         "variants",
         "groups",
     },
@@ -50,7 +48,6 @@ _FIELDS = {
         "train_rows",
     },
     "variant": {"preset", "model", "training", "start"},
-    "encoder": {"texts", "init", "init_layers", "preset", "model", "training"},
     "start": {"init", "init_layers", "teacher"},
     "group": {"table", "tasks", "variants", "seeds"},
 }
@@ -58,34 +55,31 @@ _FIELDS = {
 
 @dataclasses.dataclass(frozen=True)
 class Cell:
-    """One training of a suite: of a classifier on a task, or of an encoder on texts without labels.
+    """One training of a suite: a classifier on a task.
 
     Attributes:
-        task: name of the task in the suite; empty for an encoder.
-        variant: name of the variant in the suite, or of the encoder.
+        task, variant: their names in the suite.
         seed: of the training.
         model, training: its settings, the seed included.
-        data: hash of the task's texts and labels, or of those of an encoder's tasks.
+        data: hash of the task's texts and labels.
         start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
             `init_layers`; empty for a training from chance.
         earlier: other trainings of the suite in their place, by "init" and "teacher".
-        texts: names of the tasks whose training texts an encoder reads; empty for a classifier.
     """
 
     task: str
     variant: str
     seed: int
     model: BEExformerConfig
-    training: TrainingConfig | ImitationConfig
+    training: TrainingConfig
     data: str
     start: dict[str, Any] = dataclasses.field(default_factory=dict)
     earlier: dict[str, "Cell"] = dataclasses.field(default_factory=dict)
-    texts: tuple[str, ...] = ()
 
     @property
     def title(self) -> str:
         """What people call it: "trec, weights-only, seed 0"."""
-        return ", ".join(filter(None, (self.task, self.variant, f"seed {self.seed}")))
+        return f"{self.task}, {self.variant}, seed {self.seed}"
 
     @property
     def key(self) -> str:
@@ -115,8 +109,6 @@ class Cell:
             parts.append(packaged)
         if self.earlier:
             parts.append({role: cell.key_by(code) for role, cell in self.earlier.items()})
-        if self.texts:
-            parts.append(self.texts)
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -126,8 +118,7 @@ class Cell:
 
     def folder_by(self, code: str) -> str:
         """The name under another version of the code."""
-        name = (self.task or self.variant).replace("/", "-")
-        return f"{name}-{self.seed}-{self.key_by(code)}"
+        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key_by(code)}"
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -139,7 +130,6 @@ class Cell:
             "data": self.data,
             "start": self.start,
             "earlier": {role: cell.folder for role, cell in self.earlier.items()},
-            "texts": list(self.texts),
             "code": code_version(),
         }
 
@@ -184,12 +174,10 @@ class Suite:
         return list(dict.fromkeys([*used, *(t for v in variants for t in self._tasks_before(v))]))
 
     def _tasks_before(self, variant: str) -> list[str]:
-        """Names of the other tasks that a variant's start is trained on, with labels or without."""
+        """Names of the other tasks that a variant's start is trained on."""
         tasks = []
         for value in self._of("variants", variant).get("start", {}).values():
-            if isinstance(value, dict) and "encoder" in value:
-                tasks += self._of("encoders", value["encoder"])["texts"]
-            elif isinstance(value, dict):
+            if isinstance(value, dict):
                 tasks += [value["task"]] if "task" in value else []
                 tasks += self._tasks_before(value["variant"])
         return tasks
@@ -224,15 +212,6 @@ class Suite:
                 what = "training texts" if field == "train_rows" else "texts of each"
                 notes.append(f"at most {values[field]:,} {what}")
         return dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
-
-    def texts(self, names: Sequence[str], data_dir: str | os.PathLike[str] | None) -> list[str]:
-        """The training texts of these tasks without labels, each text once.
-
-        Raises:
-            BeexError: as for `load`.
-        """
-        corpora = (task_corpus(self.load(name, data_dir)) for name in names)
-        return list(dict.fromkeys(text for corpus in corpora for text in corpus))
 
     def cells(self, tasks: Mapping[str, Task]) -> list[Cell]:
         """All trainings on the given tasks in the order in which to do them.
@@ -277,7 +256,13 @@ class Suite:
             {name: value for layer in layers for name, value in layer.get(part, {}).items()}
             for part in ("model", "training")
         )
-        self._check_training(training, TrainingConfig, f"{variant} on {task}")
+        unknown = set(training) - {field.name for field in dataclasses.fields(TrainingConfig)}
+        if unknown or "seed" in training:
+            raise BeexError(
+                f"The suite {self.name} sets training.{'seed' if 'seed' in training else min(unknown)} "
+                f"of {variant} on {task}; it is "
+                + ("set by 'seeds'." if "seed" in training else "no field of TrainingConfig.")
+            )
         preset = self._of("variants", variant).get("preset", self.values.get("preset", "tiny"))
         start = self._of("variants", variant).get("start", {})
         return Cell(
@@ -287,9 +272,7 @@ class Suite:
             data,
             {name: value for name, value in start.items() if not isinstance(value, dict)},
             {
-                role: self.encoder(value["encoder"], others)
-                if "encoder" in value
-                else self.cell(
+                role: self.cell(
                     value.get("task", task),
                     value["variant"],
                     seed,
@@ -300,35 +283,6 @@ class Suite:
                 if isinstance(value, dict)
             },
         )  # fmt: skip
-
-    def encoder(self, name: str, data: Mapping[str, str]) -> Cell:
-        """The training of the encoder of that name; it has the seed 0, whoever starts from it.
-
-        `data` are the hashes of tasks by their names.
-        """
-        values = self._of("encoders", name)
-        training = values.get("training", {})
-        self._check_training(training, ImitationConfig, name)
-        return Cell(
-            "", name, 0,
-            BEExformerConfig.preset(
-                values.get("preset", self.values.get("preset", "tiny")), **values.get("model", {})
-            ),
-            ImitationConfig(**training),
-            corpus_fingerprint(data.get(task, "") for task in values["texts"]),
-            {part: values[part] for part in ("init", "init_layers") if part in values},
-            texts=tuple(values["texts"]),
-        )  # fmt: skip
-
-    def _check_training(self, values: Mapping[str, Any], config: type, whose: str) -> None:
-        unknown = set(values) - {field.name for field in dataclasses.fields(config)}
-        if unknown or "seed" in values:
-            name = "seed" if "seed" in values else min(unknown)
-            why = "set by 'seeds'" if config is TrainingConfig else "always 0"
-            raise BeexError(
-                f"The suite {self.name} sets training.{name} of {whose}; it is "
-                + (f"{why}." if name == "seed" else f"no field of {config.__name__}.")
-            )
 
     def _of(self, kind: str, name: str) -> dict[str, Any]:
         return self.values.get(kind, {}).get(name, {})
@@ -365,17 +319,9 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
         for entry in values.get(f"{kind}s", {}).values():
             _check_names(kind, entry, path)
             _check_names("start", entry.get("start", {}), path)
-    encoders = values.get("encoders", {})
-    for name, entry in encoders.items():
-        _check_names("encoder", entry, path)
-        missing = {"texts", "init"} - set(entry)
-        if missing:
-            raise BeexError(
-                f"The encoder {name} of the suite {path} lacks '{min(missing)}'; add it."
-            )
     variants = values.get("variants", {})
     for name in variants:
-        _check_order(str(name), variants, encoders, path)
+        _check_order(str(name), variants, path)
     default_seeds = values.get("seeds", [0])
     groups = []
     for entry in values.get("groups", []):
@@ -402,7 +348,6 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
 def _check_order(
     name: str,
     variants: Mapping[str, Any],
-    encoders: Mapping[str, Any],
     path: Path,
     later: tuple[str, ...] = (),
 ) -> None:
@@ -414,19 +359,13 @@ def _check_order(
     for role, value in variants[name].get("start", {}).items():
         if not isinstance(value, dict):
             continue
-        if role == "init" and set(value) == {"encoder"}:
-            if value["encoder"] not in encoders:
-                raise BeexError(
-                    f"The suite {path} has no encoder '{value['encoder']}'; describe it there."
-                )
-            continue
         if role == "init_layers" or not {"variant"} <= set(value) <= {"variant", "task"}:
             raise BeexError(
                 f"start.{role} of the suite {path} is {value}; another training is given as "
                 '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
-                'init or teacher, or as { encoder = "its name" } for init.'
+                "init or teacher."
             )
-        _check_order(value["variant"], variants, encoders, path, (*later, name))
+        _check_order(value["variant"], variants, path, (*later, name))
 
 
 def _check_names(kind: str, values: Any, path: Path) -> None:

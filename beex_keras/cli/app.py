@@ -13,7 +13,6 @@ from beex_keras.cli.demo import demo
 from beex_keras.cli.evaluate import evaluate
 from beex_keras.cli.models import models
 from beex_keras.cli.predict import predict
-from beex_keras.cli.pretrain import pretrain
 from beex_keras.cli.summary import summary
 from beex_keras.cli.terminal import quiet_libraries
 from beex_keras.cli.train import train
@@ -54,7 +53,7 @@ def _report_engine() -> int:
 
 
 for command in (
-    train, pretrain, calibrate, evaluate, predict, convert, summary, models, benchmark, demo,
+    train, calibrate, evaluate, predict, convert, summary, models, benchmark, demo,
 ):  # fmt: skip
     app.add_command(command)
 

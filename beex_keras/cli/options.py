@@ -154,7 +154,7 @@ def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def run_arguments(options: dict[str, Any]) -> dict[str, Any]:
-    """What `model_options` and `run_options` mean for `train` and `pretrain` beside the settings."""
+    """What `model_options` and `run_options` mean for `train` beside the settings."""
     import tensorflow as tf
 
     from beex_keras.text import read_vocabulary

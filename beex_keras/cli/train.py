@@ -49,7 +49,7 @@ START_SETTINGS = {
 @model_options
 @click.option("--init", type=click.Path(),
               help="What to start from: 'minilm', a folder of a BERT-style encoder, the run folder of "
-              "a 'beex pretrain' or 'beex train', a .keras or .beex file, or the name of a packaged "
+              "a 'beex train', a .keras or .beex file, or the name of a packaged "
               "model. Two epochs by default, unless a binary model goes on from one with as many bits.")  # fmt: skip
 @start_options
 @click.option("--head-rate", type=float, help="Factor of the exits' learning rate.")

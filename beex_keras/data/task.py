@@ -58,6 +58,10 @@ class Task:
     def is_pair(self) -> bool:
         return self.train.pairs is not None
 
+    def training_texts(self) -> list[str]:
+        """The texts of the training split alone; of pairs, both texts, each for itself."""
+        return [*self.train.texts, *(self.train.pairs or [])]
+
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts and labels, and of what else training reads: 16 hexadecimal digits."""
         digest = hashlib.sha256()

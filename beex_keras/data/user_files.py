@@ -86,17 +86,6 @@ def _read(
     return texts, pairs if pair_column is not None else None, labels, lines
 
 
-def read_column(path: Path, column: str) -> list[str]:
-    """The texts in one column of a file; the other columns do not matter.
-
-    Raises:
-        BeexError: the file cannot be read or understood, or a row lacks the text.
-    """
-    return [
-        _text(row[column], column, f"line {line} of {path}") for line, row in _rows(path, (column,))
-    ]
-
-
 def _rows(path: Path, columns: tuple[str | None, ...]) -> Iterator[NumberedRow]:
     """The rows of a file of any kind, each of which has the columns (None stands for no column)."""
     readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}

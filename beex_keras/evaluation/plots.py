@@ -68,46 +68,6 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     return figure
 
 
-@styled
-def pretraining(logs: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> "Figure":
-    """Loss and accuracy on hidden tokens over the epochs of a pre-training, its best epoch marked.
-
-    Args:
-        logs: `history` of a `PretrainingRun`.
-        results: its `results`.
-
-    Raises:
-        BeexError: matplotlib is missing.
-    """
-    figure, (left, right) = subplots(2, width=10)
-    _training_and_validation(left, logs, "loss")
-    left.set(title="Loss on hidden tokens", xlabel="epoch", ylabel="cross-entropy (nats)")
-    share = {name: percent(logs[name]) for name in ("accuracy", "val_accuracy")}
-    _training_and_validation(right, share, "accuracy")
-    right.axhline(100 * results["most_frequent"], color=GREY, linestyle=":", linewidth=1.2,
-                  label="most frequent token")  # fmt: skip
-    right.set(title="Hidden tokens found", xlabel="epoch", ylabel="accuracy (%)", ylim=(0, None))
-    for axes, value in ((left, results["loss"]), (right, 100 * results["accuracy"])):
-        axes.plot(results["epoch"], value, "*", markersize=15, color=ORANGE,
-                  markeredgecolor="white", zorder=3, label="kept")  # fmt: skip
-        axes.legend()
-    _count_epochs(left, right, count=len(logs["loss"]))
-    return figure
-
-
-def imitation(logs: Mapping[str, Sequence[float]], results: Mapping[str, Any]) -> "Figure":
-    """How far an encoder is from what it imitates over the epochs; arguments as `pretraining`."""
-    figure, (axes,) = subplots(1, width=6)
-    _training_and_validation(axes, logs, "loss")
-    axes.plot(results["epoch"], results["loss"], "*", markersize=15, color=ORANGE,
-              markeredgecolor="white", zorder=3, label="kept")  # fmt: skip
-    axes.set(title="Error of the blocks' outputs", xlabel="epoch",
-             ylabel="share of the variance", ylim=(0, None))  # fmt: skip
-    axes.legend()
-    _count_epochs(axes, count=len(logs["loss"]))
-    return figure
-
-
 def _training_and_validation(axes: "Axes", logs: Mapping[str, Any], name: str) -> None:
     """A log and its counterpart on validation data over the epochs, each if it is there."""
     for key, label, colour, dash in (
@@ -264,13 +224,6 @@ def save_run_figures(run: Any) -> list[Path]:
             "exits.png": lambda: exit_histogram(run.evaluation),
         },
     )
-
-
-def save_pretraining_figure(run: Any) -> list[Path]:
-    """Draws what `beex_keras.pretrain` or `imitate` returns into its folder's `figures/`, as
-    `save_run_figures`."""
-    draw = pretraining if "accuracy" in run.results else imitation
-    return _save_figures(run, {"history.png": lambda: draw(run.history, run.results)})
 
 
 def _save_figures(run: Any, figures: Mapping[str, Callable[[], "Figure"]]) -> list[Path]:

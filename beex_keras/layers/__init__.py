@@ -9,7 +9,6 @@ from beex_keras.layers.ffn import FeedForwardNetwork
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
-from beex_keras.layers.token_head import MaskedTokenHead
 
 __all__ = [
     "BEExformerBlock",
@@ -20,7 +19,6 @@ __all__ = [
     "ExitHead",
     "FeedForwardNetwork",
     "LayerNorm",
-    "MaskedTokenHead",
     "MultiHeadAttention",
     "PaddingMask",
     "SelectiveLearnForgetNetwork",

@@ -93,12 +93,6 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
         # The sign comes before the look-up so that the exported table is a constant of ±1.
         return tf.gather(_dense_gradient(self.table_quantizer(self.table)), token_ids) * self.scale
 
-    def products(self, vectors: tf.Tensor) -> tf.Tensor:
-        """The products of vectors (n, `width`) with every token's row: (n, `vocabulary_size`)."""
-        if self.table_quantizer is None:
-            return tf.matmul(vectors, self.table, transpose_b=True)
-        return tf.matmul(vectors * self.scale, self.table_quantizer(self.table), transpose_b=True)
-
     def get_config(self) -> dict[str, Any]:
         return {
             **super().get_config(),

@@ -109,31 +109,6 @@ class TextPreprocessor:
             ids[rows] = self(first, second).numpy()
         return ids
 
-    def encode_pieces(self, texts: Sequence[str]) -> np.ndarray:
-        r"""Token ids of all of each text: what is longer than a row goes on in the rows below it.
-
-        A text of :math:`n` tokens gives :math:`\lceil n / (\texttt{max\_length} - 2) \rceil` rows,
-        each ``[CLS] piece [SEP]``; one without any token gives none.
-
-        Returns:
-            int32, (pieces, max_length).
-
-        Raises:
-            BeexError: as `check`.
-        """
-        self.check(texts, truncate=True)
-        pieces = [np.zeros((0, self.max_length), np.int32)]
-        for _, chunk, _ in _chunks(texts, None):
-            tokens = self._tokenizer.tokenize(chunk)
-            lengths = _piece_lengths(tokens.row_lengths().numpy(), self.max_length - 2)
-            columns = np.arange(self.max_length)
-            ids = np.full((len(lengths), self.max_length), self.padding_id, np.int32)
-            ids[:, 0] = self.classification_id
-            ids[(columns > 0) & (columns <= lengths[:, None])] = tokens.flat_values.numpy()
-            ids[columns == lengths[:, None] + 1] = self.separator_id
-            pieces.append(ids)
-        return np.concatenate(pieces)
-
     def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
         """Tokens of each row before any cut, special ones included: int64, (B,)."""
         counts = np.zeros(len(texts), np.int64)

@@ -8,7 +8,6 @@ from beex_keras.errors import BeexError
 from beex_keras.losses import WEIGHTS
 
 PRECISIONS = ("float32", "bfloat16")
-PRETRAINING_LOSSES = ("last", "uniform", "linear")
 
 _LATER = {"replaced_tokens": 0.0}
 """Fields of `TrainingConfig` that came after trainings whose figures stand, at what was done then."""
@@ -119,97 +118,7 @@ class TrainingConfig:
         return {k: v for k, v in dataclasses.asdict(self).items() if k not in later}
 
 
-@dataclasses.dataclass(frozen=True)
-class PretrainingConfig:
-    """The settings of pre-training; validated when made, immutable after.
-
-    Attributes:
-        epochs, batch_size, learning_rate, warmup, weight_decay, clip_norm, pieces, seed: as in
-            `TrainingConfig`; the seed decides the masks too.
-        loss: which blocks predict: "last" alone, or all of them, "uniform" or "linear" as in
-            `SoftRoutingLoss`, so that early exits find more in the blocks before them.
-        held_out: share of the texts for validation, in [0, 1).
-        patience: stop after this many epochs without a lower validation loss; 0 never stops.
-
-    Raises:
-        BeexError: a value out of range.
-
-    Example:
-        >>> beex.PretrainingConfig(epochs=5, loss="uniform").held_out
-        0.05
-    """
-
-    epochs: int = 20
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    loss: str = "last"
-    held_out: float = 0.05
-    patience: int = 0
-    pieces: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_steps(self)
-        _check_share(self, "held_out")
-        if self.loss not in PRETRAINING_LOSSES:
-            raise BeexError(
-                f"Unknown loss '{self.loss}'; choose one of {', '.join(PRETRAINING_LOSSES)}."
-            )
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-@dataclasses.dataclass(frozen=True)
-class ImitationConfig:
-    """The settings of `imitate`; validated when made, immutable after.
-
-    Attributes:
-        epochs, batch_size, learning_rate, warmup, weight_decay, clip_norm, patience, seed: as in
-            `PretrainingConfig`.
-        anneal, precision: as in `TrainingConfig`.
-        pairs: whether each text is read a second time, together with the one beside it, for
-            classifiers of pairs.
-        held_out: share of the texts for validation, in [0, 1).
-
-    Raises:
-        BeexError: a value out of range.
-
-    Example:
-        >>> beex.ImitationConfig(pairs=True).anneal
-        0.5
-    """
-
-    epochs: int = 5
-    batch_size: int = 64
-    learning_rate: float = 1e-3
-    warmup: float = 0.1
-    weight_decay: float = 0.01
-    clip_norm: float = 1.0
-    anneal: float = 0.5
-    precision: str = "float32"
-    pairs: bool = False
-    held_out: float = 0.05
-    patience: int = 0
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        _check_steps(self)
-        for name in ("anneal", "held_out"):
-            _check_share(self, name)
-        _check_precision(self)
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
-
-
-_AnyConfig = TrainingConfig | PretrainingConfig | ImitationConfig
-
-
-def _check_steps(config: _AnyConfig) -> None:
+def _check_steps(config: TrainingConfig) -> None:
     """Raises `BeexError` unless what decides the steps of a training is in range."""
     for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
         value = getattr(config, name)
@@ -221,17 +130,17 @@ def _check_steps(config: _AnyConfig) -> None:
         _check_share(config, name)
 
 
-def _check_positive(config: _AnyConfig, name: str) -> None:
+def _check_positive(config: TrainingConfig, name: str) -> None:
     if not getattr(config, name) > 0:
         raise BeexError(f"{name}={getattr(config, name)!r} must be greater than 0.")
 
 
-def _check_share(config: _AnyConfig, name: str) -> None:
+def _check_share(config: TrainingConfig, name: str) -> None:
     if not 0 <= getattr(config, name) < 1:
         raise BeexError(f"{name}={getattr(config, name)!r} must lie in [0, 1).")
 
 
-def _check_precision(config: TrainingConfig | ImitationConfig) -> None:
+def _check_precision(config: TrainingConfig) -> None:
     if config.precision not in PRECISIONS:
         raise BeexError(
             f"Unknown precision '{config.precision}'; choose one of {', '.join(PRECISIONS)}."

@@ -18,8 +18,6 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.training.cluster import meet, read_cluster
 
-Share = Callable[[tuple[Any, ...], tf.Tensor, int, bool], tuple[Any, ...]]
-
 STRATEGIES = ("none", "mirrored", "multiworker")
 
 _LOST = (
@@ -87,44 +85,29 @@ def is_chief(strategy: tf.distribute.Strategy) -> bool:
 
 
 def share_rows(
-    batch: tuple[Any, ...], number: tf.Tensor, replicas: int, training: bool
-) -> tuple[Any, ...]:
-    r"""The share of the replica `number` of (inputs, labels) or (inputs, labels, weights), (b, ...).
+    batch: tuple[tf.Tensor, tf.Tensor], number: tf.Tensor, replicas: int
+) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+    r"""The share of the replica `number` of (inputs, labels), (b, ...) and (b,).
 
-    Of the \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order. In training,
-    copies of the last row fill up with weight 0 where rows run out, so that all replicas draw equally
-    many random numbers. Keras averages over a replica's rows and then over replicas; a weight of
+    Of the \(b\) rows each of \(R\) replicas takes \(s = \lceil b / R \rceil\), in order. Copies of
+    the last row fill up with weight 0 where rows run out, so that all replicas draw equally many random
+    numbers. Keras averages over a replica's rows and then over replicas; a weight of
     \(sR / b\) on each row makes it the mean over the batch's \(b\) rows.
     """
     size = tf.shape(batch[0], out_type=tf.int64)[0]
     share = -(-size // replicas)
     rows = number * share + tf.range(share)
-    if not training:
-        return tuple(tf.gather(part, rows[rows < size]) for part in batch)
-    inputs, labels, weights = batch if len(batch) == 3 else (*batch, tf.ones((size,)))
-    inputs, labels, weights = (
-        tf.gather(part, tf.minimum(rows, size - 1)) for part in (inputs, labels, weights)
-    )
+    inputs, labels = (tf.gather(part, tf.minimum(rows, size - 1)) for part in batch)
     factor = tf.cast(share * replicas, tf.float32) / tf.cast(size, tf.float32)
-    factors = tf.reshape(tf.where(rows < size, factor, 0.0), [-1] + [1] * (weights.shape.rank - 1))
-    return inputs, labels, weights * factors
+    return inputs, labels, tf.where(rows < size, factor, 0.0)
 
 
-def share_batches(
-    dataset: tf.data.Dataset,
-    strategy: tf.distribute.Strategy,
-    share: Share = share_rows,
-    training: bool = True,
-) -> Any:
+def share_batches(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
     """Each replica's share of each batch, for `fit`.
 
     Args:
         dataset: batches.
         strategy: of the model.
-        share: of (batch, number of the replica, number of replicas, training); in training with
-            weights by which the mean of the replicas' mean losses is that of the batch, else such
-            that together they are the batch: Keras weighs what it evaluates by rows.
-        training: or to evaluate.
 
     Returns:
         `dataset` itself where there is one replica. Else a distributed dataset without an end: `fit`
@@ -138,9 +121,9 @@ def share_batches(
         local = replicas // context.num_input_pipelines
         first = local * context.input_pipeline_id
 
-        def shares(*batch: Any) -> tf.data.Dataset:
+        def shares(*batch: tf.Tensor) -> tf.data.Dataset:
             numbers = tf.data.Dataset.range(first, first + local)
-            return numbers.map(lambda number: share(batch, number, replicas, training))
+            return numbers.map(lambda number: share_rows(batch, number, replicas))
 
         # Without an end, since workers would ask each other before each step whether it has come.
         return dataset.flat_map(shares).repeat().prefetch(tf.data.AUTOTUNE)

@@ -8,7 +8,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tensorflow as tf
 
@@ -16,13 +16,11 @@ from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, read_text, write_atomically
 from beex_keras.training.callbacks import OneEpoch, StepCheckpoint
 from beex_keras.training.distribution import (
-    Share,
     as_one,
     from_chief,
     is_chief,
     scope,
     share_batches,
-    share_rows,
 )
 
 BEST_WEIGHTS_FILE = "best.weights.h5"
@@ -37,16 +35,13 @@ def fit(
     epochs: int,
     directory: str | os.PathLike[str],
     *,
-    validation: tf.data.Dataset | None = None,
     monitor: str,
-    mode: Literal["max", "min"] = "max",
     slack: Callable[[float], float] | None = None,
     patience: int = 0,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     trackables: Mapping[str, Any] | None = None,
     checkpoint_seconds: float = 60.0,
     verbose: int | str = "auto",
-    share: Share = share_rows,
 ) -> None:
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
 
@@ -64,10 +59,8 @@ def fit(
         steps_per_epoch: batches of a whole epoch.
         epochs: at most this many.
         directory: of the run.
-        validation: batches to evaluate after each epoch, in logs that begin with `val_`.
-        monitor: the log by which epochs are compared.
-        mode: whether its highest or its lowest value is best.
-        slack: as in `kept_epoch`; for mode "max".
+        monitor: the log by which epochs are compared; its highest value is best.
+        slack: as in `kept_epoch`.
         patience: stop after this many epochs that are no better than the best; 0 never stops.
         callbacks: Keras callbacks; one that sets `stop_training` ends the training. Each epoch is a
             `fit` of its own. What they change within a step is part of that step's checkpoint.
@@ -75,7 +68,6 @@ def fit(
             such as a variable that follows a schedule, by name.
         checkpoint_seconds: time between checkpoints within an epoch.
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
-        share: how replicas share a batch.
 
     Raises:
         BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
@@ -108,10 +100,6 @@ def fit(
     history = _read_history(directory, int(epoch))
     saver = StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
     one_epoch, stop = OneEpoch(), False
-    validation_steps = None
-    if validation is not None:
-        validation_steps = int(validation.cardinality())
-        validation = share_batches(validation, strategy, share, training=False)
     if verbose == "auto":  # a moving bar for people, a line an epoch for files
         verbose = 1 if sys.stdout.isatty() else 2
     while int(epoch) < epochs and not stop:
@@ -119,10 +107,8 @@ def fit(
             break
         with as_one(strategy):
             logs = model.fit(
-                share_batches(make_epoch(int(epoch), int(step)), strategy, share),
+                share_batches(make_epoch(int(epoch), int(step)), strategy),
                 steps_per_epoch=steps_per_epoch - int(step),
-                validation_data=validation,
-                validation_steps=validation_steps,
                 epochs=epochs,
                 initial_epoch=int(epoch),
                 callbacks=[*callbacks, saver, one_epoch],
@@ -132,11 +118,10 @@ def fit(
             history.setdefault(name, []).append(float(values[-1]))
         # A callback may measure on the first worker alone, and stop there.
         own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
-        value, stop = from_chief(strategy, own).tolist()
-        score = value if mode == "max" else -value
+        score, stop = from_chief(strategy, own).tolist()
         if not math.isfinite(score):
             raise BeexError(
-                f"Epoch {int(epoch) + 1} ended with {monitor}={value}; start anew "
+                f"Epoch {int(epoch) + 1} ended with {monitor}={score}; start anew "
                 "with a lower learning rate."
             )
         kept = _is_kept(score, float(best), slack)

@@ -12,7 +12,6 @@ import tensorflow as tf
 
 from beex_keras import exits
 from beex_keras.data import Split, Task, make_dataset, steps_per_epoch
-from beex_keras.data.corpus import task_corpus
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
@@ -135,7 +134,7 @@ def train(
     def new_vocabulary() -> Sequence[str]:
         if vocabulary is not None:
             return vocabulary
-        texts, size = task_corpus(task), model_config.vocabulary_size
+        texts, size = task.training_texts(), model_config.vocabulary_size
         if init is not None:
             return init.vocabulary(size, texts)
         return learn_vocabulary(texts, size, pieces=training_config.pieces)
