@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_ids
-from distributed_worker import BLOCKS, RECIPE, SIZE, pretrain_toy, train_toy
+from distributed_worker import BLOCKS, RECIPE, SIZE, train_toy
 from test_cli import beex
 from toy import write_toy_files
 
