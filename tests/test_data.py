@@ -111,7 +111,7 @@ def test_a_class_that_cannot_be_split_is_explained():
 @pytest.mark.parametrize("suffix", [".jsonl", ".json", ".csv", ".tsv"])
 def test_formats_give_the_same_task(tmp_path, suffix):
     rows = sentences(40)
-    task = load_task("files", train=write_rows(tmp_path / f"train{suffix}", rows))
+    task = load_task(write_rows(tmp_path / f"train{suffix}", rows))
     assert task.labels == ("bad", "good")
     assert (task.name, task.metric, task.is_pair) == ("files", "accuracy", False)
     everything = {
@@ -129,7 +129,7 @@ def test_columns_are_named_by_options(tmp_path):
     for suffix in (".tsv", ".csv", ".jsonl"):
         file = write_rows(tmp_path / f"t{suffix}", rows, ("id", "premise", "claim", "class"))
         options = {"text_column": "premise", "pair_column": "claim", "label_column": "class"}
-        task = load_task("files", train=file, validation=file, test=file, **options)
+        task = load_task(file, validation=file, test=file, **options)
         assert task.is_pair
         assert task.train.texts[7] == "first 7"
         assert task.train.pairs[7] == "second 7"
@@ -140,16 +140,16 @@ def test_columns_are_named_by_options(tmp_path):
 def test_given_splits_are_kept(tmp_path):
     files = {
         part: write_rows(tmp_path / f"{part}.jsonl", sentences(count))
-        for part, count in (("train", 30), ("validation", 5), ("test", 7))
+        for part, count in (("data", 30), ("validation", 5), ("test", 7))
     }
-    task = load_task("files", **files)
+    task = load_task(**files)
     assert [len(s) for s in (task.train, task.validation, task.test)] == [30, 5, 7]
-    assert task.notes == "train: train.jsonl; validation: validation.jsonl; test: test.jsonl"
+    assert task.notes == "train: data.jsonl; validation: validation.jsonl; test: test.jsonl"
 
 
 def test_integer_labels_are_ordered_by_number(tmp_path):
     rows = [(f"text {i}", (10, 9, -1, "09")[i % 4]) for i in range(40)]
-    task = load_task("files", train=write_rows(tmp_path / "t.jsonl", rows))
+    task = load_task(write_rows(tmp_path / "t.jsonl", rows))
     assert task.labels == ("-1", "09", "9", "10")
 
 
@@ -159,9 +159,9 @@ def test_csv_quotes_and_tsv_without_quotes(tmp_path):
         b'\xef\xbb\xbftext,label\r\n"a, ""quoted""\r\ntext",x\r\n' + b"b,y\r\n" * 3 + b"c,x\r\n" * 3
     )
     tsv_file.write_bytes(b'text\tlabel\r\n"an open quote\tx\r\nb"\ty\r\n\r\nc\tx\r\nd\ty\r\n')
-    task = load_task("files", train=csv_file, validation=csv_file, test=csv_file)
+    task = load_task(csv_file, validation=csv_file, test=csv_file)
     assert task.train.texts == ['a, "quoted"\r\ntext', *"bbbccc"]
-    task = load_task("files", train=tsv_file, validation=tsv_file, test=tsv_file)
+    task = load_task(tsv_file, validation=tsv_file, test=tsv_file)
     assert task.train.texts == ['"an open quote', 'b"', "c", "d"]
 
 
@@ -169,7 +169,7 @@ def test_json_strings_may_hold_line_separators(tmp_path):
     file = tmp_path / "t.jsonl"
     rows = [{"text": f"a\u2028b\x85{i}", "label": i % 2} for i in range(6)]
     file.write_text("\n\n".join(json.dumps(row, ensure_ascii=False) for row in rows), "utf-8")
-    task = load_task("files", train=file, validation=file, test=file)
+    task = load_task(file, validation=file, test=file)
     assert task.train.texts[0] == "a\u2028b\x850"
 
 
@@ -208,7 +208,7 @@ def test_faulty_files_are_explained(tmp_path, name, lines, message):
     file = tmp_path / name
     file.write_text("\n".join(lines), "utf-8")
     with pytest.raises(BeexError, match=message) as error:
-        load_task("files", train=file)
+        load_task(file)
     assert "\n" not in str(error.value)
     assert str(file) in str(error.value)
 
@@ -218,15 +218,15 @@ def test_invalid_utf8_is_located(tmp_path):
     file.write_bytes("\n".join(GOOD).encode() + b'\n{"text": "caf\xe9", "label": "a"}\n')
     offset = len("\n".join(GOOD)) + len('\n{"text": "caf')
     with pytest.raises(BeexError, match=rf"not valid UTF-8 \(line 13, byte {offset}\)"):
-        load_task("files", train=file)
+        load_task(file)
 
 
 def test_missing_files_and_directories_are_explained(tmp_path):
     with pytest.raises(BeexError, match=r"no data file at .*none\.csv"):
-        load_task("files", train=tmp_path / "none.csv")
+        load_task(tmp_path / "none.csv")
     (tmp_path / "folder.csv").mkdir()
     with pytest.raises(BeexError, match="is a directory"):
-        load_task("files", train=tmp_path / "folder.csv")
+        load_task(tmp_path / "folder.csv")
 
 
 def test_labels_that_training_lacks_are_explained(tmp_path):
@@ -235,23 +235,25 @@ def test_labels_that_training_lacks_are_explained(tmp_path):
     with pytest.raises(
         BeexError, match=r"'ugly' on line 5 of .*test\.jsonl .* classes are bad, good"
     ):
-        load_task("files", train=train, test=test)
+        load_task(train, test=test)
 
 
 # --- names ---
 
 
 def test_unknown_names_list_the_known():
-    with pytest.raises(BeexError, match=r"no task 'imdb'; choose rotten_tomatoes, glue/sst2, .*"):
+    with pytest.raises(
+        BeexError, match=r"no task 'imdb' and no such file; choose rotten_tomatoes, glue/sst2, .*"
+    ):
         load_task("imdb")
 
 
 @pytest.mark.parametrize(
     ("name", "options", "message"),
     [
-        ("files", {}, "needs a training file"),
-        ("files", {"train": "a.csv", "data_dir": "."}, "leave out --data-dir"),
-        ("rotten_tomatoes", {"train": "a.csv"}, "for a.csv use 'files'"),
+        ("a.csv", {"data_dir": "."}, "leave out --data-dir"),
+        ("a.csv", {}, "no data file at a.csv"),
+        ("rotten_tomatoes", {"test": "a.csv"}, "has all splits"),
         ("rotten_tomatoes", {"data_dir": "."}, "leave out --data-dir"),
         ("trec", {}, "pass the folder that holds trec/train.jsonl"),
         ("trec", {"data_dir": "."}, "no folder trec in"),
@@ -515,3 +517,85 @@ def test_sentences_are_held_out_with_all_their_parts():
     assert gone and all(any(text in sentence for sentence in held.texts) for text in gone)
     again = hold_out_sentences(split.rows(np.arange(len(split))[::-1]), 0.2)[1]
     assert sorted(again.texts) == sorted(held.texts)
+
+
+# --- what is in memory ---
+
+
+class Frame:
+    """Columns by name, as of a pandas DataFrame."""
+
+    def __init__(self, columns):
+        self.values, self.columns = columns, list(columns)
+
+    def __getitem__(self, name):
+        return np.array(self.values[name], object)
+
+
+class HubDataset(Frame):
+    """As a Hugging Face Dataset, whose labels may have names."""
+
+    def __init__(self, columns, names=None):
+        super().__init__(columns)
+        self.column_names, self.columns = self.columns, None
+        label = type("ClassLabel", (), {"names": names})()
+        self.features = {"text": object(), "label": label}
+
+
+TEXTS = [f"text {i}" for i in range(40)]
+LABELS = ["good" if i % 2 else "bad" for i in range(40)]
+COLUMNS = {"text": TEXTS, "label": LABELS}
+
+
+@pytest.mark.parametrize(
+    "data",
+    [(TEXTS, LABELS), [TEXTS, LABELS], COLUMNS, Frame(COLUMNS), HubDataset(COLUMNS),
+     {"train": HubDataset(COLUMNS)}],
+    ids=["tuple", "list", "dictionary", "frame", "hub", "splits"],
+)  # fmt: skip
+def test_every_form_gives_the_task_of_the_file(tmp_path, data):
+    of_file = load_task(write_rows(tmp_path / "t.jsonl", zip(TEXTS, LABELS, strict=True)))
+    task = load_task(data)
+    assert task.fingerprint() == of_file.fingerprint() and task.labels == of_file.labels
+    assert load_task(task) is task
+
+
+def test_splits_of_a_dictionary_and_of_arguments():
+    some = (TEXTS[:8], LABELS[:8])
+    for task in (
+        load_task({"train": COLUMNS, "validation": some, "test": some}),
+        load_task(COLUMNS, validation=some, test=some),
+    ):
+        assert [len(s) for s in (task.train, task.validation, task.test)] == [40, 8, 8]
+
+
+def test_pairs_of_strings_and_a_pair_column():
+    pairs = [(text, text[::-1]) for text in TEXTS]
+    one = load_task((pairs, LABELS))
+    columns = {"a": TEXTS, "b": [second for _, second in pairs], "y": LABELS, "z": [None] * 40}
+    other = load_task(columns, text_column="a", pair_column="b", label_column="y")
+    assert one.is_pair and one.fingerprint() == other.fingerprint()
+
+
+def test_names_of_integer_labels():
+    data = {"text": TEXTS, "label": [np.int64(i % 2) for i in range(40)]}
+    assert load_task(data).labels == ("0", "1")
+    assert load_task(HubDataset(data, ["no", "yes"])).labels == ("no", "yes")
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ((TEXTS, LABELS[1:]), r"differ in length \(text: 40, label: 39\)"),
+        ({"text": TEXTS}, "train data has no column 'label'; its columns are text"),
+        ((TEXTS, [*LABELS[1:], None]), "'label' on row 40 of the train data holds null"),
+        (([*TEXTS[1:], " "], LABELS), "'text' on row 40 of the train data is empty"),
+        (([1, 2], ["a", "b"]), "string, or a pair of strings"),
+        (7, "A int is no data to train on; give"),
+        ("nothing", "no task 'nothing' and no such file"),
+        ((TEXTS, ["bad"] * 40), "Every row of the train data has the label 'bad'"),
+    ],
+)
+def test_faulty_forms_are_explained(data, message):
+    with pytest.raises(BeexError, match=message):
+        load_task(data)

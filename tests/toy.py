@@ -23,14 +23,24 @@ def toy_rows(count: int, seed: int) -> list[dict[str, str]]:
 
 
 def write_toy_files(directory: Path, train: int = 200, others: int = 60) -> dict[str, Path]:
-    """train, validation and test as JSON lines, with so many rows."""
-    paths = {}
+    """train, validation and test as JSON lines, with so many rows: arguments of `load_task`."""
     counts = {"train": train, "validation": others, "test": others}
     for seed, (name, count) in enumerate(counts.items()):
-        paths[name] = directory / f"{name}.jsonl"
         lines = (json.dumps(row) for row in toy_rows(count, seed))
-        paths[name].write_text("\n".join(lines) + "\n", "utf-8")
-    return paths
+        (directory / f"{name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    return toy_files(directory)
+
+
+def toy_files(directory: Path) -> dict[str, Path]:
+    """The files of `write_toy_files`, as arguments of `load_task`."""
+    parts = {"data": "train", "validation": "validation", "test": "test"}
+    return {argument: directory / f"{name}.jsonl" for argument, name in parts.items()}
+
+
+def data_options(directory: Path) -> list[str]:
+    """The files of `write_toy_files`, as arguments of a command."""
+    data, *others = (f"{directory / name}.jsonl" for name in ("train", "validation", "test"))
+    return [data, f"--validation={others[0]}", f"--test={others[1]}"]
 
 
 TOY_SIZE = {

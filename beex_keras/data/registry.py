@@ -1,72 +1,110 @@
-"""Tasks by name."""
+"""Tasks by name, and tasks of one's own data in any usual form."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
+from typing import Any
 
+from beex_keras.data.columns import class_names, take_rows
 from beex_keras.data.glue import GLUE, load_glue
 from beex_keras.data.rotten_tomatoes import load_rotten_tomatoes
+from beex_keras.data.rows import Columns, make_task
 from beex_keras.data.task import Task
-from beex_keras.data.user_files import FilePath, load_files
+from beex_keras.data.user_files import FilePath, read_rows
 from beex_keras.errors import BeexError
 
 _QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")
 
 
 def load_task(
-    name: str,
+    data: Any,
+    validation: Any = None,
+    test: Any = None,
     *,
     data_dir: FilePath | None = None,
-    train: FilePath | None = None,
-    validation: FilePath | None = None,
-    test: FilePath | None = None,
     text_column: str = "text",
     pair_column: str | None = None,
     label_column: str = "label",
 ) -> Task:
-    """Loads a task with its three splits; those that its source lacks are taken out of training.
+    """The task of that name, or one of your own data; splits that are missing come out of training.
+
+    Labels are strings or integers, and those of the training data are the classes: in numerical
+    order if all are integers, else in alphabetical order.
 
     Args:
-        name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/cola", ... (by TFDS, or from the
-            folder of a GLUE download), "sick", "trec", "snips" (JSON lines in
-            `data_dir`/sick/train.jsonl and so on), or "files" for your own.
-        data_dir: the folder of the named task's data.
-        train, validation, test: files of the task "files": .jsonl, .json, .csv or .tsv.
-        text_column, pair_column, label_column: their columns; no pair column, no pairs.
+        data: a name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/cola", ... (by TFDS, or from
+            the folder of a GLUE download), "sick", "trec", "snips" (JSON lines in
+            `data_dir`/sick/train.jsonl and so on). Or training data: a .jsonl, .json, .csv or .tsv
+            file; (texts, labels), with pairs of strings as texts of pairs; anything with columns, such
+            as a dictionary of lists, a pandas DataFrame or a Hugging Face `Dataset`. Or a `Task`, or a
+            `DatasetDict`, which have all splits.
+        validation, test: of your own data, in any of these forms.
+        data_dir: the folder of a named task's data.
+        text_column, pair_column, label_column: columns of your own data; no pair column, no pairs.
 
     Raises:
-        BeexError: the name is unknown, the options do not fit it, or its data is missing or
-            faulty; each sentence says what to do.
+        BeexError: the name is unknown, the arguments do not go together, or the data is missing or
+            faulty: a column is missing, a text is empty, a label is not known from training, a class
+            has too few rows. Each sentence says what to do.
 
     Example:
-        >>> task = beex.load_task("rotten_tomatoes")
-        >>> task.labels
+        >>> beex.load_task("rotten_tomatoes").labels
         ('negative', 'positive')
+        >>> texts, labels = ["a good film", "a bad film"] * 20, ["positive", "negative"] * 20
+        >>> task = beex.load_task((texts, labels), validation=(texts, labels), test=(texts, labels))
+        >>> task.labels, len(task.train)
+        (('negative', 'positive'), 40)
     """
-    own_files = [path for path in (train, validation, test) if path is not None]
-    if name == "files":
-        if train is None:
-            raise BeexError("The task 'files' needs a training file; name one with --train.")
-        if data_dir is not None:
-            raise BeexError("The task 'files' reads the files you name; leave out --data-dir.")
-        return load_files(
-            train,
-            validation,
-            test,
-            text_column=text_column,
-            pair_column=pair_column,
-            label_column=label_column,
-        )
+    if isinstance(data, Mapping) and "train" in data:
+        splits = {part: data[part] for part in ("validation", "test") if part in data}
+        given = {"validation": validation, "test": test}
+        splits |= {part: value for part, value in given.items() if value is not None}
+        data, validation, test = data["train"], splits.get("validation"), splits.get("test")
+    is_name = isinstance(data, str) and not Path(data).suffix and not Path(data).exists()
+    if isinstance(data, Task) or is_name:
+        name = data if is_name else data.name
+        if validation is not None or test is not None:
+            raise BeexError(f"The task '{name}' has all splits; leave out validation and test.")
+        return _named(data, data_dir) if is_name else data
+    if data_dir is not None:
+        raise BeexError("Your own data needs no other folder; leave out --data-dir.")
+    columns = Columns(text_column, pair_column, label_column)
+    return _own(data, validation, test, columns, class_names(data, columns))
+
+
+def _own(
+    train: Any,
+    validation: Any,
+    test: Any,
+    columns: Columns,
+    names: tuple[str, ...] = (),
+    task: str | None = None,
+) -> Task:
+    """A task of files or of what is in memory, whose labels 0, 1, 2, ... may have names."""
+    parts = {"train": train, "validation": validation, "test": test}
+    paths = {n: Path(p) for n, p in parts.items() if isinstance(p, str | os.PathLike)}
+    rows = {
+        name: read_rows(part, columns) if name in paths else take_rows(part, columns, name)
+        for name, part in parts.items()
+        if part is not None
+    }
+    notes = [f"{part}: {path.name}" for part, path in paths.items()]
+    name = task or ("files" if "train" in paths else "data")
+    return make_task(rows["train"], rows.get("validation"), rows.get("test"), name, notes, names)
+
+
+def _named(name: str, data_dir: FilePath | None) -> Task:
     if name == "glue/stsb":
         raise BeexError(
             "The task 'glue/stsb' is regression, similarity from 0 to 5, and a BEExformer "
             "classifies; choose one of GLUE's classification tasks, such as glue/qqp."
         )
     if name not in TASKS:
-        raise BeexError(f"There is no task '{name}'; choose {', '.join(TASKS)}, or files.")
-    if own_files:
-        raise BeexError(f"The task '{name}' has its own data; for {own_files[0]} use 'files'.")
+        raise BeexError(
+            f"There is no task '{name}' and no such file; choose {', '.join(TASKS)}, or give a "
+            ".jsonl, .json, .csv or .tsv file."
+        )
     return TASKS[name](_existing(data_dir))
 
 
@@ -80,7 +118,7 @@ def _json_lines(
     name: str,
     data_dir: Path | None,
     pair_column: str | None = None,
-    class_names: tuple[str, ...] = (),
+    names: tuple[str, ...] = (),
 ) -> Task:
     """A public data set as JSON lines in its folder: train, and the other splits if there."""
     if data_dir is None:
@@ -91,13 +129,14 @@ def _json_lines(
     folder = data_dir / name
     if not folder.is_dir():
         raise BeexError(f"There is no folder {name} in {data_dir}; put train.jsonl there.")
-    others = [folder / f"{part}.jsonl" for part in ("validation", "test")]
-    return load_files(
+    validation, test = (folder / f"{part}.jsonl" for part in ("validation", "test"))
+    return _own(
         folder / "train.jsonl",
-        *(path if path.is_file() else None for path in others),
-        name=name,
-        pair_column=pair_column,
-        class_names=class_names,
+        validation if validation.is_file() else None,
+        test if test.is_file() else None,
+        Columns(pair=pair_column),
+        names,
+        name,
     )
 
 
@@ -113,6 +152,6 @@ TASKS: dict[str, Callable[[Path | None], Task]] = {
     "rotten_tomatoes": _packaged,
     **{f"glue/{name}": partial(load_glue, name) for name in GLUE},
     "sick": lambda data_dir: _json_lines("sick", data_dir, pair_column="text2"),
-    "trec": lambda data_dir: _json_lines("trec", data_dir, class_names=_QUESTIONS),
+    "trec": lambda data_dir: _json_lines("trec", data_dir, names=_QUESTIONS),
     "snips": lambda data_dir: _json_lines("snips", data_dir),
 }

@@ -58,6 +58,10 @@ class Task:
     def is_pair(self) -> bool:
         return self.train.pairs is not None
 
+    def splits(self) -> dict[str, Split]:
+        """The splits by their names."""
+        return {"train": self.train, "validation": self.validation, "test": self.test}
+
     def training_texts(self) -> list[str]:
         """The texts of the training split alone; of pairs, both texts, each for itself."""
         return [*self.train.texts, *(self.train.pairs or [])]
@@ -65,7 +69,7 @@ class Task:
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts and labels, and of what else training reads: 16 hexadecimal digits."""
         digest = hashlib.sha256()
-        for split in (self.train, self.validation, self.test):
+        for split in self.splits().values():
             for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
                 for text in texts:
                     digest.update(text.encode() + b"\0")

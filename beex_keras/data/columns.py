@@ -1,0 +1,70 @@
+"""Rows of what is in memory: lists, dictionaries of columns, data frames, Hugging Face data sets."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from beex_keras.data.rows import Columns, Rows
+from beex_keras.errors import BeexError
+
+_FORMS = (
+    "give a task's name, a file, a Task, (texts, labels), or columns such as a data frame's or a "
+    "Hugging Face Dataset's"
+)
+
+
+def take_rows(data: Any, columns: Columns, part: str) -> Rows:
+    """The rows of `data`.
+
+    Args:
+        data: (texts, labels), where texts are strings or pairs of strings, or anything with columns:
+            a dictionary of lists, a pandas DataFrame, a Hugging Face `Dataset`.
+        columns: which of them hold what.
+        part: what errors call the data: "train", "validation" or "test".
+
+    Raises:
+        BeexError: `data` is nothing of these, columns differ in length, or the rows are faulty.
+    """
+    by_name, columns = _by_name(data, columns, part)
+    lengths = {name: len(values) for name, values in by_name.items()}
+    if len(set(lengths.values())) > 1:
+        raise BeexError(
+            f"The columns of the {part} data differ in length ("
+            + ", ".join(f"{name}: {length}" for name, length in lengths.items())
+            + "); give every text its label."
+        )
+    rows = [dict(zip(by_name, row, strict=True)) for row in zip(*by_name.values(), strict=False)]
+    return Rows(enumerate(rows, 1), columns, f"the {part} data", "row")
+
+
+def class_names(data: Any, columns: Columns) -> tuple[str, ...]:
+    """The names that a Hugging Face `Dataset` has for its labels 0, 1, 2, ...; else none."""
+    features = getattr(data, "features", None)
+    label = features.get(columns.label) if isinstance(features, Mapping) else None
+    return tuple(getattr(label, "names", None) or ())
+
+
+def _by_name(data: Any, columns: Columns, part: str) -> tuple[dict[str, list[Any]], Columns]:
+    names = getattr(data, "column_names", None)
+    if names is None:
+        names = getattr(data, "columns", None)
+    if names is None and isinstance(data, Mapping):
+        names = data
+    if names is not None:
+        missing = [name for name in columns if name not in names]
+        if missing:
+            raise BeexError(
+                f"The {part} data has no column '{missing[0]}'; its columns are "
+                f"{', '.join(map(str, names)) or 'none'}."
+            )
+        return {name: list(data[name]) for name in columns}, columns
+    if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], str):
+        texts, labels = (list(part) for part in data)
+        if texts and not isinstance(texts[0], str):
+            try:
+                first, second = (list(side) for side in zip(*texts, strict=True))
+            except (TypeError, ValueError):
+                raise BeexError("A text must be a string, or a pair of strings.") from None
+            pairs = Columns("text", "pair", "label")
+            return {"text": first, "pair": second, "label": labels}, pairs
+        return {"text": texts, "label": labels}, Columns()
+    raise BeexError(f"A {type(data).__name__} is no data to train on; {_FORMS}.")
