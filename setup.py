@@ -33,8 +33,10 @@ CORE = [
     "larq-compute-engine>=0.16,<0.17",
     "numpy>=1.26,<2",
     "tensorboard>=2.20",
+    "lazy_loader>=0.4",
     "click>=8.1",
     "rich>=13",
+    "rich-click>=1.9",
     "filelock>=3.15",
     'tomli>=2; python_version < "3.11"',
 ]
@@ -107,7 +109,7 @@ setup(
     ext_modules=[ENGINE],
     cmdclass={"build_py": BuildWithSources},
     package_data={
-        "beex_keras": ["py.typed"],
+        "beex_keras": ["py.typed", "*.pyi", "*/*.pyi"],
         "beex_keras.benchmark": ["report.html", "suites/*.toml"],
         "beex_keras.export.mcu": ["costs.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],

@@ -36,13 +36,12 @@ def run(
     """
     task = load_task("rotten_tomatoes")
     training = TrainingConfig(seed=seed, epochs=epochs or TrainingConfig.epochs)
-    config = BEExformerConfig.preset("tiny")
-
     runs = {}
-    for name, variant in {"float32": config.twin(), "weights-only": config}.items():
+    for name, bits in {"float32": "float", "weights-only": "weights-only"}.items():
         if verbose:
             print(f"Training {name} on {len(task.train):,} texts")
-        runs[name] = train(task, variant, training, directory / name, verbose=verbose)
+        config = BEExformerConfig.preset("tiny", bits)
+        runs[name] = train(task, directory / name, model=config, training=training, verbose=verbose)
         plots.save_run_figures(runs[name])
     twin, beex = runs.values()
     twin_file, file = (_convert(finished) for finished in (twin, beex))

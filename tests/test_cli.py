@@ -13,14 +13,19 @@ import pytest
 import tensorflow as tf
 from conftest import needs_engine
 from donors import write_donor
-from toy import TOY_SIZE, write_toy_files
+from toy import TOY_SIZE, toy_files, write_toy_files
+from toy import data_options as data
 
-from beex_keras import TrainingConfig, cli, export, load, runtime
+from beex_keras import TrainingConfig, cli, export, fields, load, runtime
+from beex_keras import train as beex_train
+from beex_keras.cli.convert import EXITS
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
 from beex_keras.export import metadata, size
+from beex_keras.losses import WEIGHTS
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.training import RunOptions, settings, trainer
 
 
 def beex(*arguments) -> int:
@@ -37,17 +42,13 @@ def folder(tmp_path_factory):
     write_toy_files(path)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     code = beex(
-        "train", *data(path), *sizes, "--epochs", 3, "--batch-size", 8, "--learning-rate", 0.01,
-        "--tensorboard", "--json", "-o", path / "run",
+        "train", *data(path), *sizes, "--epochs", 3, "--set=batch_size=8", "--learning-rate", 0.01,
+        "--set=tensorboard=true", "--json", "-o", path / "run",
     )  # fmt: skip
     assert code == 0
     assert beex("convert", path / "run", "-o", path / "model.tflite", "--json") == 0
     assert beex("convert", path / "run", "-o", path / "model.beex", "--json") == 0
     return path
-
-
-def data(folder: Path) -> list[str]:
-    return [f"--{name}={folder / name}.jsonl" for name in ("train", "validation", "test")]
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +78,7 @@ def dtypes(monkeypatch):
         found.append({linear.matmul.training_dtype for linear in linears})
         raise BeexError("refused")
 
-    monkeypatch.setattr("beex_keras.training.loop.fit", refuse)
+    monkeypatch.setattr("beex_keras.training.trainer.fit", refuse)
     return found
 
 
@@ -95,7 +96,7 @@ def test_train_leaves_model_figures_and_results(folder):
 def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dtypes, cost, warned):
     monkeypatch.setattr("beex_keras.training.precision.bfloat16_cost", lambda: cost)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
-    arguments = [*data(folder), *sizes, "--epochs", 1, "--precision", "bfloat16"]
+    arguments = [*data(folder), *sizes, "--epochs", 1, "--set=precision=bfloat16"]
     assert beex("train", *arguments, "-o", tmp_path / "run") == 2
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert len(lines) == bool(warned) and warned in "".join(lines)
@@ -105,8 +106,8 @@ def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dty
 @pytest.mark.slow
 def test_bfloat16_trains_to_the_end(folder, tmp_path, capsys):
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
-    assert beex("train", *data(folder), *sizes, "--epochs", 3, "--batch-size", 8,
-                "--learning-rate", 0.01, "--precision", "bfloat16", "--json",
+    assert beex("train", *data(folder), *sizes, "--epochs", 3, "--set=batch_size=8",
+                "--learning-rate", 0.01, "--set=precision=bfloat16", "--json",
                 "-o", tmp_path / "run") == 0  # fmt: skip
     assert json.loads(capsys.readouterr().out)["test"]["score"] > 0.8
 
@@ -333,15 +334,17 @@ def test_a_real_process_fails_with_one_sentence(tmp_path):
 RUN = "{0}/run"
 FILE = "{0}/model.tflite"
 OUT = ["-o", "{0}/out"]
-TRAIN = ["train", *OUT, "--train"]
+TRAIN = ["train", *OUT]
 
 MISTAKES = {
     "unknown command": (["classify"], "No such command"),
     "unknown option": (["predict", RUN, "--loud"], "--loud"),
-    "unknown task": (["train", "--task", "imdb", *OUT], "imdb"),
+    "unknown task": ([*TRAIN, "imdb"], "imdb"),
     "unknown preset": (["train", "--preset", "huge", *OUT], "huge"),
     "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),
     "unknown setting": ([*TRAIN, "{0}/train.jsonl", "--set", "layers=3"], "layers"),
+    "setting given twice": ([*TRAIN, "--epochs", "1", "--set", "epochs=2"], "given twice"),
+    "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
     "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
     "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
     "unknown suite": (["benchmark", "--suite", "glue", *OUT], "paper, smoke"),
@@ -356,11 +359,11 @@ MISTAKES = {
     "one class only": ([*TRAIN, "{0}/single.jsonl"], "class"),
     "unknown label in test": (
         [*TRAIN, "{0}/train.jsonl", "--test", "{0}/label.jsonl"], "maybe"),
-    "missing GLUE folder": (["train", "--task", "glue/sst2", "--data-dir", "{0}/none", *OUT], "none"),
-    "missing vocabulary": ([*TRAIN, "{0}/train.jsonl", "--vocabulary", "{0}/v.txt"], "v.txt"),
-    "output is a foreign folder": (["train", "--train", "{0}/train.jsonl", "-o", "{0}"], "run folder"),
+    "missing GLUE folder": ([*TRAIN, "glue/sst2", "--data-dir", "{0}/none"], "none"),
+    "missing vocabulary": ([*TRAIN, "{0}/train.jsonl", "--set", "vocabulary={0}/v.txt"], "v.txt"),
+    "output is a foreign folder": (["train", "{0}/train.jsonl", "-o", "{0}"], "run folder"),
     "other settings in the run": (
-        ["train", "--train", "{0}/train.jsonl", "-o", RUN], "other settings"),
+        ["train", "{0}/train.jsonl", "-o", RUN], "other settings"),
     "missing model": (["predict", "{0}/none", "text"], "none"),
     "text to classify is empty": (["predict", FILE, ""], "empty"),
     "10,000 words": (["predict", FILE, "good " * 10_000], "10,002 tokens"),
@@ -392,7 +395,7 @@ MISTAKES = {
     "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
     "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
     "task with other labels": (
-        ["evaluate", RUN, "--train", "{0}/other.jsonl"], "the model knows"),
+        ["evaluate", RUN, "{0}/other.jsonl"], "the model knows"),
     "summary of nothing": (["summary"], "--preset"),
     "bits of a trained model": (["summary", RUN, "--bits", "float"], "--bits goes with --preset"),
     "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
@@ -455,8 +458,14 @@ def test_interrupt_exits_with_130(monkeypatch, folder, capsys):
 
 
 def test_choices_are_those_of_the_package():
-    assert tuple(PRESETS) == cli.PRESETS and tuple(POLICIES) == cli.POLICIES
-    assert export.EXITS == cli.EXITS
+    assert fields.choices(TrainingConfig)["policy"] == tuple(POLICIES)
+    assert fields.choices(TrainingConfig)["loss"] == WEIGHTS
+    assert export.EXITS == EXITS
+
+
+def test_every_setting_is_described():
+    for config in (BEExformerConfig, TrainingConfig, RunOptions):
+        assert list(fields.descriptions(config)) == fields.names(config)
 
 
 def test_help_names_every_command(capsys):
@@ -467,48 +476,125 @@ def test_help_names_every_command(capsys):
     assert np.all([beex(command, "--help") == 0 for command in ("train", "predict")])
 
 
+def test_help_of_train_is_short_and_in_groups(capsys):
+    assert beex("train", "--help") == 0
+    output = capsys.readouterr().out
+    groups = ("Data", "Model", "Start", "Training", "Exit", "Run")
+    assert [output.index(f"─ {group} ─") for group in groups]
+    options = {word for word in output.split() if word.startswith("--") and len(word) > 2}
+    assert "--epochs" in options and len(options) <= 20
+    assert "passes over the training split" in output.lower()  # what TrainingConfig says of it
+
+
 @pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        (["--anneal", "0.5"], "--anneal goes with --init"),
-        (["--init-layers", "0,1"], "--init-layers goes with --init"),
-        (["--hidden-weight", "2"], "--hidden-weight goes with --teacher"),
-    ],
+    ("setting", "needed"),
+    [("anneal=0.5", "init"), ("init_layers=[0,1]", "init"), ("hidden_weight=2", "teacher")],
 )
-def test_settings_of_a_start_need_one(tmp_path, capsys, arguments, sentence):
-    assert beex("train", "-o", tmp_path / "run", *arguments) == 2
-    assert sentence in capsys.readouterr().err
+def test_settings_of_a_start_need_one(tmp_path, capsys, setting, needed):
+    assert beex("train", "-o", tmp_path / "run", "--set", setting) == 2
+    name = setting.split("=")[0]
+    assert f"{name} means nothing without {needed}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 
 
 def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
     write_donor(tmp_path / "donor")
-    files = write_toy_files(tmp_path)
+    write_toy_files(tmp_path)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
-    arguments = ["train", "--preset", "minilm", "--init", str(tmp_path / "donor"), "--epochs", "1"]
-    arguments += ["--init-layers", "0,2", "--max-length", "12", "-o", str(tmp_path / "run")]
-    arguments += [part for name, file in files.items() for part in (f"--{name}", str(file))]
+    arguments = ["train", *data(tmp_path), "--init", str(tmp_path / "donor"), "--epochs", "1"]
+    arguments += ["--set=init_layers=[0,2]", "--max-length", "12", "-o", str(tmp_path / "run")]
     arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
     assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 2
     assert dtypes == [{tf.float32}]
-    settings = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
-    assert settings["init"]["layers"] == settings["teacher"]["layers"] == [0, 2]
+    found = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    assert found["init"]["layers"] == found["teacher"]["layers"] == [0, 2]
     warm = TrainingConfig.warm(True, epochs=1)
-    assert settings["training"] == warm.to_dict() and warm.anneal > 0
+    assert found["training"] == warm.to_dict() and warm.anneal > 0
 
 
-def test_real_weights_to_start_from_have_the_settings_for_it(folder, tmp_path, monkeypatch):
-    real, binary = tmp_path / "real", folder / "run"
-    trained = load(binary).classifier
-    BEExformerClassifier(trained.config.twin(), trained.preprocessor).save_pretrained(real)
-    found = []
+# === The same words from Python and from the command line ===
 
-    def record(task, model_config, training_config, *_, **__):
-        found.append(training_config)
-        raise BeexError("recorded")
+SAME = {
+    "nothing": ([], {}),
+    "settings": (
+        ["--epochs", 2, "--learning-rate", 0.01, "--seed", 3, "--policy", "entropy", "--set",
+         "batch_size=16", "--set", "pieces=false", "--set", "gate_activation=sigmoid"],
+        {"epochs": 2, "learning_rate": 0.01, "seed": 3, "policy": "entropy", "batch_size": 16,
+         "pieces": False, "gate_activation": "sigmoid"}),
+    "bits": (["--preset", "micro", "--bits", "fully-binary"], {"preset": "micro", "bits": "fully-binary"}),
+    "real table": (["--set", "embedding_bits=32"], {"embedding_bits": 32}),
+    "from a model": (["--init", "{0}/run"], {"init": "{0}/run"}),
+    "binarized": (["--init", "{0}/real"], {"init": "{0}/real"}),
+    "real, from a model": (["--init", "{0}/real", "--bits", "float"], {"init": "{0}/real", "bits": "float"}),
+    "with a teacher": (
+        ["--init", "{0}/real", "--teacher", "{0}/real", "--set", "hidden_weight=2"],
+        {"init": "{0}/real", "teacher": "{0}/real", "hidden_weight": 2}),
+    "from BERT": (
+        ["--init", "{0}/donor", "--set", "init_layers=[0,2]", "--set", "width=24", "--set", "num_heads=6",
+         "--set", "hidden_width=40"],
+        {"init": "{0}/donor", "init_layers": [0, 2], "width": 24, "num_heads": 6, "hidden_width": 40}),
+}  # fmt: skip
 
-    monkeypatch.setattr("beex_keras.training.train", record)
-    for bits, init in (("weights-only", real), ("float", real), ("weights-only", binary)):
-        assert beex("train", *data(folder), *(f"--set={x}={TOY_SIZE[x]}" for x in TOY_SIZE),
-                    "--bits", bits, "--init", init, "-o", tmp_path / "next") == 2  # fmt: skip
-    assert found == [TrainingConfig.warm(True), TrainingConfig.warm(False), TrainingConfig()]
+
+@pytest.fixture(scope="module")
+def starts(folder):
+    """The folder with a real model and a BERT-style encoder beside the run."""
+    trained = load(folder / "run").classifier
+    real = BEExformerClassifier(trained.config.twin(), trained.preprocessor)
+    real.save_pretrained(folder / "real")
+    write_donor(folder / "donor")
+    return folder
+
+
+@pytest.mark.parametrize("words", SAME)
+def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
+    def stop(self):
+        self.open_folder()
+        raise BeexError("stopped")
+
+    monkeypatch.setattr(trainer.Trainer, "run", stop)
+    options, arguments = SAME[words]
+
+    def here(value):
+        return value.replace("{0}", str(starts)) if isinstance(value, str) else value
+
+    size = {} if "init" in arguments and words != "from BERT" else TOY_SIZE
+    size = {name: value for name, value in size.items() if name not in arguments}
+    given = [f"--set={name}={value}" for name, value in size.items()]
+    assert beex("train", *data(starts), *given, *map(here, options), "-o", tmp_path / "cli") == 2
+    with pytest.raises(BeexError, match="stopped"):
+        beex_train(
+            **toy_files(starts),
+            output=tmp_path / "python",
+            **size,
+            **{name: here(value) for name, value in arguments.items()},
+        )
+    found, expected = (tmp_path / name / "run.json" for name in ("cli", "python"))
+    assert found.read_text("utf-8") == expected.read_text("utf-8")
+
+
+def test_what_follows_from_the_start(starts, tmp_path):
+    def resolved(**words):
+        init = words.pop("init", None)
+        return settings.Words.read(words, init=init).resolve()[:2]
+
+    ours = load(starts / "run").classifier.config
+    assert resolved() == (BEExformerConfig.preset("tiny"), TrainingConfig())
+    assert resolved(init=starts / "real") == (ours, TrainingConfig.warm(True))
+    assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False)
+    assert resolved(init=starts / "run") == (ours, TrainingConfig())  # nothing real to lose
+    model, training = resolved(init=starts / "donor", epochs=1)
+    assert model == BEExformerConfig.preset("minilm")
+    assert training == TrainingConfig.warm(True, epochs=1)
+    fully = BEExformerClassifier(
+        ours.with_bits("fully-binary"), load(starts / "run").classifier.preprocessor
+    )
+    fully.save_pretrained(tmp_path / "fully")
+    assert resolved(init=tmp_path / "fully")[0].activation_bits == 1
+
+
+def test_words_beside_the_object_that_has_them(starts):
+    for words in ({"model": BEExformerConfig(), "preset": "tiny"},
+                  {"training": TrainingConfig(), "epochs": 3}):  # fmt: skip
+        with pytest.raises(BeexError, match="is given beside a .*; put it in there"):
+            beex_train("rotten_tomatoes", "none", **words)

@@ -11,16 +11,11 @@ from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
-from beex_keras.starts import initial
-from beex_keras.training import train
-from beex_keras.training.distillation import (
-    distillation,
-    hidden_error,
-    make_teacher,
-    replace_tokens,
-)
+from beex_keras.training import train, warm_start
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
 from beex_keras.training.precision import precision
+from beex_keras.training.step import gradient_step, hidden_error, replace_tokens
+from beex_keras.training.teacher import make_teacher
 
 
 def softmax(x):
@@ -56,7 +51,7 @@ def gradients_of_a_step(config, with_teacher):
     teacher = BEExformerClassifier(tiny_config(**still, **MODES["float"])) if with_teacher else None
     ids, labels = random_ids(6, 9), np.array([0, 1, 2, 3, 0, 1])
     student.compile(Recorder())
-    with distillation(student, teacher, config):
+    with gradient_step(student, teacher, config):
         student.train_step((tf.constant(ids), tf.constant(labels)))
     assert "train_step" not in vars(student)
     names = [weight.name for weight in student.trainable_variables]
@@ -118,8 +113,10 @@ def test_texts_with_replaced_tokens_learn_from_the_teacher_alone(soft):
 
 
 def test_replaced_tokens_need_a_teacher(task, tmp_path):
-    with pytest.raises(BeexError, match="no teacher"):
-        train(task, config_of(), TrainingConfig(replaced_tokens=0.2), tmp_path / "run")
+    with pytest.raises(BeexError, match="replaced_tokens means nothing without teacher"):
+        train(
+            task, tmp_path / "run", model=config_of(), training=TrainingConfig(replaced_tokens=0.2)
+        )
 
 
 def test_hidden_weight_adds_the_blocks_error():
@@ -151,7 +148,7 @@ def test_without_a_teacher_earlier_exits_learn_from_the_last():
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
-    return load_task("files", **write_toy_files(tmp_path_factory.mktemp("toy")))
+    return load_task(**write_toy_files(tmp_path_factory.mktemp("toy")))
 
 
 @pytest.mark.slow
@@ -161,7 +158,7 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
         epochs=1, batch_size=16, hidden_weight=5.0, learning_rate=3e-3, replaced_tokens=0.3,
         anneal=0.6,
     )  # fmt: skip
-    start = initial(tmp_path / "donor")
+    start = warm_start(tmp_path / "donor")
 
     class Interrupt(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):
@@ -171,17 +168,17 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     config = config_of(num_blocks=1)
     arguments = {"init": start, "verbose": 0}
     alone = train(
-        task, config, dataclasses.replace(recipe, replaced_tokens=0.0), tmp_path / "alone",
+        task, tmp_path / "alone", model=config, training=dataclasses.replace(recipe, replaced_tokens=0.0),
         **arguments,
     )  # fmt: skip
     arguments["teacher"] = start
-    taught = train(task, config, recipe, tmp_path / "taught", **arguments)
+    taught = train(task, tmp_path / "taught", model=config, training=recipe, **arguments)
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, config, recipe, tmp_path / "cut", checkpoint_seconds=0,
+            task, tmp_path / "cut", model=config, training=recipe, checkpoint_seconds=0,
             callbacks=[Interrupt()], **arguments,
         )  # fmt: skip
-    again = train(task, config, recipe, tmp_path / "cut", **arguments)
+    again = train(task, tmp_path / "cut", model=config, training=recipe, **arguments)
     for one, other in zip(taught.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)
 
@@ -197,7 +194,7 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
 
 def test_teacher_has_as_many_bits_or_more(toy_run):
     """A step's teacher can be the step before: it is given as it is, signs and all."""
-    start = initial(toy_run / "run")
+    start = warm_start(toy_run / "run")
     before = start.source
     ids = before.preprocessor.encode([row["text"] for row in toy_rows(60, 3)])
 
@@ -221,14 +218,21 @@ def test_teacher_is_for_one_replica(task, tmp_path):
     strategy = types.SimpleNamespace(num_replicas_in_sync=2)
     recipe = TrainingConfig(soft_targets=0.1)
     with pytest.raises(BeexError, match="one replica"):
-        train(task, config_of(), recipe, tmp_path / "run", strategy=strategy)
+        train(task, tmp_path / "run", model=config_of(), training=recipe, strategy=strategy)
 
 
 def test_rates_differ_from_layer_to_layer():
     """A first step of Adam moves every weight by its rate, whatever the gradient."""
     model = BEExformerClassifier(tiny_config(**MODES["float"]))
-    config = TrainingConfig(learning_rate=1e-2, warmup=0.0, weight_decay=0.0, clip_norm=1e6)
-    optimizer = make_optimizer(config, 10, model.config, head_rate=3.0, layer_decay=0.5)
+    config = TrainingConfig(
+        learning_rate=1e-2,
+        warmup=0.0,
+        weight_decay=0.0,
+        clip_norm=1e6,
+        head_rate=3.0,
+        layer_decay=0.5,
+    )
+    optimizer = make_optimizer(config, 10, model.config)
     optimizer.build(model.trainable_variables)
     before = {v.name: v.numpy() for v in model.trainable_variables}
     optimizer.apply_gradients([(tf.ones_like(v), v) for v in model.trainable_variables])

@@ -14,11 +14,11 @@ import pytest
 import tensorflow as tf
 from distributed_worker import BLOCKS, RECIPE, SIZE, train_toy
 from test_cli import beex
-from toy import write_toy_files
+from toy import data_options, write_toy_files
 
 from beex_keras import BeexError, cli
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import cluster, distribution, loop
+from beex_keras.training import cluster, distribution, run_folder, trainer
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 from beex_keras.training.distribution import share_rows
 
@@ -142,13 +142,13 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
     assert (run / "checkpoints").exists() and not (run / "results.json").exists()
     moved = folder / "moved" / "dropout"
     shutil.copytree(run, moved)
-    options = [f"--{name}={folder / name}.jsonl" for name in ("train", "validation", "test")]
+    options = data_options(folder)
     size = {**SIZE, "num_blocks": BLOCKS["dropout"]}
     options += [f"--set={name}={value}" for name, value in size.items()]
     options += ["--set=dropout=0.1", "--set=token_dropout=0.1", "--preset=micro"]
-    options += [f"--epochs={RECIPE.epochs}", f"--batch-size={RECIPE.batch_size}"]
-    options += [f"--learning-rate={RECIPE.learning_rate}", "--strategy=multiworker"]
-    options += [f"--wait-seconds={TIME_LIMIT}", "--json"]
+    options += [f"--epochs={RECIPE.epochs}", f"--set=batch_size={RECIPE.batch_size}"]
+    options += [f"--learning-rate={RECIPE.learning_rate}", "--set=strategy=multiworker"]
+    options += [f"--set=wait_seconds={TIME_LIMIT}", "--json"]
     for code, error in end(start_pair("-m", "beex_keras.cli", "train", *options, "-o", run)):
         assert code == 0, error
     undisturbed = weights(folder / "cluster" / "dropout")
@@ -161,7 +161,7 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 
 
 def layer_trained(folder, strategy):
-    """What `loop.fit` leaves of a layer, and its weights as one device has them."""
+    """What `trainer.fit` leaves of a layer, and its weights as one device has them."""
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(40, 5)).astype(np.float32)
     labels = rows.argmax(axis=1)
@@ -174,13 +174,13 @@ def layer_trained(folder, strategy):
             weighted_metrics=["accuracy"],
         )
     batches = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(7)  # of 7, and one of 5
-    loop.fit(
+    trainer.fit(
         model, lambda epoch, skip: batches.skip(skip), 6, 3, folder,
         monitor="accuracy", verbose=0,
     )  # fmt: skip
     copy = distribution.local_copy(model)
     assert copy.distribute_strategy.num_replicas_in_sync == 1
-    return loop.read_history(folder), copy.get_weights()
+    return run_folder.read_history(folder), copy.get_weights()
 
 
 def test_two_replicas_train_a_layer_as_one_device(tmp_path):
@@ -321,10 +321,9 @@ def test_a_taken_port_is_an_error():
 
 def test_command_without_a_cluster_says_what_to_set(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert beex("train", "--strategy", "multiworker", "-o", tmp_path / "run") == 2
+    assert beex("train", "--set", "strategy=multiworker", "-o", tmp_path / "run") == 2
     assert "error: The strategy multiworker needs the environment" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
-    assert distribution.STRATEGIES == cli.STRATEGIES
 
 
 def test_another_folder_than_the_first_workers_is_refused(tmp_path):

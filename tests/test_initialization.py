@@ -13,9 +13,8 @@ from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_
 from beex_keras.export import beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
-from beex_keras.starts import initial
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import train
+from beex_keras.training import train, warm_start
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.optimizer import make_optimizer
 
@@ -47,7 +46,7 @@ def shared(source, **changes):
 
 def started(source, layers=None, **changes):
     """A model that has its first weights, their start and the ids of some texts."""
-    start = initial(source, layers)
+    start = warm_start(source, layers)
     config = config_of(**changes)
     preprocessor = TextPreprocessor(
         start.vocabulary(config.vocabulary_size, TEXTS), config.max_length
@@ -195,7 +194,7 @@ def model_basis(table, narrow, rows):
 
 
 def test_vocabulary_is_the_donors_or_what_the_texts_use(donor):
-    start = initial(donor[0])
+    start = warm_start(donor[0])
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     whole = start.vocabulary(1000, TEXTS)
     assert whole[:5] == special and set(whole) == set(VOCABULARY) - {"[unused0]", "[unused1]"}
@@ -206,7 +205,7 @@ def test_vocabulary_is_the_donors_or_what_the_texts_use(donor):
 
 @pytest.fixture(scope="module")
 def task(tmp_path_factory):
-    return load_task("files", **write_toy_files(tmp_path_factory.mktemp("toy")))
+    return load_task(**write_toy_files(tmp_path_factory.mktemp("toy")))
 
 
 RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6, head_rate=3.0)
@@ -215,7 +214,16 @@ RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6,
 @pytest.mark.slow
 def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path):
     config = config_of(num_blocks=1, **MODES["fully-binary"])
-    runs = [train(task, config, RECIPE, tmp_path / "whole", init=initial(donor[0]), verbose=0)]
+    runs = [
+        train(
+            task,
+            tmp_path / "whole",
+            model=config,
+            training=RECIPE,
+            init=warm_start(donor[0]),
+            verbose=0,
+        )
+    ]
 
     class Interrupt(tf.keras.callbacks.Callback):
         steps = 0
@@ -225,33 +233,35 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
             if self.steps == 9:
                 raise KeyboardInterrupt
 
-    arguments = {"init": initial(donor[0]), "verbose": 0}
+    arguments = {"init": warm_start(donor[0]), "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, config, RECIPE, tmp_path / "cut", checkpoint_seconds=0,
+            task, tmp_path / "cut", model=config, training=RECIPE, checkpoint_seconds=0,
             callbacks=[Interrupt()], **arguments,
         )  # fmt: skip
-    runs.append(train(task, config, RECIPE, tmp_path / "cut", **arguments))
+    runs.append(train(task, tmp_path / "cut", model=config, training=RECIPE, **arguments))
     for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
         np.testing.assert_array_equal(one, other)
     settings = json.loads((tmp_path / "whole" / "run.json").read_text())
-    assert settings["init"] == initial(donor[0]).identity
+    assert settings["init"] == warm_start(donor[0]).identity
 
 
 def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):
-    with pytest.raises(BeexError, match=r"anneal=0\.6 goes from real weights"):
-        train(task, config_of(), RECIPE, tmp_path / "run", verbose=0)
+    with pytest.raises(BeexError, match="anneal means nothing without init"):
+        train(task, tmp_path / "run", model=config_of(), training=RECIPE, verbose=0)
     assert not (tmp_path / "run").exists()
 
 
 def test_binary_model_starts_from_a_run_and_learns_from_it(toy_run, task, tmp_path):
     """BiT's last step: from a run with binary weights, the activations."""
-    start = initial(toy_run / "run")
+    start = warm_start(toy_run / "run")
     first = start.source
     assert start.vocabulary(5, []) == list(first.preprocessor.vocabulary)
     config = first.config.replace(num_blocks=1, **MODES["fully-binary"])
     recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=50, hidden_weight=1.0)
-    second = train(task, config, recipe, tmp_path / "run", init=start, teacher=start, verbose=0)
+    second = train(
+        task, tmp_path / "run", model=config, training=recipe, init=start, teacher=start, verbose=0
+    )
     assert second.model.config.activation_bits == 1
     assert second.model.preprocessor.vocabulary == first.preprocessor.vocabulary
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -267,13 +277,13 @@ def test_model_starts_from_a_file(donor, tmp_path, mode):
     model.save(tmp_path / "m.keras")
     config = model.config.replace(max_length=14)
     for file in ("m.keras", "m.beex"):
-        start = initial(tmp_path / file)
+        start = warm_start(tmp_path / file)
         assert start.config(config) == config
         assert start.vocabulary(5, []) == list(model.preprocessor.vocabulary)
         mine = BEExformerClassifier(config, model.preprocessor, labels=LABELS)
         assert start.apply(mine, ids).real == ()
         np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
-        assert start.identity != initial(donor[0]).identity
+        assert start.identity != warm_start(donor[0]).identity
     recipe = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
     mine.compile(make_optimizer(recipe, 15, config), SoftRoutingLoss(), run_eagerly=True)
     mine.fit(ids, np.arange(len(ids)) % 2, batch_size=8, epochs=3, verbose=0)
@@ -286,12 +296,12 @@ def test_model_starts_from_a_file(donor, tmp_path, mode):
 
 
 def test_packaged_model_is_a_start():
-    start = initial("sst2-minilm")
+    start = warm_start("sst2-minilm")
     assert start.source.labels == ("negative", "positive")
     with pytest.raises(BeexError, match="nothing to start from at sst2-minilms"):
-        initial("sst2-minilms")
+        warm_start("sst2-minilms")
     with pytest.raises(BeexError, match="Layers can be chosen"):
-        initial("sst2-minilm", [0, 1])
+        warm_start("sst2-minilm", [0, 1])
 
 
 @pytest.mark.parametrize(
@@ -308,37 +318,37 @@ def test_packaged_model_is_a_start():
 )
 def test_models_that_do_not_fit_the_donor_are_refused(donor, changes, sentence):
     with pytest.raises(BeexError, match=sentence):
-        initial(donor[0]).config(config_of(**changes))
+        warm_start(donor[0]).config(config_of(**changes))
 
 
 def test_donors_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(BeexError, match="nothing to start from"):
-        initial(tmp_path / "nothing")
+        warm_start(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BeexError, match=r"no model\.safetensors"):
-        initial(tmp_path / "empty")
+        warm_start(tmp_path / "empty")
     write_donor(tmp_path / "relu", hidden_act="relu")
     with pytest.raises(BeexError, match="no GELU"):
-        initial(tmp_path / "relu")
+        warm_start(tmp_path / "relu")
     write_donor(tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(BeexError, match="damaged"):
-        initial(tmp_path / "cut")
+        warm_start(tmp_path / "cut")
     write_donor(tmp_path / "vocabulary")
     (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nfilm\n")
     with pytest.raises(BeexError, match="does not fit the weights"):
-        initial(tmp_path / "vocabulary")
+        warm_start(tmp_path / "vocabulary")
     write_donor(tmp_path / "shape")
     (tmp_path / "shape" / "config.json").write_text("{}")
     with pytest.raises(BeexError, match="does not describe"):
-        initial(tmp_path / "shape")
+        warm_start(tmp_path / "shape")
 
 
 def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
     model, _, _ = shared(donor[0])
     model.save_pretrained(tmp_path / "model")
-    start = initial(tmp_path / "model")
+    start = warm_start(tmp_path / "model")
     for changes, sentence in (
         ({"num_blocks": 4}, "num_blocks=3"),
         ({"width": 12, "num_heads": 3}, f"width={WIDTH}"),
@@ -352,7 +362,7 @@ def test_part_of_a_model_is_a_start(donor, tmp_path):
     """Fewer blocks and positions; single texts read by a model of pairs as they are without one."""
     whole, _, ids = shared(donor[0], num_segments=2)
     whole.save_pretrained(tmp_path / "model")
-    start = initial(tmp_path / "model")
+    start = warm_start(tmp_path / "model")
     config = whole.config.replace(num_blocks=2, max_length=10, num_segments=1)
     assert start.config(config) == config
     part = BEExformerClassifier(config, labels=LABELS)
@@ -365,7 +375,7 @@ def test_part_of_a_model_is_a_start(donor, tmp_path):
     single.save_pretrained(tmp_path / "single")
     pairs = BEExformerClassifier(whole.config, whole.preprocessor)
     before = pairs.backbone.embedding.segment.numpy()
-    initial(tmp_path / "single").apply(pairs, ids)
+    warm_start(tmp_path / "single").apply(pairs, ids)
     np.testing.assert_array_equal(pairs.backbone.embedding.segment, before)
     mine, its = (model.backbone.blocks[2].linears() for model in (pairs, single))
     for name, linear in mine.items():

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from beex_keras.starts import initial
 from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 from test_cli import beex
 from toy import TOY_SIZE, toy_rows
@@ -23,7 +24,6 @@ from beex_keras.evaluation import calibrate, evaluate
 from beex_keras.export import beex_format, beex_reader
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
-from beex_keras.starts import initial
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import TrainingConfig
 

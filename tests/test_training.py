@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, tiny_config
-from toy import TOY_SIZE
+from toy import TOY_SIZE, data_options, toy_files
 
 from beex_keras import (
     BeexError,
@@ -22,7 +22,7 @@ from beex_keras import (
     load_task,
 )
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import CalibratedAccuracy, loop, train
+from beex_keras.training import CalibratedAccuracy, run_folder, train, trainer
 from beex_keras.training.optimizer import make_optimizer
 
 RECIPE = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
@@ -31,8 +31,7 @@ RECIPE = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
 
 @pytest.fixture(scope="module")
 def task(toy_run):
-    names = ("train", "validation", "test")
-    return load_task("files", **{name: toy_run / f"{name}.jsonl" for name in names})
+    return load_task(**toy_files(toy_run))
 
 
 def toy_config(**changes):
@@ -46,7 +45,7 @@ def same_weights(one, other):
 @pytest.fixture(scope="module")
 def undisturbed(task, toy_run):
     """The finished run, by the settings that it was trained with."""
-    return train(task, toy_config(), RECIPE, toy_run / "run", verbose=0)
+    return train(task, toy_run / "run", model=toy_config(), training=RECIPE, verbose=0)
 
 
 def test_learns_calibrates_and_writes_the_run_folder(undisturbed):
@@ -79,7 +78,9 @@ def binary_run(uneven, tmp_path_factory):
     """A fully binary model, trained with a margin and without dropout."""
     config = toy_config(**MODES["fully-binary"], dropout=0.0, token_dropout=0.0)
     recipe = dataclasses.replace(RECIPE, epochs=4, margin=0.5)
-    return train(uneven, config, recipe, tmp_path_factory.mktemp("binary") / "run", verbose=0)
+    return train(
+        uneven, tmp_path_factory.mktemp("binary") / "run", model=config, training=recipe, verbose=0
+    )
 
 
 def test_a_fully_binary_model_trains(uneven, binary_run):
@@ -91,7 +92,7 @@ def test_a_fully_binary_model_trains(uneven, binary_run):
 @pytest.mark.slow
 def test_a_float_model_trains(task, tmp_path):
     config = toy_config(**MODES["float"], dropout=0.0, token_dropout=0.0)
-    run = train(task, config, RECIPE, tmp_path / "run", verbose=0)
+    run = train(task, tmp_path / "run", model=config, training=RECIPE, verbose=0)
     assert run.evaluation.full_depth_score > 0.8
 
 
@@ -99,16 +100,16 @@ def test_a_float_model_trains(task, tmp_path):
 def loops(monkeypatch):
     """`loops(task, config, recipe, directory)`: what `train` gives to the loop, once it would."""
 
-    def given(*arguments):
+    def given(task, config, recipe, directory):
         found = {}
 
         def record(model, make_epoch, *_, **options):
             found.update(options, weights=model.get_weights(), make_epoch=make_epoch)
             raise BeexError("recorded")
 
-        monkeypatch.setattr(loop, "fit", record)
+        monkeypatch.setattr(trainer, "fit", record)
         with pytest.raises(BeexError, match="recorded"):
-            train(*arguments)
+            train(task, directory, model=config, training=recipe)
         return found
 
     return given
@@ -177,12 +178,14 @@ def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_
     epoch, batch = 0, 4
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, toy_config(), RECIPE, tmp_path / "run", verbose=0,
+            task, tmp_path / "run", model=toy_config(), training=RECIPE, verbose=0,
             callbacks=[Interrupt(epoch, batch)], checkpoint_seconds=0,
         )  # fmt: skip
     assert not (tmp_path / "run" / "results.json").exists()
     rest = Count()
-    run = train(task, toy_config(), RECIPE, tmp_path / "run", verbose=0, callbacks=[rest])
+    run = train(
+        task, tmp_path / "run", model=toy_config(), training=RECIPE, verbose=0, callbacks=[rest]
+    )
     epoch_steps = len(task.train.texts) // RECIPE.batch_size
     # The interrupt comes before the step it falls into is saved.
     assert rest.steps == (RECIPE.epochs - epoch) * epoch_steps - batch
@@ -194,9 +197,9 @@ def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_
 def test_killed_command_continues_to_the_same_weights(toy_run, undisturbed, tmp_path, capsys):
     """And to those that `train` of the package found with these settings."""
     arguments = [
-        "train", "--preset", "tiny", "--json", "--epochs", "3", "--batch-size", "8",
-        "--learning-rate", "0.01", "--checkpoint-seconds", "0", "-o", str(tmp_path / "run"),
-        *(f"--{name}={toy_run / name}.jsonl" for name in ("train", "validation", "test")),
+        "train", "--preset", "tiny", "--json", "--epochs", "3", "--set", "batch_size=8",
+        "--learning-rate", "0.01", "--set", "checkpoint_seconds=0", "-o", str(tmp_path / "run"),
+        *data_options(toy_run),
         *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
     ]  # fmt: skip
     process = subprocess.Popen(
@@ -224,21 +227,11 @@ def test_finished_run_is_only_read(undisturbed, toy_run):
 def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
     other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 5})
     with pytest.raises(BeexError, match=r"other settings \(epochs\)"):
-        train(task, toy_config(), other, undisturbed.directory, verbose=0)
+        train(task, undisturbed.directory, model=toy_config(), training=other, verbose=0)
     (tmp_path / "photo.jpg").write_bytes(b"")
     with pytest.raises(BeexError, match="not a run folder"):
-        train(task, toy_config(), RECIPE, tmp_path, verbose=0)
+        train(task, tmp_path, model=toy_config(), training=RECIPE, verbose=0)
     assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
-
-
-def test_settings_that_came_later_are_left_out_where_they_are_off():
-    """The first version had none of them, and its folders and figures stand."""
-    values = dataclasses.asdict(RECIPE)
-    assert values["replaced_tokens"] == 0
-    del values["replaced_tokens"]
-    assert RECIPE.to_dict() == values and TrainingConfig(**values) == RECIPE
-    with_it = dataclasses.replace(RECIPE, replaced_tokens=0.2)
-    assert with_it.to_dict() == {**values, "replaced_tokens": 0.2}
 
 
 # === The loop alone, on one Dense layer ===
@@ -270,7 +263,7 @@ def fit_dense(directory, values=range(4), callbacks=(), **options):
         return tf.data.Dataset.from_tensor_slices((x[skip:], y[skip:]))
 
     score = Score(list(values))
-    loop.fit(
+    trainer.fit(
         model, make_epoch, STEPS, len(score.values), directory,
         monitor="val_score", callbacks=[score, *callbacks], verbose=0, **options,
     )  # fmt: skip
@@ -288,7 +281,7 @@ def test_an_interrupted_loop_ends_with_the_same_weights(tmp_path, when):
     # The interrupt comes before the step it falls into is saved.
     assert rest.steps == (4 - epoch) * STEPS - batch
     assert same_weights(resumed, whole)
-    found, expected = (loop.read_history(tmp_path / name) for name in ("run", "whole"))
+    found, expected = (run_folder.read_history(tmp_path / name) for name in ("run", "whole"))
     assert found["val_score"] == expected["val_score"]
     for history in (found, expected):
         del history["loss"][epoch]  # of the steps that were left, in the epoch it resumed in
@@ -300,12 +293,12 @@ def test_patience_stops_early(tmp_path, patience):
     values = [0.1, 0.5, 0.4, 0.5, 0.9, 0.8]
     _, score = fit_dense(tmp_path, values, patience=patience)
     assert len(score.weights) == (4 if patience else 6)
-    assert loop.read_history(tmp_path)["val_score"] == values[: len(score.weights)]
+    assert run_folder.read_history(tmp_path)["val_score"] == values[: len(score.weights)]
 
 
 def test_a_callback_may_end_the_training(tmp_path):
     _, score = fit_dense(tmp_path, callbacks=[StopAfter(1)])
-    assert len(score.weights) == len(loop.read_history(tmp_path)["loss"]) == 2
+    assert len(score.weights) == len(run_folder.read_history(tmp_path)["loss"]) == 2
 
 
 class StopAfter(tf.keras.callbacks.Callback):
@@ -321,7 +314,7 @@ class StopAfter(tf.keras.callbacks.Callback):
 def test_the_weights_on_disk_are_those_of_the_kept_epoch(tmp_path, slack, kept):
     rule = None if slack is None else lambda best: slack
     model, score = fit_dense(tmp_path, [0.4, 0.9, 0.87, 0.3], slack=rule)
-    model.load_weights(tmp_path / loop.BEST_WEIGHTS_FILE)
+    model.load_weights(tmp_path / trainer._BEST_WEIGHTS)
     for found, expected in zip(model.get_weights(), score.weights[kept], strict=True):
         np.testing.assert_array_equal(found, expected)
     assert not np.array_equal(score.weights[1][0], score.weights[2][0])
@@ -346,7 +339,7 @@ def test_an_epoch_without_a_number_is_refused(tmp_path):
     ],
 )
 def test_a_later_epoch_is_kept_unless_one_was_better(values, slack, kept):
-    assert loop.kept_epoch(values, None if slack is None else lambda best: slack) == kept
+    assert trainer.kept_epoch(values, None if slack is None else lambda best: slack) == kept
 
 
 @pytest.mark.slow
@@ -363,7 +356,9 @@ def test_a_run_has_the_weights_of_the_kept_epoch(task, tmp_path, monkeypatch):
     recipe = dataclasses.replace(RECIPE, epochs=4, margin=1.0)
     error = (0.9 * 0.1 / len(task.validation)) ** 0.5
     assert 0.03 < error < 0.4
-    run = train(task, toy_config(), recipe, tmp_path / "run", verbose=0, callbacks=[Watch()])
+    run = train(
+        task, tmp_path / "run", model=toy_config(), training=recipe, verbose=0, callbacks=[Watch()]
+    )
     assert run.epoch == 3
     for found, kept in zip(run.model.trainable_variables, seen[2], strict=True):
         np.testing.assert_array_equal(found, kept)

@@ -80,9 +80,9 @@ def _train(spec: dict[str, Any], folder: Path, suite: Any, data_dir: str | None)
         )
     run = train(
         task,
-        BEExformerConfig.from_dict(spec["model"]),
-        TrainingConfig(**spec["training"]),
         folder / RUN_FOLDER,
+        model=BEExformerConfig.from_dict(spec["model"]),
+        training=TrainingConfig(**spec["training"]),
         init=_source("init", spec, folder),
         teacher=_source("teacher", spec, folder),
         verbose=0,

@@ -4,7 +4,5 @@ TensorFlow is imported inside the commands, so that help and mistakes in options
 """
 
 from beex_keras.cli.app import main
-from beex_keras.cli.convert import EXITS
-from beex_keras.cli.options import POLICIES, PRESETS, STRATEGIES
 
-__all__ = ["EXITS", "POLICIES", "PRESETS", "STRATEGIES", "main"]
+__all__ = ["main"]

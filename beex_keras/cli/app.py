@@ -3,7 +3,8 @@
 import os
 import sys
 
-import click
+import rich_click as click
+from click.exceptions import NoArgsIsHelpError
 
 from beex_keras._version import __version__
 from beex_keras.cli.benchmark import benchmark
@@ -52,9 +53,7 @@ def _report_engine() -> int:
     return int(any(result != "passed" for result in results.values()))
 
 
-for command in (
-    train, calibrate, evaluate, predict, convert, summary, models, benchmark, demo,
-):  # fmt: skip
+for command in (train, calibrate, evaluate, predict, convert, summary, models, benchmark, demo):
     app.add_command(command)
 
 
@@ -63,7 +62,7 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         with quiet_libraries():
             code = app(args=arguments, prog_name="beex", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
+    except NoArgsIsHelpError as error:
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:

@@ -1,6 +1,6 @@
 """`beex benchmark`: a suite of tasks, variants and seeds."""
 
-import click
+import rich_click as click
 
 from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import click
+import rich_click as click
 
 from beex_keras.cli.options import (
     POLICIES,
@@ -12,12 +12,11 @@ from beex_keras.cli.options import (
     model_argument,
 )
 from beex_keras.cli.terminal import print_figures
-from beex_keras.errors import BeexError
 
 
 @click.command()
 @model_argument
-@data_options
+@data_options()
 @click.option("--policy", type=click.Choice(POLICIES), default="confidence",
               show_default=True)  # fmt: skip
 @click.option("--tolerance", type=float, default=0.005, show_default=True,
@@ -29,10 +28,9 @@ from beex_keras.errors import BeexError
 def calibrate(model: str, policy: str, tolerance: float, margin: float, figure: str | None,
               as_json: bool, **options: Any) -> None:  # fmt: skip
     """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
-    if not 0 <= tolerance < 1:
-        raise BeexError(f"--tolerance {tolerance} must lie in [0, 1).")
-    if not margin >= 0:
-        raise BeexError(f"--margin {margin} must be at least 0.")
+    from beex_keras.training.config import TrainingConfig
+
+    TrainingConfig(tolerance=tolerance, margin=margin)  # raises where they are out of range
     task = chosen_task(options)
     from beex_keras import exits, runtime
     from beex_keras.evaluation import calibrate as choose

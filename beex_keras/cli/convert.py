@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
+import rich_click as click
 
-from beex_keras.cli.options import chosen_policy, json_option, model_argument, policy_options
+from beex_keras.cli.options import chosen_policy, given, json_option, model_argument, policy_options
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 from beex_keras.files import read_bytes, read_text
@@ -15,8 +15,21 @@ if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
     from beex_keras.models import BEExformerClassifier
 
-TARGETS = ("mcu",)
 EXITS = ("in-graph", "all-outputs", "segments")
+
+_TFLITE, _BEEX, _MCU = ".tflite files", ".beex files", "--target mcu"
+_GOES_WITH = {
+    "exit": (_TFLITE,),
+    "threshold_input": (_TFLITE,),
+    "plan_memory": (_TFLITE,),
+    "weights": (_BEEX, _MCU),
+    "file_format": (_TFLITE, _BEEX),
+    "board": (_MCU,),
+    "ram": (_MCU,),
+    "flash": (_MCU,),
+    "int8_activations": (_MCU,),
+}
+"""What each option is for."""
 
 
 @click.command()
@@ -30,7 +43,7 @@ EXITS = ("in-graph", "all-outputs", "segments")
 )
 @click.option(
     "--target",
-    type=click.Choice(TARGETS),
+    type=click.Choice(["mcu"]),
     help="Write a C project for microcontrollers: model, engine, start-up code, Makefile.",
 )
 @click.option("--board", help="Of --target mcu: an emulated board; netduinoplus2 by default.")
@@ -44,20 +57,20 @@ EXITS = ("in-graph", "all-outputs", "segments")
 )
 @click.option(
     "--exit",
-    "exit_kind",
     type=click.Choice(EXITS),
-    default="in-graph",
-    show_default=True,
-    help="Let the file exit by itself, give the logits of all exits, or be one file a block.",
+    help="Let the file exit by itself (in-graph, the default), give the logits of all exits, "
+    "or be one file a block.",
 )
 @click.option(
     "--threshold-input",
     is_flag=True,
+    default=None,
     help="Make the policy's threshold an input of the file instead of a constant.",
 )
 @click.option(
     "--plan-memory",
     is_flag=True,
+    default=None,
     help="Put a plan of the arena into the file, so that TensorFlow Lite Micro needs less of it.",
 )
 @policy_options
@@ -70,13 +83,11 @@ EXITS = ("in-graph", "all-outputs", "segments")
 @click.option(
     "--int8-activations",
     is_flag=True,
+    default=None,
     help="Of --target mcu: quantize what weights-only layers multiply; faster, less exact.",
 )
 @json_option
-def convert(model: str, output: str, target: str | None, board: str | None, ram: str | None,
-            flash: str | None, file_format: str | None, exit_kind: str, threshold_input: bool,
-            plan_memory: bool, policy: str | None, threshold: float | None, length: int | None,
-            weights: str | None, int8_activations: bool, as_json: bool) -> None:  # fmt: skip
+def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     """Convert a MODEL to a file for a device.
 
     MODEL is a run folder, a .keras or .beex file, or the name of a model that comes along.
@@ -84,72 +95,46 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
     A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
     a .beex in the C engine, and a project for microcontrollers on a bare Cortex-M.
     """
-    chosen = click.get_current_context().get_parameter_source("exit_kind")
-    if target is None and (board or ram or flash or int8_activations):
-        raise BeexError("--board, --ram, --flash and --int8-activations go with --target mcu.")
-    if target and file_format:
-        raise BeexError("--target mcu writes a folder with the model inside; leave out --format.")
-    is_beex = target or (file_format or Path(output).suffix.removeprefix(".")) == "beex"
-    is_default = chosen is click.core.ParameterSource.DEFAULT
-    if is_beex and (threshold_input or plan_memory or not is_default):
-        raise BeexError(
-            "--exit, --threshold-input and --plan-memory are for .tflite files; a .beex model always "
-            "exits by itself, and by any policy."
-        )
-    if weights is not None and not is_beex:
-        raise BeexError(
-            "--weights is for .beex files and --target mcu; name the output so, or leave it out."
-        )
+    suffix = options["file_format"] or Path(output).suffix.removeprefix(".")
+    kind = _MCU if options["target"] else _BEEX if suffix == "beex" else _TFLITE
+    for name, kinds in _GOES_WITH.items():
+        if options[name] is not None and kind not in kinds:
+            option = "--format" if name == "file_format" else f"--{name.replace('_', '-')}"
+            raise BeexError(f"{option} is for {' and '.join(kinds)}; leave it out.")
     from beex_keras import export, runtime
     from beex_keras.export import beex_format
 
     classifier = runtime.load_classifier(model)
-    classifier.policy = chosen_policy(classifier.policy, policy, threshold)
-    calibration = _calibration(model, classifier.policy)
-    if target:
-        _convert_for_mcu(
-            classifier, output, board, ram, flash, length, calibration, weights == "int8",
-            int8_activations, as_json,
-        )  # fmt: skip
+    classifier.policy = chosen_policy(classifier.policy, options["policy"], options["threshold"])
+    arguments: dict[str, Any] = {
+        "length": options["length"],
+        "calibration": _calibration(model, classifier.policy),
+    }
+    if options["weights"] is not None:
+        arguments["int8_weights"] = options["weights"] == "int8"
+    if kind == _MCU:
+        arguments |= given(options, "board", "ram", "flash", "int8_activations")
+        _convert_for_mcu(classifier, output, arguments, as_json)
         return
-    if is_beex:
-        report = beex_format.export_file(
-            classifier, output, length, calibration, int8_weights=weights == "int8"
-        )
+    if kind == _TFLITE:
+        arguments |= given(options, "exit", "threshold_input", "plan_memory")
+        report = export.export_file(classifier, output, **arguments)
     else:
-        report = export.export_file(
-            classifier, output, length, calibration, exit_kind, threshold_input, plan_memory
-        )
+        report = beex_format.export_file(classifier, output, **arguments)
     print_figures(report, as_json, lambda: [report], output)
 
 
 def _convert_for_mcu(
-    classifier: "BEExformerClassifier",
-    output: str,
-    board: str | None,
-    ram: str | None,
-    flash: str | None,
-    length: int | None,
-    calibration: dict[str, Any] | None,
-    int8_weights: bool,
-    int8_activations: bool,
-    as_json: bool,
+    classifier: "BEExformerClassifier", output: str, arguments: dict[str, Any], as_json: bool
 ) -> None:
     from beex_keras import tables
     from beex_keras.export import mcu
 
+    for name in ("ram", "flash"):
+        if name in arguments:
+            arguments[name] = mcu.parse_size(arguments[name], f"--{name}")
     try:
-        report = mcu.export_project(
-            classifier,
-            output,
-            board or mcu.DEFAULT,
-            mcu.parse_size(ram, "--ram") if ram else None,
-            mcu.parse_size(flash, "--flash") if flash else None,
-            length,
-            calibration,
-            int8_weights,
-            int8_activations,
-        )
+        report = mcu.export_project(classifier, output, **arguments)
     except mcu.DoesNotFit as error:
         tables.show(error.rows, to_stderr=True)
         raise

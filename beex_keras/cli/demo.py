@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-import click
+import rich_click as click
 
 from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import click
+import rich_click as click
 
 from beex_keras.cli.options import (
     chosen_policy,
@@ -17,7 +17,7 @@ from beex_keras.cli.terminal import print_figures
 
 @click.command()
 @model_argument
-@data_options
+@data_options()
 @click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test",
               show_default=True)  # fmt: skip
 @policy_options

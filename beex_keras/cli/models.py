@@ -2,7 +2,7 @@
 
 from typing import Any
 
-import click
+import rich_click as click
 
 from beex_keras import pretrained
 from beex_keras.cli.options import json_option

@@ -3,7 +3,7 @@
 import itertools
 import json
 
-import click
+import rich_click as click
 
 from beex_keras.cli.options import chosen_policy, json_option, policy_options
 from beex_keras.cli.terminal import make_record, read_records, show_progress

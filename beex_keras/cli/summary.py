@@ -1,15 +1,18 @@
 """`beex summary`: what a model consists of, and what its export weighs."""
 
-import click
+import rich_click as click
 
-from beex_keras.cli.options import BITS, PRESETS, json_option
+from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
+from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
 
 
 @click.command()
 @click.argument("model", type=click.Path(), required=False)
-@click.option("--preset", type=click.Choice(PRESETS), help="A preset instead of a trained MODEL.")
+@click.option(
+    "--preset", type=click.Choice(list(PRESETS)), help="A preset instead of a trained MODEL."
+)
 @click.option(
     "--bits", type=click.Choice(list(BITS)), help="Of the preset; weights-only by default."
 )
@@ -24,17 +27,11 @@ def summary(model: str | None, preset: str | None, bits: str | None, length: int
         raise BeexError("--bits goes with --preset; a trained MODEL has its bits already.")
     from beex_keras import runtime
     from beex_keras.export import size
-    from beex_keras.models import BEExformerClassifier, BEExformerConfig
+    from beex_keras.models import BEExformerClassifier
 
     if model is None:
         assert preset is not None
-        weight_bits, activation_bits = BITS[bits or "weights-only"]
-        config = BEExformerConfig.preset(
-            preset,
-            weight_bits=weight_bits,
-            activation_bits=activation_bits,
-            embedding_bits=weight_bits,
-        )
+        config = BEExformerConfig.preset(preset, bits or "weights-only")
         classifier = BEExformerClassifier(config)
     else:
         classifier = runtime.load_classifier(model)

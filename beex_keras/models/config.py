@@ -35,6 +35,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 `minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less."""
 
+BITS = {
+    "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
+    "weights-only": {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1},
+    "fully-binary": {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1},
+}
+"""Precisions by name."""
+
 
 @dataclasses.dataclass(frozen=True)
 class BEExformerConfig:
@@ -140,15 +147,28 @@ class BEExformerConfig:
             raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
 
     @classmethod
-    def preset(cls, name: str, **overrides: Any) -> "BEExformerConfig":
+    def preset(cls, name: str, bits: str = "weights-only", **overrides: Any) -> "BEExformerConfig":
         """The preset of that name from `PRESETS`, with some values replaced.
+
+        Args:
+            name: of the preset.
+            bits: name of the precision from `BITS`.
+            overrides: values of fields.
 
         Raises:
             BeexError: no such preset, an unknown field, or a value that is not allowed.
         """
         if name not in PRESETS:
             raise BeexError(f"Unknown preset '{name}'; choose one of {', '.join(PRESETS)}.")
-        return cls.from_dict({**PRESETS[name], **overrides})
+        return cls.from_dict({**PRESETS[name], **_bits(bits), **overrides})
+
+    def with_bits(self, bits: str) -> "BEExformerConfig":
+        """The same architecture in a precision from `BITS`.
+
+        Raises:
+            BeexError: no precision has that name.
+        """
+        return self.replace(**_bits(bits))
 
     def replace(self, **changes: Any) -> "BEExformerConfig":
         """A copy with some values replaced."""
@@ -156,7 +176,7 @@ class BEExformerConfig:
 
     def twin(self) -> "BEExformerConfig":
         """The float32 twin: the same architecture and code with every weight real."""
-        return self.replace(weight_bits=32, activation_bits=32, embedding_bits=32)
+        return self.with_bits("float")
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
@@ -177,3 +197,9 @@ class BEExformerConfig:
                 f"Unknown configuration field '{unknown[0]}'; known are {', '.join(sorted(known))}."
             )
         return cls(**values)
+
+
+def _bits(name: str) -> dict[str, int]:
+    if name not in BITS:
+        raise BeexError(f"Unknown bits '{name}'; choose one of {', '.join(BITS)}.")
+    return BITS[name]

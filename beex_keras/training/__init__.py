@@ -1,16 +1,5 @@
-"""The training recipe, its settings, and callbacks for one's own training loops."""
+"""The trainer, its settings, and a callback for one's own training loops."""
 
-from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.config import TrainingConfig
-from beex_keras.training.distribution import make_strategy
-from beex_keras.training.initialization import Initial
-from beex_keras.training.recipe import Run, train
+import lazy_loader
 
-__all__ = [
-    "CalibratedAccuracy",
-    "Initial",
-    "Run",
-    "TrainingConfig",
-    "make_strategy",
-    "train",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,7 +1,5 @@
-"""Keras callbacks that know about exits."""
+"""A Keras callback that knows about exits."""
 
-import time
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -71,47 +69,3 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         )  # fmt: skip
         accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]
-
-
-class OneEpoch(tf.keras.callbacks.Callback):
-    """Ends `fit` after one epoch, so that the next can have its own shuffle; the last callback.
-
-    Attributes:
-        asked_to_stop: whether a callback before it had asked to end the training.
-    """
-
-    asked_to_stop = False
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.asked_to_stop = self.model.stop_training
-        self.model.stop_training = True
-
-
-class StepCheckpoint(tf.keras.callbacks.Callback):
-    """Saves a checkpoint whenever `seconds` have passed, counting the epoch's finished steps.
-
-    What is saved does not depend on when: a training that resumes from any checkpoint does the
-    steps that were left and ends with the same weights.
-    """
-
-    def __init__(
-        self,
-        save: Callable[[], Any],
-        step: tf.Variable,
-        steps_per_epoch: int,
-        seconds: float,
-    ) -> None:
-        super().__init__()
-        self.save = save
-        self.step = step
-        self.steps_per_epoch = steps_per_epoch
-        self.seconds = seconds
-        self._last = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.step.assign_add(1)
-        # Not after the last step: an epoch without any step left could not be resumed.
-        last = int(self.step) == self.steps_per_epoch
-        if not last and time.monotonic() - self._last >= self.seconds:
-            self.save()
-            self._last = time.monotonic()

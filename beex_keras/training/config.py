@@ -1,16 +1,10 @@
-"""How a model is trained, as data."""
+"""How a model is trained, as data. Nothing here needs TensorFlow."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
-from beex_keras import exits
+from beex_keras import fields
 from beex_keras.errors import BeexError
-from beex_keras.losses import WEIGHTS
-
-PRECISIONS = ("float32", "bfloat16")
-
-_LATER = {"replaced_tokens": 0.0}
-"""Fields of `TrainingConfig` that came after trainings whose figures stand, at what was done then."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -39,11 +33,11 @@ class TrainingConfig:
         head_rate: factor of the exits' learning rate.
         layer_decay: factor of a block's learning rate to that of the block behind it.
         hidden_weight: \(\kappa\), what the error of the blocks' outputs counts, of a training with a
-            teacher, see `beex_keras.training.distillation`.
+            teacher, see `beex_keras.training.step`.
         soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
             teacher, of the model's own last exit in those of the exits before it.
         replaced_tokens: \(r\), the highest probability with which a training with a teacher replaces a
-            token, in [0, 1), see `beex_keras.training.distillation.replace_tokens`.
+            token, in [0, 1), see `beex_keras.training.step.replace_tokens`.
         precision: "float32", or "bfloat16" for the products of the matrices while training, for
             processors that have it; everything else stays float32.
         pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
@@ -65,9 +59,11 @@ class TrainingConfig:
     warmup: float = 0.1
     weight_decay: float = 0.01
     clip_norm: float = 1.0
-    loss: str = "uniform"
+    loss: Literal["uniform", "linear", "routed", "last"] = "uniform"
     label_smoothing: float = 0.1
-    policy: str = exits.DEFAULT
+    policy: Literal["fractional_entropy", "entropy", "confidence", "patience", "fixed_depth"] = (
+        "confidence"
+    )
     tolerance: float = 0.005
     margin: float = 0.0
     patience: int = 0
@@ -77,22 +73,22 @@ class TrainingConfig:
     hidden_weight: float = 4.0
     soft_targets: float = 0.0
     replaced_tokens: float = 0.0
-    precision: str = "float32"
+    precision: Literal["float32", "bfloat16"] = "float32"
     pieces: bool = True
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check_steps(self)
-        for name in ("label_smoothing", "tolerance", "anneal", "soft_targets", "replaced_tokens"):
-            _check_share(self, name)
-        for name in ("head_rate", "layer_decay", "hidden_weight"):
-            _check_positive(self, name)
+        fields.check_choices(self)
+        fields.check_whole(self, epochs=1, batch_size=1, patience=0, seed=0)
+        fields.check_positive(
+            self, "learning_rate", "clip_norm", "head_rate", "layer_decay", "hidden_weight"
+        )
+        fields.check_share(
+            self, "warmup", "weight_decay", "label_smoothing", "tolerance", "anneal",
+            "soft_targets", "replaced_tokens",
+        )  # fmt: skip
         if not self.margin >= 0:
             raise BeexError(f"margin={self.margin!r} must be at least 0.")
-        _check_precision(self)
-        if self.loss not in WEIGHTS:
-            raise BeexError(f"Unknown loss '{self.loss}'; choose one of {', '.join(WEIGHTS)}.")
-        exits.get(self.policy)
 
     @classmethod
     def warm(cls, is_binary: bool, **overrides: Any) -> "TrainingConfig":
@@ -110,38 +106,31 @@ class TrainingConfig:
         return cls(**{"epochs": 2, "loss": "linear", "margin": 1.0, **defaults, **overrides})
 
     def to_dict(self) -> dict[str, Any]:
-        """The settings, less those of `_LATER` that are as they were.
-
-        So the folders and figures of trainings from before such a setting came are still theirs.
-        """
-        later = {name for name, before in _LATER.items() if getattr(self, name) == before}
-        return {k: v for k, v in dataclasses.asdict(self).items() if k not in later}
+        return dataclasses.asdict(self)
 
 
-def _check_steps(config: TrainingConfig) -> None:
-    """Raises `BeexError` unless what decides the steps of a training is in range."""
-    for name, minimum in {"epochs": 1, "batch_size": 1, "patience": 0, "seed": 0}.items():
-        value = getattr(config, name)
-        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-            raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
-    for name in ("learning_rate", "clip_norm"):
-        _check_positive(config, name)
-    for name in ("warmup", "weight_decay"):
-        _check_share(config, name)
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How a training is run, which is no part of what it gives; validated when made.
 
+    Attributes:
+        wait_seconds: that the workers of a cluster have to find each other.
+        checkpoint_seconds: time between checkpoints within an epoch.
+        tensorboard: whether to write logs for TensorBoard to the run folder.
 
-def _check_positive(config: TrainingConfig, name: str) -> None:
-    if not getattr(config, name) > 0:
-        raise BeexError(f"{name}={getattr(config, name)!r} must be greater than 0.")
+    Raises:
+        BeexError: a value out of range.
 
+    Example:
+        >>> beex.training.RunOptions(tensorboard=True).checkpoint_seconds
+        60.0
+    """
 
-def _check_share(config: TrainingConfig, name: str) -> None:
-    if not 0 <= getattr(config, name) < 1:
-        raise BeexError(f"{name}={getattr(config, name)!r} must lie in [0, 1).")
+    wait_seconds: float = 300.0
+    checkpoint_seconds: float = 60.0
+    tensorboard: bool = False
 
-
-def _check_precision(config: TrainingConfig) -> None:
-    if config.precision not in PRECISIONS:
-        raise BeexError(
-            f"Unknown precision '{config.precision}'; choose one of {', '.join(PRECISIONS)}."
-        )
+    def __post_init__(self) -> None:
+        for name in ("wait_seconds", "checkpoint_seconds"):
+            if not getattr(self, name) >= 0:
+                raise BeexError(f"{name}={getattr(self, name)!r} must be at least 0.")

@@ -20,13 +20,11 @@ def make_optimizer(
     config: TrainingConfig,
     total_steps: int,
     model_config: BEExformerConfig,
-    head_rate: float = 1.0,
-    layer_decay: float = 1.0,
 ) -> tf.keras.optimizers.Optimizer:
     """The optimizer of the recipe for `total_steps` steps.
 
     Latent weights do not decay: it would pull them towards zero, where they flip. In a float32 twin
-    the same matrices decay as usual. `head_rate` and `layer_decay` are those of `LayerwiseAdamW`.
+    the same matrices decay as usual.
     """
     warmup_steps = max(1, round(config.warmup * total_steps))
     rate = tf.keras.optimizers.schedules.CosineDecay(
@@ -40,8 +38,8 @@ def make_optimizer(
         weight_decay=config.weight_decay,
         beta_2=_SECOND_MOMENT,
         global_clipnorm=config.clip_norm,
-        head_rate=head_rate,
-        layer_decay=layer_decay,
+        head_rate=config.head_rate,
+        layer_decay=config.layer_decay,
         num_blocks=model_config.num_blocks,
     )
     latent = []

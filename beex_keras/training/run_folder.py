@@ -1,4 +1,4 @@
-"""The folder of a run: its settings, which the same command must bring again, and its vocabulary."""
+"""The folder of a run: its settings, which the same command must bring again, vocabulary and logs."""
 
 import json
 from collections.abc import Callable, Sequence
@@ -9,8 +9,13 @@ from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
-_SETTINGS_FILE = "run.json"
-_VOCABULARY_FILE = "vocab.txt"
+SETTINGS, VOCABULARY, HISTORY, RESULTS, MODEL = (
+    "run.json",
+    "vocab.txt",
+    "history.json",
+    "results.json",
+    "model",
+)
 
 
 def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
@@ -25,7 +30,7 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
         BeexError: the folder holds a run with other settings, or something else, or there is none
             where it should be.
     """
-    file = directory / _SETTINGS_FILE
+    file = directory / SETTINGS
     if file.exists():
         try:
             found = json.loads(read_text(file, "run settings"))
@@ -52,10 +57,21 @@ def open_preprocessor(
     directory: Path, max_length: int, vocabulary: Callable[[], Sequence[str]]
 ) -> TextPreprocessor:
     """The preprocessor with the run's vocabulary; a new run asks for one and keeps it."""
-    file = directory / _VOCABULARY_FILE
+    file = directory / VOCABULARY
     if not file.exists():
         write_atomically(file, "\n".join(vocabulary()) + "\n")
     return TextPreprocessor(read_vocabulary(file), max_length)
+
+
+def read_history(directory: Path, epochs: int | None = None) -> dict[str, list[float]]:
+    """The logs of each epoch of a run by name, of the first `epochs` if that is given.
+
+    Later ones are about to be done again where a training continues; it may have none yet.
+    """
+    if epochs is not None and not (epochs and (directory / HISTORY).exists()):
+        return {}
+    logs = json.loads(read_text(directory / HISTORY, "history"))
+    return {name: values[:epochs] for name, values in logs.items()}
 
 
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:

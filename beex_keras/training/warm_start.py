@@ -1,22 +1,26 @@
-"""Where a model's first weights come from, instead of from chance."""
+"""What a model's first weights come from, in place of random ones."""
 
 import dataclasses
 import hashlib
+import os
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
+from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
+from beex_keras.runtime import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training.donor import Donor
+from beex_keras.training.donor import MINILM, Donor, read_donor
 from beex_keras.training.transfer import BITS, Start, bits, check_start, part_of, sample, transfer
 
 
-class Initial(Protocol):
-    """What a training starts from."""
+class WarmStart(Protocol):
+    """What a training starts from, or learns from."""
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -25,6 +29,10 @@ class Initial(Protocol):
     @property
     def bits(self) -> dict[str, int]:
         """The precision of what it has: weight_bits, activation_bits and embedding_bits."""
+
+    @property
+    def shape(self) -> BEExformerConfig | None:
+        """Its configuration if it is a model of ours, None if it is a BERT-style encoder."""
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
@@ -41,7 +49,7 @@ class Initial(Protocol):
 
 
 @dataclasses.dataclass(frozen=True)
-class FromDonor:
+class BertStart:
     """A start from a BERT-style encoder."""
 
     donor: Donor
@@ -58,6 +66,10 @@ class FromDonor:
     @property
     def bits(self) -> dict[str, int]:
         return dict.fromkeys(BITS, 32)
+
+    @property
+    def shape(self) -> None:
+        return None
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The donor's, without the places it left unused; of a smaller size the pieces that the
@@ -105,7 +117,7 @@ class FromDonor:
 
 
 @dataclasses.dataclass(frozen=True)
-class FromClassifier:
+class ModelStart:
     """A start from a classifier of the same width, with as many bits or more.
 
     Of one with more blocks or positions it takes the first ones. A model for pairs can start from one
@@ -127,6 +139,10 @@ class FromClassifier:
     def bits(self) -> dict[str, int]:
         return bits(self.source.config)
 
+    @property
+    def shape(self) -> BEExformerConfig:
+        return self.source.config
+
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)
 
@@ -141,3 +157,53 @@ class FromClassifier:
             for head, other in zip(model.heads, self.source.heads, strict=False):
                 head.set_weights(other.get_weights())
         return start
+
+
+def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
+    """Whether `warm_start` reads a BERT-style encoder there, and not a model of ours."""
+    if not isinstance(source, str | os.PathLike):
+        return source.shape is None
+    path = Path(source)
+    if os.fspath(source) == MINILM or (path / "model.safetensors").is_file():
+        return True
+    ours = ("run.json", "model.weights.h5", "model")
+    return path.is_dir() and not any((path / part).exists() for part in ours)
+
+
+def warm_start(
+    source: str | os.PathLike[str] | WarmStart, layers: Sequence[int] | None = None
+) -> WarmStart:
+    """The start of that name or at that path; one that is read already as it is.
+
+    Args:
+        source: "minilm", a folder of a BERT-style encoder (see `Donor`), or any
+            classifier that `load_classifier` reads: a run folder, a directory of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
+        layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
+            None.
+
+    Raises:
+        BeexError: there is none, or it cannot be read.
+
+    Example:
+        >>> beex.training.warm_start("sst2-micro").bits
+        {'weight_bits': 1, 'embedding_bits': 1, 'activation_bits': 32}
+    """
+    if not isinstance(source, str | os.PathLike):
+        return source
+    if is_bert(source):
+        return BertStart(read_donor(str(source)), None if layers is None else tuple(layers))
+    if layers is not None:
+        raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
+    path = Path(source)
+    if not path.exists() and os.fspath(source) not in pretrained.names():
+        raise BeexError(
+            f"There is nothing to start from at {source}; give '{MINILM}', a folder of a BERT-style "
+            "encoder, a run folder, a .keras or .beex file, or one of "
+            f"{', '.join(pretrained.names())}."
+        )
+    if (path / "run.json").is_file() and not (path / "model").is_dir():
+        raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
+    classifier = load_classifier(source)
+    if classifier.preprocessor is None:
+        raise BeexError(f"The model in {source} has no vocabulary to go on with.")
+    return ModelStart(classifier, classifier.preprocessor.vocabulary, str(source))

@@ -1,8 +1,9 @@
-r"""Learning from a teacher beside the labels; off by default.
+r"""The gradient step: all exits learn at once from labels, and from a teacher if there is one.
 
-The paper needs none of it. It is for a deep model that starts from real weights: what a block makes of
-a text can be held to what the real one makes of it, which every token tells, in every channel, where
-a label tells one thing of a text. The loss is then
+The loss of a plain training is `SoftRoutingLoss`, \(L\). Learning from a teacher is off by default; the
+paper needs none. It is for a deep model that starts from real weights: what a block makes of a text can
+be held to what the real one makes of it, which every token tells, in every channel, where a label tells
+one thing of a text. The loss is then
 
 \[
 L + \kappa \, \frac{1}{N} \sum_{i=1}^{N}
@@ -18,92 +19,47 @@ A teacher has an answer to every text, so a training need not stay with those th
 of them tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
 and the teacher's probabilities stand alone in their targets.
 
-The teacher is float32, or what came before in an order of steps: of a fully binary model the
-weights-only one, which is nearer to what it can do than the float32 one is.
-
 Source: hidden states as TinyBERT (Jiao et al., 2020), and texts with other words, which it makes once by
-a language model and not anew in every step; exits from the last as Zhang et al. (2019); a teacher from
-the step before as BiT (Liu et al., 2022); the error relative to the variance is our reading.
+a language model and not anew in every step; exits from the last as Zhang et al. (2019); the error
+relative to the variance is our reading.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
-from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training.config import TrainingConfig
-from beex_keras.training.initialization import Initial
 from beex_keras.training.precision import precision
 
 
-def make_teacher(
-    model: BEExformerClassifier, source: Initial, ids: np.ndarray
-) -> BEExformerClassifier:
-    """A model of the same shape with the weights of `source`, as precise as those; it drops nothing.
-
-    It only ever predicts, so binary weights are ±1 already and not latent ones.
-
-    Raises:
-        BeexError: no model of that shape can start from `source`, or it has fewer bits.
-    """
-    for name, number in source.bits.items():
-        mine = getattr(model.config, name)
-        if number < mine:
-            raise BeexError(
-                f"The teacher has {name}={number}, the model to train {mine}; a teacher needs as many "
-                "bits or more."
-            )
-    config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
-    source.config(config)
-    teacher = BEExformerClassifier(config, model.preprocessor, model.labels)
-    source.apply(teacher, ids)
-    _take_signs(teacher)
-    return teacher
-
-
-def _take_signs(teacher: BEExformerClassifier) -> None:
-    """Once, where a quantizer would in every step."""
-    token = teacher.backbone.embedding.token
-    if token.table_quantizer is not None:
-        token.table.assign(token.table_quantizer(tf.convert_to_tensor(token.table)))
-        token.table_quantizer = tf.identity
-    for block in teacher.backbone.blocks:
-        for linear in block.linears().values():
-            if linear.weight_bits == 1:
-                latent = tf.convert_to_tensor(linear.kernel)
-                linear.kernel.assign(linear.matmul.kernel_quantizer(latent))
-                linear.set_kernel_quantizer(tf.identity)
-
-
 @contextmanager
-def distillation(
+def gradient_step(
     model: BEExformerClassifier, teacher: BEExformerClassifier | None, config: TrainingConfig
 ) -> Iterator[None]:
-    """Within, a training step of `model` learns from `teacher`, or from its own last exit."""
-    if teacher is None and not config.soft_targets:
-        yield
-        return
-    watched = _with_hidden(model)
-    taught = None if teacher is None else _with_hidden(teacher)
-    separator = model.config.separator_id
+    """Within, `model.fit` does these steps."""
+    student, taught = model, None
+    if teacher is not None:
+        student, taught = _with_hidden(model), _with_hidden(teacher)
 
     def train_step(data: Any) -> dict[str, tf.Tensor]:
         ids, labels, weights = tf.keras.utils.unpack_x_y_sample_weight(data)
         share = config.soft_targets
         if config.replaced_tokens:
             seed = tf.stack([config.seed, tf.cast(model.optimizer.iterations, tf.int32)])
-            ids, replaced = replace_tokens(ids, separator, config.replaced_tokens, seed)
+            ids, replaced = replace_tokens(
+                ids, model.config.separator_id, config.replaced_tokens, seed
+            )
             # Nobody has labelled such a text: only the teacher knows what it says.
             weights = tf.cast(~replaced, tf.float32)
             share = 1 - weights * (1 - config.soft_targets)
         # Without dropout there is no difference, but in the precision of the products.
         known = None if taught is None else taught(ids, training=True)
         with tf.GradientTape() as tape:
-            *hidden, logits = watched(ids, training=True)
+            outputs = student(ids, training=True)
+            *hidden, logits = [outputs] if taught is None else outputs
             loss = model.compute_loss(ids, labels, logits, weights)
             if config.soft_targets or config.replaced_tokens:
                 own = tf.stop_gradient(logits[:, -1])

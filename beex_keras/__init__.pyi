@@ -1,0 +1,65 @@
+from . import (
+    data,
+    evaluation,
+    exits,
+    export,
+    layers,
+    losses,
+    metrics,
+    models,
+    pretrained,
+    quantizers,
+    runtime,
+    text,
+    training,
+)
+from ._version import __version__
+from .data import load_task
+from .errors import BeexError, BeexWarning
+from .evaluation import calibrate
+from .exits import Confidence, Entropy, ExitPolicy, FixedDepth, FractionalEntropy, Patience
+from .export import convert
+from .losses import SoftRoutingLoss
+from .models import BEExformer, BEExformerClassifier, BEExformerConfig
+from .quantizers import PolynomialSign
+from .runtime import load, pipeline
+from .text import TextPreprocessor
+from .training import TrainingConfig, train
+
+__all__ = [
+    "BEExformer",
+    "BEExformerClassifier",
+    "BEExformerConfig",
+    "BeexError",
+    "BeexWarning",
+    "Confidence",
+    "Entropy",
+    "ExitPolicy",
+    "FixedDepth",
+    "FractionalEntropy",
+    "Patience",
+    "PolynomialSign",
+    "SoftRoutingLoss",
+    "TextPreprocessor",
+    "TrainingConfig",
+    "__version__",
+    "calibrate",
+    "convert",
+    "data",
+    "evaluation",
+    "exits",
+    "export",
+    "layers",
+    "load",
+    "load_task",
+    "losses",
+    "metrics",
+    "models",
+    "pipeline",
+    "pretrained",
+    "quantizers",
+    "runtime",
+    "text",
+    "train",
+    "training",
+]

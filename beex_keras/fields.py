@@ -1,0 +1,68 @@
+"""Dataclasses whose fields are settings: checked when made, described by their docstring."""
+
+import dataclasses
+import inspect
+import re
+import typing
+from typing import Any
+
+from beex_keras.errors import BeexError
+
+_FIELD = re.compile(r"^(\w+(?:, \w+)*): (.*(?:\n +.*)*)", re.MULTILINE)
+
+
+def names(config: type) -> list[str]:
+    """Names of a dataclass' fields."""
+    return [field.name for field in dataclasses.fields(config)]
+
+
+def descriptions(config: type) -> dict[str, str]:
+    """What the section "Attributes" of a dataclass' docstring says of each field."""
+    section = inspect.getdoc(config).split("Attributes:\n")[1].split("\n\n")[0]  # type: ignore[union-attr]
+    found = {}
+    for match in _FIELD.finditer(inspect.cleandoc(section)):
+        for name in match[1].split(", "):
+            found[name] = " ".join(match[2].split())
+    return found
+
+
+def choices(config: type) -> dict[str, tuple[Any, ...]]:
+    """The values that a field's `Literal` type allows, of each field that has one."""
+    hints = typing.get_type_hints(config)
+    return {
+        n: typing.get_args(h) for n, h in hints.items() if typing.get_origin(h) is typing.Literal
+    }
+
+
+def check_choices(config: Any) -> None:
+    """Raises `BeexError` if a field has a value that its `Literal` type does not allow."""
+    for name, allowed in choices(type(config)).items():
+        value = getattr(config, name)
+        if value not in allowed or isinstance(value, bool):
+            raise BeexError(
+                f"{name}={value!r} is unknown; choose one of {', '.join(map(str, allowed))}."
+            )
+
+
+def check_whole(config: Any, **minima: int) -> None:
+    """Raises `BeexError` unless the named fields are whole numbers of at least so much."""
+    for name, minimum in minima.items():
+        value = getattr(config, name)
+        if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+            raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
+
+
+def check_share(config: Any, *fields: str) -> None:
+    """Raises `BeexError` unless the named fields lie in [0, 1)."""
+    for name in fields:
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not 0 <= value < 1:
+            raise BeexError(f"{name}={value!r} must lie in [0, 1).")
+
+
+def check_positive(config: Any, *fields: str) -> None:
+    """Raises `BeexError` unless the named fields are greater than 0."""
+    for name in fields:
+        value = getattr(config, name)
+        if not isinstance(value, int | float) or not value > 0:
+            raise BeexError(f"{name}={value!r} must be greater than 0.")

@@ -1,0 +1,16 @@
+from .callbacks import CalibratedAccuracy
+from .config import RunOptions, TrainingConfig
+from .distribution import make_strategy
+from .trainer import Run, train
+from .warm_start import WarmStart, warm_start
+
+__all__ = [
+    "CalibratedAccuracy",
+    "Run",
+    "RunOptions",
+    "TrainingConfig",
+    "WarmStart",
+    "make_strategy",
+    "train",
+    "warm_start",
+]

@@ -1,0 +1,175 @@
+"""What a call of `train` or `beex train` asks for, and what follows where it says nothing.
+
+Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the data, and the fields of
+`BEExformerConfig`, `TrainingConfig` and `RunOptions`. What is not given follows from the start:
+
+- the preset is "minilm" for a BERT-style encoder, and "tiny" for a training from random weights; a start
+  from a model of ours has that model's shape;
+- the bits are "weights-only", or "fully-binary" where the start is so already;
+- the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from beex_keras import fields
+from beex_keras.errors import BeexError
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.config import RunOptions, TrainingConfig
+from beex_keras.training.warm_start import WarmStart, is_bert, warm_start
+
+Source = str | os.PathLike[str] | WarmStart | None
+"""What a training starts from or learns from: a name, a path, or read already."""
+
+DATA = ("data_dir", "text_column", "pair_column", "label_column")
+"""Words for `load_task`."""
+
+CHOICE = ("preset", "bits", "init_layers")
+"""Words that stand for several settings of a model, or for a part of its start."""
+
+MODEL = tuple(
+    name
+    for name in fields.names(BEExformerConfig)
+    if name not in ("num_classes", "num_segments", "separator_id")
+)
+"""Fields of a model's configuration that the data does not decide."""
+
+_NEEDS = {
+    "init_layers": "init",
+    "anneal": "init",
+    "hidden_weight": "teacher",
+    "replaced_tokens": "teacher",
+}
+"""Settings that mean nothing without an argument of `train`."""
+
+
+def known() -> list[str]:
+    """All words, in alphabetical order."""
+    configs = (TrainingConfig, RunOptions)
+    own = (name for config in configs for name in fields.names(config))
+    return sorted({*DATA, *CHOICE, *MODEL, *own})
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of a call, sorted by what they are about and checked as far as data need not be read.
+
+    Attributes:
+        data: arguments of `load_task`.
+        choice: those of `CHOICE`.
+        model: fields of `BEExformerConfig`, or all of it.
+        training: fields of `TrainingConfig`, or all of it.
+        run: how it is run.
+        init, teacher: what to start from and to learn from.
+    """
+
+    data: dict[str, Any]
+    choice: dict[str, Any]
+    model: dict[str, Any] | BEExformerConfig
+    training: dict[str, Any] | TrainingConfig
+    run: RunOptions
+    init: Source
+    teacher: Source
+
+    @classmethod
+    def read(
+        cls,
+        settings: Mapping[str, Any],
+        model: BEExformerConfig | None = None,
+        training: TrainingConfig | None = None,
+        init: Source = None,
+        teacher: Source = None,
+    ) -> "Words":
+        """Sorts `settings` and checks them.
+
+        Raises:
+            BeexError: one is unknown or out of range, needs an argument that is missing, or is given
+                twice.
+        """
+        unknown = sorted(set(settings) - set(known()))
+        if unknown:
+            raise BeexError(f"Unknown setting '{unknown[0]}'; known are {', '.join(known())}.")
+        defaults = {**TrainingConfig().to_dict(), "init_layers": None}
+        asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
+        sources = {"init": init, "teacher": teacher}
+        for name, needed in _NEEDS.items():
+            if asked[name] != defaults[name] and sources[needed] is None:
+                raise BeexError(
+                    f"{name} means nothing without {needed}; give {needed}, or leave it out."
+                )
+
+        def of(names: Iterable[str]) -> dict[str, Any]:
+            return {name: settings[name] for name in names if name in settings}
+
+        for given, own in (
+            (model, (*MODEL, "preset", "bits")),
+            (training, fields.names(TrainingConfig)),
+        ):
+            if given is not None and of(own):
+                raise BeexError(
+                    f"{min(of(own))} is given beside a {type(given).__name__}; put it in there."
+                )
+        words = cls(
+            of(DATA),
+            of(CHOICE),
+            of(MODEL) if model is None else model,
+            of(fields.names(TrainingConfig)) if training is None else training,
+            RunOptions(**of(fields.names(RunOptions))),
+            init,
+            teacher,
+        )
+        words._model(None)  # so that faults show before anything is read
+        words._training(None, False)
+        return words
+
+    def resolve(
+        self,
+    ) -> tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]:
+        """Reads what the training starts from and learns from.
+
+        Returns:
+            The model's configuration, the recipe, the start and the teacher.
+
+        Raises:
+            BeexError: one of them cannot be read.
+        """
+        layers = self.choice.get("init_layers")
+        init = None if self.init is None else warm_start(self.init, layers)
+        # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
+        of_teacher = layers if self.teacher is not None and is_bert(self.teacher) else None
+        teacher = None if self.teacher is None else warm_start(self.teacher, of_teacher)
+        model = self._model(init)
+        warm = init is not None and starts_warm(init, model)
+        return model, self._training(model, warm), init, teacher
+
+    def _model(self, init: WarmStart | None) -> BEExformerConfig:
+        if isinstance(self.model, BEExformerConfig):
+            return self.model
+        preset, bits = self.choice.get("preset"), self.choice.get("bits")
+        if bits is None:
+            fully = init is not None and init.bits["activation_bits"] == 1
+            bits = "fully-binary" if fully else "weights-only"
+        if preset is None and init is not None and init.shape is not None:
+            return init.shape.with_bits(bits).replace(**self.model)
+        default = "tiny" if init is None else "minilm"
+        return BEExformerConfig.preset(preset or default, bits, **self.model)
+
+    def _training(self, model: BEExformerConfig | None, warm: bool) -> TrainingConfig:
+        if isinstance(self.training, TrainingConfig):
+            return self.training
+        if model is not None and warm:
+            return TrainingConfig.warm(model.weight_bits == 1, **self.training)
+        return TrainingConfig(**self.training)
+
+
+def starts_warm(init: WarmStart, model: BEExformerConfig) -> bool:
+    """Whether `TrainingConfig.warm` has the defaults for a start.
+
+    So it is where real weights have something to lose; only a binary model that goes on from a
+    binary one learns as from random weights.
+    """
+    if init.shape is None or model.weight_bits == 32:
+        return True
+    return any(number > getattr(model, name) for name, number in init.bits.items())

@@ -1,0 +1,541 @@
+"""A training, top to bottom: from labelled texts to a trained, calibrated and tested classifier.
+
+`train` takes the words of a call apart. `Trainer` does the work: the run folder, the model, what it
+starts from and learns from, the epochs (`fit`), and in the end the exit's threshold and the figures.
+The gradient step is in `beex_keras.training.step`.
+"""
+
+import dataclasses
+import json
+import math
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from beex_keras import exits
+from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
+from beex_keras.errors import BeexError
+from beex_keras.evaluation.accounting import relative_costs
+from beex_keras.evaluation.calibration import Calibration, calibrate
+from beex_keras.evaluation.evaluate import Evaluation, evaluate
+from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.files import atomic_path, write_atomically
+from beex_keras.losses import SoftRoutingLoss
+from beex_keras.metrics import exit_metrics
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
+from beex_keras.training import distribution, run_folder
+from beex_keras.training.annealing import Annealing
+from beex_keras.training.callbacks import CalibratedAccuracy
+from beex_keras.training.config import RunOptions, TrainingConfig
+from beex_keras.training.optimizer import make_optimizer
+from beex_keras.training.precision import precision
+from beex_keras.training.settings import Source, Words
+from beex_keras.training.step import gradient_step
+from beex_keras.training.teacher import make_teacher
+from beex_keras.training.transfer import Start
+from beex_keras.training.warm_start import WarmStart
+
+_MONITOR = "val_calibrated_accuracy"
+_BEST_WEIGHTS = "best.weights.h5"
+_CHECKPOINTS = "checkpoints"
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished training.
+
+    Attributes:
+        directory: the run folder.
+        model: the classifier of the epoch that was kept, with its calibrated policy.
+        epoch: its number, from 1.
+        history: logs of each epoch, by name.
+        calibration: on the validation split.
+        evaluation: on the test split.
+        exit_logits: "validation" and "test", (B, N, C) each.
+        is_chief: whether this process wrote the folder; of a cluster's workers one did.
+    """
+
+    directory: Path
+    model: BEExformerClassifier
+    epoch: int
+    history: dict[str, list[float]]
+    calibration: Calibration
+    evaluation: Evaluation
+    exit_logits: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    is_chief: bool = True
+
+
+def train(
+    data: Any,
+    output: str | os.PathLike[str],
+    *,
+    validation: Any = None,
+    test: Any = None,
+    model: BEExformerConfig | None = None,
+    training: TrainingConfig | None = None,
+    init: Source = None,
+    teacher: Source = None,
+    vocabulary: str | os.PathLike[str] | Sequence[str] | None = None,
+    strategy: str | tf.distribute.Strategy = "none",
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    verbose: int | str = "auto",
+    **settings: Any,
+) -> Run:
+    """Trains a classifier, calibrates its exit on validation data and evaluates it on test data.
+
+    `beex train` takes the same words: its options are these arguments and settings.
+
+    The run folder holds `run.json` (all settings), `vocab.txt`, `history.json`, checkpoints while
+    it trains, and at the end `model/` (see `BEExformerClassifier.save_pretrained`) and
+    `results.json`. Called again on an unfinished folder with equal settings it continues from the
+    last checkpoint and ends with the weights of an undisturbed run; on a finished one it only loads
+    the results.
+
+    Args:
+        data, validation, test: a task's name, a file, lists, a data frame: all that `load_task` takes.
+        output: the run folder.
+        model: size and bits, in place of settings; classes, segments and special ids are set from
+            the data.
+        training: the recipe, in place of settings.
+        init: what the first weights come from: "minilm", a folder of a BERT-style encoder, a run
+            folder, a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; random
+            ones if None.
+        teacher: likewise, what to learn from beside the labels, see `beex_keras.training.teacher`.
+        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split if
+            None, with at most `vocabulary_size` entries, or `init`'s.
+        strategy: that shares the steps' work, or its name, see `make_strategy`. It changes no result
+            beyond rounding and dropout's masks. In a cluster each worker calls this, with the same
+            folder.
+        callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
+            epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
+        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+        settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only" or
+            "fully-binary"); fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`;
+            `data_dir`, `text_column`, `pair_column` and `label_column` of `load_task`; `init_layers`, the
+            layers (from 0) of a BERT-style encoder that the blocks start as. What is not given follows
+            from the start, see `beex_keras.training.settings`.
+
+    Raises:
+        BeexError: an unknown setting or one that is out of range; faulty data; the folder holds a run
+            with other settings or cannot be written; the model cannot start from `init` or learn from
+            `teacher`; settings that do not go together; or a worker of the cluster has ended.
+
+    Example:
+        >>> run = beex.train("rotten_tomatoes", "runs/movies", preset="micro", epochs=1, verbose=0)
+        >>> run.model.labels, sorted(run.calibration.policy.get_config())
+        (('negative', 'positive'), ['p'])
+    """
+    words = Words.read(settings, model, training, init, teacher)
+    if isinstance(strategy, str):  # made before TensorFlow computes anything
+        strategy = distribution.make_strategy(
+            strategy, words.run.wait_seconds, lambda sentence: print(sentence, file=sys.stderr)
+        )
+    task = load_task(data, validation, test, **words.data)
+    model, training, start, tutor = words.resolve()
+    return Trainer(
+        task,
+        model,
+        training,
+        Path(output),
+        start,
+        tutor,
+        vocabulary,
+        strategy,
+        callbacks,
+        words.run,
+        verbose,
+    ).run()
+
+
+class Trainer:
+    """One training; its parts are its methods, in the order in which they run.
+
+    Args:
+        task: texts and labels.
+        model: the configuration of the model.
+        training: the recipe.
+        folder: of the run.
+        init: the warm start; None starts from random weights.
+        teacher: whose weights to learn from, or None.
+        vocabulary, strategy, callbacks, verbose: as of `train`.
+        options: how it is run.
+
+    Raises:
+        BeexError: arguments that do not go together.
+    """
+
+    def __init__(
+        self,
+        task: Task,
+        model: BEExformerConfig,
+        training: TrainingConfig,
+        folder: Path,
+        init: WarmStart | None,
+        teacher: WarmStart | None,
+        vocabulary: str | os.PathLike[str] | Sequence[str] | None,
+        strategy: tf.distribute.Strategy,
+        callbacks: Sequence[tf.keras.callbacks.Callback],
+        options: RunOptions,
+        verbose: int | str,
+    ) -> None:
+        if (teacher or training.soft_targets) and strategy.num_replicas_in_sync > 1:
+            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
+        if init is not None and vocabulary is not None:
+            raise BeexError(
+                "What a training starts from has a vocabulary of its own; leave yours out."
+            )
+        if isinstance(vocabulary, str | os.PathLike):
+            vocabulary = read_vocabulary(vocabulary)
+        self.task, self.config, self.folder = task, training, folder
+        self.model_config = model if init is None else init.config(model)
+        self.init, self.teacher, self.vocabulary = init, teacher, vocabulary
+        self.strategy, self.options = strategy, options
+        self.callbacks, self.verbose = callbacks, verbose
+        self.chief = distribution.is_chief(strategy)
+
+    def run(self) -> Run:
+        """Trains, unless the folder holds the finished run, and measures."""
+        preprocessor = self.open_folder()
+        self.ids = {
+            name: preprocessor.encode(split.texts, split.pairs)
+            for name, split in self.task.splits().items()
+        }
+        # Everything random from here on follows from the seed.
+        tf.keras.utils.set_random_seed(self.config.seed)
+        with distribution.scope(self.strategy):
+            model = self.new_model(preprocessor)
+        self.costs = relative_costs(model.config)
+        done = [(self.folder / run_folder.RESULTS).exists()]
+        if distribution.from_chief(self.strategy, done).all():
+            return self.measure(self.load_model())
+        self.fit(model)
+        if self.chief:
+            model = distribution.local_copy(model)
+            model.load_weights(self.folder / _BEST_WEIGHTS)
+            run = self.measure(model)
+            self.save(run)
+            distribution.wait_for_all(self.strategy)
+        else:
+            distribution.wait_for_all(self.strategy)  # the first worker finishes, the others read
+            run = self.measure(self.load_model())
+        distribution.wait_for_all(self.strategy)  # one that left early would seem lost
+        return run
+
+    def open_folder(self) -> TextPreprocessor:
+        """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
+        settings = {
+            "task": self.task.name,
+            "data": self.task.fingerprint(self.vocabulary or ()),
+            "model": self.model_config.to_dict(),
+            "training": self.config.to_dict(),
+            **({} if self.init is None else {"init": self.init.identity}),
+            **({} if self.teacher is None else {"teacher": self.teacher.identity}),
+        }
+        with distribution.chief_first(self.strategy):
+            run_folder.open_run(self.folder, settings, create=self.chief)
+            return run_folder.open_preprocessor(
+                self.folder, self.model_config.max_length, self.new_vocabulary
+            )
+
+    def new_vocabulary(self) -> Sequence[str]:
+        if self.vocabulary is not None:
+            return self.vocabulary
+        texts, size = self.task.training_texts(), self.model_config.vocabulary_size
+        if self.init is not None:
+            return self.init.vocabulary(size, texts)
+        return learn_vocabulary(texts, size, pieces=self.config.pieces)
+
+    def new_model(self, preprocessor: TextPreprocessor) -> BEExformerClassifier:
+        """A model with random weights, whose shape follows the data where it has to."""
+        config = self.model_config.replace(
+            vocabulary_size=preprocessor.vocabulary_size,
+            num_classes=len(self.task.labels),
+            num_segments=2 if self.task.is_pair else 1,
+            separator_id=preprocessor.separator_id,
+        )
+        policy = exits.get(self.config.policy)
+        return BEExformerClassifier(config, preprocessor, self.task.labels, policy)
+
+    def fit(self, model: BEExformerClassifier) -> None:
+        """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
+        config, ids, labels = self.config, self.ids["train"], self.task.train.labels
+        steps = steps_per_epoch(ids, config.batch_size)
+        start = Start() if self.init is None else self.init.apply(model, ids)
+        teacher = None if self.teacher is None else make_teacher(model, self.teacher, ids)
+        with distribution.scope(self.strategy):
+            model.compile(
+                make_optimizer(config, config.epochs * steps, model.config),
+                SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing),
+                # Weighted, since rows that only fill up a replica's share must not count.
+                metrics=[],
+                weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
+            )
+        annealing = Annealing(start, round(config.anneal * config.epochs * steps))
+        calibrated = CalibratedAccuracy(
+            self.ids["validation"], self.task.validation.labels, model.policy, config.tolerance,
+            self.costs, config.margin, self.task.metric,
+        )  # fmt: skip
+        board = [tf.keras.callbacks.TensorBoard(self.folder / "tensorboard")]
+
+        def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
+            return make_dataset(
+                ids, labels, batch_size=config.batch_size, training=True, seed=config.seed,
+                epoch=epoch, skip=skip,
+            )  # fmt: skip
+
+        with ExitStack() as within:
+            within.enter_context(precision(model, config.precision))
+            within.enter_context(gradient_step(model, teacher, config))
+            within.enter_context(annealing.quantizers(model))
+            fit(
+                model,
+                make_epoch,
+                steps,
+                config.epochs,
+                self.folder,
+                monitor=_MONITOR,
+                slack=self.slack,
+                patience=config.patience,
+                callbacks=[
+                    annealing,
+                    calibrated,
+                    *(board if self.options.tensorboard else []),
+                    *self.callbacks,
+                ],
+                trackables={"annealing_step": annealing.step},
+                checkpoint_seconds=self.options.checkpoint_seconds,
+                verbose=self.verbose,
+            )
+
+    @property
+    def slack(self) -> Callable[[float], float] | None:
+        r"""Best accuracy \(a\) on \(n\) validation texts → \(\mathrm{margin} \cdot \sqrt{a (1 - a) / n}\).
+
+        By less than that chance alone makes an epoch seem better than the next. For a mean recall it
+        is an approximation; rounding can take that beyond 1.
+        """
+        margin, count = self.config.margin, len(self.task.validation)
+        if not margin:
+            return None
+        return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / count)
+
+    def load_model(self) -> BEExformerClassifier:
+        return BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL)
+
+    def measure(self, model: BEExformerClassifier) -> Run:
+        """Calibrates the model's exit on validation data and evaluates it on test data."""
+        task, config = self.task, self.config
+        logits = {
+            name: predict_exit_logits(model, self.ids[name]) for name in ("validation", "test")
+        }
+        calibration = calibrate(
+            model.policy, logits["validation"], task.validation.labels, self.costs,
+            config.tolerance, config.margin, task.metric,
+        )  # fmt: skip
+        model.policy = calibration.policy
+        evaluation = evaluate(
+            logits["test"], task.test.labels, model.policy, self.costs, task.metric
+        )
+        history = run_folder.read_history(self.folder)
+        epoch = 1 + kept_epoch(history[_MONITOR], self.slack)
+        return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
+
+    def save(self, run: Run) -> None:
+        """Writes the model, then the results, by which a run is known to be finished."""
+        run.model.save_pretrained(self.folder / run_folder.MODEL)
+        results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+        write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
+        # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
+        shutil.rmtree(self.folder / _CHECKPOINTS, ignore_errors=True)
+        (self.folder / _BEST_WEIGHTS).unlink(missing_ok=True)
+
+
+def fit(
+    model: tf.keras.Model,
+    make_epoch: Callable[[int, int], tf.data.Dataset],
+    steps_per_epoch: int,
+    epochs: int,
+    directory: Path,
+    *,
+    monitor: str,
+    slack: Callable[[float], float] | None = None,
+    patience: int = 0,
+    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
+    trackables: Mapping[str, Any] | None = None,
+    checkpoint_seconds: float = 60.0,
+    verbose: int | str = "auto",
+) -> None:
+    """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
+
+    The weights of the epoch that `kept_epoch` names go to `best.weights.h5`, the logs of all to
+    `history.json`.
+
+    Under the strategy of a model that was made in its scope, replicas share each batch (see
+    `beex_keras.training.distribution`). Of a cluster's workers all read the checkpoints and the
+    first one writes, measures and decides.
+
+    Args:
+        model: compiled; its weights are those of the last step in the end.
+        make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
+            same arguments have to give the same batches.
+        steps_per_epoch: batches of a whole epoch.
+        epochs: at most this many.
+        directory: of the run.
+        monitor: the log by which epochs are compared; its highest value is best.
+        slack: as in `kept_epoch`.
+        patience: stop after this many epochs that are no better than the best; 0 never stops.
+        callbacks: Keras callbacks; one that sets `stop_training` ends the training. Each epoch is a
+            `fit` of its own. What they change within a step is part of that step's checkpoint.
+        trackables: what a step changes beside model and optimizer, to be kept in the checkpoints,
+            such as a variable that follows a schedule, by name.
+        checkpoint_seconds: time between checkpoints within an epoch.
+        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
+
+    Raises:
+        BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
+            worker of a cluster finds other checkpoints than the first one.
+    """
+    strategy = model.distribute_strategy
+    chief = distribution.is_chief(strategy)
+    with distribution.scope(strategy):
+        model.optimizer.build(model.trainable_variables)
+    epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
+    best, best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(-1, dtype=tf.int64)
+    checkpoint = tf.train.Checkpoint(
+        model=model, optimizer=model.optimizer,
+        epoch=epoch, step=step, best=best, best_epoch=best_epoch, **(trackables or {}),
+    )  # fmt: skip
+    manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
+    if manager.latest_checkpoint:
+        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
+    if [int(epoch), int(step)] != distribution.from_chief(
+        strategy, [int(epoch), int(step)]
+    ).tolist():
+        raise BeexError(
+            f"The checkpoints in {directory} are not those of the first worker; give all workers "
+            "one folder, on storage that they share."
+        )
+
+    # Every worker has the same state, so that saving needs nobody else, if only the variable that
+    # counts it is there: within `fit` the others would be waited for to make one too.
+    _ = checkpoint.save_counter
+    save = manager.save if chief else lambda: None
+    history = run_folder.read_history(directory, int(epoch))
+    saver = _StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
+    one_epoch, stop = _OneEpoch(), False
+    if verbose == "auto":  # a moving bar for people, a line an epoch for files
+        verbose = 1 if sys.stdout.isatty() else 2
+    while int(epoch) < epochs and not stop:
+        if patience and int(epoch) - int(best_epoch) > patience:
+            break
+        with distribution.as_one(strategy):
+            logs = model.fit(
+                distribution.share_batches(make_epoch(int(epoch), int(step)), strategy),
+                steps_per_epoch=steps_per_epoch - int(step),
+                epochs=epochs,
+                initial_epoch=int(epoch),
+                callbacks=[*callbacks, saver, one_epoch],
+                verbose=verbose if chief else 0,
+            ).history
+        for name, values in logs.items():
+            history.setdefault(name, []).append(float(values[-1]))
+        # A callback may measure on the first worker alone, and stop there.
+        own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
+        score, stop = distribution.from_chief(strategy, own).tolist()
+        if not math.isfinite(score):
+            raise BeexError(
+                f"Epoch {int(epoch) + 1} ended with {monitor}={score}; start anew "
+                "with a lower learning rate."
+            )
+        kept = _is_kept(score, float(best), slack)
+        if score > float(best):
+            best.assign(score)
+            best_epoch.assign(epoch)
+        if kept:
+            # Keras writes the metrics too, which are sums over all workers, so that all have to save.
+            with distribution.as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
+                folder = directory if chief else Path(elsewhere)
+                with atomic_path(folder / _BEST_WEIGHTS) as path:
+                    model.save_weights(path)
+        if chief:
+            write_atomically(directory / run_folder.HISTORY, json.dumps(history, indent=2) + "\n")
+        epoch.assign_add(1)
+        step.assign(0)
+        save()
+
+
+def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:
+    """Which epoch's weights `fit` keeps, from 0: the last one that was as good as any before it.
+
+    Args:
+        values: of the monitored log, one an epoch; the highest is best.
+        slack: best value so far → by how much a later epoch may fall short of it, for values so
+            noisy that a falling learning rate says more; a later epoch has to be better if None.
+    """
+    best = -math.inf
+    kept = 0
+    for epoch, value in enumerate(values):
+        if _is_kept(value, best, slack):
+            kept = epoch
+        best = max(best, value)
+    return kept
+
+
+def _is_kept(value: float, best: float, slack: Callable[[float], float] | None) -> bool:
+    if slack is None or math.isinf(best):
+        return value > best
+    return value >= best - slack(best)
+
+
+class _OneEpoch(tf.keras.callbacks.Callback):
+    """Ends `fit` after one epoch, so that the next can have its own shuffle; the last callback.
+
+    Attributes:
+        asked_to_stop: whether a callback before it had asked to end the training.
+    """
+
+    asked_to_stop = False
+
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
+        self.asked_to_stop = self.model.stop_training
+        self.model.stop_training = True
+
+
+class _StepCheckpoint(tf.keras.callbacks.Callback):
+    """Saves a checkpoint whenever `seconds` have passed, counting the epoch's finished steps.
+
+    What is saved does not depend on when: a training that resumes from any checkpoint does the
+    steps that were left and ends with the same weights.
+    """
+
+    def __init__(
+        self,
+        save: Callable[[], Any],
+        step: tf.Variable,
+        steps_per_epoch: int,
+        seconds: float,
+    ) -> None:
+        super().__init__()
+        self.save = save
+        self.step = step
+        self.steps_per_epoch = steps_per_epoch
+        self.seconds = seconds
+        self._last = time.monotonic()
+
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
+        self.step.assign_add(1)
+        # Not after the last step: an epoch without any step left could not be resumed.
+        last = int(self.step) == self.steps_per_epoch
+        if not last and time.monotonic() - self._last >= self.seconds:
+            self.save()
+            self._last = time.monotonic()
