@@ -4,32 +4,29 @@ from typing import Any
 
 import rich_click as click
 
-from beex_keras.cli.options import (
-    POLICIES,
-    chosen_task,
-    data_options,
-    json_option,
-    model_argument,
-)
+from beex_keras.cli.options import chosen_task, data_options, json_option, model_argument, setting
 from beex_keras.cli.terminal import print_figures
+from beex_keras.training.config import TrainingConfig
 
 
 @click.command()
 @model_argument
 @data_options()
-@click.option("--policy", type=click.Choice(POLICIES), default="confidence",
-              show_default=True)  # fmt: skip
-@click.option("--tolerance", type=float, default=0.005, show_default=True,
-              help="Accuracy that early exit may cost, such as 0.005.")  # fmt: skip
-@click.option("--margin", type=float, default=0.0, show_default=True,
-              help="Standard errors of that loss to allow for; 1 or 2 if validation texts are few.")  # fmt: skip
+@setting(TrainingConfig, "policy", default=TrainingConfig.policy)
+@setting(TrainingConfig, "tolerance", default=TrainingConfig.tolerance)
+@setting(TrainingConfig, "margin", default=TrainingConfig.margin)
 @click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
 @json_option
-def calibrate(model: str, policy: str, tolerance: float, margin: float, figure: str | None,
-              as_json: bool, **options: Any) -> None:  # fmt: skip
+def calibrate(
+    model: str,
+    policy: str,
+    tolerance: float,
+    margin: float,
+    figure: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
-    from beex_keras.training.config import TrainingConfig
-
     TrainingConfig(tolerance=tolerance, margin=margin)  # raises where they are out of range
     task = chosen_task(options)
     from beex_keras import exits, runtime
@@ -44,9 +41,14 @@ def calibrate(model: str, policy: str, tolerance: float, margin: float, figure: 
     labels = class_numbers(runner, task)
     logits = split_logits(runner, task.validation)
     found = choose(
-        exits.get(policy), logits, labels[task.validation.labels],
-        relative_costs(classifier.config), tolerance, margin, task.metric,
-    )  # fmt: skip
+        exits.get(policy),
+        logits,
+        labels[task.validation.labels],
+        relative_costs(classifier.config),
+        tolerance,
+        margin,
+        task.metric,
+    )
     classifier.policy = found.policy
     classifier.save_pretrained(folder)
     if figure:

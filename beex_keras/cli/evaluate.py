@@ -18,12 +18,19 @@ from beex_keras.cli.terminal import print_figures
 @click.command()
 @model_argument
 @data_options()
-@click.option("--split", type=click.Choice(["train", "validation", "test"]), default="test",
-              show_default=True)  # fmt: skip
+@click.option(
+    "--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True
+)
 @policy_options
 @json_option
-def evaluate(model: str, split: str, policy: str | None, threshold: float | None, as_json: bool,
-             **options: Any) -> None:  # fmt: skip
+def evaluate(
+    model: str,
+    split: str,
+    policy: str | None,
+    threshold: float | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Accuracy of a MODEL (as for predict) with its policy, and at each exit if it computes all."""
     task = chosen_task(options)
     from beex_keras import runtime

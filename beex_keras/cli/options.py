@@ -31,34 +31,48 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
-def setting(config: type, name: str, panel: str, **more: Any) -> Decorator:
-    """An option for a field of a dataclass, which describes it; None if it is not given."""
-    hint = typing.get_type_hints(config)[name]
-    kind = click.Choice(fields.choices(config)[name]) if name in fields.choices(config) else hint
-    text = fields.descriptions(config)[name].split("; ")[0].split(", see ")[0]
+def setting(config: type, name: str, panel: str | None = None, default: Any = None) -> Decorator:
+    """An option for a field of a dataclass, which describes it; `default` where it is not given."""
+    allowed = fields.choices(config).get(name)
+    text = fields.descriptions(config)[name].split("; ")[0].split(", see ")[0].rstrip(".")
     return click.option(
         f"--{name.replace('_', '-')}",
-        type=kind,
+        type=click.Choice(allowed) if allowed else typing.get_type_hints(config)[name],
+        default=default,
+        show_default=default is not None,
         panel=panel,
-        help=f"{text[0].upper()}{text[1:]}.".replace("`", "").replace("..", "."),
-        **more,
+        help=f"{text[0].upper()}{text[1:]}.".replace("`", ""),
     )
 
 
-def data_options(panel: str = "Data") -> Decorator:
+def data_options(panel: str | None = None) -> Decorator:
     """The argument DATA, and where its parts are: what `load_task` takes."""
     return together(
         click.argument("data", default="rotten_tomatoes"),
-        click.option("--data-dir", type=click.Path(), panel=panel,
-                     help="Folder with a GLUE download, or with the JSON lines of sick, trec, snips."),
-        click.option("--validation", type=click.Path(), panel=panel,
-                     help="Your own validation file; taken out of DATA by default."),
-        click.option("--test", type=click.Path(), panel=panel,
-                     help="Your own test file; taken out of DATA by default."),
+        click.option(
+            "--data-dir",
+            type=click.Path(),
+            panel=panel,
+            help="Folder with a GLUE download, or with the JSON lines of sick, trec, snips.",
+        ),
+        click.option(
+            "--validation",
+            type=click.Path(),
+            panel=panel,
+            help="Your own validation file; taken out of DATA by default.",
+        ),
+        click.option(
+            "--test",
+            type=click.Path(),
+            panel=panel,
+            help="Your own test file; taken out of DATA by default.",
+        ),
         click.option("--text-column", panel=panel, help="Column of the text, 'text' by default."),
         click.option("--pair-column", panel=panel, help="Column of the second text, for pairs."),
-        click.option("--label-column", panel=panel, help="Column of the label, 'label' by default."),
-    )  # fmt: skip
+        click.option(
+            "--label-column", panel=panel, help="Column of the label, 'label' by default."
+        ),
+    )
 
 
 policy_options = together(

@@ -41,10 +41,22 @@ from beex_keras.files import open_lines
 )
 @policy_options
 @json_option
-def predict(model: str | None, texts: tuple[str, ...], named: str | None, pair: str | None,
-            text_file: str | None, jsonl: bool, text_column: str, pair_column: str,
-            truncate: bool, batch_size: int, threads: int, policy: str | None,
-            threshold: float | None, as_json: bool) -> None:  # fmt: skip
+def predict(
+    model: str | None,
+    texts: tuple[str, ...],
+    named: str | None,
+    pair: str | None,
+    text_file: str | None,
+    jsonl: bool,
+    text_column: str,
+    pair_column: str,
+    truncate: bool,
+    batch_size: int,
+    threads: int,
+    policy: str | None,
+    threshold: float | None,
+    as_json: bool,
+) -> None:
     """Classify TEXTS with a MODEL: label, score, exit taken.
 
     MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a

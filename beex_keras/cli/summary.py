@@ -18,8 +18,9 @@ from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
 )
 @click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
 @json_option
-def summary(model: str | None, preset: str | None, bits: str | None, length: int | None,
-            as_json: bool) -> None:  # fmt: skip
+def summary(
+    model: str | None, preset: str | None, bits: str | None, length: int | None, as_json: bool
+) -> None:
     """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's."""
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")

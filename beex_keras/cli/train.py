@@ -18,7 +18,7 @@ _ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_jso
 
 
 @click.command()
-@data_options()
+@data_options("Data")
 @click.option(
     "--preset",
     type=click.Choice(list(PRESETS)),

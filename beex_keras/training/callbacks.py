@@ -64,8 +64,13 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
     def _measure(self) -> list[float]:
         exit_logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(
-            self.policy, exit_logits, self.labels, self.costs, self.tolerance, self.margin,
+            self.policy,
+            exit_logits,
+            self.labels,
+            self.costs,
+            self.tolerance,
+            self.margin,
             self.metric,
-        )  # fmt: skip
+        )
         accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]

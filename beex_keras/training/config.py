@@ -84,9 +84,15 @@ class TrainingConfig:
             self, "learning_rate", "clip_norm", "head_rate", "layer_decay", "hidden_weight"
         )
         fields.check_share(
-            self, "warmup", "weight_decay", "label_smoothing", "tolerance", "anneal",
-            "soft_targets", "replaced_tokens",
-        )  # fmt: skip
+            self,
+            "warmup",
+            "weight_decay",
+            "label_smoothing",
+            "tolerance",
+            "anneal",
+            "soft_targets",
+            "replaced_tokens",
+        )
         if not self.margin >= 0:
             raise BeexError(f"margin={self.margin!r} must be at least 0.")
 

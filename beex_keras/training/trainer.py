@@ -282,16 +282,26 @@ class Trainer:
             )
         annealing = Annealing(start, round(config.anneal * config.epochs * steps))
         calibrated = CalibratedAccuracy(
-            self.ids["validation"], self.task.validation.labels, model.policy, config.tolerance,
-            self.costs, config.margin, self.task.metric,
-        )  # fmt: skip
+            self.ids["validation"],
+            self.task.validation.labels,
+            model.policy,
+            config.tolerance,
+            self.costs,
+            config.margin,
+            self.task.metric,
+        )
         board = [tf.keras.callbacks.TensorBoard(self.folder / "tensorboard")]
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
             return make_dataset(
-                ids, labels, batch_size=config.batch_size, training=True, seed=config.seed,
-                epoch=epoch, skip=skip,
-            )  # fmt: skip
+                ids,
+                labels,
+                batch_size=config.batch_size,
+                training=True,
+                seed=config.seed,
+                epoch=epoch,
+                skip=skip,
+            )
 
         with ExitStack() as within:
             within.enter_context(precision(model, config.precision))
@@ -339,9 +349,14 @@ class Trainer:
             name: predict_exit_logits(model, self.ids[name]) for name in ("validation", "test")
         }
         calibration = calibrate(
-            model.policy, logits["validation"], task.validation.labels, self.costs,
-            config.tolerance, config.margin, task.metric,
-        )  # fmt: skip
+            model.policy,
+            logits["validation"],
+            task.validation.labels,
+            self.costs,
+            config.tolerance,
+            config.margin,
+            task.metric,
+        )
         model.policy = calibration.policy
         evaluation = evaluate(
             logits["test"], task.test.labels, model.policy, self.costs, task.metric
@@ -412,9 +427,14 @@ def fit(
     epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
     best, best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(-1, dtype=tf.int64)
     checkpoint = tf.train.Checkpoint(
-        model=model, optimizer=model.optimizer,
-        epoch=epoch, step=step, best=best, best_epoch=best_epoch, **(trackables or {}),
-    )  # fmt: skip
+        model=model,
+        optimizer=model.optimizer,
+        epoch=epoch,
+        step=step,
+        best=best,
+        best_epoch=best_epoch,
+        **(trackables or {}),
+    )
     manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
@@ -433,8 +453,7 @@ def fit(
     history = run_folder.read_history(directory, int(epoch))
     saver = _StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
     one_epoch, stop = _OneEpoch(), False
-    if verbose == "auto":  # a moving bar for people, a line an epoch for files
-        verbose = 1 if sys.stdout.isatty() else 2
+    shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     while int(epoch) < epochs and not stop:
         if patience and int(epoch) - int(best_epoch) > patience:
             break
@@ -445,7 +464,7 @@ def fit(
                 epochs=epochs,
                 initial_epoch=int(epoch),
                 callbacks=[*callbacks, saver, one_epoch],
-                verbose=verbose if chief else 0,
+                verbose=shown if chief else 0,
             ).history
         for name, values in logs.items():
             history.setdefault(name, []).append(float(values[-1]))
