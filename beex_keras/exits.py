@@ -14,22 +14,6 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 
-__all__ = [
-    "DEFAULT",
-    "POLICIES",
-    "Confidence",
-    "Entropy",
-    "ExitPolicy",
-    "FixedDepth",
-    "FractionalEntropy",
-    "Patience",
-    "deserialize",
-    "entropy",
-    "first_exit",
-    "get",
-    "serialize",
-]
-
 State = tuple[tf.Tensor, ...]
 
 
@@ -61,8 +45,10 @@ class ExitPolicy:
     """Base of all policies; a subclass defines `score` and, if it needs one, a state.
 
     Attributes:
-        below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
+        parameter: the threshold's name in the constructor.
         threshold: the number that calibration chooses.
+        below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
+        counts: whether the score and so the threshold is a whole number of at least 1.
 
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
@@ -71,11 +57,14 @@ class ExitPolicy:
     """
 
     below: bool = True
+    counts: ClassVar[bool] = False
     parameter: ClassVar[str]
 
     def __init__(self, threshold: float) -> None:
         if not isinstance(threshold, int | float) or not np.isfinite(threshold):
             raise BeexError(f"{self.parameter}={threshold!r} must be a finite number.")
+        if self.counts and (threshold != int(threshold) or threshold < 1):
+            raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")
         self.threshold = threshold
 
     def initial_state(self, logits: tf.Tensor) -> State:
@@ -206,8 +195,7 @@ class Confidence(ExitPolicy):
         array([1], dtype=int32)
     """
 
-    parameter = "p"
-    below = False
+    parameter, below = "p", False
 
     def __init__(self, p: float = 0.9) -> None:
         super().__init__(p)
@@ -228,13 +216,10 @@ class Patience(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    parameter = "k"
-    below = False
+    parameter, below, counts = "k", False, True
 
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
-        if k != int(k) or k < 1:
-            raise BeexError(f"k={k!r} must be a whole number of at least 1.")
 
     def initial_state(self, logits: tf.Tensor) -> State:
         batch = tf.shape(logits)[:1]
@@ -256,13 +241,10 @@ class FixedDepth(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    parameter = "n"
-    below = False
+    parameter, below, counts = "n", False, True
 
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
-        if n != int(n) or n < 1:
-            raise BeexError(f"n={n!r} must be a whole number of at least 1.")
 
     def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         return tf.fill(tf.shape(logits)[:1], float(index + 1)), state

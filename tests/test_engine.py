@@ -9,7 +9,17 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GELU, MODES, built, needs_engine, once, random_ids, shake, tiny_config
+from conftest import (
+    GELU,
+    MODES,
+    POLICIES,
+    built,
+    needs_engine,
+    once,
+    random_ids,
+    shake,
+    tiny_config,
+)
 
 import beex_keras
 from beex_keras import exits, runtime
@@ -25,14 +35,6 @@ pytestmark = needs_engine
 WORDS = ["a", "b", "good", "un", "##aff", "##able", "##a", "##b", "cafe", "café", "é", "##é", "中",
          "!", ",", "ﬁ", "fi", "##n", "ㄱ", "가", "##ㅏ", "film", "[", "]", "sep"]  # fmt: skip
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
-POLICIES = (
-    exits.FractionalEntropy(0.05),
-    exits.FractionalEntropy(0.05, direction="above"),
-    exits.Entropy(1.2),
-    exits.Confidence(0.5),
-    exits.Patience(1),
-    exits.FixedDepth(2),
-)
 KERNELS = ("portable", "avx2", "avx512")
 
 

@@ -2,13 +2,15 @@
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
+from itertools import islice
 from pathlib import Path
 
 from beex_keras.export import amalgamate
 
 ROOT = Path(__file__).parents[1]
+TFLITE = ROOT / "tflite"
 
 LAYERS = (
     {"errors", "_version"},
@@ -27,42 +29,42 @@ LAYERS = (
 """Modules and folders of `beex_keras`, from the bottom up. Those of one layer may use each other, as long as
 no module uses itself by way of others. `__init__` is the package itself, which gives the names of all."""
 
-C_FILES = (
-    "kernels/exact.h",
-    "kernels/kernels.h",
-    "kernels/lce.h",
-    "kernels/lce.c",
-    "kernels/real.inc",
-    "kernels/scalar.h",
-    "kernels/reference.c",
-    "kernels/portable.c",
-    "kernels/simd.h",
-    "kernels/binary.inc",
-    "kernels/tiles.inc",
-    "kernels/avx2.c",
-    "kernels/avx512.c",
-    "kernels/neon.c",
-    "kernels/cortexm.h",
-    "kernels/cortexm.c",
-    "kernels/mve.c",
-    "engine/beex.h",
-    "engine/internal.h",
-    "engine/dispatch.c",
-    "engine/status.c",
-    "engine/crc32.c",
-    "engine/dictionary.c",
-    "engine/elementary.c",
-    "engine/arena.c",
-    "engine/model.c",
-    "engine/exits.c",
-    "engine/unicode_tables.h",
-    "engine/tokenizer.c",
-    "engine/engine.c",
-    "engine/selftest.c",
-    "engine/binding.h",
-    "engine/binding.c",
+C_LAYERS = (
+    {"kernels/exact.h", "kernels/kernels.h", "kernels/lce.h"},
+    {"kernels/scalar.h", "kernels/simd.h", "kernels/cortexm.h"},
+    {"kernels/real.inc", "kernels/binary.inc", "kernels/tiles.inc"},
+    {"kernels/reference.c", "kernels/portable.c", "kernels/lce.c"},
+    {"kernels/avx2.c", "kernels/avx512.c", "kernels/neon.c"},
+    {"kernels/cortexm.c", "kernels/mve.c"},
+    {"engine/beex.h", "engine/internal.h", "engine/unicode_tables.h"},
+    {"engine/dispatch.c"},
+    {"engine/status.c", "engine/crc32.c", "engine/dictionary.c", "engine/elementary.c"},
+    {"engine/arena.c"},
+    {"engine/model.c"},
+    {"engine/exits.c", "engine/tokenizer.c"},
+    {"engine/engine.c"},
+    {"engine/selftest.c"},
+    {"engine/binding.h", "engine/binding.c"},
 )
-"""Of `tflite`, from the bottom up: each includes, and calls functions of, those before it alone."""
+"""Files of `tflite` in the same order: of a lower layer they include files and call functions."""
+
+Graph = dict[str, set[str]]
+"""Names, and the names that each of them uses."""
+
+
+def check(graph: Graph, layers: tuple[set[str], ...], part_of: Callable[[str], str]) -> None:
+    """That each name's part is in one layer, uses none above it, and no name uses itself."""
+    height = {part: number for number, layer in enumerate(layers) for part in layer}
+    assert sum(map(len, layers)) == len(height)
+    assert height.keys() == {part_of(name) for name in graph}
+    upwards = [
+        f"{name} uses {other}"
+        for name, others in graph.items()
+        for other in others
+        if height[part_of(other)] > height[part_of(name)]
+    ]
+    assert not upwards
+    TopologicalSorter(graph).prepare()  # CycleError names the circle
 
 
 # === Python ===
@@ -84,7 +86,7 @@ def imports(node: ast.AST) -> Iterator[str]:
             yield from imports(child)
 
 
-def module_graph() -> dict[str, set[str]]:
+def module_graph() -> Graph:
     """The modules of the package that each of them imports."""
     files = {}
     for file in (ROOT / "beex_keras").rglob("*.py"):
@@ -101,29 +103,8 @@ def module_graph() -> dict[str, set[str]]:
     }
 
 
-def part_of(module: str) -> str:
-    """The module or folder of the package that has it."""
-    return [*module.split("."), "__init__"][1]
-
-
-def test_every_module_is_in_one_layer():
-    listed = [name for layer in LAYERS for name in layer]
-    assert sorted(listed) == sorted({part_of(module) for module in module_graph()})
-
-
-def test_no_import_points_up():
-    height = {name: number for number, layer in enumerate(LAYERS) for name in layer}
-    upwards = [
-        f"{module} imports {other}"
-        for module, others in module_graph().items()
-        for other in others
-        if height[part_of(other)] > height[part_of(module)]
-    ]
-    assert not upwards
-
-
-def test_no_module_imports_itself_by_way_of_others():
-    TopologicalSorter(module_graph()).prepare()  # CycleError names the circle
+def test_modules_use_what_stands_below():
+    check(module_graph(), LAYERS, lambda module: [*module.split("."), "__init__"][1])
 
 
 # === C ===
@@ -135,25 +116,31 @@ DEFINITION = re.compile(
 
 def code(name: str) -> str:
     """A C file's text without comments."""
-    text = (ROOT / "tflite" / name).read_text("utf-8")
+    text = (TFLITE / name).read_text("utf-8")
     return re.sub(r"/\*.*?\*/", "", text, flags=re.DOTALL)
 
 
-def c_graph() -> dict[str, set[str]]:
+def c_graph() -> Graph:
     """The files that each C file includes or has functions or tables of."""
+    files = [
+        f"{folder.name}/{file.name}"
+        for folder in (TFLITE / "kernels", TFLITE / "engine")
+        for file in folder.iterdir()
+        if file.suffix in (".c", ".h", ".inc")
+    ]
     home = {
         symbol: name
-        for name in C_FILES
+        for name in files
         if name.endswith(".c")
         for symbol in DEFINITION.findall(code(name))
     }
     assert {"beex_open", "beex_run", "beex_exp", "beex_kernels_mve"} <= home.keys()
     graph = {}
-    for name in C_FILES:
+    for name in files:
         text = code(name)
-        folder = ROOT / "tflite" / name.partition("/")[0]
+        folder = (TFLITE / name).parent
         included = {
-            (folder / path).resolve().relative_to(ROOT / "tflite").as_posix()
+            (folder / path).resolve().relative_to(TFLITE).as_posix()
             for path in re.findall(r'^#include "(.+)"$', text, re.MULTILINE)
         }
         called = set()
@@ -164,29 +151,14 @@ def c_graph() -> dict[str, set[str]]:
     return graph
 
 
-def test_every_c_file_has_its_place():
-    found = [
-        f"{folder}/{file.name}"
-        for folder in ("kernels", "engine")
-        for file in (ROOT / "tflite" / folder).iterdir()
-        if file.suffix in (".c", ".h", ".inc")
-    ]
-    assert sorted(found) == sorted(C_FILES)
+def test_c_files_use_what_stands_below():
+    check(c_graph(), C_LAYERS, str)
 
 
-def test_no_c_file_uses_one_above_it():
-    place = {name: number for number, name in enumerate(C_FILES)}
-    upwards = [
-        f"{name} uses {other}"
-        for name, others in c_graph().items()
-        for other in others
-        if place[other] > place[name]
-    ]
-    assert not upwards
-
-
-def test_the_single_header_has_the_same_order():
+def test_the_single_header_is_in_order():
+    """Of everything but the truth, what `micro` needs and Python's binding."""
     left_out = {"kernels/reference.c", "kernels/lce.c", "engine/binding.c"}
-    sources = [name for name in C_FILES if name.endswith(".c") and name not in left_out]
-    assert sources == list(amalgamate.PARTS)
-    assert list(amalgamate.SHARED) == [name for name in C_FILES if name in amalgamate.SHARED]
+    sources = [{name for name in layer if name.endswith(".c")} - left_out for layer in C_LAYERS]
+    parts = iter(amalgamate.PARTS)
+    assert [set(islice(parts, len(layer))) for layer in sources] == sources
+    assert not list(parts)

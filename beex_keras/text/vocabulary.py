@@ -15,8 +15,7 @@ from beex_keras.files import read_text
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-# [MASK] belongs to pre-training alone, so that a given vocabulary may lack it.
-_NEEDED_TOKENS = SPECIAL_TOKENS[:4]
+_NEEDED_TOKENS = SPECIAL_TOKENS[:4]  # [MASK] is for pre-training alone
 _CHUNK = 4096
 _JOINER = "##"
 
@@ -83,7 +82,8 @@ def learn_vocabulary(
     if pieces:
         vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
     else:
-        vocabulary = _most_frequent(words, size)
+        repeated = [(-n, word) for word, n in words if n > 1 and word not in SPECIAL_TOKENS]
+        vocabulary = [*SPECIAL_TOKENS, *(word for _, word in sorted(repeated))][:size]
     if len(vocabulary) == len(SPECIAL_TOKENS):
         raise BeexError(f"No word fits into a vocabulary of {size} tokens; ask for a larger size.")
     return vocabulary
@@ -166,12 +166,6 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
         else:
             low = threshold + 1
     return best
-
-
-def _most_frequent(words: list[tuple[str, int]], size: int) -> list[str]:
-    """The special tokens and the most frequent words that occur at least twice."""
-    repeated = [(-count, word) for word, count in words if count > 1 and word not in SPECIAL_TOKENS]
-    return [*SPECIAL_TOKENS, *(word for _, word in sorted(repeated))][:size]
 
 
 def _drop_rarest(tokens: list[str], size: int) -> list[str]:
