@@ -45,6 +45,7 @@ class ExitPolicy:
     """Base of all policies; a subclass defines `score` and, if it needs one, a state.
 
     Attributes:
+        name: what configurations and the command line call it.
         parameter: the threshold's name in the constructor.
         threshold: the number that calibration chooses.
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
@@ -56,9 +57,10 @@ class ExitPolicy:
         array([False,  True])
     """
 
+    name: ClassVar[str]
+    parameter: ClassVar[str]
     below: bool = True
     counts: ClassVar[bool] = False
-    parameter: ClassVar[str]
 
     def __init__(self, threshold: float) -> None:
         if not isinstance(threshold, int | float) or not np.isfinite(threshold):
@@ -78,9 +80,7 @@ class ExitPolicy:
     def stops(self, score: tf.Tensor, threshold: tf.Tensor | None = None) -> tf.Tensor:
         """Whether an exit with this score is taken: (B,) → bool (B,).
 
-        Args:
-            score: from `score`.
-            threshold: a tensor in place of the policy's own threshold.
+        A tensor may take the place of the policy's own threshold.
         """
         threshold = tf.cast(self.threshold if threshold is None else threshold, score.dtype)
         return score < threshold if self.below else score >= threshold
@@ -143,7 +143,7 @@ class FractionalEntropy(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    parameter = "delta"
+    name, parameter = "fractional_entropy", "delta"
     _NOTHING_LEFT = 1e-6
 
     def __init__(self, delta: float = 0.5, direction: str = "below") -> None:
@@ -177,7 +177,7 @@ class Entropy(ExitPolicy):
         array([1], dtype=int32)
     """
 
-    parameter = "tau"
+    name, parameter = "entropy", "tau"
 
     def __init__(self, tau: float = 0.3) -> None:
         super().__init__(tau)
@@ -195,7 +195,7 @@ class Confidence(ExitPolicy):
         array([1], dtype=int32)
     """
 
-    parameter, below = "p", False
+    name, parameter, below = "confidence", "p", False
 
     def __init__(self, p: float = 0.9) -> None:
         super().__init__(p)
@@ -216,7 +216,7 @@ class Patience(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    parameter, below, counts = "k", False, True
+    name, parameter, below, counts = "patience", "k", False, True
 
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
@@ -241,7 +241,7 @@ class FixedDepth(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    parameter, below, counts = "n", False, True
+    name, parameter, below, counts = "fixed_depth", "n", False, True
 
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
@@ -254,13 +254,8 @@ class FixedDepth(ExitPolicy):
 
 
 POLICIES: dict[str, type[ExitPolicy]] = {
-    "fractional_entropy": FractionalEntropy,
-    "entropy": Entropy,
-    "confidence": Confidence,
-    "patience": Patience,
-    "fixed_depth": FixedDepth,
+    policy.name: policy for policy in (FractionalEntropy, Entropy, Confidence, Patience, FixedDepth)
 }
-"""Policies by the name that configurations and the command line use."""
 
 DEFAULT = "confidence"
 """The policy of the recipe: the one that saves the most at equal score (docs/results.md)."""
@@ -291,8 +286,7 @@ def serialize(policy: ExitPolicy) -> dict[str, Any]:
         >>> beex.exits.serialize(beex.Confidence(0.9))
         {'name': 'confidence', 'p': 0.9}
     """
-    names = {cls: name for name, cls in POLICIES.items()}
-    return {"name": names[type(policy)], **policy.get_config()}
+    return {"name": policy.name, **policy.get_config()}
 
 
 def deserialize(values: dict[str, Any]) -> ExitPolicy:

@@ -19,7 +19,7 @@ from test_cli import beex
 from beex_keras import pretrained
 from beex_keras.export import amalgamate, mcu
 from beex_keras.export.mcu import emulation
-from beex_keras.runtime import library
+from beex_keras.runtime import library, load
 
 MODELS = tuple(pretrained.names())
 SMALL = tuple(name for name in MODELS if name.endswith("-micro"))

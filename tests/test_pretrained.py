@@ -456,7 +456,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
 
 
 def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
-    monkeypatch.setattr("beex_keras.runtime.library.NAME", "_missing")
+    monkeypatch.setattr("beex_keras.runtime.library.path", lambda: Path("missing"))
     runner = load(NAMES[0])
     assert isinstance(runner, KerasRunner)
     probe = pretrained.card(NAMES[0])["probes"][0]

@@ -8,9 +8,6 @@ from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.scores import score
 
-_PENALTIES = (0.3, 1.0, 3.0, 10.0)
-_SEPARATOR = " [SEP] "
-
 
 def majority_predictions(task: Task) -> np.ndarray:
     """Training's most frequent label for every test text, (B,)."""
@@ -53,7 +50,7 @@ def tfidf_predictions(task: Task) -> np.ndarray:
     # Solved to the end: stopped early, rounding would decide which C validation prefers.
     models = [
         LogisticRegression(C=penalty, tol=1e-6, max_iter=2000).fit(train, task.train.labels)
-        for penalty in _PENALTIES
+        for penalty in (0.3, 1.0, 3.0, 10.0)
     ]
 
     def quality(model: LogisticRegression) -> float:
@@ -65,4 +62,4 @@ def tfidf_predictions(task: Task) -> np.ndarray:
 def _texts(split: Split) -> Sequence[str]:
     if split.pairs is None:
         return split.texts
-    return [_SEPARATOR.join(pair) for pair in zip(split.texts, split.pairs, strict=True)]
+    return [" [SEP] ".join(pair) for pair in zip(split.texts, split.pairs, strict=True)]

@@ -127,8 +127,8 @@ def exit_histogram(evaluation: Evaluation) -> "Figure":
 
 
 @styled
-def quantizer(names: str | Sequence[str] = "polynomial_sign", limit: float = 1.6) -> "Figure":
-    """Forward and gradient of one or several quantizers on [−`limit`, `limit`].
+def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
+    """Forward and gradient of one or several quantizers on [−1.6, 1.6].
 
     For `polynomial_sign` alone the polynomial F, of which its gradient is the derivative, is drawn
     beside the forward.
@@ -143,7 +143,7 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign", limit: float = 1.6
     names = [names] if isinstance(names, str) else list(names)
     figure, (left, right) = style.subplots(2, width=8.6)
     # An even number of points: none at the step, which is drawn as a vertical line.
-    x = np.linspace(-limit, limit, 1200, dtype=np.float32)
+    x = np.linspace(-1.6, 1.6, 1200, dtype=np.float32)
     for name, colour, dash in zip(names, cycle(style.CYCLE), cycle(style.DASHES), strict=False):
         variable = tf.Variable(x)
         with tf.GradientTape() as tape:

@@ -112,14 +112,13 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
     """
     if metric == "accuracy":
         return float(np.mean(labels == predictions))
+    functions = {"matthews": "matthews_corrcoef", "f1": "f1_score"}
+    if metric not in functions:
+        raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")
     try:
         from sklearn import metrics
     except ModuleNotFoundError:
         raise BeexError(
             f"The metric '{metric}' needs scikit-learn; pip install 'beex-keras[baselines]'."
         ) from None
-    if metric == "matthews":
-        return float(metrics.matthews_corrcoef(labels, predictions))
-    if metric == "f1":
-        return float(metrics.f1_score(labels, predictions))
-    raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")
+    return float(getattr(metrics, functions[metric])(labels, predictions))

@@ -1,11 +1,10 @@
 """A ``.beex`` file in the C engine."""
 
 import ctypes
-import dataclasses
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -107,7 +106,7 @@ class CRunner(Runner):
     def _run(self, ids: np.ndarray, policy: exits.ExitPolicy) -> tuple[np.ndarray, np.ndarray]:
         """Logits (B, N, C), zeros behind the exit taken, and the exits, counted from 0 (B,)."""
         ids = np.ascontiguousarray(ids, np.int32)
-        kind = beex_format.POLICY_KINDS.index(exits.serialize(policy)["name"])
+        kind = beex_format.POLICY_KINDS.index(policy.name)
         rule = library.Policy(kind, policy.below, policy.threshold)
         taken = np.zeros(len(ids), np.int32)
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
@@ -132,9 +131,7 @@ class CRunner(Runner):
             finally:
                 self._idle.put(engine)
 
-        starts = range(0, rows, _ROWS)
-        for _ in map(part, starts) if self._pool is None else self._pool.map(part, starts):
-            pass
+        list((self._pool.map if self._pool else map)(part, range(0, rows, _ROWS)))
 
     def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
         size = self._library.beex_best_arena_size(_at(self._model))
@@ -160,8 +157,7 @@ class CRunner(Runner):
             raise BeexError(f"{subject}: {message}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Engine:
+class _Engine(NamedTuple):
     """A `beex_engine` and its arena, in memory that Python owns."""
 
     state: np.ndarray

@@ -84,15 +84,13 @@ class Graph:
         if (size, length) not in self._interpreters:
             self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
         interpreter = self._interpreters[size, length]
-        parts = []
-        for start in range(0, rows, size):
-            taken = min(size, rows - start)
-            batch = [_padded(array[start : start + taken], size) for array in inputs]
-            parts.append([output[:taken] for output in interpreter.predict(batch)])
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-
-def _padded(rows: np.ndarray, count: int) -> np.ndarray:
-    """The rows, and zeros up to `count`."""
-    zeros = np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)
-    return np.concatenate([rows, zeros])
+        missing = -rows % size
+        batches = [
+            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+            for array in inputs
+        ]
+        parts = [
+            interpreter.predict([array[start : start + size] for array in batches])
+            for start in range(0, rows, size)
+        ]
+        return [np.concatenate(outputs)[:rows] for outputs in zip(*parts, strict=True)]

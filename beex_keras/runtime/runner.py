@@ -53,9 +53,7 @@ class Prediction:
 class Runner:
     """Runs a classifier on ids or text; a subclass brings the engine.
 
-    Args:
-        model: what has the next four attributes, a classifier or what a file says of itself.
-        length: longest row of ids it reads.
+    The first four attributes are those of a classifier, or what a file says of itself.
 
     Attributes:
         config: the architecture.
@@ -87,11 +85,9 @@ class Runner:
         return self._exit_logits(self._checked(ids))
 
     def decide(self, ids: np.ndarray, policy: ExitPolicy | None = None) -> Decisions:
-        """Token ids as in `exit_logits` → the exit that the policy takes and the logits there.
+        """Token ids as in `exit_logits` → the exit that a policy takes and the logits there.
 
-        Args:
-            ids: token ids (B, T).
-            policy: an exit policy in place of the runner's own.
+        Without a policy it is the runner's own.
 
         Raises:
             BeexError: as `exit_logits`, or the model exits by itself and by another policy.
@@ -159,17 +155,13 @@ class Runner:
         """What follows from the logits at the exits taken."""
         logits = decisions.logits.astype(np.float64)
         scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities = scaled / scaled.sum(axis=-1, keepdims=True)
-        best = logits.argmax(axis=-1)
-        return [
-            Prediction(
-                label=self.labels[number],
-                score=float(row[number]),
-                exit=int(exit) + 1,
-                probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
-            )
-            for row, number, exit in zip(probabilities, best, decisions.exits, strict=True)
-        ]
+        shares = scaled / scaled.sum(axis=-1, keepdims=True)
+        found = []
+        for row, best, exit in zip(shares, logits.argmax(axis=-1), decisions.exits, strict=True):
+            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
+            score = float(row[best])
+            found.append(Prediction(self.labels[best], score, int(exit) + 1, probabilities))
+        return found
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         """As `exit_logits`, for checked int32 ids."""

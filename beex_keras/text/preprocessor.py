@@ -149,12 +149,8 @@ class TextPreprocessor:
             )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "vocabulary": list(self.vocabulary),
-            "max_length": self.max_length,
-            "lower_case": self.lower_case,
-            "truncate": self.truncate,
-        }
+        options = {name: getattr(self, name) for name in ("max_length", "lower_case", "truncate")}
+        return {"vocabulary": list(self.vocabulary), **options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TextPreprocessor":

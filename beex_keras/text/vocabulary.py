@@ -15,7 +15,6 @@ from beex_keras.files import read_text
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-_NEEDED_TOKENS = SPECIAL_TOKENS[:4]  # [MASK] is for pre-training alone
 _CHUNK = 4096
 _JOINER = "##"
 
@@ -116,7 +115,8 @@ def check_vocabulary(vocabulary: Sequence[str], name: str = "The vocabulary") ->
     for line, token in enumerate(vocabulary, 1):
         if not token.strip():
             raise BeexError(f"{name} has no token on line {line}; remove or fill the line.")
-    missing = [token for token in _NEEDED_TOKENS if token not in vocabulary]
+    needed = SPECIAL_TOKENS[:4]  # [MASK] is for pre-training alone
+    missing = [token for token in needed if token not in vocabulary]
     if missing:
         raise BeexError(f"{name} lacks {', '.join(missing)}; add what is missing, [PAD] first.")
     if set(vocabulary) <= set(SPECIAL_TOKENS):
@@ -170,11 +170,6 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
 
 def _drop_rarest(tokens: list[str], size: int) -> list[str]:
     """The tokens (most frequent first) without the last ones of several characters."""
-    surplus = len(tokens) - size
-    kept = []
-    for token in reversed(tokens):
-        if surplus > 0 and token not in SPECIAL_TOKENS and len(token.removeprefix(_JOINER)) > 1:
-            surplus -= 1
-        else:
-            kept.append(token)
-    return kept[::-1]
+    several = [t for t in tokens if t not in SPECIAL_TOKENS and len(t.removeprefix(_JOINER)) > 1]
+    dropped = set(several[::-1][: max(0, len(tokens) - size)])
+    return [token for token in tokens if token not in dropped]
