@@ -83,8 +83,14 @@ REAL_TABLE = {"embedding_bits": 32, "num_classes": 2}
 WIDE = {"width": 72, "hidden_width": 132, "num_heads": 4}
 FFN = {"network": "ffn", "hidden_width": 33}
 VARIANTS = [{}, PAIRS, SIGMOID, REAL_TABLE, WIDE, FFN, GELU]
-FAST = [("weights-only", PAIRS), ("float", SIGMOID), ("fully-binary", REAL_TABLE), ("float", FFN),
-        ("weights-only", WIDE), ("weights-only", GELU)]  # fmt: skip
+FAST = [
+    ("weights-only", PAIRS),
+    ("float", SIGMOID),
+    ("fully-binary", REAL_TABLE),
+    ("float", FFN),
+    ("weights-only", WIDE),
+    ("weights-only", GELU),
+]
 """Every variant once, and every mode."""
 
 SLOW = [(mode, changes) for mode in MODES for changes in VARIANTS if (mode, changes) not in FAST]
