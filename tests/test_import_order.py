@@ -20,7 +20,8 @@ LAYERS = (
     {"models"},
     {"data"},
     {"evaluation"},
-    {"training", "export"},
+    {"training"},
+    {"export"},
     {"runtime"},
     {"starts", "demo"},
     {"benchmark"},
@@ -81,6 +82,7 @@ def imports(node: ast.AST) -> Iterator[str]:
         if isinstance(child, ast.Import):
             yield from (alias.name for alias in child.names)
         elif isinstance(child, ast.ImportFrom):
+            assert not child.level, "imports give the whole name, so that they can be looked up"
             yield from (f"{child.module}.{alias.name}" for alias in child.names)
         elif not is_for_types(child):
             yield from imports(child)
