@@ -5,11 +5,10 @@ from typing import Any
 
 from beex_keras import export, runtime
 from beex_keras.data import load_task
-from beex_keras.evaluation import evaluate_exits, plots
-from beex_keras.evaluation.accounting import relative_costs
-from beex_keras.evaluation.baselines import majority_accuracy, tfidf_accuracy
+from beex_keras.evaluation import Evaluation, plots, score
+from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import Run, TrainingConfig, train
+from beex_keras.training import TrainingConfig, train
 
 SENTENCES = (
     "a gorgeous, witty, seductive movie.",
@@ -36,67 +35,51 @@ def run(
     """
     task = load_task("rotten_tomatoes")
     training = TrainingConfig(seed=seed, epochs=epochs or TrainingConfig.epochs)
-    runs = {}
-    for name, bits in {"float32": "float", "weights-only": "weights-only"}.items():
+    config = BEExformerConfig.preset("tiny")
+
+    runs, files = [], []
+    for name, model in {"float32": config.twin(), "weights-only": config}.items():
         if verbose:
             print(f"Training {name} on {len(task.train):,} texts")
-        config = BEExformerConfig.preset("tiny", bits)
-        runs[name] = train(task, directory / name, model=config, training=training, verbose=verbose)
-        plots.save_run_figures(runs[name])
-    twin, beex = runs.values()
-    twin_file, file = (_convert(finished) for finished in (twin, beex))
+        finished = train(task, directory / name, model=model, training=training, verbose=verbose)
+        plots.save_run_figures(finished)
+        file, figures = finished.directory / "model.tflite", finished.calibration.to_dict()
+        export.export_file(finished.model, file, calibration=figures)
+        runs.append(finished.evaluation)
+        files.append(file)
+    twin, beex = runs
+    twin_size, size = (file.stat().st_size for file in files)
 
-    runner = runtime.load(file)
-    test = task.test
-    found = runner.decide(runner.encode(test.texts, test.pairs))
-    converted = evaluate_exits(
-        found.logits.argmax(axis=1),
-        found.exits,
-        config.num_blocks,
-        test.labels,
-        relative_costs(config),
-    )
+    runner = runtime.load(files[1])
+    converted = runtime.evaluate_runner(runner, task, task.test)
 
-    def row(name: str, accuracy: float | None, **figures: Any) -> dict[str, Any]:
-        return {"model": name, "accuracy": accuracy, **figures}
+    def full_depth(found: Evaluation) -> dict[str, Any]:
+        depth = float(config.num_blocks)
+        return {"accuracy": found.full_depth_score, "mean depth": depth, "FLOPs saved": 0.0}
 
-    depth = float(config.num_blocks)
-    size, twin_size = file.stat().st_size, twin_file.stat().st_size
+    def with_exits(found: Evaluation) -> dict[str, Any]:
+        saved = {"mean depth": found.mean_depth, "FLOPs saved": found.flops_saved}
+        return {"accuracy": found.score, **saved}
+
+    labels, smaller = task.test.labels, twin_size / size
+    models: dict[str, dict[str, Any]] = {
+        "majority class": {"accuracy": score(labels, majority_predictions(task))},
+        "TF-IDF + logistic regression": {"accuracy": score(labels, tfidf_predictions(task))},
+        "float32 twin, full depth": {**full_depth(twin), "bytes": twin_size, "smaller": 1.0},
+        "BEExformer, full depth": full_depth(beex),
+        "BEExformer, calibrated exit": with_exits(beex),
+        f"{file.name}, calibrated exit": {
+            **with_exits(converted),
+            "bytes": size,
+            "smaller": smaller,
+        },
+    }
     return {
         "task": task.name,
         "seed": seed,
-        "models": [
-            row("majority class", majority_accuracy(task)),
-            row("TF-IDF + logistic regression", tfidf_accuracy(task)),
-            row(
-                "float32 twin, full depth",
-                twin.evaluation.full_depth_score,
-                **{"mean depth": depth, "FLOPs saved": 0.0, "bytes": twin_size, "smaller": 1.0},
-            ),
-            row(
-                "BEExformer, full depth",
-                beex.evaluation.full_depth_score,
-                **{"mean depth": depth, "FLOPs saved": 0.0},
-            ),
-            row("BEExformer, calibrated exit", beex.evaluation.score, **_saving(beex.evaluation)),
-            row(
-                f"{file.name}, calibrated exit",
-                converted.score,
-                **{**_saving(converted), "bytes": size, "smaller": twin_size / size},
-            ),
-        ],
+        "models": [{"model": name, **figures} for name, figures in models.items()],
         "examples": [
             {"text": text, **prediction.to_dict()}
             for text, prediction in zip(SENTENCES, runner.classify(SENTENCES), strict=True)
         ],
     }
-
-
-def _convert(finished: Run) -> Path:
-    file = finished.directory / "model.tflite"
-    export.export_file(finished.model, file, calibration=finished.calibration.to_dict())
-    return file
-
-
-def _saving(evaluation: Any) -> dict[str, float]:
-    return {"mean depth": evaluation.mean_depth, "FLOPs saved": evaluation.flops_saved}

@@ -14,22 +14,6 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 
-__all__ = [
-    "DEFAULT",
-    "POLICIES",
-    "Confidence",
-    "Entropy",
-    "ExitPolicy",
-    "FixedDepth",
-    "FractionalEntropy",
-    "Patience",
-    "deserialize",
-    "entropy",
-    "first_exit",
-    "get",
-    "serialize",
-]
-
 State = tuple[tf.Tensor, ...]
 
 
@@ -61,8 +45,11 @@ class ExitPolicy:
     """Base of all policies; a subclass defines `score` and, if it needs one, a state.
 
     Attributes:
-        below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
+        name: what configurations and the command line call it.
+        parameter: the threshold's name in the constructor.
         threshold: the number that calibration chooses.
+        below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
+        counts: whether the score and so the threshold is a whole number of at least 1.
 
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
@@ -70,12 +57,16 @@ class ExitPolicy:
         array([False,  True])
     """
 
-    below: bool = True
+    name: ClassVar[str]
     parameter: ClassVar[str]
+    below: bool = True
+    counts: ClassVar[bool] = False
 
     def __init__(self, threshold: float) -> None:
         if not isinstance(threshold, int | float) or not np.isfinite(threshold):
             raise BeexError(f"{self.parameter}={threshold!r} must be a finite number.")
+        if self.counts and (threshold != int(threshold) or threshold < 1):
+            raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")
         self.threshold = threshold
 
     def initial_state(self, logits: tf.Tensor) -> State:
@@ -89,9 +80,7 @@ class ExitPolicy:
     def stops(self, score: tf.Tensor, threshold: tf.Tensor | None = None) -> tf.Tensor:
         """Whether an exit with this score is taken: (B,) → bool (B,).
 
-        Args:
-            score: from `score`.
-            threshold: a tensor in place of the policy's own threshold.
+        A tensor may take the place of the policy's own threshold.
         """
         threshold = tf.cast(self.threshold if threshold is None else threshold, score.dtype)
         return score < threshold if self.below else score >= threshold
@@ -154,7 +143,7 @@ class FractionalEntropy(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    parameter = "delta"
+    name, parameter = "fractional_entropy", "delta"
     _NOTHING_LEFT = 1e-6
 
     def __init__(self, delta: float = 0.5, direction: str = "below") -> None:
@@ -188,7 +177,7 @@ class Entropy(ExitPolicy):
         array([1], dtype=int32)
     """
 
-    parameter = "tau"
+    name, parameter = "entropy", "tau"
 
     def __init__(self, tau: float = 0.3) -> None:
         super().__init__(tau)
@@ -206,8 +195,7 @@ class Confidence(ExitPolicy):
         array([1], dtype=int32)
     """
 
-    parameter = "p"
-    below = False
+    name, parameter, below = "confidence", "p", False
 
     def __init__(self, p: float = 0.9) -> None:
         super().__init__(p)
@@ -228,13 +216,10 @@ class Patience(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    parameter = "k"
-    below = False
+    name, parameter, below, counts = "patience", "k", False, True
 
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
-        if k != int(k) or k < 1:
-            raise BeexError(f"k={k!r} must be a whole number of at least 1.")
 
     def initial_state(self, logits: tf.Tensor) -> State:
         batch = tf.shape(logits)[:1]
@@ -256,13 +241,10 @@ class FixedDepth(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    parameter = "n"
-    below = False
+    name, parameter, below, counts = "fixed_depth", "n", False, True
 
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
-        if n != int(n) or n < 1:
-            raise BeexError(f"n={n!r} must be a whole number of at least 1.")
 
     def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
         return tf.fill(tf.shape(logits)[:1], float(index + 1)), state
@@ -272,13 +254,8 @@ class FixedDepth(ExitPolicy):
 
 
 POLICIES: dict[str, type[ExitPolicy]] = {
-    "fractional_entropy": FractionalEntropy,
-    "entropy": Entropy,
-    "confidence": Confidence,
-    "patience": Patience,
-    "fixed_depth": FixedDepth,
+    policy.name: policy for policy in (FractionalEntropy, Entropy, Confidence, Patience, FixedDepth)
 }
-"""Policies by the name that configurations and the command line use."""
 
 DEFAULT = "confidence"
 """The policy of the recipe: the one that saves the most at equal score (docs/results.md)."""
@@ -309,8 +286,7 @@ def serialize(policy: ExitPolicy) -> dict[str, Any]:
         >>> beex.exits.serialize(beex.Confidence(0.9))
         {'name': 'confidence', 'p': 0.9}
     """
-    names = {cls: name for name, cls in POLICIES.items()}
-    return {"name": names[type(policy)], **policy.get_config()}
+    return {"name": policy.name, **policy.get_config()}
 
 
 def deserialize(values: dict[str, Any]) -> ExitPolicy:

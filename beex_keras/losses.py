@@ -93,11 +93,5 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
         return self.floor / exits + (1.0 - self.floor) * arrives * leaves
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "weights": self.weights,
-            "delta": self.delta,
-            "temperature": self.temperature,
-            "floor": self.floor,
-            "label_smoothing": self.label_smoothing,
-        }
+        names = ("weights", "delta", "temperature", "floor", "label_smoothing")
+        return {**super().get_config(), **{name: getattr(self, name) for name in names}}

@@ -34,9 +34,22 @@ class ExitAccuracy(tf.keras.metrics.Mean):
 class _PolicyMetric(tf.keras.metrics.Mean):
     """A mean over what a policy chooses."""
 
-    def __init__(self, policy: ExitPolicy | dict[str, Any], **kwargs: Any) -> None:
-        super().__init__(**kwargs)
+    default_name: str
+
+    def __init__(
+        self, policy: ExitPolicy | dict[str, Any], name: str | None = None, **kwargs: Any
+    ) -> None:
+        super().__init__(name=name or self.default_name, **kwargs)
         self.policy = exits.deserialize(policy) if isinstance(policy, dict) else policy
+
+    def _values(self, labels: tf.Tensor, exit_logits: tf.Tensor) -> tf.Tensor:
+        """What the mean is over: (B,)."""
+        raise NotImplementedError
+
+    def update_state(
+        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
+    ) -> Any:
+        return super().update_state(self._values(y_true, y_pred), sample_weight)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "policy": exits.serialize(self.policy)}
@@ -46,28 +59,21 @@ class _PolicyMetric(tf.keras.metrics.Mean):
 class PolicyAccuracy(_PolicyMetric):
     """Share of samples classified correctly at the exit that `policy` chooses for them."""
 
-    def __init__(self, policy: ExitPolicy, name: str = "policy", **kwargs: Any) -> None:
-        super().__init__(policy, name=name, **kwargs)
+    default_name = "policy"
 
-    def update_state(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
-    ) -> Any:
-        chosen = tf.gather(y_pred, self.policy.choose(y_pred), axis=1, batch_dims=1)
-        return super().update_state(_correct(y_true, chosen), sample_weight)
+    def _values(self, labels: tf.Tensor, exit_logits: tf.Tensor) -> tf.Tensor:
+        chosen = self.policy.choose(exit_logits)
+        return _correct(labels, tf.gather(exit_logits, chosen, axis=1, batch_dims=1))
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class MeanDepth(_PolicyMetric):
     """Mean number of blocks that `policy` executes, from 1 to N."""
 
-    def __init__(self, policy: ExitPolicy, name: str = "mean_depth", **kwargs: Any) -> None:
-        super().__init__(policy, name=name, **kwargs)
+    default_name = "mean_depth"
 
-    def update_state(
-        self, y_true: tf.Tensor, y_pred: tf.Tensor, sample_weight: tf.Tensor | None = None
-    ) -> Any:
-        depth = tf.cast(self.policy.choose(y_pred) + 1, tf.float32)
-        return super().update_state(depth, sample_weight)
+    def _values(self, labels: tf.Tensor, exit_logits: tf.Tensor) -> tf.Tensor:
+        return tf.cast(self.policy.choose(exit_logits) + 1, tf.float32)
 
 
 def exit_metrics(num_exits: int, policy: ExitPolicy) -> list[tf.keras.metrics.Metric]:

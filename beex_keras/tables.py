@@ -12,8 +12,6 @@ from rich.measure import Measurement
 from rich.table import Column, Table
 
 Row = Mapping[str, Any]
-_MISSING = "–"
-_UNBOUNDED = 10_000
 _READABLE = 24
 
 
@@ -22,13 +20,15 @@ def show(
 ) -> None:
     """Prints one table (`rows`, with its title) or several (a mapping from title to rows).
 
-    In a narrow terminal the widest column of texts wraps, but no digit is ever cut off; in a pipe
-    nothing wraps.
+    Columns come in the order in which keys first appear; a key that a row lacks, or None, shows as
+    a dash. Numbers are aligned right: whole ones with separators, others with four significant
+    digits (from 1,000 on with one decimal). In a narrow terminal the widest column of texts wraps,
+    but no digit is ever cut off; in a pipe nothing wraps.
     """
-    console = Console(width=_UNBOUNDED, stderr=to_stderr)
+    console = Console(width=10_000, stderr=to_stderr)
     tables = rows if isinstance(rows, Mapping) else {title: rows}
     for name, part in tables.items():
-        table = make_table(part)
+        table = _table(part)
         if sys.stdout.isatty():
             width = Measurement.get(console, console.options, table).maximum
             _narrow(table, width - Console().width)
@@ -49,13 +49,7 @@ def _width(column: Column) -> int:
     return max(len(str(cell)) for cell in (column.header, *column.cells))
 
 
-def make_table(rows: Sequence[Row]) -> Table:
-    """A rich table of rows given as dictionaries.
-
-    Columns come in the order in which keys first appear; a key that a row lacks, or None, shows as
-    a dash. Numbers are aligned right: whole ones with separators, others with four significant
-    digits (from 1,000 on with one decimal).
-    """
+def _table(rows: Sequence[Row]) -> Table:
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     columns = list(dict.fromkeys(key for row in rows for key in row))
     for column in columns:
@@ -72,7 +66,7 @@ def _is_number(value: Any) -> bool:
 
 def _text(value: Any) -> str:
     if value is None:
-        return _MISSING
+        return "–"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, numbers.Integral):

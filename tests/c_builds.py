@@ -14,8 +14,12 @@ from conftest import COMPILER
 TFLITE = Path(__file__).parents[1] / "tflite"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
 FLAGS = ("-std=c99", "-Wpedantic", *WARNINGS)
-SANITIZE = ("-g", "-O1", "-fsanitize=address,undefined,float-cast-overflow",
-            "-fno-sanitize-recover=all")  # fmt: skip
+SANITIZE = (
+    "-g",
+    "-O1",
+    "-fsanitize=address,undefined,float-cast-overflow",
+    "-fno-sanitize-recover=all",
+)
 
 
 def newest(name: str) -> str | None:

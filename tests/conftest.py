@@ -18,7 +18,7 @@ import tensorflow as tf
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
-from beex_keras import TrainingConfig, export, load_task
+from beex_keras import TrainingConfig, exits, export, load_task
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex_format, freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
@@ -39,6 +39,15 @@ MODES = {
 GELU = {"content_activation": "gelu", "width": 20, "num_heads": 4, "hidden_width": 37}
 """A model that could start as a BERT-style encoder; of sizes that leave a rest everywhere."""
 
+POLICIES = (
+    exits.FractionalEntropy(0.05),
+    exits.FractionalEntropy(0.05, direction="above"),
+    exits.Entropy(1.2),
+    exits.Confidence(0.5),
+    exits.Patience(1),
+    exits.FixedDepth(2),
+)
+"""Each kind of policy, so that texts leave a model of `tiny_config` at several exits."""
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 

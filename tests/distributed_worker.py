@@ -40,9 +40,15 @@ def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
     rate, size = DROPOUT[run.name], {**SIZE, "num_blocks": BLOCKS[run.name]}
     config = BEExformerConfig.preset("micro", **size, dropout=rate, token_dropout=rate)
     return train(
-        task, run, model=config, training=RECIPE, strategy=strategy, callbacks=callbacks,
-        checkpoint_seconds=0 if rate else 60, verbose=0,
-    )  # fmt: skip
+        task,
+        run,
+        model=config,
+        training=RECIPE,
+        strategy=strategy,
+        callbacks=callbacks,
+        checkpoint_seconds=0 if rate else 60,
+        verbose=0,
+    )
 
 
 def main(data: str, *runs: str) -> None:

@@ -146,10 +146,14 @@ def test_single_header_as_cpp(plain, models, single_header, compiler):
 
 
 @pytest.mark.skipif(shutil.which("arm-none-eabi-g++") is None, reason="no compiler for Cortex-M")
-@pytest.mark.parametrize("board", [
-    "-mcpu=cortex-m3", "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
-    "-mcpu=cortex-m55 -mfloat-abi=hard",
-])  # fmt: skip
+@pytest.mark.parametrize(
+    "board",
+    [
+        "-mcpu=cortex-m3",
+        "-mcpu=cortex-m4 -mfpu=fpv4-sp-d16 -mfloat-abi=hard",
+        "-mcpu=cortex-m55 -mfloat-abi=hard",
+    ],
+)
 def test_single_header_as_cpp_for_boards(tmp_path, board):
     """Which is how Arduino builds it."""
     source = tmp_path / "engine.cpp"

@@ -8,6 +8,7 @@ import re
 import shlex
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pages
@@ -68,29 +69,36 @@ def call(page: str, command: Command, folder: Path) -> None:
         cluster = json.loads(command.cluster)
         workers, task = cluster["cluster"]["worker"], cluster["task"]
         assert task["type"] == "worker" and 0 <= task["index"] < len(workers)
-    if program == "beex":
-        call_beex(page, words, command.stdin)
-    elif program == "make":
-        assert makefile_has([makefile(page, words, folder)], words)
-    elif program == "python":
-        for word in words:  # folders that a script wants to be there
-            if word.isupper() or word.startswith("runs/"):
-                (folder / word).mkdir(parents=True, exist_ok=True)
-        call_script(words)
-    elif program == "pip":
-        call_pip(words)
-    elif program == "apt-get":
-        known = (ROOT / "tools" / "install_emulators.sh").read_text("utf-8")
-        packages = {word for word in words[1:] if not word.startswith("-")}
-        assert packages <= set(re.findall(r"[\w.+-]+", known))
-    elif program == "build/beexrun":
-        lines = beexrun(folder, words, command.stdin).splitlines()
-        if words == ["--self-test"]:
-            assert all(line.endswith(": passed") for line in lines)
-        else:
-            assert len(lines) == command.stdin.count("\n") + 1
+    calls: dict[str, Callable[[], None]] = {
+        "beex": lambda: call_beex(page, words, command.stdin),
+        "make": lambda: call_make(page, words, folder),
+        "python": lambda: call_script(words, folder),
+        "pip": lambda: call_pip(words),
+        "apt-get": lambda: call_apt_get(words),
+        "build/beexrun": lambda: call_beexrun(folder, words, command.stdin),
+    }
+    if program in calls:
+        calls[program]()
     else:
         assert os.access(ROOT / program, os.X_OK), f"{program} is no program"
+
+
+def call_make(page: str, words: list[str], folder: Path) -> None:
+    assert makefile_has([makefile(page, words, folder)], words)
+
+
+def call_apt_get(words: list[str]) -> None:
+    known = (ROOT / "tools" / "install_emulators.sh").read_text("utf-8")
+    packages = {word for word in words[1:] if not word.startswith("-")}
+    assert packages <= set(re.findall(r"[\w.+-]+", known))
+
+
+def call_beexrun(folder: Path, words: list[str], stdin: str) -> None:
+    lines = beexrun(folder, words, stdin).splitlines()
+    if words == ["--self-test"]:
+        assert all(line.endswith(": passed") for line in lines)
+    else:
+        assert len(lines) == stdin.count("\n") + 1
 
 
 def call_beex(page: str, words: list[str], stdin: str) -> None:
@@ -107,7 +115,10 @@ def call_beex(page: str, words: list[str], stdin: str) -> None:
     assert result.output
 
 
-def call_script(words: list[str]) -> None:
+def call_script(words: list[str], folder: Path) -> None:
+    for word in words:  # folders that a script wants to be there
+        if word.isupper() or word.startswith("runs/"):
+            (folder / word).mkdir(parents=True, exist_ok=True)
     if words[:2] == ["-m", "pytest"]:
         assert (ROOT / words[-1]).is_file()
         return
@@ -141,10 +152,22 @@ def compile_c(program: Path, source: Path) -> None:
     """Builds a program with the engine that the package has built already."""
     engine = library.path()
     subprocess.run(
-        [COMPILER, "-std=c99", "-Wall", "-Wextra", "-Werror", f"-I{TFLITE}", source, engine,
-         f"-Wl,-rpath,{engine.parent}", "-lm", "-o", program],
+        [
+            COMPILER,
+            "-std=c99",
+            "-Wall",
+            "-Wextra",
+            "-Werror",
+            f"-I{TFLITE}",
+            source,
+            engine,
+            f"-Wl,-rpath,{engine.parent}",
+            "-lm",
+            "-o",
+            program,
+        ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def pages_with(*languages: str) -> list[str]:
@@ -270,10 +293,17 @@ def test_cpp(block, tmp_path):
     source = tmp_path / "example.cc"
     source.write_text(RESOLVER.format(code=block.text))
     subprocess.run(
-        [tflm_host.COMPILER, "-std=c++17", *tflm_host.WARNINGS, f"-I{TFLITE}",
-         f"-I{tflm_host.SHIM}", "-fsyntax-only", source],
+        [
+            tflm_host.COMPILER,
+            "-std=c++17",
+            *tflm_host.WARNINGS,
+            f"-I{TFLITE}",
+            f"-I{tflm_host.SHIM}",
+            "-fsyntax-only",
+            source,
+        ],
         check=True,
-    )  # fmt: skip
+    )
 
 
 def test_no_block_is_left_out():

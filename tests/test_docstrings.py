@@ -35,10 +35,19 @@ def test_docstring_examples(small, no_epochs):
 
 PUBLIC = (
     "beex_keras",
-    *(f"beex_keras.{name}" for name in (
-        "exits", "export", "layers", "losses", "models", "quantizers", "text",
-    )),
-)  # fmt: skip
+    *(
+        f"beex_keras.{name}"
+        for name in (
+            "exits",
+            "export",
+            "layers",
+            "losses",
+            "models",
+            "quantizers",
+            "text",
+        )
+    ),
+)
 
 
 @pytest.mark.parametrize("name", PUBLIC)

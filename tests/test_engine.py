@@ -9,7 +9,17 @@ import zlib
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import GELU, MODES, built, needs_engine, once, random_ids, shake, tiny_config
+from conftest import (
+    GELU,
+    MODES,
+    POLICIES,
+    built,
+    needs_engine,
+    once,
+    random_ids,
+    shake,
+    tiny_config,
+)
 
 import beex_keras
 from beex_keras import exits, runtime
@@ -25,14 +35,6 @@ pytestmark = needs_engine
 WORDS = ["a", "b", "good", "un", "##aff", "##able", "##a", "##b", "cafe", "café", "é", "##é", "中",
          "!", ",", "ﬁ", "fi", "##n", "ㄱ", "가", "##ㅏ", "film", "[", "]", "sep"]  # fmt: skip
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
-POLICIES = (
-    exits.FractionalEntropy(0.05),
-    exits.FractionalEntropy(0.05, direction="above"),
-    exits.Entropy(1.2),
-    exits.Confidence(0.5),
-    exits.Patience(1),
-    exits.FixedDepth(2),
-)
 KERNELS = ("portable", "avx2", "avx512")
 
 
@@ -81,8 +83,14 @@ REAL_TABLE = {"embedding_bits": 32, "num_classes": 2}
 WIDE = {"width": 72, "hidden_width": 132, "num_heads": 4}
 FFN = {"network": "ffn", "hidden_width": 33}
 VARIANTS = [{}, PAIRS, SIGMOID, REAL_TABLE, WIDE, FFN, GELU]
-FAST = [("weights-only", PAIRS), ("float", SIGMOID), ("fully-binary", REAL_TABLE), ("float", FFN),
-        ("weights-only", WIDE), ("weights-only", GELU)]  # fmt: skip
+FAST = [
+    ("weights-only", PAIRS),
+    ("float", SIGMOID),
+    ("fully-binary", REAL_TABLE),
+    ("float", FFN),
+    ("weights-only", WIDE),
+    ("weights-only", GELU),
+]
 """Every variant once, and every mode."""
 
 SLOW = [(mode, changes) for mode in MODES for changes in VARIANTS if (mode, changes) not in FAST]

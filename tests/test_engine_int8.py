@@ -10,7 +10,7 @@ from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
 from beex_keras.export.beex_format import packing
-from beex_keras.models import BEExformerClassifier
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner
 
 pytestmark = needs_engine
@@ -36,53 +36,59 @@ def rounded(x: np.ndarray, axis: int) -> np.ndarray:
     return np.rint(x / largest * 127) * largest / 127
 
 
+def real(weights) -> np.ndarray:
+    return np.asarray(weights, np.float64)
+
+
+def linear(x: np.ndarray, layer) -> np.ndarray:
+    return rounded(x, 1) @ rounded(real(layer.kernel)[0, 0], 0) + real(layer.bias)
+
+
+def norm(x: np.ndarray, layer) -> np.ndarray:
+    centred = x - x.mean(axis=1, keepdims=True)
+    deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True))
+    return centred / deviation * real(layer.gamma) + real(layer.beta)
+
+
+def sigmoid(x: np.ndarray) -> np.ndarray:
+    return 1 / (1 + np.exp(-x))
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
+
+
+def attention(x: np.ndarray, layer, config: BEExformerConfig) -> np.ndarray:
+    heads = []
+    query, key, value = (linear(x, part) for part in (layer.query, layer.key, layer.value))
+    depth = config.width // config.num_heads
+    for start in range(0, config.width, depth):
+        part = slice(start, start + depth)
+        scores = np.exp(query[:, part] @ key[:, part].T / np.sqrt(depth))
+        heads.append(scores / scores.sum(axis=1, keepdims=True) @ value[:, part])
+    return linear(np.concatenate(heads, axis=1), layer.project)
+
+
+def network(x: np.ndarray, layer, config: BEExformerConfig) -> np.ndarray:
+    if config.network == "ffn":
+        return linear(gelu(linear(x, layer.up)), layer.down)
+    gate = linear(sigmoid(linear(x, layer.gate_in)), layer.gate_out)
+    activate = gelu if config.content_activation == "gelu" else np.tanh
+    content = linear(activate(linear(x, layer.content_in)), layer.content_out)
+    return (sigmoid(gate) if config.gate_activation else gate) * content
+
+
 def expected_logits(model: BEExformerClassifier, ids: np.ndarray) -> np.ndarray:
     """Logits of all exits (N, C) of one row of ids without padding."""
     config, embedding = model.config, model.backbone.embedding
-
-    def real(weights):
-        return np.asarray(weights, np.float64)
-
-    def linear(x, layer):
-        return rounded(x, 1) @ rounded(real(layer.kernel)[0, 0], 0) + real(layer.bias)
-
-    def norm(x, layer):
-        centred = x - x.mean(axis=1, keepdims=True)
-        deviation = np.sqrt((centred**2).mean(axis=1, keepdims=True))
-        return centred / deviation * real(layer.gamma) + real(layer.beta)
-
-    def sigmoid(x):
-        return 1 / (1 + np.exp(-x))
-
-    def gelu(x):
-        return x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3))) / 2
-
-    def attention(x, layer):
-        heads = []
-        query, key, value = (linear(x, part) for part in (layer.query, layer.key, layer.value))
-        depth = config.width // config.num_heads
-        for start in range(0, config.width, depth):
-            part = slice(start, start + depth)
-            scores = np.exp(query[:, part] @ key[:, part].T / np.sqrt(depth))
-            heads.append(scores / scores.sum(axis=1, keepdims=True) @ value[:, part])
-        return linear(np.concatenate(heads, axis=1), layer.project)
-
-    def network(x, layer):
-        if config.network == "ffn":
-            return linear(gelu(linear(x, layer.up)), layer.down)
-        gate = linear(sigmoid(linear(x, layer.gate_in)), layer.gate_out)
-        activate = gelu if config.content_activation == "gelu" else np.tanh
-        content = linear(activate(linear(x, layer.content_in)), layer.content_out)
-        return (sigmoid(gate) if config.gate_activation else gate) * content
-
     x = rounded(real(embedding.token.table), 0)[ids] + real(embedding.positions)[: len(ids)]
     if config.num_segments > 1:
         x += real(embedding.segment)[0]  # there is no separator among the ids
     x = norm(x, embedding.normalization)
     logits = []
     for block, head in zip(model.backbone.blocks, model.heads, strict=True):
-        x = norm(x + attention(x, block.attention), block.attention_norm)
-        x = norm(x + network(x, block.network()), block.slfn_norm)
+        x = norm(x + attention(x, block.attention, config), block.attention_norm)
+        x = norm(x + network(x, block.network(), config), block.slfn_norm)
         logits.append(x.mean(axis=0) @ real(head.dense.kernel) + real(head.dense.bias))
     return np.array(logits)
 

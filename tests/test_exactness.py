@@ -19,7 +19,7 @@ from test_cli import beex
 from beex_keras import pretrained
 from beex_keras.export import amalgamate, mcu
 from beex_keras.export.mcu import emulation
-from beex_keras.runtime import CRunner, library
+from beex_keras.runtime import library, load
 
 MODELS = tuple(pretrained.names())
 SMALL = tuple(name for name in MODELS if name.endswith("-micro"))
@@ -61,7 +61,7 @@ def build(target: Path, compiler: str, *flags: str, program="tests/scores.c", so
 def texts(model: str, count: int) -> tuple[str, ...]:
     """Words and parts of words that the model knows, and characters from all of Unicode."""
     generator = random.Random(model)
-    known = CRunner.open(pretrained.find(model))._preprocessor_for(None).vocabulary[5:]
+    known = load(model)._preprocessor_for(None).vocabulary[5:]
     planes = [(0x20, 0x7F), (0xA1, 0x600), (0x600, 0x3000), (0x3000, 0xD800), (0x10000, 0x30000)]
 
     def word() -> str:
@@ -104,7 +104,7 @@ def other(tmp_path_factory) -> Path:
 
 @pytest.mark.parametrize("model", SMALL)
 def test_another_build_gives_the_same_bits(other, model):
-    runner = CRunner.open(pretrained.find(model))
+    runner = load(model)
     decided = runner.decide(runner.encode(texts(model, 12)), runner.policy)
     for kernels in available():
         for line, logits, exit in zip(

@@ -36,9 +36,13 @@ each_board = pytest.mark.parametrize(
 WORDS = ["good", "bad", "film", "the", "un", "##aff", "##able", "café", "中", "!", "##s", "a"]
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
 SMALL = {
-    "width": 24, "hidden_width": 40, "num_heads": 3, "num_blocks": 3, "max_length": 20,
+    "width": 24,
+    "hidden_width": 40,
+    "num_heads": 3,
+    "num_blocks": 3,
+    "max_length": 20,
     "num_segments": 2,
-}  # fmt: skip
+}
 """Instead of micro's sizes, where these do not matter; of pairs."""
 
 SMALL_GELU = {**SMALL, "content_activation": "gelu", "hidden_width": 37}

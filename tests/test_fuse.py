@@ -104,12 +104,15 @@ def test_norm(centred):
     [
         lambda x: tf.math.l2_normalize(tf.tanh(x), axis=-1, epsilon=1e-2),
         lambda x: tf.math.l2_normalize(tf.tanh(x), axis=1),
-        lambda x: tf.sin(x) * tf.math.rsqrt(
-            tf.maximum(tf.reduce_sum(tf.tanh(x) ** 2, axis=-1, keepdims=True), 1e-12)
+        lambda x: (
+            tf.sin(x)
+            * tf.math.rsqrt(
+                tf.maximum(tf.reduce_sum(tf.tanh(x) ** 2, axis=-1, keepdims=True), 1e-12)
+            )
         ),
     ],
     ids=["larger floor", "another axis", "another vector"],
-)  # fmt: skip
+)
 def test_other_norms_stay(function):
     x = real(1, 5, 12)
     assert "L2_NORMALIZATION" not in counts_after(graph_of(function, *x.shape), fuse.fuse_norms, x)

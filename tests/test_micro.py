@@ -158,8 +158,15 @@ def test_convolution(seed, kind):
     ):
         shape.append(output_size(int(size), int(length), int(stride), int(dilation), padding))
     shape.append(-(-outputs // 32) if to_signs else outputs)
-    data = file_of("LceBconv2d", x, [filters, *constants], shape, DTYPES[kind],
-                   flexbuffers.Dumps(options), (None, 0.37 if kind == "int8" else None))  # fmt: skip
+    data = file_of(
+        "LceBconv2d",
+        x,
+        [filters, *constants],
+        shape,
+        DTYPES[kind],
+        flexbuffers.Dumps(options),
+        (None, 0.37 if kind == "int8" else None),
+    )
     # Its other kernels have neither groups nor every combination of padding and output.
     expected, found = both(data, x, use_reference_bconv=True)
     assert len(np.unique(expected)) > 1
@@ -177,8 +184,9 @@ def test_odd_channels_padded_by_zeros():
     x, filters = random_signs(generator, 1, 5, 5, 37), random_signs(generator, 3, 3, 3, 37)
     multiplier, bias = np.ones(3, np.float32), np.zeros(3, np.float32)
     options = flexbuffers.Dumps(attributes(channels_in=37, padding=SAME))
-    data = file_of("LceBconv2d", x, [filters, multiplier, bias, None], [1, 5, 5, 3], np.float32,
-                   options)  # fmt: skip
+    data = file_of(
+        "LceBconv2d", x, [filters, multiplier, bias, None], [1, 5, 5, 3], np.float32, options
+    )
     expected, found = both(data, x)
     np.testing.assert_array_equal(found, expected)
     signs = (flatbuffer.unpack_bits(words, 37) for words in (x, filters))
@@ -241,8 +249,9 @@ def test_damaged_attributes_do_no_harm():
         damaged.append(array.tobytes())
     refused = 0
     for content in damaged:
-        data = file_of("LceBconv2d", x, [filters, ones, ones, None], [1, 4, 4, 3], np.float32,
-                       content)  # fmt: skip
+        data = file_of(
+            "LceBconv2d", x, [filters, ones, ones, None], [1, 4, 4, 3], np.float32, content
+        )
         try:
             tflm_host.Micro(data, arena_size=1 << 16).run(x)
         except RuntimeError:
@@ -274,68 +283,82 @@ IN_PLACE = {"ADD", "DIV", "EXP", "L2_NORMALIZATION", "LOGISTIC", "MUL", "NEG", "
             "SQRT", "SUB", "TANH"}  # fmt: skip
 
 
-def check_plan(data: bytes) -> None:
+class Plan:
     """Runs every path of a file on names instead of numbers, in memory as the plan lays it out.
 
     A tensor's words in memory must still bear its name whenever it is read.
     """
-    model = flatbuffer.parse(data)
-    version, _, count, *offsets = np.frombuffer(flatbuffer.get_metadata(model, memory.NAME), "<i4")
-    tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
-    assert (version, count) == (1, len(tensors))
-    place = {id(tensor): offset for tensor, offset in zip(tensors, offsets, strict=True)}
-    words = np.zeros(max(offsets) + sum(map(flatbuffer.byte_size, tensors)), np.int64)
-    names: dict[int, int] = {}
-    paths = 0
 
-    def region(tensor: Any) -> slice:
-        return slice(place[id(tensor)], place[id(tensor)] + flatbuffer.byte_size(tensor))
+    def __init__(self, data: bytes):
+        self.model = flatbuffer.parse(data)
+        plan = np.frombuffer(flatbuffer.get_metadata(self.model, memory.NAME), "<i4")
+        version, _, count, *offsets = plan
+        tensors = [tensor for graph in self.model.subgraphs for tensor in graph.tensors]
+        assert (version, count) == (1, len(tensors))
+        self.place = {id(tensor): at for tensor, at in zip(tensors, offsets, strict=True)}
+        self.words = np.zeros(max(offsets) + sum(map(flatbuffer.byte_size, tensors)), np.int64)
+        self.names: dict[int, int] = {}
+        self.paths = 0
 
-    def is_planned(tensor: Any) -> bool:
-        return tensor is not None and place[id(tensor)] >= 0
+    def region(self, tensor: Any) -> slice:
+        start = self.place[id(tensor)]
+        return slice(start, start + flatbuffer.byte_size(tensor))
 
-    def write(tensor: Any, name: int) -> None:
-        assert place[id(tensor)] % 16 == 0
-        names[id(tensor)] = name
-        words[region(tensor)] = name
+    def has(self, tensor: Any) -> bool:
+        return tensor is not None and self.place[id(tensor)] >= 0
 
-    def read(tensor: Any) -> None:
-        assert np.all(words[region(tensor)] == names[id(tensor)]), flatbuffer.text(tensor.name)
+    def write(self, tensor: Any, name: int) -> None:
+        assert self.place[id(tensor)] % 16 == 0
+        self.names[id(tensor)] = name
+        self.words[self.region(tensor)] = name
 
-    def follow(graph: Any) -> None:
-        nonlocal paths
-        for operation in flatbuffer.graph_operations(model, graph):
-            inputs = [tensor for tensor in operation.inputs if is_planned(tensor)]
-            for tensor in inputs:
-                read(tensor)
-            before = words.copy()
-            for branch in flatbuffer.branches(model, operation):
-                words[:] = before
-                targets = [branch.tensors[i] for i in branch.inputs]
-                for source, target in zip(operation.inputs[1:], targets, strict=True):
-                    write(target, names[id(source)])
-                for target in targets:
-                    read(target)
-                follow(branch)
-                paths += 1
-            for output in filter(is_planned, operation.outputs):
-                ours = region(output)
-                for tensor in inputs:
-                    theirs = region(tensor)
-                    apart = ours.stop <= theirs.start or theirs.stop <= ours.start
-                    whole = ours == theirs and operation.name in {*IN_PLACE, "RESHAPE"}
-                    assert apart or whole or operation.name == "IF", operation.label
-                moves = operation.name == "RESHAPE" and is_planned(operation.inputs[0])
-                write(output, names[id(operation.inputs[0])] if moves else id(output))
+    def read(self, tensor: Any) -> None:
+        found = self.words[self.region(tensor)]
+        assert np.all(found == self.names[id(tensor)]), flatbuffer.text(tensor.name)
+
+    def follow(self, graph: Any) -> None:
+        for operation in flatbuffer.graph_operations(self.model, graph):
+            for tensor in filter(self.has, operation.inputs):
+                self.read(tensor)
+            before = self.words.copy()
+            for branch in flatbuffer.branches(self.model, operation):
+                self.words[:] = before
+                self.enter(branch, operation)
+            for output in filter(self.has, operation.outputs):
+                self.check_place(output, operation)
+                first = operation.inputs[0]
+                moves = operation.name == "RESHAPE" and self.has(first)
+                self.write(output, self.names[id(first)] if moves else id(output))
         for i in graph.outputs:
-            if is_planned(graph.tensors[i]):
-                read(graph.tensors[i])
+            if self.has(graph.tensors[i]):
+                self.read(graph.tensors[i])
 
-    main = model.subgraphs[0]
+    def enter(self, branch: Any, operation: Any) -> None:
+        targets = [branch.tensors[i] for i in branch.inputs]
+        for source, target in zip(operation.inputs[1:], targets, strict=True):
+            self.write(target, self.names[id(source)])
+        for target in targets:
+            self.read(target)
+        self.follow(branch)
+        self.paths += 1
+
+    def check_place(self, output: Any, operation: Any) -> None:
+        """An output lies apart from the inputs, unless the operation works in place."""
+        ours = self.region(output)
+        for tensor in filter(self.has, operation.inputs):
+            theirs = self.region(tensor)
+            apart = ours.stop <= theirs.start or theirs.stop <= ours.start
+            whole = ours == theirs and operation.name in {*IN_PLACE, "RESHAPE"}
+            assert apart or whole or operation.name == "IF", operation.label
+
+
+def check_plan(data: bytes) -> None:
+    plan = Plan(data)
+    main = plan.model.subgraphs[0]
     for i in main.inputs:
-        write(main.tensors[i], id(main.tensors[i]))
-    follow(main)
-    assert paths == 2 * sum(o.name == "IF" for o in flatbuffer.operations(model))
+        plan.write(main.tensors[i], id(main.tensors[i]))
+    plan.follow(main)
+    assert plan.paths == 2 * sum(o.name == "IF" for o in flatbuffer.operations(plan.model))
 
 
 PAIRS = {"num_segments": 2}
@@ -347,9 +370,12 @@ def three_blocks() -> bytes:
     return converted("weights-only", policy=exits.Entropy(1.2), **PAIRS)
 
 
-SLOW = [*(("weights-only", policy, {}) for policy in POLICIES[2:]),
-        ("fully-binary", POLICIES[3], {}), ("float", POLICIES[0], {}),
-        ("weights-only", POLICIES[1], {"network": "ffn", "num_blocks": 2})]  # fmt: skip
+SLOW = [
+    *(("weights-only", policy, {}) for policy in POLICIES[2:]),
+    ("fully-binary", POLICIES[3], {}),
+    ("float", POLICIES[0], {}),
+    ("weights-only", POLICIES[1], {"network": "ffn", "num_blocks": 2}),
+]
 
 
 @needs_micro
@@ -418,8 +444,9 @@ def test_other_forms_of_the_file():
     np.testing.assert_allclose(logits, expected, rtol=0, atol=1e-5)
 
     confidence = exits.Confidence(0.9)
-    data = converted("fully-binary", policy=confidence, threshold_input=True, plan_memory=True,
-                     **PAIRS)  # fmt: skip
+    data = converted(
+        "fully-binary", policy=confidence, threshold_input=True, plan_memory=True, **PAIRS
+    )
     micro = tflm_host.Micro(data, arena_size=1 << 20)
     threshold = np.array([0.4], np.float32)
     found = [micro.run(row[np.newaxis], threshold, outputs=2)[1][0] for row in IDS]

@@ -212,8 +212,10 @@ def finished(tmp_path_factory, data):
     for seed in range(3):
         model.set_weights(start)
         shake(model, seed)
-        logits = {part: model.predict(getattr(task, part).texts, verbose=0)
-                  for part in ("validation", "test")}  # fmt: skip
+        logits = {
+            part: model.predict(getattr(task, part).texts, verbose=0)
+            for part in ("validation", "test")
+        }
         found = calibrate(policy, logits["validation"], task.validation.labels)
         model.policy = found.policy
         test = evaluate(logits["test"], task.test.labels, model.policy)
@@ -338,9 +340,14 @@ def measured(tmp_path, data, monkeypatch, tool):
     for cell in suite.cells({"snips": load_task("snips", data_dir=data)}):
         depth = cell.seed / 10 + (cell.variant == "twin") / 100
         policy = {"accuracy": depth + 0.5, "mean_depth": 1.5, "flops_saved": 0.25}
-        row = {"task": cell.task, "variant": cell.variant, "seed": cell.seed,
-               "settings": cell.settings, "exits": {"accuracy": [0.0, depth]},
-               "policies": {"confidence": policy}}  # fmt: skip
+        row = {
+            "task": cell.task,
+            "variant": cell.variant,
+            "seed": cell.seed,
+            "settings": cell.settings,
+            "exits": {"accuracy": [0.0, depth]},
+            "policies": {"confidence": policy},
+        }
         if (cell.variant, cell.seed) != ("twin", 1):
             figures.append(row)
         settings[cell.variant, cell.seed] = {
@@ -362,8 +369,14 @@ def test_other_seeds_come_from_a_benchmark(measured, data, tool):
     assert (found.suite, found.variant) == ("measured", "binary")
     assert [(row["seed"], row["full_depth_score"]) for row in found.seeds] == [(0, 0.0), (1, 0.1)]
     assert [(row["seed"], row["full_depth_score"]) for row in found.twins] == [(0, 0.01)]
-    assert found.seeds[1] == {"seed": 1, "validation": None, "score": 0.6, "full_depth_score": 0.1,
-                              "mean_depth": 1.5, "flops_saved": 0.25}  # fmt: skip
+    assert found.seeds[1] == {
+        "seed": 1,
+        "validation": None,
+        "score": 0.6,
+        "full_depth_score": 0.1,
+        "mean_depth": 1.5,
+        "flops_saved": 0.25,
+    }
 
 
 @pytest.mark.parametrize("change", ["training", "start", "donor", "layers", "variant"])
@@ -403,17 +416,37 @@ def test_runs_must_differ_in_the_seed_alone(runs, tool):
     "options",
     [
         ["--preset", "micro", "--bits", "fully-binary", "--epochs", "3", "--whole-words"],
-        ["--preset", "tiny", "--embedding-bits", "32", "--vocabulary-size", "500", "--seed", "1",
-         "--set", "dropout=0.1", "--set", "gate_activation=sigmoid", "--learning-rate", "0.002"],
+        [
+            "--preset",
+            "tiny",
+            "--embedding-bits",
+            "32",
+            "--vocabulary-size",
+            "500",
+            "--seed",
+            "1",
+            "--set",
+            "dropout=0.1",
+            "--set",
+            "gate_activation=sigmoid",
+            "--learning-rate",
+            "0.002",
+        ],
         ["--preset", "minilm", "--bits", "float", "--max-length", "64", "--tolerance", "0"],
     ],
-)  # fmt: skip
+)
 def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, tool):
     found = []
 
     def record(task, model_config, training_config, *_, **__):
-        found.append({"task": task.name, "data": "", "model": model_config.to_dict(),
-                      "training": training_config.to_dict()})  # fmt: skip
+        found.append(
+            {
+                "task": task.name,
+                "data": "",
+                "model": model_config.to_dict(),
+                "training": training_config.to_dict(),
+            }
+        )
         raise BeexError("recorded")
 
     monkeypatch.setattr("beex_keras.training.train", record)
@@ -436,11 +469,18 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         "init": donor,
         "training": TrainingConfig.warm(False, epochs=1, hidden_weight=9.0, anneal=0.5).to_dict(),
     }
-    taught = {**real, "model": model.to_dict(), "training": TrainingConfig.warm(True).to_dict(),
-              "teacher": {"kind": "classifier", "weights": "a"}}  # fmt: skip
-    last = {**taught, "init": {"kind": "classifier", "weights": "b"},
-            "model": model.replace(activation_bits=1).to_dict(),
-            "training": TrainingConfig.warm(True, anneal=0.25).to_dict()}  # fmt: skip
+    taught = {
+        **real,
+        "model": model.to_dict(),
+        "training": TrainingConfig.warm(True).to_dict(),
+        "teacher": {"kind": "classifier", "weights": "a"},
+    }
+    last = {
+        **taught,
+        "init": {"kind": "classifier", "weights": "b"},
+        "model": model.replace(activation_bits=1).to_dict(),
+        "training": TrainingConfig.warm(True, anneal=0.25).to_dict(),
+    }
     command = tool("command").training_command
     head = "beex train --task rotten_tomatoes --preset minilm --bits"
     assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
@@ -456,7 +496,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
 
 
 def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
-    monkeypatch.setattr("beex_keras.runtime.library.NAME", "_missing")
+    monkeypatch.setattr("beex_keras.runtime.library.path", lambda: Path("missing"))
     runner = load(NAMES[0])
     assert isinstance(runner, KerasRunner)
     probe = pretrained.card(NAMES[0])["probes"][0]

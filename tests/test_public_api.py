@@ -42,4 +42,4 @@ def test_type_checkers_see_every_public_name(tmp_path):
     types = re.findall(r'Revealed type is "(.*)"', found)
     assert len(types) == len(beex.__all__) + 2
     assert not [kind for kind in types if kind in ("Any", "builtins.object")]
-    assert types[-2:] == ["tuple[str, ...]", "beex_keras.runtime.pipeline.Pipeline"]
+    assert types[-2:] == ["tuple[str, ...]", "beex_keras.runtime.classification.Pipeline"]

@@ -21,9 +21,15 @@ SIZES = {
 }
 
 
-FAST = {"usual": "fully-binary", "pairs": "weights-only", "as wide as long": "float",
-        "heads as deep as long": "weights-only", "as many heads as tokens": "float",
-        "heads of depth 1": "weights-only", "one head": "float"}  # fmt: skip
+FAST = {
+    "usual": "fully-binary",
+    "pairs": "weights-only",
+    "as wide as long": "float",
+    "heads as deep as long": "weights-only",
+    "as many heads as tokens": "float",
+    "heads of depth 1": "weights-only",
+    "one head": "float",
+}
 """Every size in one mode."""
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, built, converted, frozen, random_ids, shake, tiny_config
+from conftest import MODES, POLICIES, built, converted, frozen, random_ids, shake, tiny_config
 from larq_compute_engine.tflite.python.interpreter import Interpreter
 
 import beex_keras
@@ -21,14 +21,6 @@ slow = pytest.mark.slow
 WORDS = [chr(97 + i) * 3 for i in range(26)] + [chr(97 + i) * 2 for i in range(19)]
 VOCABULARY = (*SPECIAL_TOKENS, *WORDS)
 LABELS = ("red", "green", "blue", "grey")
-POLICIES = (
-    exits.FractionalEntropy(0.05),
-    exits.FractionalEntropy(0.05, direction="above"),
-    exits.Entropy(1.2),
-    exits.Confidence(0.5),
-    exits.Patience(1),
-    exits.FixedDepth(2),
-)
 
 
 @pytest.fixture(scope="module")

@@ -3,6 +3,7 @@
 import struct
 import zlib
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
@@ -33,65 +34,67 @@ def convert(kind: str, **changes) -> bytes:
     return beex_format.convert(build(kind, **changes), int8_weights=kind == "int8")
 
 
-def parts(data: bytes) -> Iterator[tuple[str, int, int, int]]:
+Part = tuple[str, int, int, int]
+"""Kind, bytes a value, values, and values without the padding."""
+
+
+def reals(count: int) -> Part:
+    return "real", 4, count, count
+
+
+def channels(count: int, kind: str = "real") -> Part:
+    return kind, 4, -(-count // 16) * 16, count
+
+
+def linear(h: dict[str, Any], inputs: int, outputs: int) -> list[Part]:
+    """Weights, scale and bias of a layer."""
+    if h["weight_bits"] == 32:
+        return [reals(inputs * outputs), channels(outputs)]
+    if h["weight_bits"] == 8:
+        weights = "int8", 64, -(-outputs // 16) * -(-inputs // 4), inputs
+        return [weights, channels(outputs, "int8 scale"), channels(outputs)]
+    if h["activation_bits"] == 1:
+        weights = "binary", 64, -(-outputs // 8) * -(-inputs // 64), inputs
+    else:
+        weights = "groups", 8, -(-outputs // 16) * -(-inputs // 4), inputs
+    return [weights, channels(outputs), channels(outputs)]
+
+
+def embedding(h: dict[str, Any]) -> list[Part]:
+    vocabulary, width = h["vocabulary_size"], h["width"]
+    tables = {
+        1: [("rows", 8, vocabulary * -(-width // 64), width), channels(width)],
+        8: [("table", 1, vocabulary * width, width), channels(width, "int8 scale")],
+        32: [reals(vocabulary * width)],
+    }
+    sums = [reals(h["length"] * width), reals(h["num_segments"] * width)]
+    return [*tables[h["embedding_bits"]], *sums, *2 * [channels(width)]]
+
+
+def block(h: dict[str, Any]) -> list[Part]:
+    width, hidden, is_ffn = h["width"], h["hidden_width"] * (1 + h["network"]), h["network"]
+    norm, layers = 2 * [channels(width)], 1 if is_ffn else 2
+    return [
+        *4 * linear(h, width, width),
+        *norm,
+        *layers * linear(h, width, hidden),
+        *layers * linear(h, hidden, width),
+        *norm,
+        reals(width * h["num_classes"]),
+        channels(h["num_classes"]),
+    ]
+
+
+def parts(data: bytes) -> Iterator[Part]:
     """Kind, place, values and values without the padding of each part, as docs/beex_format.md has them.
 
     The kind is "real", "int8 scale", or bits: "rows", "binary", "groups", "int8".
     """
     h = beex_format.read_header(data)
-    width, hidden, bits = h["width"], h["hidden_width"] * (1 + h["network"]), h["weight_bits"]
     place = h["weights"]
-
-    def part(kind: str, size: int, count: int, used: int) -> Iterator[tuple[str, int, int, int]]:
-        nonlocal place
+    for kind, size, count, used in embedding(h) + h["num_blocks"] * block(h):
         yield kind, place, count, used
         place += -(-count * size // 64) * 64
-
-    def reals(count: int) -> Iterator[tuple[str, int, int, int]]:
-        return part("real", 4, count, count)
-
-    def channels(count: int, kind: str = "real") -> Iterator[tuple[str, int, int, int]]:
-        return part(kind, 4, -(-count // 16) * 16, count)
-
-    def linear(inputs: int, outputs: int) -> Iterator[tuple[str, int, int, int]]:
-        if bits == 32:
-            yield from reals(inputs * outputs)
-        elif bits == 8:
-            groups = -(-outputs // 16) * -(-inputs // 4)
-            yield from part("int8", 64, groups, inputs)
-            yield from channels(outputs, "int8 scale")
-        elif h["activation_bits"] == 1:
-            yield from part("binary", 64, -(-outputs // 8) * -(-inputs // 64), inputs)
-            yield from channels(outputs)
-        else:
-            yield from part("groups", 8, -(-outputs // 16) * -(-inputs // 4), inputs)
-            yield from channels(outputs)
-        yield from channels(outputs)
-
-    if h["embedding_bits"] == 1:
-        yield from part("rows", 8, h["vocabulary_size"] * -(-width // 64), width)
-        yield from channels(width)
-    elif h["embedding_bits"] == 8:
-        yield from part("table", 1, h["vocabulary_size"] * width, width)
-        yield from channels(width, "int8 scale")
-    else:
-        yield from reals(h["vocabulary_size"] * width)
-    yield from reals(h["length"] * width)
-    yield from reals(h["num_segments"] * width)
-    yield from channels(width)
-    yield from channels(width)
-    for _ in range(h["num_blocks"]):
-        for _ in range(4):
-            yield from linear(width, width)
-        yield from channels(width)
-        yield from channels(width)
-        shapes = [(width, hidden), (hidden, width)]
-        for shape in shapes if h["network"] else [shapes[0]] * 2 + [shapes[1]] * 2:
-            yield from linear(*shape)
-        yield from channels(width)
-        yield from channels(width)
-        yield from reals(width * h["num_classes"])
-        yield from channels(h["num_classes"])
 
 
 def sealed(data: bytearray) -> bytes:
@@ -124,10 +127,16 @@ def test_every_part_is_checked(kind, network):
             number = place + 4 * int(generator.integers(used))
             beyond = np.nextafter(most, np.float32(np.inf))
             for value, expected in (
-                (most, library.OK), (-most, library.OK), (-0.0, library.OK), (1e-45, library.OK),
-                (beyond, WEIGHTS), (-beyond, WEIGHTS), (np.nan, WEIGHTS), (np.inf, WEIGHTS),
+                (most, library.OK),
+                (-most, library.OK),
+                (-0.0, library.OK),
+                (1e-45, library.OK),
+                (beyond, WEIGHTS),
+                (-beyond, WEIGHTS),
+                (np.nan, WEIGHTS),
+                (np.inf, WEIGHTS),
                 (-np.inf, WEIGHTS),
-            ):  # fmt: skip
+            ):
                 struct.pack_into("<f", changed, number, value)
                 assert status(sealed(changed)) == expected, (part, value)
             changed = bytearray(data)
@@ -208,8 +217,10 @@ def test_numbers_at_their_limits_give_numbers(kind, changes):
 
 
 @needs_engine
-@pytest.mark.parametrize(("field", "value"), [("attention_scale", np.nan), ("attention_scale", 2e3),
-                                              ("threshold", np.nan)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("attention_scale", np.nan), ("attention_scale", 2e3), ("threshold", np.nan)],
+)
 def test_numbers_of_the_header_are_checked(field, value):
     data = bytearray(convert("float"))
     place = {"attention_scale": 16 + 4 * 15, "threshold": 16 + 4 * 18}[field]

@@ -23,7 +23,7 @@ _SOURCES = (
     "data/pipeline.py",
     "evaluation/accounting.py",
     "evaluation/calibration.py",
-    "evaluation/predict.py",
+    "evaluation/exit_logits.py",
 )
 _LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
 

@@ -18,7 +18,6 @@ from beex_keras.evaluation.style import (
     GREY,
     MARKERS,
     ORANGE,
-    grid,
     percent,
     styled,
     subplots,
@@ -233,7 +232,7 @@ def _panels(
     tasks = [t for t in names if any(summary.cells(results, t, v) for v in variants)]
     columns = min(_COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
+    figure, axes = subplots(columns, max(5.0, 3.1 * columns), height * rows + 0.9, rows)
     for panel, task in zip(axes, tasks, strict=False):
         draw(panel, task)
         panel.set_title(task)

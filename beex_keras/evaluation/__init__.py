@@ -1,8 +1,8 @@
 """What a model is worth: accuracy per exit, calibration, size, FLOPs, figures and baselines."""
 
 from beex_keras.evaluation.calibration import Calibration, Curve, calibrate
-from beex_keras.evaluation.evaluate import Evaluation, evaluate, evaluate_exits, score
-from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.evaluation.exit_logits import predict_exit_logits
+from beex_keras.evaluation.scores import Evaluation, evaluate, evaluate_exits, score
 
 __all__ = [
     "Calibration",

@@ -6,20 +6,7 @@ import numpy as np
 
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation.evaluate import score
-
-_PENALTIES = (0.3, 1.0, 3.0, 10.0)
-_SEPARATOR = " [SEP] "
-
-
-def majority_accuracy(task: Task) -> float:
-    """Accuracy on the test split of always predicting training's most frequent label."""
-    return score(task.test.labels, majority_predictions(task))
-
-
-def tfidf_accuracy(task: Task) -> float:
-    """Accuracy on the test split of `tfidf_predictions`."""
-    return score(task.test.labels, tfidf_predictions(task))
+from beex_keras.evaluation.scores import score
 
 
 def majority_predictions(task: Task) -> np.ndarray:
@@ -63,15 +50,16 @@ def tfidf_predictions(task: Task) -> np.ndarray:
     # Solved to the end: stopped early, rounding would decide which C validation prefers.
     models = [
         LogisticRegression(C=penalty, tol=1e-6, max_iter=2000).fit(train, task.train.labels)
-        for penalty in _PENALTIES
+        for penalty in (0.3, 1.0, 3.0, 10.0)
     ]
-    scores = [
-        score(task.validation.labels, model.predict(validation), task.metric) for model in models
-    ]
-    return models[int(np.argmax(scores))].predict(test)
+
+    def quality(model: LogisticRegression) -> float:
+        return score(task.validation.labels, model.predict(validation), task.metric)
+
+    return max(models, key=quality).predict(test)
 
 
 def _texts(split: Split) -> Sequence[str]:
     if split.pairs is None:
         return split.texts
-    return [_SEPARATOR.join(pair) for pair in zip(split.texts, split.pairs, strict=True)]
+    return [" [SEP] ".join(pair) for pair in zip(split.texts, split.pairs, strict=True)]

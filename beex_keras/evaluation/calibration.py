@@ -7,7 +7,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.exits import ExitPolicy, FixedDepth, Patience
+from beex_keras.exits import ExitPolicy
 
 _MOST_POINTS = 512
 
@@ -155,7 +155,8 @@ def calibrate(
     # A hair of slack, so that an equal share of correct samples counts as equal.
     eligible = np.flatnonzero(full - curve.accuracy + margin * curve.error <= tolerance + 1e-9)
     best = min(eligible, key=lambda i: (curve.cost[i], -curve.accuracy[i]))
-    chosen = policy.with_threshold(_plain(policy, curve.thresholds[best]))
+    threshold = float(curve.thresholds[best])
+    chosen = policy.with_threshold(int(threshold) if policy.counts else threshold)
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels))
 
 
@@ -169,7 +170,7 @@ def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
 
 def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:
     """Thresholds that give every distinct set of exits (thinned to quantiles if too many)."""
-    if isinstance(policy, FixedDepth | Patience):
+    if policy.counts:
         return np.arange(1.0, scores.shape[1] + 1)
     values = np.unique(scores[np.abs(scores) < 1e8])
     if len(values) > _MOST_POINTS:
@@ -178,8 +179,3 @@ def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:
         values = np.zeros(1)
     edges = [values[0] - 1e-3], (values[1:] + values[:-1]) / 2, [values[-1] + 1e-3]
     return np.unique(np.float32(np.concatenate(edges)).astype(float))
-
-
-def _plain(policy: ExitPolicy, threshold: float) -> int | float:
-    """A Python number, whole where the policy counts."""
-    return int(threshold) if isinstance(policy, FixedDepth | Patience) else float(threshold)

@@ -61,14 +61,10 @@ def styled(draw: "Callable[Arguments, Figure]") -> "Callable[Arguments, Figure]"
     return drawn
 
 
-def subplots(columns: int, width: float, height: float = 4.0) -> tuple["Figure", list["Axes"]]:
-    """A figure with one row of axes, which make room for legends beside them."""
-    figure, axes = grid(1, columns, width, height)
-    return figure, axes
-
-
-def grid(rows: int, columns: int, width: float, height: float) -> tuple["Figure", list["Axes"]]:
-    """A figure with rows of axes, in reading order."""
+def subplots(
+    columns: int, width: float, height: float = 4.0, rows: int = 1
+) -> tuple["Figure", list["Axes"]]:
+    """A figure with rows of axes, in reading order, which make room for legends beside them."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(width, height), layout="constrained")

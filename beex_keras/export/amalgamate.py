@@ -17,8 +17,8 @@ SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f
 """The C code: inside an installed package, or beside it in a checkout."""
 
 INTERFACE = ("engine/beex.h", "kernels/kernels.h")
-SHARED = ("kernels/exact.h", "engine/internal.h", "engine/unicode_tables.h", "kernels/simd.h")
-# Without reference.c, which is for tests, and binding.c, which is for Python.
+SHARED = ("kernels/exact.h", "kernels/simd.h", "engine/internal.h", "engine/unicode_tables.h")
+# From the bottom up, without reference.c, which is for tests, and binding.c, which is for Python.
 PARTS = (
     "kernels/portable.c",
     "kernels/avx2.c",
@@ -26,12 +26,14 @@ PARTS = (
     "kernels/neon.c",
     "kernels/cortexm.c",
     "kernels/mve.c",
+    "engine/dispatch.c",
+    "engine/status.c",
     "engine/crc32.c",
     "engine/dictionary.c",
-    "engine/dispatch.c",
     "engine/elementary.c",
-    "engine/exits.c",
+    "engine/arena.c",
     "engine/model.c",
+    "engine/exits.c",
     "engine/tokenizer.c",
     "engine/engine.c",
     "engine/selftest.c",

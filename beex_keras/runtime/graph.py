@@ -6,16 +6,15 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import lce as engine
-from beex_keras.export import metadata
+from beex_keras.export import lce, metadata
 from beex_keras.export.resize import Resizer
 from beex_keras.runtime.runner import check_threads
 
-BATCH = 8
+_BATCH = 8
 """Texts that a graph takes at once. More are no faster: the products are large enough by then."""
 
+_FEW = 2 * _BATCH
 _LENGTHS = 8
-_FEW = 2 * BATCH
 
 
 class Graph:
@@ -25,22 +24,12 @@ class Graph:
     same graph with other shapes (see `beex_keras.export.resize`) spares most of the padding and
     unpacks a kernel once a batch.
 
-    Args:
-        data: the file's bytes.
-        source: names the file in errors.
-        num_threads: threads of each interpreter.
-
-    Attributes:
-        metadata: what the file says of itself.
-        batchable: whether it can take more than one text at once.
-
-    Raises:
-        BeexError: the file is not ours or damaged, or Larq Compute Engine is missing.
+    Arguments, attribute and errors are those of `LCERunner`.
     """
 
     def __init__(self, data: bytes, source: str, num_threads: int = 1) -> None:
         check_threads(num_threads)
-        engine.require()
+        lce.require()
         # The interpreter trusts its input: nothing reaches it that is not verified.
         model = metadata.verified(data, source)
         self.metadata = metadata.read_parsed(model, source)
@@ -49,7 +38,6 @@ class Graph:
         # Several times faster and bit-identical, but wrong within the branches of a conditional.
         self._indirect = len(model.subgraphs) == 1
         self._resizer = Resizer(model, self.metadata.length)
-        self.batchable = self._resizer.batchable
         self._interpreters = {(1, self.metadata.length): self._load(data)}
 
     def _load(self, data: bytes) -> Any:
@@ -64,20 +52,22 @@ class Graph:
                 f"{self._source} does not load in Larq Compute Engine: {error}."
             ) from error
 
-    def groups(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, int]]:
-        """Rows of token ids (B, ·) that go through the graph together, and their padded length.
+    def groups(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Rows of token ids (B, ·) that go through the graph together, and their ids at one length.
 
         A few texts are not worth interpreters of their own and go at the file's length.
         """
-        if len(ids) < _FEW:
-            yield np.arange(len(ids)), self.metadata.length
-            return
-        step = max(8, -(-self.metadata.length // _LENGTHS))
+        most = self.metadata.length
+        step = most if len(ids) < _FEW else max(8, -(-most // _LENGTHS))
         # Tokens up to the last that is not padding: ids given by hand may have holes.
         real = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1)
-        padded = np.minimum(-(-real // step) * step, self.metadata.length)
-        for length in np.unique(padded):
-            yield np.flatnonzero(padded == length), int(length)
+        padded = np.minimum(-(-real // step) * step, most)
+        for length in np.unique(padded).tolist():
+            rows = np.flatnonzero(padded == length)
+            tokens = np.zeros((len(rows), length), np.int32)
+            kept = ids[rows, :length]
+            tokens[:, : kept.shape[1]] = kept
+            yield rows, tokens
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
         """The graph's outputs for rows of its inputs, in the file's order.
@@ -88,35 +78,19 @@ class Graph:
         """
         rows = len(inputs[0])
         length = next(array.shape[1] for array in inputs if array.ndim > 1)
-        parts: list[list[np.ndarray]] = []
-        start = 0
         # The interpreter for one text at the file's length is there already.
-        single = not self.batchable or (rows < _FEW and length == self.metadata.length)
-        size = 1 if single else BATCH
-        while start < rows:
-            taken = min(size, rows - start)
-            batch = [_padded(array[start : start + taken], size) for array in inputs]
-            outputs = self._interpreter(size, length).predict(batch)
-            parts.append([output[:taken] for output in outputs])
-            start += taken
-        return [np.concatenate(arrays) for arrays in zip(*parts, strict=True)]
-
-    def _interpreter(self, batch: int, length: int) -> Any:
-        key = batch, length
-        if key not in self._interpreters:
-            self._interpreters[key] = self._load(self._resizer.resized(batch, length))
-        return self._interpreters[key]
-
-
-def _padded(rows: np.ndarray, count: int) -> np.ndarray:
-    if len(rows) == count:
-        return np.ascontiguousarray(rows)
-    return np.concatenate([rows, np.zeros((count - len(rows), *rows.shape[1:]), rows.dtype)])
-
-
-def fitted(ids: np.ndarray, length: int) -> np.ndarray:
-    """Ids (B, ·) cut or padded to `length` tokens; only padding is cut."""
-    rows = np.zeros((len(ids), length), np.int32)
-    kept = ids[:, :length]
-    rows[:, : kept.shape[1]] = kept
-    return rows
+        single = not self._resizer.batchable or (rows < _FEW and length == self.metadata.length)
+        size = 1 if single else _BATCH
+        if (size, length) not in self._interpreters:
+            self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
+        interpreter = self._interpreters[size, length]
+        missing = -rows % size
+        batches = [
+            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
+            for array in inputs
+        ]
+        parts = [
+            interpreter.predict([array[start : start + size] for array in batches])
+            for start in range(0, rows, size)
+        ]
+        return [np.concatenate(outputs)[:rows] for outputs in zip(*parts, strict=True)]

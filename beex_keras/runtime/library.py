@@ -8,37 +8,29 @@ from pathlib import Path
 
 from beex_keras.errors import BeexError
 
-NAME = "_engine"
-
 # The statuses of tflite/engine/beex.h that callers tell apart.
 OK, PLATFORM, TOO_LONG = 0, 5, 9
 
 SELF_TEST_SIZE = 10240
 """BEEX_SELF_TEST_SIZE of tflite/engine/beex.h."""
 
-_size, _pointer, _int = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int
-_status = ctypes.c_int
+_size, _pointer, _int, _text = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
+_status = _int
 _SIGNATURES = {
-    "beex_status_message": (ctypes.c_char_p, [_status]),
+    "beex_status_message": (_text, [_status]),
     "beex_model_bytes": (_size, []),
     "beex_engine_bytes": (_size, []),
     "beex_open": (_status, [_pointer, _pointer, _size]),
     "beex_arena_size": (_size, [_pointer]),
     "beex_best_arena_size": (_size, [_pointer]),
-    "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, ctypes.c_char_p, _int]),
-    "beex_engine_kernels": (ctypes.c_char_p, [_pointer]),
-    "beex_compiler": (ctypes.c_char_p, []),
+    "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, _text, _int]),
+    "beex_engine_kernels": (_text, [_pointer]),
+    "beex_compiler": (_text, []),
     "beex_available_kernels": (ctypes.POINTER(_pointer), []),
-    "beex_kernels_name": (ctypes.c_char_p, [_pointer]),
+    "beex_kernels_name": (_text, [_pointer]),
     "beex_self_test": (_status, [_pointer, _pointer, _size]),
-    "beex_run_rows": (
-        _status,
-        [_pointer, _pointer, _size, _size, _pointer, _pointer, _pointer, _pointer],
-    ),
-    "beex_encode_texts": (
-        _status,
-        [_pointer, *4 * [_pointer], _size, _int, _pointer, _pointer, _pointer],
-    ),
+    "beex_run_rows": (_status, [*2 * [_pointer], *2 * [_size], *4 * [_pointer]]),
+    "beex_encode_texts": (_status, [*5 * [_pointer], _size, _int, *3 * [_pointer]]),
 }
 
 
@@ -55,7 +47,7 @@ class Policy(ctypes.Structure):
 def path() -> Path:
     """Where the library stands, if it was built."""
     suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
-    return Path(__file__).with_name(f"{NAME}{suffix}")
+    return Path(__file__).with_name(f"_engine{suffix}")
 
 
 @cache

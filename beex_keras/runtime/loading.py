@@ -5,12 +5,13 @@ import os
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.export.files import is_segments
+from beex_keras.files import read_bytes
 from beex_keras.runtime import library
-from beex_keras.runtime.engine import CRunner
-from beex_keras.runtime.keras import KerasRunner, load_classifier
-from beex_keras.runtime.lce import LCERunner
+from beex_keras.runtime.c_runner import CRunner
+from beex_keras.runtime.keras_runner import KerasRunner, load_classifier
+from beex_keras.runtime.lce_runner import LCERunner
 from beex_keras.runtime.runner import Runner
-from beex_keras.runtime.segments import SegmentRunner
+from beex_keras.runtime.segment_runner import SegmentRunner, read_segments
 
 
 def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
@@ -35,15 +36,13 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
         'positive'
     """
     target = pretrained.find(path)
-    if target.suffix == ".tflite" and not target.is_dir():
-        return LCERunner.open(target, num_threads)
-    if target.suffix == ".beex" and not target.is_dir():
-        if library.path().is_file():
-            return CRunner.open(target, num_threads)
-        return KerasRunner(load_classifier(target))
     if is_segments(target):
-        return SegmentRunner.open(target, num_threads)
-    if target.suffix == ".keras" or target.is_dir() or not target.exists():
+        return SegmentRunner(read_segments(target), str(target), num_threads)
+    if target.suffix == ".tflite" and not target.is_dir():
+        return LCERunner(read_bytes(target, "model"), str(target), num_threads)
+    if target.suffix == ".beex" and not target.is_dir() and library.path().is_file():
+        return CRunner(read_bytes(target, "model"), str(target), num_threads)
+    if target.suffix in (".keras", ".beex") or target.is_dir() or not target.exists():
         return KerasRunner(load_classifier(target))
     raise BeexError(
         f"{path} is not a model; give a .tflite, .beex or .keras file, a run folder of `beex train` "

@@ -28,15 +28,12 @@ def evaluate_runner(
             and by another policy.
     """
     labels = class_numbers(runner, task)[split.labels]
-    costs = relative_costs(runner.config)
-    rule = policy or runner.policy
+    costs, rule = relative_costs(runner.config), policy or runner.policy
     if not runner.exits_by_itself:
         return evaluate(split_logits(runner, split), labels, rule, costs, task.metric)
     found = runner.decide(runner.encode(split.texts, split.pairs), rule)
     predicted = found.logits.argmax(axis=1)
-    return evaluate_exits(
-        predicted, found.exits, runner.config.num_blocks, labels, costs, task.metric
-    )
+    return evaluate_exits(predicted, found.exits, len(costs), labels, costs, task.metric)
 
 
 def class_numbers(runner: Runner, task: Task) -> np.ndarray:

@@ -2,15 +2,16 @@
 
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
-from beex_keras.models import BEExformerConfig
-from beex_keras.text import TextPreprocessor
+from beex_keras.export.metadata import Metadata
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.text.preprocessor import TextPreprocessor, Texts
 
 CHUNK = 1024
 """Texts that are held at a time."""
@@ -52,30 +53,25 @@ class Prediction:
 class Runner:
     """Runs a classifier on ids or text; a subclass brings the engine.
 
+    The first four attributes are those of a classifier, or what a file says of itself.
+
     Attributes:
         config: the architecture.
-        length: longest row of ids it reads.
         labels: the classes' names, in the order of the logits.
         policy: the exit policy that `classify` uses unless given another.
         preprocessor: text to ids, or None.
+        length: longest row of ids it reads.
         exits_by_itself: whether the model decides within itself where to exit, by `policy` alone.
     """
 
     exits_by_itself = False
 
-    def __init__(
-        self,
-        config: BEExformerConfig,
-        labels: Sequence[str],
-        policy: ExitPolicy,
-        preprocessor: TextPreprocessor | None = None,
-        length: int | None = None,
-    ) -> None:
-        self.config = config
-        self.length = config.max_length if length is None else length
-        self.labels = tuple(labels)
-        self.policy = policy
-        self.preprocessor = preprocessor
+    def __init__(self, model: BEExformerClassifier | Metadata, length: int) -> None:
+        self.config: BEExformerConfig = model.config
+        self.labels = tuple(model.labels)
+        self.policy: ExitPolicy = model.policy
+        self.preprocessor: TextPreprocessor | None = model.preprocessor
+        self.length = length
 
     def exit_logits(self, ids: np.ndarray) -> np.ndarray:
         """Token ids (B, T), 0-padded at the end → the logits of every exit, float32 (B, N, C).
@@ -86,32 +82,22 @@ class Runner:
             BeexError: not a matrix of whole numbers, longer than `length`, or outside the
                 vocabulary.
         """
-        ids = self._check_ids(ids)
-        if len(ids) == 0:
-            return np.zeros((0, self.config.num_blocks, self.config.num_classes), np.float32)
-        return self._exit_logits(ids)
+        return self._exit_logits(self._checked(ids))
 
     def decide(self, ids: np.ndarray, policy: ExitPolicy | None = None) -> Decisions:
-        """Token ids as in `exit_logits` → the exit that the policy takes and the logits there.
+        """Token ids as in `exit_logits` → the exit that a policy takes and the logits there.
 
-        Args:
-            ids: token ids (B, T).
-            policy: an exit policy in place of the runner's own.
+        Without a policy it is the runner's own.
 
         Raises:
             BeexError: as `exit_logits`, or the model exits by itself and by another policy.
         """
-        ids = self._check_ids(ids)
-        if len(ids) == 0:
-            return Decisions(
-                np.zeros((0, self.config.num_classes), np.float32), np.zeros(0, np.int32)
-            )
-        return self._decide(ids, policy or self.policy)
+        return self._decide(self._checked(ids), policy or self.policy)
 
     def classify(
         self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
+        texts: Texts,
+        pairs: Texts | None = None,
         policy: ExitPolicy | None = None,
         truncate: bool = False,
     ) -> list[Prediction]:
@@ -143,13 +129,13 @@ class Runner:
         """
         if isinstance(texts, str | bytes):
             raise BeexError("Texts are needed, but one string was given; put it in a list.")
-        second = iter(() if pairs is None else pairs)
+        first, second = iter(texts), iter(() if pairs is None else pairs)
         start = 0
-        first = iter(texts)
         while taken := list(itertools.islice(first, chunk)):
             beside = None if pairs is None else list(itertools.islice(second, len(taken)))
-            ids = self._encode(taken, beside, truncate, start)
-            yield from self.predictions(self.decide(ids, policy))
+            yield from self.predictions(
+                self.decide(self.encode(taken, beside, truncate, start), policy)
+            )
             start += len(taken)
         if next(second, None) is not None:
             raise BeexError(
@@ -157,68 +143,51 @@ class Runner:
             )
 
     def encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None = None, truncate: bool = True
+        self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
     ) -> np.ndarray:
-        """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`."""
-        return self._encode(texts, pairs, truncate)
+        """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`.
+
+        Errors number the texts as if `start` came before them.
+        """
+        return self._preprocessor_for(pairs).encode(texts, pairs, truncate, start)
 
     def predictions(self, decisions: Decisions) -> list[Prediction]:
         """What follows from the logits at the exits taken."""
-        if len(decisions.exits) == 0:
-            return []
         logits = decisions.logits.astype(np.float64)
         scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        probabilities = scaled / scaled.sum(axis=-1, keepdims=True)
-        best = logits.argmax(axis=-1)
-        return [
-            Prediction(
-                label=self.labels[number],
-                score=float(row[number]),
-                exit=int(exit) + 1,
-                probabilities=dict(zip(self.labels, row.tolist(), strict=True)),
-            )
-            for row, number, exit in zip(probabilities, best, decisions.exits, strict=True)
-        ]
+        shares = scaled / scaled.sum(axis=-1, keepdims=True)
+        found = []
+        for row, best, exit in zip(shares, logits.argmax(axis=-1), decisions.exits, strict=True):
+            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
+            score = float(row[best])
+            found.append(Prediction(self.labels[best], score, int(exit) + 1, probabilities))
+        return found
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
-        """As `exit_logits`, for checked int32 ids of at least one row."""
+        """As `exit_logits`, for checked int32 ids."""
         raise NotImplementedError
 
     def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
-        """As `decide`, for checked int32 ids of at least one row."""
+        """As `decide`, for checked int32 ids."""
         logits = self._exit_logits(ids)
         exits = np.asarray(policy.choose(logits))
         return Decisions(logits[np.arange(len(exits)), exits], exits)
 
-    def _require_preprocessor(self) -> TextPreprocessor:
+    def _preprocessor_for(self, pairs: Texts | None) -> TextPreprocessor:
+        """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
         if self.preprocessor is None:
             raise BeexError(
                 "The model came without a vocabulary, so it reads token ids, not text; attach a "
                 "TextPreprocessor before saving or converting it."
             )
-        return self.preprocessor
-
-    def _preprocessor_for(self, pairs: Sequence[str] | None) -> TextPreprocessor:
-        """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
-        preprocessor = self._require_preprocessor()
         if pairs is not None and self.config.num_segments == 1:
             raise BeexError("The model reads single texts, not pairs; give one text each.")
         if pairs is None and self.config.num_segments > 1:
             raise BeexError("The model reads pairs of texts; give a second text for each.")
-        return preprocessor
+        return self.preprocessor
 
-    def _encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
-    ) -> np.ndarray:
-        """Texts to ids, after they were found in order; `start` texts came before them."""
-        preprocessor = self._preprocessor_for(pairs)
-        preprocessor.check(texts, pairs, truncate, start)
-        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
-        for rows in _chunks(len(texts)):
-            ids[rows] = preprocessor(texts[rows], None if pairs is None else pairs[rows])
-        return ids
-
-    def _check_ids(self, ids: np.ndarray) -> np.ndarray:
+    def _checked(self, ids: np.ndarray) -> np.ndarray:
+        """The ids as int32, if the model can read them."""
         ids = np.asarray(ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu":
             raise BeexError(
@@ -230,8 +199,7 @@ class Runner:
                 f"The ids have {ids.shape[1]} tokens a row, but the model reads 1 to {self.length}; "
                 "cut or pad them."
             )
-        if ids.size and not (ids.min() >= 0 and ids.max() < self.config.vocabulary_size):
-            wrong = ids[(ids < 0) | (ids >= self.config.vocabulary_size)][0]
+        for wrong in ids[(ids < 0) | (ids >= self.config.vocabulary_size)][:1]:
             raise BeexError(
                 f"Token id {wrong} is outside the vocabulary of {self.config.vocabulary_size}; use "
                 "the preprocessor that the model was trained with."
@@ -243,8 +211,3 @@ def check_threads(num_threads: int) -> None:
     """Raises `BeexError` unless it is a whole number of at least 1."""
     if isinstance(num_threads, bool) or not isinstance(num_threads, int) or num_threads < 1:
         raise BeexError(f"num_threads={num_threads!r} must be a whole number of at least 1.")
-
-
-def _chunks(count: int) -> Iterator[slice]:
-    """So many texts at a time that memory stays small."""
-    return (slice(start, start + CHUNK) for start in range(0, count, CHUNK))

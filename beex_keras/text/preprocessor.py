@@ -11,6 +11,7 @@ from beex_keras.errors import BeexError
 from beex_keras.text.vocabulary import check_vocabulary
 
 _CHUNK = 4096
+Texts = Sequence[str]
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -57,9 +58,9 @@ class TextPreprocessor:
         self.max_length = int(max_length)
         self.lower_case = bool(lower_case)
         self.truncate = bool(truncate)
-        self.padding_id = 0
-        self.classification_id = self.vocabulary.index("[CLS]")
-        self.separator_id = self.vocabulary.index("[SEP]")
+        self.padding_id, self.classification_id, self.separator_id = map(
+            self.vocabulary.index, ("[PAD]", "[CLS]", "[SEP]")
+        )
         # The tokenizer keeps its model in a constant, which must not belong to a caller's graph.
         with tf.init_scope():
             self._tokenizer = tf_text.FastBertTokenizer(
@@ -97,19 +98,17 @@ class TextPreprocessor:
         rows = tf.concat([tf.cast(part, tf.int32) for part in parts], axis=1)
         return rows.to_tensor(self.padding_id, shape=(None, self.max_length))
 
-    def encode(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
-        """Token ids of a list of texts: int32, (B, max_length).
-
-        Raises:
-            BeexError: as `check`.
-        """
-        self.check(texts, pairs)
+    def encode(
+        self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None, start: int = 0
+    ) -> np.ndarray:
+        """Token ids of a list of texts: int32, (B, max_length); arguments and errors as `check`."""
+        self.check(texts, pairs, truncate, start)
         ids = np.zeros((len(texts), self.max_length), np.int32)
         for rows, first, second in _chunks(texts, pairs):
             ids[rows] = self(first, second).numpy()
         return ids
 
-    def lengths(self, texts: Sequence[str], pairs: Sequence[str] | None = None) -> np.ndarray:
+    def lengths(self, texts: Texts, pairs: Texts | None = None) -> np.ndarray:
         """Tokens of each row before any cut, special ones included: int64, (B,)."""
         counts = np.zeros(len(texts), np.int64)
         for rows, first, second in _chunks(texts, pairs):
@@ -119,11 +118,7 @@ class TextPreprocessor:
         return counts
 
     def check(
-        self,
-        texts: Sequence[str],
-        pairs: Sequence[str] | None = None,
-        truncate: bool | None = None,
-        start: int = 0,
+        self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None, start: int = 0
     ) -> None:
         """Refuses what cannot be classified as it stands.
 
@@ -147,18 +142,15 @@ class TextPreprocessor:
             return
         lengths = self.lengths(texts, pairs)
         for index in np.flatnonzero(lengths > self.max_length)[:1]:
+            name = f"{'Text' if pairs is None else 'Pair'} {start + index + 1:,}"
             raise BeexError(
-                f"{'Text' if pairs is None else 'Pair'} {start + index + 1:,} has {lengths[index]:,} tokens, "
-                f"the model reads {self.max_length:,}: shorten it, or allow truncation."
+                f"{name} has {lengths[index]:,} tokens, the model reads {self.max_length:,}: "
+                "shorten it, or allow truncation."
             )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            "vocabulary": list(self.vocabulary),
-            "max_length": self.max_length,
-            "lower_case": self.lower_case,
-            "truncate": self.truncate,
-        }
+        options = {name: getattr(self, name) for name in ("max_length", "lower_case", "truncate")}
+        return {"vocabulary": list(self.vocabulary), **options}
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TextPreprocessor":
@@ -172,17 +164,8 @@ def _head(tokens: tf.RaggedTensor, lengths: tf.Tensor | int) -> tf.RaggedTensor:
     return tf.ragged.boolean_mask(tokens, places < tf.expand_dims(limits, 1))
 
 
-def _piece_lengths(lengths: np.ndarray, room: int) -> np.ndarray:
-    """Tokens of each piece if texts of so many tokens are cut into pieces of at most `room`."""
-    counts = -(-lengths // room)
-    pieces = np.full(counts.sum(), room)
-    some = counts > 0
-    pieces[np.cumsum(counts)[some] - 1] = (lengths - (counts - 1) * room)[some]
-    return pieces
-
-
 def _chunks(
-    texts: Sequence[str], pairs: Sequence[str] | None
+    texts: Texts, pairs: Texts | None
 ) -> Iterator[tuple[slice, tf.Tensor, tf.Tensor | None]]:
     """Rows and their texts as string tensors, so many at a time that memory stays small."""
     for start in range(0, len(texts), _CHUNK):
@@ -191,7 +174,7 @@ def _chunks(
         yield rows, tf.constant(list(texts[rows]), tf.string), second
 
 
-def _check_strings(texts: Sequence[str], what: str, start: int) -> None:
+def _check_strings(texts: Texts, what: str, start: int) -> None:
     if isinstance(texts, str | bytes):
         raise BeexError("A list of texts is needed, but one string was given; put it in a list.")
     for number, text in enumerate(texts, start + 1):

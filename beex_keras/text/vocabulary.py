@@ -15,8 +15,6 @@ from beex_keras.files import read_text
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 
-# [MASK] belongs to pre-training alone, so that a given vocabulary may lack it.
-_NEEDED_TOKENS = SPECIAL_TOKENS[:4]
 _CHUNK = 4096
 _JOINER = "##"
 
@@ -83,7 +81,8 @@ def learn_vocabulary(
     if pieces:
         vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
     else:
-        vocabulary = _most_frequent(words, size)
+        repeated = [(-n, word) for word, n in words if n > 1 and word not in SPECIAL_TOKENS]
+        vocabulary = [*SPECIAL_TOKENS, *(word for _, word in sorted(repeated))][:size]
     if len(vocabulary) == len(SPECIAL_TOKENS):
         raise BeexError(f"No word fits into a vocabulary of {size} tokens; ask for a larger size.")
     return vocabulary
@@ -116,7 +115,8 @@ def check_vocabulary(vocabulary: Sequence[str], name: str = "The vocabulary") ->
     for line, token in enumerate(vocabulary, 1):
         if not token.strip():
             raise BeexError(f"{name} has no token on line {line}; remove or fill the line.")
-    missing = [token for token in _NEEDED_TOKENS if token not in vocabulary]
+    needed = SPECIAL_TOKENS[:4]  # [MASK] is for pre-training alone
+    missing = [token for token in needed if token not in vocabulary]
     if missing:
         raise BeexError(f"{name} lacks {', '.join(missing)}; add what is missing, [PAD] first.")
     if set(vocabulary) <= set(SPECIAL_TOKENS):
@@ -168,19 +168,8 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
     return best
 
 
-def _most_frequent(words: list[tuple[str, int]], size: int) -> list[str]:
-    """The special tokens and the most frequent words that occur at least twice."""
-    repeated = [(-count, word) for word, count in words if count > 1 and word not in SPECIAL_TOKENS]
-    return [*SPECIAL_TOKENS, *(word for _, word in sorted(repeated))][:size]
-
-
 def _drop_rarest(tokens: list[str], size: int) -> list[str]:
     """The tokens (most frequent first) without the last ones of several characters."""
-    surplus = len(tokens) - size
-    kept = []
-    for token in reversed(tokens):
-        if surplus > 0 and token not in SPECIAL_TOKENS and len(token.removeprefix(_JOINER)) > 1:
-            surplus -= 1
-        else:
-            kept.append(token)
-    return kept[::-1]
+    several = [t for t in tokens if t not in SPECIAL_TOKENS and len(t.removeprefix(_JOINER)) > 1]
+    dropped = set(several[::-1][: max(0, len(tokens) - size)])
+    return [token for token in tokens if token not in dropped]

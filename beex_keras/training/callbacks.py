@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from beex_keras.evaluation.calibration import Calibration, calibrate
-from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.exits import ExitPolicy
 from beex_keras.training.distribution import from_chief, is_chief
 

@@ -26,8 +26,8 @@ from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
-from beex_keras.evaluation.evaluate import Evaluation, evaluate
-from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.evaluation.exit_logits import predict_exit_logits
+from beex_keras.evaluation.scores import Evaluation, evaluate
 from beex_keras.files import atomic_path, write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics

@@ -17,98 +17,17 @@
 
 #include <string.h>
 
-/* Tokens that a block takes at a time, once it has the keys and values of all. */
-#define LEAST_ROWS 8
-#define MOST_ROWS 64
-
 /* Queries, keys and values of a fully binary model lie on 2^-6, so they are whole numbers of 16 bits, and
  * scores lie on 2^-12. */
 #define ATTENTION_BITS 6
 #define SCORE_UNIT (1.0f / 4096)
-
-/* === Memory === */
-
-/* Channels of a head in pairs. */
-static uint64_t even_depth(const beex_header *h) {
-  return BEEX_ROUND_UP((uint64_t)h->width / h->num_heads, 2);
-}
-
-/* Parts that only one kind of model needs are null in the others. */
-static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cursor *cursor) {
-  const uint64_t length = h->length, width = h->width, hidden = beex_hidden_channels(h);
-  const uint64_t columns = BEEX_ROUND_UP(length, 16);
-  const uint64_t words = BEEX_CEIL_DIV(width, 64), hidden_words = BEEX_CEIL_DIV(hidden, 64);
-  const int binary = h->activation_bits == 1, quantizes = h->weight_bits < 32 && !binary;
-  e->rows = (size_t)rows;
-  e->key = e->value = e->hidden = NULL;
-  e->key_pairs = e->value_pairs = e->query_pairs = e->shares = NULL;
-  e->bits = e->hidden_bits = NULL;
-  e->quantized = NULL;
-  e->quantized_rows = NULL;
-  e->x = BEEX_TAKE(cursor, float, length * width);
-  if (binary) {
-    e->key_pairs = BEEX_TAKE(cursor, int16_t, h->num_heads * even_depth(h) * columns);
-    e->value_pairs = BEEX_TAKE(cursor, int16_t, BEEX_ROUND_UP(length, 2) * width);
-    e->bits = BEEX_TAKE(cursor, uint64_t, length * words);
-  } else {
-    e->key = BEEX_TAKE(cursor, float, width * columns);
-    e->value = BEEX_TAKE(cursor, float, length * width);
-  }
-  if (quantizes) {
-    const uint64_t widest = width > hidden ? width : hidden;
-    e->quantized = BEEX_TAKE(cursor, int8_t, rows * BEEX_ROUND_UP(widest, 4));
-    e->quantized_rows = BEEX_TAKE(cursor, beex_quantized_row, rows);
-  }
-  e->first = BEEX_TAKE(cursor, float, rows * width);
-  e->second = BEEX_TAKE(cursor, float, rows * width);
-  /* What only the attention and what only the network behind it needs share their place. */
-  beex_cursor beside = *cursor;
-  e->scores = BEEX_TAKE(cursor, float, rows * columns);
-  if (binary) {
-    e->query_pairs = BEEX_TAKE(cursor, int16_t, rows * h->num_heads * even_depth(h));
-    e->shares = BEEX_TAKE(cursor, int16_t, rows * columns);
-    e->hidden_bits = BEEX_TAKE(&beside, uint64_t, rows * hidden_words);
-  } else {
-    e->hidden = BEEX_TAKE(&beside, float, rows * hidden);
-  }
-  if (beside.offset > cursor->offset) cursor->offset = beside.offset;
-  e->pooled = BEEX_TAKE(cursor, float, width);
-  e->logits = BEEX_TAKE(cursor, float, (uint64_t)h->num_blocks * h->num_classes);
-  e->ids = BEEX_TAKE(cursor, int32_t, length);
-}
-
-static uint64_t bytes_for(const beex_header *h, uint64_t rows) {
-  beex_engine unused;
-  beex_cursor counter = {NULL, 0};
-  lay_out(&unused, h, rows, &counter);
-  return counter.offset;
-}
-
-/* As many rows as are of use, in steps of the least. */
-static uint64_t most_rows(const beex_header *h) {
-  return h->length < MOST_ROWS ? BEEX_ROUND_UP((uint64_t)h->length, LEAST_ROWS) : MOST_ROWS;
-}
-
-size_t beex_arena_size(const beex_model *model) {
-  const uint64_t size = bytes_for(model->header, LEAST_ROWS);
-  return size > SIZE_MAX ? SIZE_MAX : (size_t)size;
-}
-
-size_t beex_best_arena_size(const beex_model *model) {
-  const uint64_t size = bytes_for(model->header, most_rows(model->header));
-  return size > SIZE_MAX ? SIZE_MAX : (size_t)size;
-}
 
 beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena, size_t size,
                        const beex_options *options) {
   if (!engine || !model || !arena) return BEEX_ERROR_ARGUMENT;
   if ((uintptr_t)arena % 8) return BEEX_ERROR_ALIGNMENT;
   const beex_header *h = model->header;
-  uint64_t rows = most_rows(h);
-  while (rows > LEAST_ROWS && bytes_for(h, rows) > size) rows -= LEAST_ROWS;
-  if (bytes_for(h, rows) > size) return BEEX_ERROR_MEMORY;
-  beex_cursor cursor = {(unsigned char *)arena, 0};
-  lay_out(engine, h, rows, &cursor);
+  if (!beex_lay_out(engine, h, arena, size)) return BEEX_ERROR_MEMORY;
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
   engine->quantizes = h->weight_bits == 8 || (h->weight_bits == 1 && h->activation_bits == 32 &&
@@ -253,7 +172,7 @@ static void to_pairs(beex_engine *e, size_t n) {
 static void remember_binary(beex_engine *e, const beex_block *b, size_t row, size_t n,
                             size_t rows) {
   const beex_header *h = e->model->header;
-  const size_t width = h->width, channels = h->num_heads * (size_t)even_depth(h);
+  const size_t width = h->width, channels = h->num_heads * (size_t)beex_even_depth(h);
   const uint64_t *bits = e->bits + row * BEEX_WORDS(width);
   sign_linear(e, &b->key, n, width, width, bits, e->first);
   to_pairs(e, n);
@@ -277,7 +196,7 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
                           size_t rows) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
-  const size_t width = h->width, depth = width / h->num_heads, even = (size_t)even_depth(h);
+  const size_t width = h->width, depth = width / h->num_heads, even = (size_t)beex_even_depth(h);
   const size_t channels = h->num_heads * even, pairs = BEEX_ROUND_UP(rows, 2);
   float *x = e->x + row * width;
   uint64_t *bits = e->bits + row * BEEX_WORDS(width);
@@ -297,22 +216,28 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
 
 /* === Selective Learn-Forget Network === */
 
+/* From n rows of x through the hidden channels and their activation. */
+static void through_hidden(beex_engine *e, const beex_linear *in, const beex_linear *out,
+                           void (*activation)(size_t, float *), size_t n, const float *x,
+                           float *y) {
+  const size_t width = e->model->header->width;
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
+  prepare(e, n, width, x);
+  linear(e, in, n, width, hidden, x, e->hidden);
+  activation(n * hidden, e->hidden);
+  prepare(e, n, hidden, e->hidden);
+  linear(e, out, n, hidden, width, e->hidden, y);
+}
+
 /* x = LN(x + gate * content) for n tokens from `row`. */
 static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
-  const size_t width = h->width, hidden = (size_t)beex_hidden_channels(h);
+  const size_t width = h->width;
   float *x = e->x + row * width;
-  prepare(e, n, width, x);
-  linear(e, &b->gate_in, n, width, hidden, x, e->hidden);
-  k->sigmoid(n * hidden, e->hidden);
-  prepare(e, n, hidden, e->hidden);
-  linear(e, &b->gate_out, n, hidden, width, e->hidden, e->first);
-  prepare(e, n, width, x);
-  linear(e, &b->content_in, n, width, hidden, x, e->hidden);
-  (h->content_activation == BEEX_GELU ? k->gelu : k->tanh)(n * hidden, e->hidden);
-  prepare(e, n, hidden, e->hidden);
-  linear(e, &b->content_out, n, hidden, width, e->hidden, e->second);
+  through_hidden(e, &b->gate_in, &b->gate_out, k->sigmoid, n, x, e->first);
+  through_hidden(e, &b->content_in, &b->content_out,
+                 h->content_activation == BEEX_GELU ? k->gelu : k->tanh, n, x, e->second);
   k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
@@ -344,15 +269,10 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
 
 /* x = LN(x + down(gelu(up(x)))) for n tokens from `row`. */
 static void ffn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
-  const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
-  const size_t width = h->width, hidden = (size_t)beex_hidden_channels(h);
+  const size_t width = e->model->header->width;
   float *x = e->x + row * width;
-  prepare(e, n, width, x);
-  linear(e, &b->up, n, width, hidden, x, e->hidden);
-  k->gelu(n * hidden, e->hidden);
-  prepare(e, n, hidden, e->hidden);
-  linear(e, &b->down, n, hidden, width, e->hidden, e->first);
+  through_hidden(e, &b->up, &b->down, k->gelu, n, x, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 

@@ -25,6 +25,15 @@ static inline uint64_t beex_hidden_channels(const beex_header *h) {
   return (h->network == BEEX_FFN ? 2 : 1) * (uint64_t)h->hidden_width;
 }
 
+/* Channels of a head in pairs. */
+static inline uint64_t beex_even_depth(const beex_header *h) {
+  return BEEX_ROUND_UP((uint64_t)h->width / h->num_heads, 2);
+}
+
+/* Divides an arena among the engine's parts, for as many rows at a time as it has room for; 0 if it is too
+ * small for any. */
+int beex_lay_out(beex_engine *engine, const beex_header *h, void *arena, size_t size);
+
 /* CRC-32 as in zlib. */
 uint32_t beex_crc32(const void *data, size_t size);
 

@@ -320,7 +320,24 @@ INLINE void binary_tile(const size_t vectors, const binary_layer *layer, binary_
   }
 }
 
+/* Sums are counted in 16 bits. */
+#define MOST_DEPTH 32767
+
+/* Any number of inputs. */
+static void deep_layer(const binary_layer *l) {
+  const beex_kernels *k = &beex_kernels_portable;
+  if (l->signs) {
+    k->binary_signs(l->rows, l->depth, l->outputs, l->x, l->weights, l->scale, l->bias, l->signs);
+  } else {
+    k->binary_linear(l->rows, l->depth, l->outputs, l->x, l->weights, l->scale, l->bias, l->y);
+  }
+}
+
 static TARGET void binary_layer_by_tiles(const binary_layer *layer) {
+  if (layer->depth > MOST_DEPTH) {
+    deep_layer(layer);
+    return;
+  }
   const size_t most_rows = BEEX_WORDS(layer->depth) > BLOCK_WORDS ? TILE_ROWS : layer->rows;
   binary_work work;
   for (size_t output = 0; output < layer->outputs; output += 32 * MOST_VECTORS) {
@@ -335,33 +352,12 @@ static TARGET void binary_layer_by_tiles(const binary_layer *layer) {
   }
 }
 
-/* Sums are counted in 16 bits. */
-#define MOST_DEPTH 32767
-
-static TARGET void avx2_binary_linear(size_t rows, size_t depth, size_t outputs,
-                                      const uint64_t *x, const uint64_t *weights,
-                                      const float *scale, const float *bias, float *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
-  if (depth > MOST_DEPTH) {
-    beex_kernels_portable.binary_linear(rows, depth, outputs, x, weights, scale, bias, y);
-    return;
-  }
-  binary_layer_by_tiles(&layer);
-}
-
-static TARGET void avx2_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                                     const uint64_t *weights, const float *scale,
-                                     const float *bias, uint64_t *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
-  if (depth > MOST_DEPTH) {
-    beex_kernels_portable.binary_signs(rows, depth, outputs, x, weights, scale, bias, y);
-    return;
-  }
-  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
-  binary_layer_by_tiles(&layer);
-}
+#include "binary.inc"
 
 #define ROWS 4
+#define INT8_ROWS ROWS
+#define MATMUL_COLUMNS 16
+#define INT16_COLUMNS 16
 
 /* === Real x binary ===
  *
@@ -412,6 +408,20 @@ INLINE void add_group(const size_t rows, const float *x, size_t stride, const ui
   }
 }
 
+/* The 16 outputs of a panel for each row, of which fewer may be left. */
+INLINE void store_panel(const size_t rows, const real_layer *layer, size_t row, size_t output,
+                        __m256 sum[ROWS][2]) {
+  for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
+    const __m256 scale = _mm256_loadu_ps(layer->scale + output);
+    const __m256 bias = _mm256_loadu_ps(layer->bias + output);
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      const __m256 y = _mm256_add_ps(_mm256_mul_ps(h ? sum[r][1] : sum[r][0], scale), bias);
+      float *place = layer->y + (row + r) * layer->outputs + output;
+      store_outputs(place, layer->outputs - output, y);
+    }
+  }
+}
+
 INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
   const size_t depth = layer->depth, groups = BEEX_CEIL_DIV(depth, 4);
   const float *x = layer->x + row * depth;
@@ -428,15 +438,7 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
     beex_copy_tail(rows, depth, x, tail);
     add_group(rows, tail[0], 4, weights + depth / 4, sum);
   }
-  for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
-    const __m256 scale = _mm256_loadu_ps(layer->scale + output);
-    const __m256 bias = _mm256_loadu_ps(layer->bias + output);
-    UNROLL for (size_t r = 0; r < rows; r++) {
-      const __m256 y = _mm256_add_ps(_mm256_mul_ps(h ? sum[r][1] : sum[r][0], scale), bias);
-      float *place = layer->y + (row + r) * layer->outputs + output;
-      store_outputs(place, layer->outputs - output, y);
-    }
-  }
+  store_panel(rows, layer, row, output, sum);
 }
 
 /* int8 x binary. The 32 bits of half a group become 32 bytes, 1 where a weight is negative; the
@@ -491,44 +493,16 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
       }
     }
   }
-  for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
-    const __m256 scale = _mm256_loadu_ps(layer->scale + output);
-    const __m256 bias = _mm256_loadu_ps(layer->bias + output);
-    UNROLL for (size_t r = 0; r < rows; r++) {
-      const __m256i half = h ? negative[r][1] : negative[r][0];
+  __m256 real[ROWS][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    const __m256 scale = _mm256_set1_ps(layer->row[row + r].scale);
+    UNROLL for (size_t h = 0; h < 2; h++) {
       const __m256i sum = _mm256_sub_epi32(_mm256_set1_epi32(layer->row[row + r].sum),
-                                           _mm256_add_epi32(half, half));
-      const __m256 real =
-          _mm256_mul_ps(_mm256_cvtepi32_ps(sum), _mm256_set1_ps(layer->row[row + r].scale));
-      const __m256 y = _mm256_add_ps(_mm256_mul_ps(real, scale), bias);
-      float *place = layer->y + (row + r) * layer->outputs + output;
-      store_outputs(place, layer->outputs - output, y);
+                                           _mm256_add_epi32(negative[r][h], negative[r][h]));
+      real[r][h] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum), scale);
     }
   }
-}
-
-static TARGET void avx2_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
-                                    const uint64_t *weights, const float *scale,
-                                    const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
-  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, real_tile, &layer, row, output)
-    }
-  }
-}
-
-static TARGET void avx2_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
-                                    const beex_quantized_row *scales, const uint64_t *weights,
-                                    const float *scale, const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
-  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, int8_tile, &layer, row, output)
-    }
-  }
+  store_panel(rows, layer, row, output, real);
 }
 
 /* === int8 x int8 ===
@@ -565,30 +539,14 @@ INLINE void int8_int8_tile(const size_t rows, const real_layer *layer, size_t ro
       }
     }
   }
-  for (size_t h = 0; h < 2 && output < layer->outputs; h++, output += 8) {
-    const __m256 scale = _mm256_loadu_ps(layer->scale + output);
-    const __m256 bias = _mm256_loadu_ps(layer->bias + output);
-    UNROLL for (size_t r = 0; r < rows; r++) {
-      const __m256 whole = _mm256_cvtepi32_ps(h ? sum[r][1] : sum[r][0]);
-      const __m256 real = _mm256_mul_ps(whole, _mm256_set1_ps(layer->row[row + r].scale));
-      const __m256 y = _mm256_add_ps(_mm256_mul_ps(real, scale), bias);
-      float *place = layer->y + (row + r) * layer->outputs + output;
-      store_outputs(place, layer->outputs - output, y);
+  __m256 real[ROWS][2];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    const __m256 scale = _mm256_set1_ps(layer->row[row + r].scale);
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      real[r][h] = _mm256_mul_ps(_mm256_cvtepi32_ps(sum[r][h]), scale);
     }
   }
-}
-
-static TARGET void avx2_int8_int8_linear(size_t rows, size_t depth, size_t outputs,
-                                         const int8_t *x, const beex_quantized_row *scales,
-                                         const int8_t *weights, const float *scale,
-                                         const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, NULL, scale, bias, y, weights};
-  for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, int8_int8_tile, &layer, row, output)
-    }
-  }
+  store_panel(rows, layer, row, output, real);
 }
 
 /* === Real x real: 16 columns and up to 4 rows stay in registers === */
@@ -614,18 +572,6 @@ INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t 
     float *c = m->c + (row + r) * m->c_stride + column;
     avx2_store(c, width[0], sum[r][0]);
     if (width[1]) avx2_store(c + 8, width[1], sum[r][1]);
-  }
-}
-
-static TARGET void avx2_matmul(size_t rows, size_t depth, size_t columns, const float *a,
-                               size_t a_stride, const float *b, size_t b_stride, float *c,
-                               size_t c_stride) {
-  const product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 16) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, matmul_tile, &m, row, column)
-    }
   }
 }
 
@@ -665,29 +611,11 @@ INLINE void int16_tile(const size_t rows, const pair_product *m, size_t row, siz
   }
 }
 
-static TARGET void avx2_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
-                                     size_t a_stride, const int16_t *b, size_t b_stride, float *c,
-                                     size_t c_stride) {
-  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 16) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, int16_tile, &m, row, column)
-    }
-  }
-}
+#include "tiles.inc"
 
 const beex_kernels beex_kernels_avx2 = {
     .name = "avx2",
-    .pack_signs = avx2_pack_signs,
-    .quantize = avx2_quantize,
-    .binary_linear = avx2_binary_linear,
-    .binary_signs = avx2_binary_signs,
-    .real_linear = avx2_real_linear,
-    .int8_linear = avx2_int8_linear,
-    .int8_int8_linear = avx2_int8_int8_linear,
-    .matmul = avx2_matmul,
-    .int16_matmul = avx2_int16_matmul,
+    PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };
 

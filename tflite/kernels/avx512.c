@@ -126,37 +126,18 @@ INLINE void binary_tile(const size_t rows, const size_t panels, const binary_lay
   }
 }
 
-static TARGET void avx512_binary_layer(const binary_layer *layer) {
+static TARGET void binary_layer_by_tiles(const binary_layer *layer) {
   const size_t step = BINARY_PANELS * BEEX_BINARY_PANEL;
   size_t output = 0;
   for (; output + step <= BEEX_ROUND_UP(layer->outputs, BEEX_BINARY_PANEL); output += step) {
-    for (size_t row = 0, n; row < layer->rows; row += n) {
-      n = beex_next_tile(layer->rows - row, 4);
-      TILE_OF_4(n, binary_tile, BINARY_PANELS, layer, row, output)
-    }
+    EACH_TILE(row, layer->rows, 4, binary_tile, BINARY_PANELS, layer, row, output)
   }
   for (; output < layer->outputs; output += BEEX_BINARY_PANEL) {
-    for (size_t row = 0, n; row < layer->rows; row += n) {
-      n = beex_next_tile(layer->rows - row, 4);
-      TILE_OF_4(n, binary_tile, 1, layer, row, output)
-    }
+    EACH_TILE(row, layer->rows, 4, binary_tile, 1, layer, row, output)
   }
 }
 
-static TARGET void avx512_binary_linear(size_t rows, size_t depth, size_t outputs,
-                                        const uint64_t *x, const uint64_t *weights,
-                                        const float *scale, const float *bias, float *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
-  avx512_binary_layer(&layer);
-}
-
-static TARGET void avx512_binary_signs(size_t rows, size_t depth, size_t outputs,
-                                       const uint64_t *x, const uint64_t *weights,
-                                       const float *scale, const float *bias, uint64_t *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
-  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
-  avx512_binary_layer(&layer);
-}
+#include "binary.inc"
 
 /* === Real x binary ===
  *
@@ -333,49 +314,6 @@ INLINE void int8_int8_tile(const size_t rows, const size_t panels, const real_la
   }
 }
 
-/* All tiles of a layer: panels outside, so that their weights stay in the cache for all rows. */
-#define EACH_TILE(layer, tile)                                                       \
-  do {                                                                               \
-    const size_t step = REAL_PANELS * BEEX_REAL_PANEL;                               \
-    size_t output = 0;                                                               \
-    for (; output + step <= BEEX_ROUND_UP((layer).outputs, BEEX_REAL_PANEL); output += step) { \
-      for (size_t row = 0, n; row < (layer).rows; row += n) {                        \
-        n = beex_next_tile((layer).rows - row, 8);                                   \
-        TILE_OF_8(n, tile, REAL_PANELS, &(layer), row, output)                       \
-      }                                                                              \
-    }                                                                                \
-    for (; output < (layer).outputs; output += BEEX_REAL_PANEL) {                    \
-      for (size_t row = 0, n; row < (layer).rows; row += n) {                        \
-        n = beex_next_tile((layer).rows - row, 8);                                   \
-        TILE_OF_8(n, tile, 1, &(layer), row, output)                                 \
-      }                                                                              \
-    }                                                                                \
-  } while (0)
-
-static TARGET void avx512_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
-                                      const uint64_t *weights, const float *scale,
-                                      const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
-  EACH_TILE(layer, real_tile);
-}
-
-static TARGET void avx512_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
-                                      const beex_quantized_row *row_scales,
-                                      const uint64_t *weights, const float *scale,
-                                      const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, row_scales, weights, scale, bias, y, NULL};
-  EACH_TILE(layer, int8_tile);
-}
-
-static TARGET void avx512_int8_int8_linear(size_t rows, size_t depth, size_t outputs,
-                                           const int8_t *x, const beex_quantized_row *row_scales,
-                                           const int8_t *weights, const float *scale,
-                                           const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x,      row_scales,
-                            NULL, scale, bias,    y,    weights};
-  EACH_TILE(layer, int8_int8_tile);
-}
-
 /* === Real x real: 2 vectors of columns and up to 8 rows stay in registers === */
 
 INLINE void matmul_tile(const size_t rows, const size_t vectors, const product *m, size_t row,
@@ -403,22 +341,6 @@ INLINE void matmul_tile(const size_t rows, const size_t vectors, const product *
     UNROLL for (size_t v = 0; v < vectors; v++) {
       float *c = m->c + (row + r) * m->c_stride + column + 16 * v;
       _mm512_mask_storeu_ps(c, v + 1 < vectors ? (__mmask16)0xffff : present, sum[r][v]);
-    }
-  }
-}
-
-static TARGET void avx512_matmul(size_t rows, size_t depth, size_t columns, const float *a,
-                                 size_t a_stride, const float *b, size_t b_stride, float *c,
-                                 size_t c_stride) {
-  const product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 32) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, 8);
-      if (columns - column > 16) {
-        TILE_OF_8(n, matmul_tile, 2, &m, row, column)
-      } else {
-        TILE_OF_8(n, matmul_tile, 1, &m, row, column)
-      }
     }
   }
 }
@@ -463,33 +385,35 @@ INLINE void int16_tile(const size_t rows, const size_t vectors, const pair_produ
   }
 }
 
-static TARGET void avx512_int16_matmul(size_t rows, size_t depth, size_t columns,
-                                       const int16_t *a, size_t a_stride, const int16_t *b,
-                                       size_t b_stride, float *c, size_t c_stride) {
-  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 32) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, 8);
-      if (columns - column > 16) {
-        TILE_OF_8(n, int16_tile, 2, &m, row, column)
-      } else {
-        TILE_OF_8(n, int16_tile, 1, &m, row, column)
-      }
-    }
+#define ROWS 8
+#define INT8_ROWS ROWS
+#define MATMUL_COLUMNS 32
+#define INT16_COLUMNS 32
+
+/* Panels outside, so that their weights stay in the cache for all rows. */
+#define LAYER_BY_TILES(layer, most, tile)                                                        \
+  const size_t step = REAL_PANELS * BEEX_REAL_PANEL;                                             \
+  size_t output = 0;                                                                             \
+  for (; output + step <= BEEX_ROUND_UP((layer)->outputs, BEEX_REAL_PANEL); output += step) {    \
+    EACH_TILE(row, (layer)->rows, most, tile, REAL_PANELS, layer, row, output)                   \
+  }                                                                                              \
+  for (; output < (layer)->outputs; output += BEEX_REAL_PANEL) {                                 \
+    EACH_TILE(row, (layer)->rows, most, tile, 1, layer, row, output)                             \
   }
-}
+#define PRODUCT_BY_TILES(product, step, tile)                                                    \
+  for (size_t column = 0; column < (product)->columns; column += (step)) {                       \
+    if ((product)->columns - column > (step) / 2) {                                              \
+      EACH_TILE(row, (product)->rows, ROWS, tile, 2, product, row, column)                       \
+    } else {                                                                                     \
+      EACH_TILE(row, (product)->rows, ROWS, tile, 1, product, row, column)                       \
+    }                                                                                            \
+  }
+
+#include "tiles.inc"
 
 const beex_kernels beex_kernels_avx512 = {
     .name = "avx512",
-    .pack_signs = avx512_pack_signs,
-    .quantize = avx512_quantize,
-    .binary_linear = avx512_binary_linear,
-    .binary_signs = avx512_binary_signs,
-    .real_linear = avx512_real_linear,
-    .int8_linear = avx512_int8_linear,
-    .int8_int8_linear = avx512_int8_int8_linear,
-    .matmul = avx512_matmul,
-    .int16_matmul = avx512_int16_matmul,
+    PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };
 

@@ -884,20 +884,8 @@ static void binary_layer_by_tiles(const binary_layer *l) {
   (l->depth > 64 * WORDS_A_BYTE || l->depth % 2 ? deep_layer : shallow_layer)(l);
 }
 
-static void cortexm_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                                  const uint64_t *weights, const float *scale, const float *bias,
-                                  float *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
-  binary_layer_by_tiles(&layer);
-}
+#include "binary.inc"
 
-static void cortexm_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                                 const uint64_t *weights, const float *scale, const float *bias,
-                                 uint64_t *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
-  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
-  binary_layer_by_tiles(&layer);
-}
 /* === int8 x binary ===
  *
  * By the same look-up: an entry has the sums of four rows, in 16 bits each, plus 2^15. A sum of 256
@@ -1463,24 +1451,10 @@ static void cortexm_real_linear(size_t rows, size_t depth, size_t outputs, const
 
 const beex_kernels beex_kernels_cortexm = {
     .name = "cortexm",
-    .pack_signs = cortexm_pack_signs,
-    .quantize = cortexm_quantize,
-    .binary_linear = cortexm_binary_linear,
-    .binary_signs = cortexm_binary_signs,
-    .real_linear = cortexm_real_linear,
-    .int8_linear = cortexm_int8_linear,
-    .int8_int8_linear = cortexm_int8_int8_linear,
-    .matmul = cortexm_matmul,
-    .int16_matmul = cortexm_int16_matmul,
-    .layer_norm = cortexm_layer_norm,
-    .layer_norm_grid = eights_layer_norm_grid,
-    .softmax = cortexm_softmax,
-    .power_weights = eights_power_weights,
-    .sigmoid = cortexm_sigmoid,
-    .tanh = cortexm_tanh,
-    .gelu = cortexm_gelu,
-    .to_int16 = eights_to_int16,
-    .gate = cortexm_gate,
+    PRODUCT_FUNCTIONS,
+    .layer_norm = cortexm_layer_norm, .layer_norm_grid = eights_layer_norm_grid,
+    .softmax = cortexm_softmax, .power_weights = eights_power_weights, .sigmoid = cortexm_sigmoid,
+    .tanh = cortexm_tanh, .gelu = cortexm_gelu, .to_int16 = eights_to_int16, .gate = cortexm_gate,
     .gate_grid = eights_gate_grid,
 };
 

@@ -380,20 +380,7 @@ static void binary_layer_by_tiles(const binary_layer *l) {
   (l->depth > 64 * WORDS_A_BYTE || l->depth % 2 ? deep_layer : shallow_layer)(l);
 }
 
-static void mve_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                              const uint64_t *weights, const float *scale, const float *bias,
-                              float *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
-  binary_layer_by_tiles(&layer);
-}
-
-static void mve_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                             const uint64_t *weights, const float *scale, const float *bias,
-                             uint64_t *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
-  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
-  binary_layer_by_tiles(&layer);
-}
+#include "binary.inc"
 
 /* === int8 x binary ===
  *
@@ -675,24 +662,10 @@ static void mve_real_linear(size_t rows, size_t depth, size_t outputs, const flo
 
 const beex_kernels beex_kernels_mve = {
     .name = "mve",
-    .pack_signs = mve_pack_signs,
-    .quantize = mve_quantize,
-    .binary_linear = mve_binary_linear,
-    .binary_signs = mve_binary_signs,
-    .real_linear = mve_real_linear,
-    .int8_linear = mve_int8_linear,
-    .int8_int8_linear = mve_int8_int8_linear,
-    .matmul = mve_matmul,
-    .int16_matmul = mve_int16_matmul,
-    .layer_norm = mve_layer_norm,
-    .layer_norm_grid = vectors_layer_norm_grid,
-    .softmax = mve_softmax,
-    .power_weights = mve_power_weights,
-    .sigmoid = mve_sigmoid,
-    .tanh = mve_tanh,
-    .gelu = mve_gelu,
-    .to_int16 = mve_to_int16,
-    .gate = mve_gate,
+    PRODUCT_FUNCTIONS,
+    .layer_norm = mve_layer_norm, .layer_norm_grid = vectors_layer_norm_grid,
+    .softmax = mve_softmax, .power_weights = mve_power_weights, .sigmoid = mve_sigmoid,
+    .tanh = mve_tanh, .gelu = mve_gelu, .to_int16 = mve_to_int16, .gate = mve_gate,
     .gate_grid = mve_gate_grid,
 };
 

@@ -58,6 +58,8 @@ INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
 #include "real.inc"
 
 #define ROWS 4
+#define MATMUL_COLUMNS 16
+#define INT16_COLUMNS 8
 
 /* 32 signs at a time would be more than they are worth: packing is a small part of a layer. */
 static void neon_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
@@ -148,27 +150,11 @@ INLINE void binary_tile(const size_t rows, const binary_layer *layer, size_t row
 
 static void binary_layer_by_tiles(const binary_layer *layer) {
   for (size_t output = 0; output < layer->outputs; output += BEEX_BINARY_PANEL) {
-    for (size_t row = 0, n; row < layer->rows; row += n) {
-      n = beex_next_tile(layer->rows - row, ROWS);
-      TILE_OF_4(n, binary_tile, layer, row, output)
-    }
+    EACH_TILE(row, layer->rows, ROWS, binary_tile, layer, row, output)
   }
 }
 
-static void neon_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                               const uint64_t *weights, const float *scale, const float *bias,
-                               float *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, y, NULL};
-  binary_layer_by_tiles(&layer);
-}
-
-static void neon_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
-                              const uint64_t *weights, const float *scale, const float *bias,
-                              uint64_t *y) {
-  const binary_layer layer = {rows, depth, outputs, x, weights, scale, bias, NULL, y};
-  memset(y, 0, rows * BEEX_WORDS(outputs) * sizeof *y);
-  binary_layer_by_tiles(&layer);
-}
+#include "binary.inc"
 
 /* === Real x binary ===
  *
@@ -331,42 +317,6 @@ INLINE void int8_int8_tile(const size_t rows, const real_layer *layer, size_t ro
   }
 }
 
-static void neon_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
-                                  const beex_quantized_row *scales, const int8_t *weights,
-                                  const float *scale, const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, NULL, scale, bias, y, weights};
-  for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, INT8_ROWS);
-      TILE_OF_2(n, int8_int8_tile, &layer, row, output)
-    }
-  }
-}
-
-static void neon_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
-                             const uint64_t *weights, const float *scale, const float *bias,
-                             float *y) {
-  const real_layer layer = {rows, depth, outputs, x, NULL, NULL, weights, scale, bias, y, NULL};
-  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, real_tile, &layer, row, output)
-    }
-  }
-}
-
-static void neon_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
-                             const beex_quantized_row *scales, const uint64_t *weights,
-                             const float *scale, const float *bias, float *y) {
-  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
-  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, int8_tile, &layer, row, output)
-    }
-  }
-}
-
 /* === Real x real: 16 columns and up to 4 rows stay in registers === */
 
 INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t column) {
@@ -392,18 +342,6 @@ INLINE void matmul_tile(const size_t rows, const product *m, size_t row, size_t 
     float *c = m->c + (row + r) * m->c_stride + column;
     UNROLL for (size_t h = 0; h < 4; h++) {
       if (width[h]) neon_store(c + 4 * h, width[h], sum[r][h]);
-    }
-  }
-}
-
-static void neon_matmul(size_t rows, size_t depth, size_t columns, const float *a,
-                        size_t a_stride, const float *b, size_t b_stride, float *c,
-                        size_t c_stride) {
-  const product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 16) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, matmul_tile, &m, row, column)
     }
   }
 }
@@ -448,29 +386,11 @@ INLINE void int16_tile(const size_t rows, const pair_product *m, size_t row, siz
   }
 }
 
-static void neon_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
-                              size_t a_stride, const int16_t *b, size_t b_stride, float *c,
-                              size_t c_stride) {
-  const pair_product m = {rows, depth, columns, a, a_stride, b, b_stride, c, c_stride};
-  for (size_t column = 0; column < columns; column += 8) {
-    for (size_t row = 0, n; row < rows; row += n) {
-      n = beex_next_tile(rows - row, ROWS);
-      TILE_OF_4(n, int16_tile, &m, row, column)
-    }
-  }
-}
+#include "tiles.inc"
 
 const beex_kernels beex_kernels_neon = {
     .name = "neon",
-    .pack_signs = neon_pack_signs,
-    .quantize = neon_quantize,
-    .binary_linear = neon_binary_linear,
-    .binary_signs = neon_binary_signs,
-    .real_linear = neon_real_linear,
-    .int8_linear = neon_int8_linear,
-    .int8_int8_linear = neon_int8_int8_linear,
-    .matmul = neon_matmul,
-    .int16_matmul = neon_int16_matmul,
+    PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };
 

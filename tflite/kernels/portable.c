@@ -215,14 +215,6 @@ static void portable_int16_matmul(size_t rows, size_t depth, size_t columns, con
 
 const beex_kernels beex_kernels_portable = {
     .name = "portable",
-    .pack_signs = portable_pack_signs,
-    .quantize = portable_quantize,
-    .binary_linear = portable_binary_linear,
-    .binary_signs = portable_binary_signs,
-    .real_linear = portable_real_linear,
-    .int8_linear = portable_int8_linear,
-    .int8_int8_linear = portable_int8_int8_linear,
-    .matmul = portable_matmul,
-    .int16_matmul = portable_int16_matmul,
+    PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };

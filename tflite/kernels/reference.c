@@ -20,7 +20,7 @@ static int real_weight(const uint64_t *weights, size_t depth, size_t output, siz
   return panel[input / 4] >> (output % BEEX_REAL_PANEL * 4 + input % 4) & 1 ? -1 : 1;
 }
 
-static void pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
+static void reference_pack_signs(size_t rows, size_t depth, const float *x, uint64_t *bits) {
   for (size_t row = 0; row < rows; row++, x += depth, bits += BEEX_WORDS(depth)) {
     for (size_t word = 0; word < BEEX_WORDS(depth); word++) bits[word] = 0;
     for (size_t i = 0; i < depth; i++) bits[i / 64] |= (uint64_t)(x[i] < 0) << i % 64;
@@ -36,7 +36,7 @@ static float binary_output(size_t depth, size_t output, const uint64_t *x,
   return (float)sum * scale[output] + bias[output];
 }
 
-static void binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+static void reference_binary_linear(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
                           const uint64_t *weights, const float *scale, const float *bias,
                           float *y) {
   for (size_t row = 0; row < rows; row++, x += BEEX_WORDS(depth)) {
@@ -46,7 +46,7 @@ static void binary_linear(size_t rows, size_t depth, size_t outputs, const uint6
   }
 }
 
-static void binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
+static void reference_binary_signs(size_t rows, size_t depth, size_t outputs, const uint64_t *x,
                          const uint64_t *weights, const float *scale, const float *bias,
                          uint64_t *y) {
   for (size_t row = 0; row < rows; row++, x += BEEX_WORDS(depth), y += BEEX_WORDS(outputs)) {
@@ -58,7 +58,7 @@ static void binary_signs(size_t rows, size_t depth, size_t outputs, const uint64
   }
 }
 
-static void real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
+static void reference_real_linear(size_t rows, size_t depth, size_t outputs, const float *x,
                         const uint64_t *weights, const float *scale, const float *bias,
                         float *y) {
   for (size_t row = 0; row < rows; row++, x += depth) {
@@ -72,7 +72,7 @@ static void real_linear(size_t rows, size_t depth, size_t outputs, const float *
   }
 }
 
-static void int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+static void reference_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                         const beex_quantized_row *row, const uint64_t *weights,
                         const float *scale, const float *bias, float *y) {
   for (; rows; rows--, x += BEEX_ROUND_UP(depth, 4), row++) {
@@ -84,7 +84,7 @@ static void int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t 
   }
 }
 
-static void int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+static void reference_int8_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                              const beex_quantized_row *row, const int8_t *weights,
                              const float *scale, const float *bias, float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
@@ -100,7 +100,7 @@ static void int8_int8_linear(size_t rows, size_t depth, size_t outputs, const in
   }
 }
 
-static void matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
+static void reference_matmul(size_t rows, size_t depth, size_t columns, const float *a, size_t a_stride,
                    const float *b, size_t b_stride, float *c, size_t c_stride) {
   for (size_t row = 0; row < rows; row++) {
     for (size_t column = 0; column < columns; column++) {
@@ -111,7 +111,7 @@ static void matmul(size_t rows, size_t depth, size_t columns, const float *a, si
   }
 }
 
-static void int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
+static void reference_int16_matmul(size_t rows, size_t depth, size_t columns, const int16_t *a,
                          size_t a_stride, const int16_t *b, size_t b_stride, float *c,
                          size_t c_stride) {
   for (size_t row = 0; row < rows; row++) {
@@ -128,14 +128,6 @@ static void int16_matmul(size_t rows, size_t depth, size_t columns, const int16_
 
 const beex_kernels beex_kernels_reference = {
     .name = "reference",
-    .pack_signs = pack_signs,
-    .quantize = reference_quantize,
-    .binary_linear = binary_linear,
-    .binary_signs = binary_signs,
-    .real_linear = real_linear,
-    .int8_linear = int8_linear,
-    .int8_int8_linear = int8_int8_linear,
-    .matmul = matmul,
-    .int16_matmul = int16_matmul,
+    PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };

@@ -99,4 +99,13 @@ static inline void beex_copy_tail(size_t rows, size_t depth, const float *x, flo
     default: break;                                                                 \
   }
 
+/* All rows of a layer or product in tiles of at most `most` rows, each by a call of the tile function. */
+#define EACH_TILE(row, rows, most, tile, ...)               \
+  for (size_t row = 0, n; row < (rows); row += n) {         \
+    n = beex_next_tile((rows) - row, most);                 \
+    TILE_OF(most)(n, tile, __VA_ARGS__)                     \
+  }
+#define TILE_OF(most) TILE_OF_NUMBER(most)
+#define TILE_OF_NUMBER(most) TILE_OF_##most
+
 #endif

@@ -1,21 +1,19 @@
 """A ``.beex`` file in the C engine."""
 
 import ctypes
-import dataclasses
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export import beex_format
-from beex_keras.files import read_bytes
 from beex_keras.runtime import library
 from beex_keras.runtime.runner import Decisions, Runner, check_threads
+from beex_keras.text.preprocessor import Texts
 
 _ROWS = 16
 """Texts that a thread takes at a time: few, so that all threads end together."""
@@ -55,47 +53,29 @@ class CRunner(Runner):
         check_threads(num_threads)
         self._library = library.load()
         self.metadata = beex_format.read(model, source)
-        super().__init__(
-            config=self.metadata.config,
-            labels=self.metadata.labels,
-            policy=self.metadata.policy,
-            preprocessor=self.metadata.preprocessor,
-            length=self.metadata.length,
-        )
+        super().__init__(self.metadata, self.metadata.length)
         self._data = np.frombuffer(model, np.uint8)
         self._model = _memory(self._library.beex_model_bytes())
-        self._check(
-            self._library.beex_open(_at(self._model), _at(self._data), self._data.nbytes), source
-        )
+        status = self._library.beex_open(_at(self._model), _at(self._data), self._data.nbytes)
+        self._check(status, source)
         # Engines, each with memory of its own, wait here for a thread that needs one.
         self._idle: SimpleQueue[_Engine] = SimpleQueue()
         for _ in range(num_threads):
-            engine = self._start(kernels, int8_activations)
-            self._idle.put(engine)
+            self._idle.put(engine := self._start(kernels, int8_activations))
         self.kernels = self._library.beex_engine_kernels(_at(engine.state)).decode()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], num_threads: int = 1, **options: Any) -> "CRunner":
-        """The runner of a file; options as those of the class.
-
-        Raises:
-            BeexError: as the class, or there is no such file.
-        """
-        return cls(read_bytes(path, "model"), str(path), num_threads, **options)
 
     # === The runner's interface ===
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
-        logits, _ = self._run(ids, exits.FixedDepth(self.config.num_blocks))
-        return logits
+        return self._run(ids, exits.FixedDepth(self.config.num_blocks))[0]
 
     def _decide(self, ids: np.ndarray, policy: exits.ExitPolicy) -> Decisions:
         logits, taken = self._run(ids, policy)
         return Decisions(logits[np.arange(len(taken)), taken], taken)
 
-    def _encode(
-        self, texts: Sequence[str], pairs: Sequence[str] | None, truncate: bool, start: int = 0
+    def encode(
+        self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
     ) -> np.ndarray:
         preprocessor = self._preprocessor_for(pairs)
         # Of the checks only that of the length needs tokens; the engine makes it.
@@ -106,10 +86,10 @@ class CRunner(Runner):
         def encode(engine: "_Engine", first: int, last: int) -> None:
             done, tokens = ctypes.c_size_t(), ctypes.c_size_t()
             places = [place for c in columns for place in (c.at(first) if c else (None, None))]
+            counted = ctypes.byref(done), ctypes.byref(tokens)
             status = self._library.beex_encode_texts(
-                _at(engine.state), *places, last - first, truncate, _at(ids[first:]),
-                ctypes.byref(done), ctypes.byref(tokens),
-            )  # fmt: skip
+                _at(engine.state), *places, last - first, truncate, _at(ids[first:]), *counted
+            )
             name = f"{'Text' if pairs is None else 'Pair'} {start + first + done.value + 1:,}"
             if status == library.TOO_LONG:
                 raise BeexError(
@@ -126,20 +106,16 @@ class CRunner(Runner):
     def _run(self, ids: np.ndarray, policy: exits.ExitPolicy) -> tuple[np.ndarray, np.ndarray]:
         """Logits (B, N, C), zeros behind the exit taken, and the exits, counted from 0 (B,)."""
         ids = np.ascontiguousarray(ids, np.int32)
-        rule = library.Policy(
-            beex_format.POLICY_KINDS.index(exits.serialize(policy)["name"]),
-            policy.below,
-            policy.threshold,
-        )
+        kind = beex_format.POLICY_KINDS.index(policy.name)
+        rule = library.Policy(kind, policy.below, policy.threshold)
         taken = np.zeros(len(ids), np.int32)
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
 
         def run(engine: "_Engine", first: int, last: int) -> None:
             done = ctypes.c_size_t()
-            status = self._library.beex_run_rows(
-                _at(engine.state), _at(ids[first:]), last - first, ids.shape[1],
-                ctypes.byref(rule), _at(taken[first:]), _at(logits[first:]), ctypes.byref(done),
-            )  # fmt: skip
+            rows = _at(ids[first:]), last - first, ids.shape[1], ctypes.byref(rule)
+            results = _at(taken[first:]), _at(logits[first:]), ctypes.byref(done)
+            status = self._library.beex_run_rows(_at(engine.state), *rows, *results)
             self._check(status, f"Row {first + done.value + 1}")
 
         self._divide(len(ids), run)
@@ -155,9 +131,7 @@ class CRunner(Runner):
             finally:
                 self._idle.put(engine)
 
-        starts = range(0, rows, _ROWS)
-        for _ in map(part, starts) if self._pool is None else self._pool.map(part, starts):
-            pass
+        list((self._pool.map if self._pool else map)(part, range(0, rows, _ROWS)))
 
     def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
         size = self._library.beex_best_arena_size(_at(self._model))
@@ -168,10 +142,10 @@ class CRunner(Runner):
                 f"There is no memory for the {size:,} bytes that the model needs; convert it with a "
                 "smaller --length."
             ) from None
+        arena = _at(engine.arena), size
         status = self._library.beex_start_named(
-            _at(engine.state), _at(self._model), _at(engine.arena), size, kernels.encode(),
-            int8_activations,
-        )  # fmt: skip
+            _at(engine.state), _at(self._model), *arena, kernels.encode(), int8_activations
+        )
         if status == library.PLATFORM:
             raise BeexError(f"This machine has no kernels '{kernels}'; leave the choice to it.")
         self._check(status, "The engine")
@@ -183,8 +157,7 @@ class CRunner(Runner):
             raise BeexError(f"{subject}: {message}.")
 
 
-@dataclasses.dataclass(frozen=True)
-class _Engine:
+class _Engine(NamedTuple):
     """A `beex_engine` and its arena, in memory that Python owns."""
 
     state: np.ndarray
@@ -194,7 +167,7 @@ class _Engine:
 class _Column:
     """Texts as the library reads them: pointers to UTF-8 and sizes."""
 
-    def __init__(self, texts: Sequence[str]) -> None:
+    def __init__(self, texts: Texts) -> None:
         self._data = [text.encode("utf-8") for text in texts]
         self._places = (ctypes.c_char_p * len(self._data))(*self._data)
         self._sizes = (ctypes.c_size_t * len(self._data))(*map(len, self._data))

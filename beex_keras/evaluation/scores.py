@@ -43,19 +43,12 @@ class Evaluation:
     def rows(self) -> list[dict[str, Any]]:
         """A table for people: one row an exit, and one for the policy."""
         exits = itertools.zip_longest(self.exit_scores, self.exit_shares)
-        policy = {
-            "exit": "policy",
-            self.metric: self.score,
-            "mean depth": self.mean_depth,
-            "FLOPs saved": self.flops_saved,
-        }
-        return [
-            *(
-                {"exit": number, self.metric: value, "share leaving": share}
-                for number, (value, share) in enumerate(exits, start=1)
-            ),
-            policy,
+        rows: list[dict[str, Any]] = [
+            {"exit": number, self.metric: value, "share leaving": share}
+            for number, (value, share) in enumerate(exits, start=1)
         ]
+        policy = {"exit": "policy", self.metric: self.score, "mean depth": self.mean_depth}
+        return [*rows, {**policy, "FLOPs saved": self.flops_saved}]
 
 
 def evaluate(
@@ -74,13 +67,11 @@ def evaluate(
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
         metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1).
     """
-    depths = exit_logits.shape[1]
     taken = np.asarray(policy.choose(exit_logits))
     predictions = exit_logits.argmax(axis=2)
-    found = evaluate_exits(
-        predictions[np.arange(len(labels)), taken], taken, depths, labels, costs, metric
-    )
-    exit_scores = [score(labels, predictions[:, i], metric) for i in range(depths)]
+    chosen = predictions[np.arange(len(labels)), taken]
+    found = evaluate_exits(chosen, taken, predictions.shape[1], labels, costs, metric)
+    exit_scores = [score(labels, column, metric) for column in predictions.T]
     return dataclasses.replace(found, exit_scores=exit_scores)
 
 
@@ -121,14 +112,13 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
     """
     if metric == "accuracy":
         return float(np.mean(labels == predictions))
+    functions = {"matthews": "matthews_corrcoef", "f1": "f1_score"}
+    if metric not in functions:
+        raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")
     try:
         from sklearn import metrics
     except ModuleNotFoundError:
         raise BeexError(
             f"The metric '{metric}' needs scikit-learn; pip install 'beex-keras[baselines]'."
         ) from None
-    if metric == "matthews":
-        return float(metrics.matthews_corrcoef(labels, predictions))
-    if metric == "f1":
-        return float(metrics.f1_score(labels, predictions))
-    raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")
+    return float(getattr(metrics, functions[metric])(labels, predictions))

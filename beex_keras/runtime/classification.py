@@ -1,5 +1,6 @@
 """Texts in, predictions out: a runner with its settings made once."""
 
+import dataclasses
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -8,6 +9,7 @@ from beex_keras.runtime.loading import load
 from beex_keras.runtime.runner import CHUNK, Prediction, Runner
 
 
+@dataclasses.dataclass
 class Pipeline:
     """Classifies one text, thousands, or a stream of them.
 
@@ -27,19 +29,11 @@ class Pipeline:
         'positive'
     """
 
-    def __init__(
-        self,
-        runner: Runner,
-        policy: ExitPolicy | None = None,
-        truncate: bool = False,
-        progress: bool = False,
-        chunk: int = CHUNK,
-    ) -> None:
-        self.runner = runner
-        self.policy = policy
-        self.truncate = truncate
-        self.progress = progress
-        self.chunk = chunk
+    runner: Runner
+    policy: ExitPolicy | None = None
+    truncate: bool = False
+    progress: bool = False
+    chunk: int = CHUNK
 
     def __call__(
         self, texts: str | Sequence[str], pairs: str | Sequence[str] | None = None

@@ -1,13 +1,10 @@
 """A ``.tflite`` file in Larq Compute Engine's interpreter."""
 
-import os
-
 import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
-from beex_keras.files import read_bytes
-from beex_keras.runtime.graph import Graph, fitted
+from beex_keras.runtime.graph import Graph
 from beex_keras.runtime.runner import Decisions, Runner
 
 
@@ -34,23 +31,8 @@ class LCERunner(Runner):
             raise BeexError(
                 f"{source} is one block of a model in segments; give the directory of all of them."
             )
-        super().__init__(
-            config=self.metadata.config,
-            labels=self.metadata.labels,
-            policy=self.metadata.policy,
-            preprocessor=self.metadata.preprocessor,
-            length=self.metadata.length,
-        )
+        super().__init__(self.metadata, self.metadata.length)
         self.exits_by_itself = self.metadata.exit == "in-graph"
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], num_threads: int = 1) -> "LCERunner":
-        """The runner of a file.
-
-        Raises:
-            BeexError: as the class, or there is no such file.
-        """
-        return cls(read_bytes(path, "model"), str(path), num_threads)
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         if self.exits_by_itself:
@@ -59,8 +41,8 @@ class LCERunner(Runner):
                 "convert the model with --exit all-outputs for that."
             )
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
-        for rows, length in self._graph.groups(ids):
-            (logits[rows],) = self._graph.run(fitted(ids[rows], length))
+        for rows, tokens in self._graph.groups(ids):
+            (logits[rows],) = self._graph.run(tokens)
         return logits
 
     def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
@@ -69,9 +51,9 @@ class LCERunner(Runner):
         inputs = self._threshold(policy)
         logits = np.zeros((len(ids), self.config.num_classes), np.float32)
         exits = np.zeros(len(ids), np.int32)
-        for rows, length in self._graph.groups(ids):
+        for rows, tokens in self._graph.groups(ids):
             thresholds = [np.full(len(rows), value, np.float32) for value in inputs]
-            logits[rows], exits[rows] = self._graph.run(fitted(ids[rows], length), *thresholds)
+            logits[rows], exits[rows] = self._graph.run(tokens, *thresholds)
         return Decisions(logits, exits)
 
     def _threshold(self, policy: ExitPolicy) -> list[float]:

@@ -1,6 +1,7 @@
 """A model of one file a block: texts that are finished leave the batch behind each."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,10 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export import metadata
 from beex_keras.export.files import segment_name
 from beex_keras.files import read_bytes
-from beex_keras.runtime.graph import Graph, fitted
+from beex_keras.runtime.graph import Graph
 from beex_keras.runtime.runner import Decisions, Runner
 
 _TOGETHER = 128
-"""Texts that go through a block before the next block's turn."""
 
 
 class SegmentRunner(Runner):
@@ -58,28 +58,7 @@ class SegmentRunner(Runner):
                     f"{source} mixes segments of different models (segment {number} is not the "
                     "first one's); convert the model again."
                 )
-        super().__init__(
-            config=self.metadata.config,
-            labels=self.metadata.labels,
-            policy=self.metadata.policy,
-            preprocessor=self.metadata.preprocessor,
-            length=self.metadata.length,
-        )
-
-    @classmethod
-    def open(cls, path: str | os.PathLike[str], num_threads: int = 1) -> "SegmentRunner":
-        """The runner of a directory of segments.
-
-        Raises:
-            BeexError: as the class, or a segment is missing.
-        """
-        first = read_bytes(Path(path) / segment_name(1), "segment")
-        blocks = metadata.read(first, str(path)).config.num_blocks
-        rest = [
-            read_bytes(Path(path) / segment_name(number), "segment")
-            for number in range(2, blocks + 1)
-        ]
-        return cls([first, *rest], str(path), num_threads)
+        super().__init__(self.metadata, self.metadata.length)
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
@@ -95,11 +74,10 @@ class SegmentRunner(Runner):
         last = len(self._graphs) - 1
         for rows, tokens in self._groups(ids):
             hidden = None
-            state: tuple[tf.Tensor, ...] = ()
+            # The first logits would give no more than their shape.
+            state = policy.initial_state(tf.zeros((len(rows), self.config.num_classes)))
             for index in range(last + 1):
                 found, hidden = self._block(index, tokens, hidden)
-                if index == 0:
-                    state = policy.initial_state(tf.constant(found))
                 score, state = policy.score(index, tf.constant(found), state)
                 stops = policy.stops(score).numpy() if index < last else np.ones(len(rows), bool)
                 logits[rows[stops]], exits[rows[stops]] = found[stops], index
@@ -111,13 +89,12 @@ class SegmentRunner(Runner):
                 state = tuple(tf.boolean_mask(value, goes_on) for value in state)
         return Decisions(logits, exits)
 
-    def _groups(self, ids: np.ndarray) -> list[tuple[np.ndarray, np.ndarray]]:
-        """Rows, and their ids padded to one length."""
-        return [
-            (rows[start : start + _TOGETHER], fitted(ids[rows[start : start + _TOGETHER]], length))
-            for rows, length in self._graphs[0].groups(ids)
-            for start in range(0, len(rows), _TOGETHER)
-        ]
+    def _groups(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """As those of a graph, of so many texts that go through a block before the next one's turn."""
+        for rows, tokens in self._graphs[0].groups(ids):
+            for start in range(0, len(rows), _TOGETHER):
+                part = slice(start, start + _TOGETHER)
+                yield rows[part], tokens[part]
 
     def _block(
         self, index: int, tokens: np.ndarray, hidden: np.ndarray | None
@@ -126,3 +103,15 @@ class SegmentRunner(Runner):
         inputs = [tokens] if hidden is None else [hidden, tokens]
         logits, *rest = self._graphs[index].run(*inputs)
         return logits, rest[0] if rest else None
+
+
+def read_segments(path: str | os.PathLike[str]) -> list[bytes]:
+    """The files of a directory of segments, in order.
+
+    Raises:
+        BeexError: one is missing, or the first is not ours or damaged.
+    """
+    first = read_bytes(Path(path) / segment_name(1), "segment")
+    blocks = metadata.read(first, str(path)).config.num_blocks
+    others = (Path(path) / segment_name(number) for number in range(2, blocks + 1))
+    return [first, *(read_bytes(other, "segment") for other in others)]

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
-from beex_keras.evaluation.predict import predict_exit_logits
+from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex_reader
 from beex_keras.files import read_bytes
 from beex_keras.models import BEExformerClassifier
@@ -20,12 +20,7 @@ class KerasRunner(Runner):
     """Runs a classifier in TensorFlow, in batches of texts of like length."""
 
     def __init__(self, classifier: BEExformerClassifier) -> None:
-        super().__init__(
-            config=classifier.config,
-            labels=classifier.labels,
-            policy=classifier.policy,
-            preprocessor=classifier.preprocessor,
-        )
+        super().__init__(classifier, classifier.config.max_length)
         self.classifier = classifier
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
@@ -47,7 +42,7 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
     if not target.exists():
         raise BeexError(f"There is no model at {path}; check the path.")
     if target.suffix == ".keras":
-        return _load_file(target)
+        return _load_keras(target)
     if target.suffix == ".beex":
         return beex_reader.classifier(read_bytes(target, "model"), str(target))
     raise BeexError(
@@ -70,7 +65,7 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
     )
 
 
-def _load_file(path: Path) -> BEExformerClassifier:
+def _load_keras(path: Path) -> BEExformerClassifier:
     advice = "give a .keras file that a BEExformerClassifier was saved to"
     if not zipfile.is_zipfile(path):
         raise BeexError(f"{path} is not a .keras file, or it is cut short; {advice}.")
