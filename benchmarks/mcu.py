@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,9 +27,10 @@ import numpy as np
 from rich.progress import track
 
 import beex_keras  # selects Keras 2 before TensorFlow is imported
+import mcu_page
+from beex_keras.files import write_atomically
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
 SEED = 0
 SMALL_VOCABULARY = 500
 
@@ -299,17 +299,16 @@ def measure_answers(run: str, task: str, sentences: int, few: int) -> list[dict[
     ]
 
 
-run_option = click.option("--run", type=click.Path(exists=True), required=True,
-                          help="A trained run folder.")  # fmt: skip
 task_option = click.option("--task", default="rotten_tomatoes", show_default=True)
 sentences_option = click.option("--sentences", default=200, show_default=True)
+few_option = click.option("--few", default=20, help="Sentences on the slowest board.")
 
 
 @main.command()
-@run_option
+@click.option("--run", type=click.Path(exists=True), required=True, help="A trained run folder.")
 @task_option
 @sentences_option
-@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@few_option
 @json_option
 def answers(run: str, task: str, sentences: int, few: int, as_json: bool) -> None:
     """Answers to test sentences beside those of Keras, memory, and what early exit saves."""
@@ -381,7 +380,6 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
 def fit_costs(as_json: bool) -> None:
     """Measure the table of costs anew and write it into the package."""
     from beex_keras.export.mcu.costs import FILE
-    from beex_keras.files import write_atomically
 
     table = measure_costs(as_json)
     write_atomically(FILE, json.dumps(table, indent=1) + "\n")
@@ -410,26 +408,25 @@ def versions() -> dict[str, str]:
 
 
 @main.command()
-@run_option
+@click.option("--run", type=click.Path(exists=True), help="A trained run folder; measures anew.")
 @task_option
 @sentences_option
-@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@few_option
 @tokens_option
-def page(run: str, task: str, sentences: int, few: int, tokens: int) -> None:
-    """Measure all but the costs, and write docs/microcontrollers.md with its figure."""
-    from beex_keras.files import write_atomically
-
-    results = {
-        "versions": versions(),
-        "seed": SEED,
-        "task": task,
-        "tokens": tokens,
-        "kernels": measure_kernels(),
-        "models": measure_models(tokens, quiet=False),
-        "answers": measure_answers(run, task, sentences, few),
-    }
-    write_atomically(DOCS / "microcontrollers.json", json.dumps(results, indent=1) + "\n")
-    subprocess.run([sys.executable, DOCS / "microcontrollers.py"], check=True)
+def page(run: str | None, task: str, sentences: int, few: int, tokens: int) -> None:
+    """Write docs/microcontrollers.md and its figure; with --run, measure all but the costs before."""
+    if run is not None:
+        results = {
+            "versions": versions(),
+            "seed": SEED,
+            "task": task,
+            "tokens": tokens,
+            "kernels": measure_kernels(),
+            "models": measure_models(tokens, quiet=False),
+            "answers": measure_answers(run, task, sentences, few),
+        }
+        write_atomically(mcu_page.RESULTS, json.dumps(results, indent=1) + "\n")
+    mcu_page.write()
 
 
 def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool) -> None:

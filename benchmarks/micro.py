@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from agreement import dividing, untrained
 from rich.progress import track
+
+from agreement import dividing, untrained
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 import tflm_host

@@ -9,9 +9,13 @@ stand in the card by a benchmark's figures. The second only writes the pages ane
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
 from card import (
     by_seed,
     choose,

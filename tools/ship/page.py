@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from beex_keras.benchmark.markdown import NONE
-from beex_keras.benchmark.markdown import table as rows_table
 from beex_keras.errors import BeexError
+from suite.tables import NONE
+from suite.tables import table as rows_table
 
 _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"

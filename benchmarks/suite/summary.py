@@ -2,16 +2,16 @@
 
 import dataclasses
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
+from suite.collect import PAPERS_POLICY, POLICIES
 
 Results = dict[str, Any]
-"""What `beex_keras.benchmark.collect.collect` returns."""
+"""What `suite.collect.collect` returns."""
 
 Figures = dict[str, Any]
-"""One of its `cells`."""
+"""One of its `trials`."""
 
 POLICY_NAMES = {
     "fractional_entropy": "fractional entropy (the paper's)",
@@ -45,27 +45,6 @@ class Mean:
         return cls(statistics.fmean(values), spread, len(values))
 
 
-def main_table(results: Results) -> tuple[list[str], list[str]]:
-    """The tasks and variants of the first table; tasks without data are left out."""
-    table = next(iter(results["tables"].values()))
-    return [task for task in table["tasks"] if task in results["tasks"]], table["variants"]
-
-
-def cells(results: Results, task: str, variant: str) -> list[Figures]:
-    """The finished trainings of a variant on a task, one a seed."""
-    return [c for c in results["cells"] if (c["task"], c["variant"]) == (task, variant)]
-
-
-def metric(results: Results, task: str) -> str:
-    """The task's own metric."""
-    return results["tasks"][task]["metric"]
-
-
-def full_depth(figures: Figures, metric: str) -> float:
-    """The score of the last exit."""
-    return figures["exits"][metric][-1]
-
-
 @dataclasses.dataclass(frozen=True)
 class Row:
     """One variant on one task, or its mean over tasks.
@@ -82,6 +61,44 @@ class Row:
     saved: Mean
     depth: Mean
 
+    @classmethod
+    def of(cls, values: Iterable[Sequence[float]]) -> "Row":
+        """Of the `_values` of each seed."""
+        return cls(*(Mean.of(column) for column in zip(*values, strict=True)))
+
+
+def main_table(results: Results) -> tuple[list[str], list[str]]:
+    """The tasks and variants of the first table; tasks without data are left out."""
+    table = next(iter(results["tables"].values()))
+    return measured_tasks(results, table), table["variants"]
+
+
+def measured_tasks(results: Results, table: dict[str, list[str]]) -> list[str]:
+    """The tasks of a table that have data."""
+    return [task for task in table["tasks"] if task in results["tasks"]]
+
+
+def trials(results: Results, task: str, variant: str) -> list[Figures]:
+    """The finished trainings of a variant on a task, one a seed."""
+    return [t for t in results["trials"] if (t["task"], t["variant"]) == (task, variant)]
+
+
+def metric(results: Results, task: str) -> str:
+    """The task's own metric."""
+    return results["tasks"][task]["metric"]
+
+
+def full_depth(figures: Figures, metric: str) -> float:
+    """The score of the last exit."""
+    return figures["exits"][metric][-1]
+
+
+def _values(figures: Figures, policy: str, metric: str, strict: bool = False) -> tuple[float, ...]:
+    """Score at full depth; score, share of FLOPs saved and depth with the exit."""
+    found = figures["policies"][policy]
+    score, saved = ("strict_score", "strict_flops_saved") if strict else (metric, "flops_saved")
+    return full_depth(figures, metric), found[score], found[saved], found["mean_depth"]
+
 
 def row(
     results: Results,
@@ -89,7 +106,6 @@ def row(
     variant: str,
     policy: str = PAPERS_POLICY,
     metric_name: str | None = None,
-    strict: bool = False,
 ) -> Row | None:
     """The figures of a variant on a task, None where no seed is done.
 
@@ -98,23 +114,12 @@ def row(
         task, variant: names.
         policy: name from `POLICIES`.
         metric_name: the task's own if None.
-        strict: with the threshold that may lose nothing on validation.
     """
-    done = cells(results, task, variant)
+    done = trials(results, task, variant)
     if not done:
         return None
     name = metric_name or metric(results, task)
-    exit_key, saved_key = (
-        ("strict_score", "strict_flops_saved") if strict else (name, "flops_saved")
-    )
-    taken = [figures["policies"][policy] for figures in done]
-
-    return Row(
-        Mean.of([full_depth(figures, name) for figures in done]),
-        Mean.of([figures[exit_key] for figures in taken]),
-        Mean.of([figures[saved_key] for figures in taken]),
-        Mean.of([figures["mean_depth"] for figures in taken]),
-    )
+    return Row.of(_values(figures, policy, name) for figures in done)
 
 
 def measured(results: Results) -> tuple[list[str], list[int]]:
@@ -125,7 +130,7 @@ def measured(results: Results) -> tuple[list[str], list[int]]:
     """
     tasks, variants = main_table(results)
     seeds = {
-        task: set.intersection(*({c["seed"] for c in cells(results, task, v)} for v in variants))
+        task: set.intersection(*({t["seed"] for t in trials(results, task, v)} for v in variants))
         for task in tasks
     }
     most = max(map(len, seeds.values()), default=0)
@@ -133,52 +138,47 @@ def measured(results: Results) -> tuple[list[str], list[int]]:
     return found, sorted(set.intersection(*(seeds[task] for task in found))) if found else []
 
 
+def over_tasks(
+    results: Results, variant: str, policy: str = PAPERS_POLICY, strict: bool = False
+) -> Row | None:
+    """Means over the `measured` tasks, with the spread over seeds of these means.
+
+    With `strict` the exit is by the threshold that may lose nothing on validation.
+    """
+    tasks, seeds = measured(results)
+    means = []
+    for seed in seeds:
+        values = [
+            _values(figures, policy, metric(results, task), strict)
+            for task in tasks
+            for figures in trials(results, task, variant)
+            if figures["seed"] == seed
+        ]
+        means.append([statistics.fmean(column) for column in zip(*values, strict=True)])
+    return Row.of(means) if means else None
+
+
 def difference(results: Results, title: str, variant: str, reference: str) -> Mean | None:
     """By how much a variant of a table is better than another at full depth.
 
     The mean over the table's tasks for each seed that both have on all of them; None without one.
     """
-    tasks = [task for task in results["tables"][title]["tasks"] if task in results["tasks"]]
-    found: dict[str, dict[tuple[str, int], float]] = {
-        name: {
+    tasks = measured_tasks(results, results["tables"][title])
+    theirs, ours = (
+        {
             (task, figures["seed"]): full_depth(figures, metric(results, task))
             for task in tasks
-            for figures in cells(results, task, name)
+            for figures in trials(results, task, name)
         }
         for name in (variant, reference)
-    }
-    theirs, ours = found.values()
-    seeds = sorted({seed for _, seed in theirs} & {seed for _, seed in ours})
+    )
+    both = theirs.keys() & ours.keys()
     values = [
         statistics.fmean(theirs[task, seed] - ours[task, seed] for task in tasks)
-        for seed in seeds
-        if all((task, seed) in theirs and (task, seed) in ours for task in tasks)
+        for seed in sorted({seed for _, seed in both})
+        if all((task, seed) in both for task in tasks)
     ]
     return Mean.of(values) if values else None
-
-
-def over_tasks(
-    results: Results,
-    variant: str,
-    policy: str = PAPERS_POLICY,
-    strict: bool = False,
-) -> Row | None:
-    """Means over the `measured` tasks, with the spread over seeds of these means."""
-    tasks, seeds = measured(results)
-    if not seeds:
-        return None
-    means = []
-    for seed in seeds:
-        values = []
-        for task in tasks:
-            (figures,) = (c for c in cells(results, task, variant) if c["seed"] == seed)
-            name, found = metric(results, task), figures["policies"][policy]
-            keys = ("strict_score", "strict_flops_saved") if strict else (name, "flops_saved")
-            values.append(
-                (full_depth(figures, name), *(found[key] for key in keys), found["mean_depth"])
-            )
-        means.append([statistics.fmean(column) for column in zip(*values, strict=True)])
-    return Row(*(Mean.of(column) for column in zip(*means, strict=True)))
 
 
 def rows(results: Results) -> list[dict[str, Any]]:
@@ -187,8 +187,7 @@ def rows(results: Results) -> list[dict[str, Any]]:
     found = []
     for task in tasks:
         for variant in variants:
-            means = row(results, task, variant)
-            if means is not None:
+            if means := row(results, task, variant):
                 found.append(
                     {
                         "task": task,
@@ -205,24 +204,19 @@ def rows(results: Results) -> list[dict[str, Any]]:
 
 def records(results: Results) -> list[dict[str, Any]]:
     """One flat row for each training, policy and metric: for CSV."""
-    rows = []
-    for figures in results["cells"]:
-        for policy in POLICIES:
-            found = figures["policies"][policy]
-            for name, exits in figures["exits"].items():
-                rows.append(
-                    {
-                        "task": figures["task"],
-                        "variant": figures["variant"],
-                        "seed": figures["seed"],
-                        "metric": name,
-                        "policy": policy,
-                        "full_depth": exits[-1],
-                        "calibrated_exit": found[name],
-                        "flops_saved": found["flops_saved"],
-                        "mean_depth": found["mean_depth"],
-                        "exits": " ".join(map(str, exits)),
-                        "exit_shares": " ".join(map(str, found["exit_shares"])),
-                    }
-                )
-    return rows
+    return [
+        {
+            **{name: figures[name] for name in ("task", "variant", "seed")},
+            "metric": name,
+            "policy": policy,
+            "full_depth": exits[-1],
+            "calibrated_exit": figures["policies"][policy][name],
+            "flops_saved": figures["policies"][policy]["flops_saved"],
+            "mean_depth": figures["policies"][policy]["mean_depth"],
+            "exits": " ".join(map(str, exits)),
+            "exit_shares": " ".join(map(str, figures["policies"][policy]["exit_shares"])),
+        }
+        for figures in results["trials"]
+        for policy in POLICIES
+        for name, exits in figures["exits"].items()
+    ]
