@@ -58,7 +58,8 @@ def training_command(
 def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
     model, training = settings["model"], settings["training"]
-    mode = _bits(model["weight_bits"], model["activation_bits"])
+    bits = (model["weight_bits"], model["activation_bits"])
+    mode = next(name for name, pair in BITS.items() if pair == bits)
     preset, base = _preset(model)
     words = ["beex", "train", "--task", settings["task"]]
     if settings["task"] != "rotten_tomatoes":
@@ -71,8 +72,8 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
         words += _option(key, value) or ["--set", f"{key}={_plain(value)}"]
     start = settings.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    bits = {name: before[name] for name in transfer.BITS if before}
-    if start and starts_warm(start.get("kind") == "donor", bits, model):
+    real = {name: before[name] for name in transfer.BITS if before}
+    if start and starts_warm(start.get("kind") == "donor", real, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
@@ -88,19 +89,11 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
     return words
 
 
-def _bits(weights: int, activations: int) -> str:
-    return next(name for name, pair in BITS.items() if pair == (weights, activations))
-
-
 def _preset(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     """The preset that the fewest settings differ from, and what it says at these bits."""
-    weights, activations = model["weight_bits"], model["activation_bits"]
-    found = {}
-    for name in PRESETS:
-        config = BEExformerConfig.preset(
-            name, weight_bits=weights, activation_bits=activations, embedding_bits=min(32, weights)
-        )
-        found[name] = config.to_dict()
+    bits = {name: model[name] for name in ("weight_bits", "activation_bits")}
+    bits["embedding_bits"] = model["weight_bits"]
+    found = {name: BEExformerConfig.preset(name, **bits).to_dict() for name in PRESETS}
     best = min(found, key=lambda name: sum(model[key] != found[name].get(key) for key in model))
     return best, found[best]
 

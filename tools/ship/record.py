@@ -52,33 +52,24 @@ def recorded(
     suite = load_suite(results["suite"])
     names = {run["task"] for run in (*settings, *earlier.values())} & set(suite.tasks)
     tasks = {name: suite.load(name, data_dir) for name in sorted(names)}
-    known = {(row["task"], row["variant"], row["settings"]): row for row in results["trials"]}
-    trials = {
-        trial.seed: trial
-        for trial in suite.trials(tasks)
-        if (trial.task, trial.variant) == (settings[0]["task"], variant)
-    }
+    wanted = (settings[0]["task"], variant)
+    trials = {t.seed: t for t in suite.trials(tasks) if (t.task, t.variant) == wanted}
     for run in settings:
-        trial = trials.get(run["training"]["seed"])
+        trial = trials.pop(seed := run["training"]["seed"], None)
         if trial is None or not _trains(trial, run, earlier):
             raise BeexError(
                 f"'{variant}' of the suite {suite.name} is not the training of the runs on "
-                f"{run['task']} with seed {run['training']['seed']}; give the variant with their "
-                "settings."
+                f"{run['task']} with seed {seed}; give the variant with their settings."
             )
-    own = {run["training"]["seed"] for run in settings}
-    others = [trial for seed, trial in sorted(trials.items()) if seed not in own]
-    twins = [
-        trial
-        for other in others
-        for trial in {trial.key: trial for trial in other.earlier.values()}.values()
-        if trial.model.weight_bits == 32
-    ]
+    others = [trial for _, trial in sorted(trials.items())]
+    sources = ({t.key: t for t in other.earlier.values()}.values() for other in others)
+    twins = [t for of_one in sources for t in of_one if t.model.weight_bits == 32]
+    known = {(row["task"], row["variant"], row["settings"]): row for row in results["trials"]}
 
     def rows(trials: list[Trial]) -> list[dict[str, Any]]:
-        found = [
+        found = (
             (trial, known.get((trial.task, trial.variant, trial.settings))) for trial in trials
-        ]
+        )
         return [_row(row, trial, tasks[trial.task]) for trial, row in found if row is not None]
 
     if not rows(others):
@@ -90,9 +81,8 @@ def recorded(
 
 def _trains(trial: Trial, run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> bool:
     """Whether the trial is the training that `run`, a run.json, describes, starts included."""
-    if (trial.task, trial.model.to_dict(), trial.training.to_dict()) != (
-        run["task"], run["model"], run["training"]
-    ):  # fmt: skip
+    settings = (trial.task, trial.model.to_dict(), trial.training.to_dict())
+    if settings != (run["task"], run["model"], run["training"]):
         return False
     for role in ("init", "teacher"):
         source = run.get(role, {})
@@ -112,6 +102,5 @@ def _row(figures: dict[str, Any], trial: Trial, task: Task) -> dict[str, Any]:
         "validation": own.get("validation"),
         "score": own[task.metric],
         "full_depth_score": figures["exits"][task.metric][-1],
-        "mean_depth": own["mean_depth"],
-        "flops_saved": own["flops_saved"],
+        **{name: own[name] for name in ("mean_depth", "flops_saved")},
     }
