@@ -14,6 +14,7 @@ from unittest import mock
 import click
 import numpy as np
 
+import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 from measure import SEED, json_option, medians, show
 
 MODES = {

@@ -52,11 +52,8 @@ LIBRARY = ("engine.c", "startup.c", "semihosting.c", "counter.c")
 """What every program is compiled with."""
 
 WORK = (
-    "signs and quantization",
-    "linear layers",
-    "attention",
-    "normalization",
-    "gates and activations",
+    *("signs and quantization", "linear layers", "attention"),
+    *("normalization", "gates and activations"),
 )
 """Kinds of work that profile.c counts, in its order; what is left is the rest."""
 
@@ -241,15 +238,10 @@ def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
 def models(tokens: int, as_json: bool) -> None:
     """Flash, RAM and instructions of models, beside an int8 and a float32 build of the same engine."""
     rows = measure_models(tokens, as_json)
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    flat = []
-    for row in rows:
-        counts = row.pop("instructions") or []
-        work = row.pop("work") or {}
-        flat.append({**row, **{f"exit {n}": c for n, c in enumerate(counts, 1)}, **work})
-    show(flat, f"A text of {tokens} tokens", as_json)
+    for row in () if as_json else rows:
+        row |= {f"exit {n}": count for n, count in enumerate(row.pop("instructions") or [], 1)}
+        row |= row.pop("work") or {}
+    show(rows, f"A text of {tokens} tokens", as_json)
 
 
 # === A trained model ===

@@ -5,17 +5,7 @@ import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from beex_keras.evaluation import plots
-from beex_keras.evaluation.style import (
-    BLUE,
-    CYCLE,
-    GREEN,
-    GREY,
-    ORANGE,
-    PURPLE,
-    styled,
-    subplots,
-)
+from beex_keras.evaluation import plots, style
 from beex_keras.files import read_text, write_atomically
 from suite.tables import NONE, table, versions
 
@@ -27,12 +17,7 @@ DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = RECORDED / "microcontrollers.json"
 CORES = {"cortex-m3": "M3", "cortex-m4": "M4", "cortex-m7": "M7", "cortex-m55": "M55"}
 _FASTEST_FLOAT = "mps2-an500"
-_BYTES = {
-    "flash, KB": "flash",
-    "of it model": "model",
-    "RAM, KB": "ram",
-    "of it arena": "arena",
-}
+_BYTES = {"flash, KB": "flash", "of it model": "model", "RAM, KB": "ram", "of it arena": "arena"}
 
 Row = dict[str, Any]
 
@@ -146,16 +131,16 @@ def work(rows: list[Row]) -> str:
     return table(["board", "build", *chosen[0]["work"]], shown)
 
 
-@styled
+@style.styled
 def figure(rows: list[Row]) -> "Figure":
     """Preset micro: instructions of each build on each board, and where they go on one of them."""
     chosen = _with_work(rows)
     boards, builds = (
         list(dict.fromkeys(row[name] for row in chosen)) for name in ("board", "build")
     )
-    drawn, (left, right) = subplots(2, width=12, height=4.4)
+    drawn, (left, right) = style.subplots(2, width=12, height=4.4)
     height = 0.8 / len(builds)
-    for number, (build, colour) in enumerate(zip(builds, (*CYCLE, GREY), strict=False)):
+    for number, (build, colour) in enumerate(zip(builds, (*style.CYCLE, style.GREY), strict=False)):
         same = [row for row in chosen if row["build"] == build]
         middle = (number - (len(builds) - 1) / 2) * height
         places = [boards.index(row["board"]) + middle for row in same]
@@ -180,7 +165,7 @@ def stack(axes: Any, rows: list[Row]) -> None:
     """Where the instructions go: a bar a build, a colour a kind of work."""
     start = [0.0] * len(rows)
     hatches = ("", "//", "", "..", "xx", "")
-    colours = (BLUE, ORANGE, GREEN, PURPLE, "#E0B000", GREY)
+    colours = (style.BLUE, style.ORANGE, style.GREEN, style.PURPLE, "#E0B000", style.GREY)
     for name, hatch, colour in zip(rows[0]["work"], hatches, colours, strict=True):
         values = [row["work"][name] / 1e6 for row in rows]
         look = {"color": colour, "hatch": hatch, "edgecolor": "white", "linewidth": 0.5}

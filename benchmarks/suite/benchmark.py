@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.progress import track
 
 from beex_keras.files import write_atomically
 from suite import figures, page, run, summary, tables
 from suite.collect import collect
 from suite.description import load_suite
-from suite.trial import FAILED, Trial
+from suite.trial import Trial
 
 
 def benchmark(
@@ -59,10 +59,10 @@ def benchmark(
     trials = described.trials(tasks)
     if reuse is not None:
         run.reuse(trials, folder, reuse)
-    with _Display(len(trials), verbose) as display:
-        if train:
-            run.run_trials(trials, suite, folder, data_dir, jobs, threads, display.report)
-        results = collect(described, trials, tasks, skipped, folder, display.track)
+    progress = _Progress(len(trials), verbose)
+    if train:
+        run.run_trials(trials, suite, folder, data_dir, jobs, threads, progress.report)
+    results = collect(described, trials, tasks, skipped, folder, progress.track)
     _write(results, directory)
     page.write(directory / "report.html", described, trials, tasks, folder)
     return results
@@ -91,43 +91,19 @@ def dumps(results: dict[str, Any]) -> str:
     return "{\n" + ",\n".join(f"{json.dumps(n)}: {v}" for n, v in parts.items()) + "\n}\n"
 
 
-class _Display:
-    """How far a benchmark is: a bar in a terminal, a line a training elsewhere, or nothing."""
+class _Progress:
+    """How far a benchmark is, on standard error: a line a training, and a bar for what follows."""
 
     def __init__(self, trials: int, verbose: bool) -> None:
-        console = Console(stderr=True)
-        self.lines = verbose and not console.is_terminal
-        self.progress = Progress(
-            *(TextColumn("{task.description}"), BarColumn()),
-            *(MofNCompleteColumn(), TimeElapsedColumn()),
-            console=console,
-            disable=not (verbose and console.is_terminal),
-        )
-        self.trials, self.done = trials, 0
-        self.running: list[str] = []
-        self.bar = self.progress.add_task("Training", total=trials)
-
-    def __enter__(self) -> "_Display":
-        self.progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.progress.stop()
+        self.trials, self.verbose, self.done = trials, verbose, 0
 
     def report(self, trial: Trial, state: str) -> None:
-        name = trial.title
-        if state == run.RUNNING:
-            self.running.append(name)
-        else:
-            if name in self.running:
-                self.running.remove(name)
-            self.done += 1
-            self.progress.advance(self.bar)
-            if state == FAILED and not self.progress.disable:
-                self.progress.print(f"[bold]failed[/]: {name}")
-        self.progress.update(self.bar, description="; ".join(self.running) or "Training")
-        if self.lines:
-            print(f"{self.done} of {self.trials}: {name}: {state}", file=sys.stderr, flush=True)
+        self.done += state != run.RUNNING
+        if self.verbose:
+            line = f"{self.done} of {self.trials}: {trial.title}: {state}"
+            print(line, file=sys.stderr, flush=True)
 
     def track(self, items: Iterable[Any], title: str) -> Iterable[Any]:
-        return self.progress.track(list(items), description=title)
+        console = Console(stderr=True)
+        hidden = not (self.verbose and console.is_terminal)
+        return track(list(items), title, console=console, disable=hidden)

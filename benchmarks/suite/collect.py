@@ -107,9 +107,6 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     its task, variant, seed and settings, the texts included, whatever the version of the code; what
     both have is taken from `results`.
 
-    Args:
-        results, other: what `collect` returned.
-
     Raises:
         BeexError: the results are of different suites.
     """

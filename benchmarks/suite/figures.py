@@ -6,20 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beex_keras.evaluation import plots
-from beex_keras.evaluation.style import (
-    BLUE,
-    CYCLE,
-    DASHES,
-    GREEN,
-    GREY,
-    MARKERS,
-    ORANGE,
-    grid,
-    percent,
-    styled,
-    subplots,
-)
+from beex_keras.evaluation import plots, style
 from suite import summary
 from suite.collect import PAPERS_POLICY, POLICIES
 from suite.summary import Results
@@ -34,7 +21,7 @@ _LEAST_SHOWN = 0.5  # percent of texts, lest one text fill a panel
 _TFIDF = "TF-IDF + logistic regression"
 
 
-@styled
+@style.styled
 def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure":
     """Score against FLOPs for every policy on one variant, and the float32 twin: a panel a task.
 
@@ -52,8 +39,11 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
         name = summary.metric(results, task)
         for index, policy in enumerate(POLICIES):
             curve = _mean_curve(summary.trials(results, task, variant), policy)
-            look = {"color": (*CYCLE, _BROWN, GREY)[index], "linestyle": DASHES[index % 4]}
-            look |= {"marker": MARKERS[index], "markersize": 3.5, "linewidth": 1.2}
+            look = {
+                "color": (*style.CYCLE, _BROWN, style.GREY)[index],
+                "linestyle": style.DASHES[index % 4],
+            }
+            look |= {"marker": style.MARKERS[index], "markersize": 3.5, "linewidth": 1.2}
             axes.plot(*curve, **look, label=summary.POLICY_NAMES[policy])
         if others := summary.trials(results, task, twin):
             curve = _mean_curve(others, PAPERS_POLICY)
@@ -62,23 +52,25 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
             star = {"color": "black", "markersize": 11, "label": f"{twin}, full depth"}
             axes.plot(100, 100 * full, "*", **star)
         baseline = 100 * results["tasks"][task]["baselines"][_TFIDF][name]
-        axes.axhline(baseline, color=GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF")
+        axes.axhline(
+            baseline, color=style.GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
+        )
         axes.set(xlabel="FLOPs (% of full depth)", ylabel=name)
 
     return _panels(results, [variant], f"{variant}: score against FLOPs", draw)
 
 
-@styled
+@style.styled
 def exits_taken(results: Results, variant: str) -> "Figure":
     """Share of the test texts that leaves at each exit by the paper's policy: a panel a task."""
 
     def draw(axes: "Axes", task: str) -> None:
         done = summary.trials(results, task, variant)
         shares = np.array([trial["policies"][PAPERS_POLICY]["exit_shares"] for trial in done])
-        mean = percent(shares.mean(axis=0))
+        mean = style.percent(shares.mean(axis=0))
         numbers = np.arange(1, len(mean) + 1)
-        axes.bar(numbers, mean, width=0.7, color=BLUE)
-        for values in percent(shares):
+        axes.bar(numbers, mean, width=0.7, color=style.BLUE)
+        for values in style.percent(shares):
             axes.plot(numbers, values, "o", color="black", markersize=2.5)
         for number, value in zip(numbers, mean, strict=True):
             axes.annotate(f"{value:.0f}", (number, 106), ha="center", fontsize=9)
@@ -89,7 +81,7 @@ def exits_taken(results: Results, variant: str) -> "Figure":
     return _panels(results, [variant], title, draw, height=2.4)
 
 
-@styled
+@style.styled
 def accuracy_per_exit(results: Results) -> "Figure":
     """Score of each exit, if all texts left there, for the first table's variants: a panel a task."""
     _, variants = summary.main_table(results)
@@ -100,11 +92,11 @@ def accuracy_per_exit(results: Results) -> "Figure":
             done = summary.trials(results, task, variant)
             if not done:
                 continue
-            scores = percent([trial["exits"][name] for trial in done])
+            scores = style.percent([trial["exits"][name] for trial in done])
             numbers = np.arange(1, scores.shape[1] + 1)
             spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else None
-            look = {"color": CYCLE[index % 4], "linestyle": DASHES[index % 4]}
-            look |= {"marker": MARKERS[index % 8], "capsize": 2, "label": variant}
+            look = {"color": style.CYCLE[index % 4], "linestyle": style.DASHES[index % 4]}
+            look |= {"marker": style.MARKERS[index % 8], "capsize": 2, "label": variant}
             axes.errorbar(numbers + 0.06 * (index - 1), scores.mean(axis=0), spread, **look)
             axes.set_xticks(numbers)
         axes.set(xlabel="exit", ylabel=name)
@@ -112,7 +104,7 @@ def accuracy_per_exit(results: Results) -> "Figure":
     return _panels(results, variants, "Score of each exit (mean ± deviation over seeds)", draw)
 
 
-@styled
+@style.styled
 def overthinking(results: Results, variant: str) -> "Figure":
     """What running on to the last exit gains and loses, from each earlier exit: a panel a task.
 
@@ -123,14 +115,16 @@ def overthinking(results: Results, variant: str) -> "Figure":
     def draw(axes: "Axes", task: str) -> None:
         found = [trial["overthinking"] for trial in summary.trials(results, task, variant)]
         gained, lost = (
-            percent(np.mean([of[key] for of in found], axis=0)) for key in ("gained", "lost")
+            style.percent(np.mean([of[key] for of in found], axis=0)) for key in ("gained", "lost")
         )
         numbers = np.arange(1, len(gained) + 1)
-        axes.bar(numbers, gained, width=0.6, color=GREEN, label="wrong there, right at the last")
-        look = {"color": ORANGE, "hatch": "//", "edgecolor": "white"}
+        axes.bar(
+            numbers, gained, width=0.6, color=style.GREEN, label="wrong there, right at the last"
+        )
+        look = {"color": style.ORANGE, "hatch": "//", "edgecolor": "white"}
         axes.bar(numbers, -lost, width=0.6, **look, label="right there, wrong at the last")
         axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
-        axes.axhline(0, color=GREY, linewidth=1)
+        axes.axhline(0, color=style.GREY, linewidth=1)
         most = 1.15 * max([*gained, *lost, _LEAST_SHOWN])  # one block: no earlier exit
         axes.grid(visible=False, axis="x")
         axes.set(xlabel="exit", ylabel="test texts (%)", ylim=(-most, most), xticks=numbers)
@@ -138,12 +132,12 @@ def overthinking(results: Results, variant: str) -> "Figure":
     return _panels(results, [variant], f"{variant}: does depth help or hurt?", draw)
 
 
-@styled
+@style.styled
 def sizes(results: Results) -> "Figure":
     """Bytes of the weights by place and kind, and of the exported file: a bar a variant."""
     names = list(results["files"])
     small = [n for n in names if results["files"][n]["account"]["binary_parameters"]] or names
-    figure, panels = subplots(2, width=11, height=1.9 + 0.55 * len(names))
+    figure, panels = style.subplots(2, width=11, height=1.9 + 0.55 * len(names))
     for axes, shown in zip(panels, (names, small), strict=True):
         _size_bars(axes, results["files"], shown)
     panels[0].set_title("Bytes of the weights, vocabulary apart")
@@ -154,7 +148,11 @@ def sizes(results: Results) -> "Figure":
 
 def _size_bars(axes: "Axes", files: dict[str, Any], names: list[str]) -> None:
     left = np.zeros(len(names))
-    for place, colour in {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}.items():
+    for place, colour in {
+        "embedding": style.BLUE,
+        "blocks": style.ORANGE,
+        "exits": style.GREEN,
+    }.items():
         for kind, look in {"binary": {"alpha": 0.5, "hatch": "//"}, "real": {}}.items():
             places = [files[name]["account"]["bytes_by_place"][place] for name in names]
             values = np.array([of[kind] / 1024 for of in places])
@@ -212,7 +210,7 @@ def _panels(
     tasks = [t for t in names if any(summary.trials(results, t, v) for v in variants)]
     columns = min(_COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
+    figure, axes = style.grid(rows, columns, max(5.0, 3.1 * columns), height * rows + 0.9)
     for panel, task in zip(axes, tasks, strict=False):
         draw(panel, task)
         panel.set_title(task)
@@ -230,11 +228,11 @@ def _mean_curve(trials: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, 
     """Costs and mean scores of a policy, in percent, where all seeds' curves reach."""
     curves = [np.array(sorted(trial["policies"][policy]["curve"])) for trial in trials]
     if min(map(len, curves)) == len({len(c) for c in curves}) == 1:
-        return percent(curves[0][:, 0]), percent(curves[0][:, 1])
+        return style.percent(curves[0][:, 0]), style.percent(curves[0][:, 1])
     start, end = max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves)
     costs = np.linspace(start, end, 12)
     # Fixed depth and patience have a handful of points: drawn as they are.
     if all(np.array_equal(c[:, 0], curves[0][:, 0]) for c in curves):
         costs = curves[0][:, 0]
     scores = [np.interp(costs, c[:, 0], c[:, 1]) for c in curves]
-    return percent(costs), percent(np.mean(scores, axis=0))
+    return style.percent(costs), style.percent(np.mean(scores, axis=0))

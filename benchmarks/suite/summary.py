@@ -1,6 +1,7 @@
 """Rows of the tables: means and spreads over seeds, from collected results."""
 
 import dataclasses
+import itertools
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -183,23 +184,19 @@ def difference(results: Results, title: str, variant: str, reference: str) -> Me
 
 def rows(results: Results) -> list[dict[str, Any]]:
     """The first table for the terminal: a row for each task and variant."""
-    tasks, variants = main_table(results)
-    found = []
-    for task in tasks:
-        for variant in variants:
-            if means := row(results, task, variant):
-                found.append(
-                    {
-                        "task": task,
-                        "variant": variant,
-                        "seeds": means.full.count,
-                        metric(results, task): means.full.value,
-                        "calibrated exit": means.exit.value,
-                        "mean depth": means.depth.value,
-                        "FLOPs saved": means.saved.value,
-                    }
-                )
-    return found
+    return [
+        {
+            "task": task,
+            "variant": variant,
+            "seeds": means.full.count,
+            metric(results, task): means.full.value,
+            "calibrated exit": means.exit.value,
+            "mean depth": means.depth.value,
+            "FLOPs saved": means.saved.value,
+        }
+        for task, variant in itertools.product(*main_table(results))
+        if (means := row(results, task, variant))
+    ]
 
 
 def records(results: Results) -> list[dict[str, Any]]:

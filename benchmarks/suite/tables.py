@@ -208,15 +208,15 @@ def choices(results: Results, default: str) -> str:
 def sizes(results: Results) -> str:
     """Weights, bytes, operations and exported files of the first table's variants."""
     columns = {
-        "binary weights": lambda file, counted: f"{counted['binary_parameters']:,}",
-        "real weights": lambda file, counted: f"{counted['real_parameters']:,}",
-        "bytes of weights": lambda file, counted: f"{counted['bytes']:,}",
-        "bytes of the .tflite": lambda file, counted: f"{file['bytes']:,}",
-        "times smaller": lambda file, counted: f"{file['float32_bytes'] / file['bytes']:.2f}",
-        "binary MMACs": lambda file, counted: _millions(counted["binary_macs"]),
-        "mixed MMACs": lambda file, counted: _millions(counted["mixed_macs"]),
-        "real MMACs": lambda file, counted: _millions(counted["real_macs"]),
-        "full depth MFLOPs": lambda file, counted: _millions(counted["full_depth_flops"]),
+        "binary weights": lambda file, of: f"{of['binary_parameters']:,}",
+        "real weights": lambda file, of: f"{of['real_parameters']:,}",
+        "bytes of weights": lambda file, of: f"{of['bytes']:,}",
+        "bytes of the .tflite": lambda file, of: f"{file['bytes']:,}",
+        "times smaller": lambda file, of: f"{file['float32_bytes'] / file['bytes']:.2f}",
+        "binary MMACs": lambda file, of: _millions(of["binary_macs"]),
+        "mixed MMACs": lambda file, of: _millions(of["mixed_macs"]),
+        "real MMACs": lambda file, of: _millions(of["real_macs"]),
+        "full depth MFLOPs": lambda file, of: _millions(of["full_depth_flops"]),
     }
     rows = [
         [variant, *(column(file, file["account"]) for column in columns.values())]

@@ -30,9 +30,15 @@ ABOUT = Path(__file__).parent / "about"
 LEAST_SEEDS = 3
 
 _ROLES = ("init", "teacher")
-_LENGTHS = (5, 10, 20, 30)
-_CONFIDENCES = (0.5, 0.7, 0.9)
-"""Edges of the scores that answers are counted by, as `_LENGTHS` are of words."""
+_LENGTHS = [
+    *((low, high, f"{low + 1} to {high} words") for low, high in pairwise((0, 5, 10, 20, 30))),
+    (30, np.inf, "more than 30 words"),
+]
+_CONFIDENCES = [
+    *((low, high, f"to {high:.1f}") for low, high in pairwise((0.0, 0.5, 0.7, 0.9))),
+    (0.9, np.inf, "and more"),
+]
+"""Ranges of the scores that answers are counted by, as `_LENGTHS` are of words."""
 _MOST_CONFUSIONS = 5
 
 
@@ -207,8 +213,7 @@ def describe(
         "languages": about["languages"],
         "metric": task.metric,
         "starts_from": starts_from,
-        "intended_use": about["intended_use"],
-        "limits": about["limits"],
+        **{key: about[key] for key in ("intended_use", "limits")},
         "data": {
             **about["data"],
             "splits": task.notes,
@@ -298,19 +303,10 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
         by_wording += [row(name, chosen), row("all others", ~chosen)]
     return {
         "confidence": [
-            row(
-                f"{low:.1f} and more" if high == np.inf else f"{low:.1f} to {high:.1f}",
-                (scores >= low) & (scores < high),
-            )
-            for low, high in pairwise((0.0, *_CONFIDENCES, np.inf))
+            row(f"{low:.1f} {of}", (scores >= low) & (scores < high))
+            for low, high, of in _CONFIDENCES
         ],
-        "length": [
-            row(
-                f"more than {low} words" if high == np.inf else f"{low + 1} to {high} words",
-                (words > low) & (words <= high),
-            )
-            for low, high in pairwise((0, *_LENGTHS, np.inf))
-        ],
+        "length": [row(of, (words > low) & (words <= high)) for low, high, of in _LENGTHS],
         "unknown": [row("with a word unknown to it", unknown), row("without", ~unknown)],
         "groups": by_wording,
         "labels": [row(label, test.labels == n) for n, label in enumerate(task.labels)],

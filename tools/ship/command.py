@@ -81,11 +81,14 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
     idle = {key for key, role in START_SETTINGS.items() if settings.get(role) is None}
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
-    for key, value in training.items():
-        if key != "seed" and key not in idle and value != defaults.get(key):
-            words += _required(key, value)
-    for key in settings.keys() - {"task", "data", "model", "training", "init", "teacher"}:
-        words += _required(key, settings[key])
+    idle |= {"seed"}
+    own = {k: v for k, v in training.items() if k not in idle and v != defaults.get(k)}
+    known = {"task", "data", "model", "training", "init", "teacher"}
+    for key, value in {**own, **{k: v for k, v in settings.items() if k not in known}}.items():
+        option = _option(key, value)
+        if option is None:
+            raise BeexError(f"No option of beex train sets {key}, so its command cannot be told.")
+        words += option
     return words
 
 
@@ -98,20 +101,12 @@ def _preset(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     return best, found[best]
 
 
-def _required(name: str, value: Any) -> list[str]:
-    words = _option(name, value)
-    if words is None:
-        raise BeexError(f"No option of beex train sets {name}, so its command cannot be told.")
-    return words
-
-
 def _option(name: str, value: Any) -> list[str] | None:
     """The option of `beex train` that sets a value, if there is one of that name."""
     for parameter in train.params:
         if parameter.name == name and parameter.opts[0].startswith("--"):
             if isinstance(value, bool):
-                flags = parameter.opts if value else parameter.secondary_opts
-                return [flags[0]] if flags else []
+                return (parameter.opts if value else parameter.secondary_opts)[:1]
             return [parameter.opts[0], _plain(value)]
     return None
 
