@@ -295,18 +295,11 @@ def size_figures(counted: Account) -> dict[str, Any]:
         stages = [stage for stage in counted.stages() if stage.name.startswith(place)]
         places[f"{place}s"] = total(stages)
     whole = counted.total()
-    numbers = (
-        "binary_parameters",
-        "real_parameters",
-        "bytes",
-        "float32_bytes",
-        "binary_macs",
-        "mixed_macs",
-        "real_macs",
-    )
+    weights = [f"{kind}_parameters" for kind in ("binary", "real")]
+    macs = [f"{kind}_macs" for kind in ("binary", "mixed", "real")]
     return {
         "length": counted.length,
-        **{name: getattr(whole, name) for name in numbers},
+        **{name: getattr(whole, name) for name in (*weights, "bytes", "float32_bytes", *macs)},
         "full_depth_flops": counted.full_depth_flops(),
         "depth_flops": counted.depth_flops().tolist(),
         "bytes_by_place": {

@@ -24,20 +24,11 @@ else:
 
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
-    "suite": {"about", "preset", "seeds", "model", "training", "tasks", "variants", "groups"},
-    "task": {
-        "source",
-        "files",
-        "pair_column",
-        "rows",
-        "train_rows",
-        "metrics",
-        "model",
-        "training",
-    },
-    "variant": {"preset", "model", "training", "start"},
-    "start": {"init", "init_layers", "teacher"},
-    "group": {"table", "tasks", "variants", "seeds"},
+    "suite": "about preset seeds model training tasks variants groups",
+    "task": "source files pair_column rows train_rows metrics model training",
+    "variant": "preset model training start",
+    "start": "init init_layers teacher",
+    "group": "table tasks variants seeds",
 }
 
 
@@ -262,6 +253,8 @@ def _check_order(
 def _check_names(kind: str, values: Any, path: Path) -> None:
     if not isinstance(values, dict):
         raise BeexError(f"A {kind} of the suite {path} must be a table of named values.")
-    for name in sorted(set(values) - _FIELDS[kind]):
-        known = ", ".join(sorted(_FIELDS[kind]))
-        raise BeexError(f"A {kind} of the suite {path} has no '{name}'; known are {known}.")
+    known = sorted(_FIELDS[kind].split())
+    for name in sorted(set(values) - set(known)):
+        raise BeexError(
+            f"A {kind} of the suite {path} has no '{name}'; known are {', '.join(known)}."
+        )

@@ -85,13 +85,9 @@ class Trial:
     def to_dict(self) -> dict[str, Any]:
         """What trial.json holds."""
         return {
-            "task": self.task,
-            "variant": self.variant,
-            "seed": self.seed,
+            **{name: getattr(self, name) for name in ("task", "variant", "seed", "data", "start")},
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
-            "data": self.data,
-            "start": self.start,
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
             "code": code_version(),
         }

@@ -16,17 +16,7 @@ import click
 
 sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
-from card import (
-    by_seed,
-    choose,
-    describe,
-    enough,
-    read_about,
-    read_earlier,
-    read_runs,
-    seed_row,
-    twins,
-)
+import card
 from page import page, table, with_table
 from record import recorded
 
@@ -37,38 +27,26 @@ from beex_keras.export import beex_format
 from beex_keras.files import read_text, write_atomically
 
 README = Path(__file__).parents[2] / "README.md"
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("name", required=False)
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
-@click.option(
-    "--about", help="What people say of the data and the use: a name in about/, or a file."
-)
+@click.argument("runs", nargs=-1, type=_PATH)
+@click.option("--about", help="What people say of data and use: a name in about/, or a file.")
 @click.option("--data-dir", type=click.Path(), help="As of the training.")
 @click.option("--starts-from", default="", help="Whose weights it started from, and their licence.")
-@click.option(
-    "--earlier",
-    multiple=True,
-    type=click.Path(path_type=Path),
-    help="A run that these started or learned from; of each seed its own.",
-)
+@click.option("--earlier", multiple=True, type=_PATH, help="A run these started or learned from.")
 @click.option(
     "--recorded",
     "record",
-    type=(click.Path(path_type=Path), str),
+    type=(_PATH, str),
     metavar="RESULTS VARIANT",
-    help="results.json of a benchmark, and the variant of its "
-    "suite that the runs are: the seeds that it has besides count in the card.",
+    help="results.json of a benchmark, and the variant of its suite that the runs are: "
+    "the seeds that it has besides count in the card.",
 )
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path),
-    default=pretrained.FOLDER,
-    help="Instead of the package's folder.",
-)
+@click.option("-o", "--output", type=_PATH, default=pretrained.FOLDER, help="Another folder.")
 def main(name, runs, about, pages, output, **options):
     """See the module."""
     try:
@@ -85,23 +63,25 @@ def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
     """Writes `name`.beex and `name`.json to the output folder."""
     from beex_keras import runtime
 
-    found, before = read_runs(runs), read_earlier(earlier)
+    found, before = card.read_runs(runs), card.read_earlier(earlier)
     settings = {weights: run.settings for weights, run in before.items()}
     more = record and recorded(*record, [run.settings for run in found], settings, data_dir)
-    seeds = enough(by_seed([*map(seed_row, found), *(more.seeds if more else [])]))
-    real = by_seed([*twins(before, found), *(more.twins if more else [])])
-    chosen = choose(found)
+    seeds = card.enough(card.by_seed([*map(card.seed_row, found), *(more.seeds if more else [])]))
+    real = card.by_seed([*card.twins(before, found), *(more.twins if more else [])])
+    chosen = card.choose(found)
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
-    people = read_about(about)
-    card = describe(name, data, seeds, chosen, people, data_dir, starts_from, settings, real)
+    people = card.read_about(about)
+    figures = card.describe(
+        name, data, seeds, chosen, people, data_dir, starts_from, settings, real
+    )
     if more:
-        card["recorded"] = {"suite": more.suite, "variant": more.variant}
+        figures["recorded"] = {"suite": more.suite, "variant": more.variant}
     write_atomically(file, data)
-    text = json.dumps(card, indent=1, ensure_ascii=False) + "\n"
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     write_atomically(output / f"{name}.json", text)
-    score = card["test"]["score"]
+    score = figures["test"]["score"]
     click.echo(f"{file}: seed {chosen.seed}, {len(data):,} bytes, {score:.4f} on test")
 
 

@@ -176,22 +176,21 @@ def describe(
     chosen: Finished,
     about: dict[str, Any],
     data_dir: str | None,
-    starts_from: str = "",
-    earlier: dict[str, dict[str, Any]] | None = None,
-    twins: list[dict[str, Any]] | None = None,
+    starts_from: str,
+    earlier: dict[str, dict[str, Any]],
+    twins: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """All figures of a card, as plain values.
 
     Args:
         name: of the model.
         data: the file that ships; what is measured is measured on it.
-        seeds: the rows of all seeds.
+        seeds, twins: the rows of all seeds, and of float32 twins.
         chosen: the run that `data` was made of.
         about: from `read_about`.
         data_dir: of the task.
         starts_from: whose weights the training started from.
         earlier: run.jsons of trainings that it started or learned from, by their weights.
-        twins: figures of float32 twins.
 
     Raises:
         BeexError: the data is not what the run was trained on, or the description is of another task.
@@ -221,7 +220,7 @@ def describe(
         },
         "commands": training_command(chosen.settings, name, earlier=earlier),
         "seeds": seeds,
-        "twins": twins or [],
+        "twins": twins,
         "shipped_seed": chosen.seed,
         "config": runner.config.to_dict(),
         "policy": chosen.results["calibration"]["policy"],
