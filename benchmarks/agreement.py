@@ -1,6 +1,6 @@
 """Keras against every form of the converted file on real sentences: logits, label and exit.
 
-    python benchmarks/agreement.py runs/accuracy/rotten_tomatoes/*-0 --sentences 1000
+    python benchmarks/agreement.py runs/reviews --sentences 1000
     python benchmarks/agreement.py --untrained --sentences 1000
     python benchmarks/agreement.py --untrained --sentences 1000 --form engine
 
@@ -10,80 +10,106 @@ With --untrained, models of random weights of every kind, with 2 to 12 blocks an
 compared beside the runs; their thresholds divide the sentences in two.
 """
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+import numpy as np
 from rich.progress import track
 
-if TYPE_CHECKING:
-    import numpy as np
+from measure import data_option, json_option, show, task_option
 
+if TYPE_CHECKING:
     from beex_keras import BEExformerClassifier, ExitPolicy
+    from beex_keras.data import Split
 
 KINDS = {"float": (32, 32), "weights-only": (1, 32), "fully binary": (1, 1)}
 UNTRAINED = [
     {
-        "num_blocks": blocks, "num_classes": classes, "network": network,
-        "weight_bits": weights, "activation_bits": activations, "embedding_bits": weights,
+        "num_blocks": blocks,
+        "num_classes": classes,
+        "network": network,
+        "weight_bits": weights,
+        "activation_bits": activations,
+        "embedding_bits": weights,
     }
     for weights, activations in KINDS.values()
-    for blocks, classes, network in ((2, 2, "slfn"), (4, 77, "slfn"), (12, 6, "slfn"), (4, 6, "ffn"))
-]  # fmt: skip
+    for blocks, classes, network in (
+        (2, 2, "slfn"),
+        (4, 77, "slfn"),
+        (12, 6, "slfn"),
+        (4, 6, "ffn"),
+    )
+]
 FORMS = ("exiting", "segments", "all exits", "engine")
 
 
-@click.command()
-@click.argument("runs", nargs=-1, type=click.Path(exists=True))
-@click.option(
-    "--untrained", "with_untrained", is_flag=True, help="Compare models of random weights too."
-)
-@click.option("--task", default="rotten_tomatoes", show_default=True)
-@click.option("--data-dir", type=click.Path())
-@click.option("--sentences", default=1000, show_default=True)
-@click.option("--seed", default=0, show_default=True)
-@click.option("--form", "forms", multiple=True, type=click.Choice(FORMS),
-              help="Forms to compare, all by default: .tflite files, or the C engine's.")  # fmt: skip
-@click.option("--json", "as_json", is_flag=True)
-def main(runs: tuple[str, ...], with_untrained: bool, task: str, data_dir: str | None, sentences: int,
-         seed: int, forms: tuple[str, ...], as_json: bool) -> None:  # fmt: skip
-    import numpy as np
+def model_options(command: Any) -> Any:
+    """Which models are compared, on which sentences."""
+    for option in (
+        click.argument("runs", nargs=-1, type=click.Path(exists=True)),
+        click.option("--untrained", is_flag=True, help="Compare models of random weights too."),
+        task_option,
+        data_option,
+        click.option("--sentences", default=1000, show_default=True),
+        click.option("--seed", default=0, show_default=True),
+    ):
+        command = option(command)
+    return command
 
-    from beex_keras import exits, load_task, tables
+
+def chosen_models(
+    sizes: Sequence[Mapping[str, Any]],
+    runs: tuple[str, ...],
+    untrained: bool,
+    task: str,
+    data_dir: str | None,
+    sentences: int,
+    seed: int,
+) -> tuple[list[tuple[str, Any, Any]], "Split", list[str]]:
+    """What `model_options` name, with models of random weights of `sizes`.
+
+    Returns:
+        Name, classifier and, of a trained one, validation data; the sentences; the training texts.
+    """
+    from beex_keras import load_task
     from beex_keras.runtime import load_classifier
 
-    if not runs and not with_untrained:
-        raise click.UsageError("Give run folders, or --untrained.")
     loaded = load_task(task, data_dir=data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
-    test, validation = loaded.test.rows(chosen), loaded.validation
-    models: list[tuple[str, Any, Any]] = [
-        (Path(run).name, load_classifier(run), validation) for run in runs
-    ]
-    if with_untrained:
-        models += [(name, model, None) for name, model in untrained(list(loaded.train.texts), seed)]
+    models = [(Path(run).name, load_classifier(run), loaded.validation) for run in runs]
+    texts = list(loaded.train.texts)
+    if untrained:
+        models += [(name, model, None) for name, model in random_models(texts, seed, sizes)]
+    return models, loaded.test.rows(chosen), texts
+
+
+@click.command()
+@model_options
+@click.option(
+    "--form",
+    "forms",
+    multiple=True,
+    type=click.Choice(FORMS),
+    help="Forms to compare, all by default: .tflite files, or the C engine's.",
+)
+@json_option
+def main(forms: tuple[str, ...], as_json: bool, **options: Any) -> None:
+    if not options["runs"] and not options["untrained"]:
+        raise click.UsageError("Give run folders, or --untrained.")
+    models, test, _ = chosen_models(UNTRAINED, **options)
     rows = [
-        _compare(name, model, test, known, list(exits.POLICIES.values()), forms or FORMS)
+        {"model": name, **_compare(model, test, known, forms or FORMS)}
         for name, model, known in (models if as_json else track(models, "Models"))
     ]
-    if as_json:
-        click.echo(json.dumps({"task": task, "seed": seed, "rows": rows}))
-    else:
-        versions = ", ".join(
-            f"{name} {version(name)}" for name in ("tensorflow", "larq-compute-engine")
-        )
-        tables.show(rows, f"{task}, {len(test):,} sentences, seed {seed}, {versions}")
+    show(rows, f"{options['task']}, {len(test):,} sentences", as_json, seed=options["seed"])
 
 
-def untrained(
-    texts: list[str], seed: int, sizes: Sequence[Mapping[str, Any]] = UNTRAINED
+def random_models(
+    texts: list[str], seed: int, sizes: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, "BEExformerClassifier"]]:
     """Models of random weights, each with a name that tells its size."""
-    import numpy as np
-
     from beex_keras import BEExformerClassifier, BEExformerConfig, TextPreprocessor
     from beex_keras.text import learn_vocabulary
 
@@ -93,11 +119,7 @@ def untrained(
         config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
         preprocessor = TextPreprocessor(vocabulary, config.max_length)
-        model = BEExformerClassifier(config, preprocessor, labels)
-        generator = np.random.default_rng(seed)
-        model.set_weights(
-            [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
-        )
+        model = shaken(BEExformerClassifier(config, preprocessor, labels), seed)
         bits = (config.weight_bits, config.activation_bits)
         kind = next(name for name, known in KINDS.items() if known == bits)
         network = ", ffn" if config.network == "ffn" else ""
@@ -106,29 +128,43 @@ def untrained(
         yield f"{kind}{network}, {sizes_named}", model
 
 
+def shaken(model: "BEExformerClassifier", seed: int) -> "BEExformerClassifier":
+    """The model with weights as after training: no bias zero, no scale one."""
+    generator = np.random.default_rng(seed)
+    weights = model.get_weights()
+    model.set_weights([w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in weights])
+    return model
+
+
+def policies(
+    keras: Any, test: "Split", validation: "Split | None"
+) -> Iterator[tuple[str, "ExitPolicy"]]:
+    """Each kind of policy by its name, with a threshold where exits change.
+
+    It is calibrated by what the runner `keras` says, or divides the test data where there are no others.
+    """
+    from beex_keras import calibrate, exits
+
+    split = validation or test
+    known = keras.exit_logits(keras.encode(split.texts, split.pairs))
+    for kind in exits.POLICIES.values():
+        if validation is None:
+            yield kind.__name__, dividing(kind(), known)
+        else:
+            found = calibrate(kind(), known, validation.labels, tolerance=0.005)
+            yield kind.__name__, found.policy
+
+
 def _compare(
-    name: str,
-    classifier: "BEExformerClassifier",
-    test: Any,
-    validation: Any,
-    kinds: Any,
-    forms: Sequence[str],
+    classifier: "BEExformerClassifier", test: Any, validation: Any, forms: Sequence[str]
 ) -> dict[str, Any]:
     """How many labels or exits differ from Keras', by policy, in any of the forms."""
-    import numpy as np
-
-    from beex_keras import calibrate
     from beex_keras.export import beex_format, convert, convert_segments
     from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
 
     keras = KerasRunner(classifier)
     ids = keras.encode(test.texts, test.pairs)
     reference = keras.exit_logits(ids)
-    known = (
-        None
-        if validation is None
-        else keras.exit_logits(keras.encode(validation.texts, validation.pairs))
-    )
     runners: list[Any] = []
     found = [reference]
     if "all exits" in forms:
@@ -142,13 +178,8 @@ def _compare(
         runners.append(CRunner(beex_format.convert(classifier)))
         found += [runners[-1].exit_logits(ids)]
     largest = max(np.abs(logits - reference).max() for logits in found)
-    row: dict[str, Any] = {"model": name}
-    for kind in kinds:
-        policy = (
-            dividing(kind(), reference)
-            if known is None
-            else calibrate(kind(), known, validation.labels, tolerance=0.005).policy
-        )
+    row: dict[str, Any] = {}
+    for name, policy in policies(keras, test, validation):
         exits = np.asarray(policy.choose(reference))
         logits = reference[np.arange(len(ids)), exits]
         classifier.policy = policy
@@ -156,19 +187,15 @@ def _compare(
         exiting = [LCERunner(convert(classifier))] if "exiting" in forms else []
         for runner in (*exiting, *runners):
             decided = runner.decide(ids, policy)
-            differing |= decided.exits != exits
-            differing |= decided.logits.argmax(axis=1) != logits.argmax(axis=1)
             same = decided.exits == exits
+            differing |= ~same | (decided.logits.argmax(axis=1) != logits.argmax(axis=1))
             largest = max(largest, np.abs(decided.logits - logits)[same].max(initial=0.0))
-        row[f"{kind.__name__}: differ"] = int(differing.sum())
-    row["largest difference of a logit"] = float(largest)
-    return row
+        row[f"{name}: differ"] = int(differing.sum())
+    return {**row, "largest difference of a logit": float(largest)}
 
 
-def dividing(policy: "ExitPolicy", exit_logits: "np.ndarray") -> "ExitPolicy":
+def dividing(policy: "ExitPolicy", exit_logits: np.ndarray) -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
-    import numpy as np
-
     if policy.parameter in ("k", "n"):
         return policy
     scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])

@@ -16,7 +16,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -28,34 +27,36 @@ import numpy as np
 from rich.progress import track
 
 import beex_keras  # selects Keras 2 before TensorFlow is imported
+import mcu_page
+import measure
+from agreement import shaken
+from beex_keras.files import write_atomically
+from measure import SEED, json_option, task_option
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs"
-SEED = 0
 SMALL_VOCABULARY = 500
 
 BINARY = {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1}
 WEIGHTS_ONLY = {**BINARY, "activation_bits": 32}
 FLOAT = {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}
-KINDS: dict[str, tuple[dict[str, int], dict[str, bool]]] = {
-    "fully binary": (BINARY, {}),
-    "weights-only": (WEIGHTS_ONLY, {}),
-    "weights-only, int8 activations": (WEIGHTS_ONLY, {"int8_activations": True}),
-    "int8": (FLOAT, {"int8_weights": True}),
-    "float32": (FLOAT, {}),
+KINDS: dict[str, tuple[dict[str, int], tuple[bool, bool]]] = {
+    "fully binary": (BINARY, (False, False)),
+    "weights-only": (WEIGHTS_ONLY, (False, False)),
+    "weights-only, int8 activations": (WEIGHTS_ONLY, (False, True)),
+    "int8": (FLOAT, (True, False)),
+    "float32": (FLOAT, (False, False)),
 }
-"""Bits of each kind of model, and how it is exported."""
+"""Bits of each kind of model, and whether its weights and its activations are exported in 8 bits."""
+
+LIBRARY = ("engine.c", "startup.c", "semihosting.c", "counter.c")
+"""What every program is compiled with."""
 
 WORK = (
-    "signs and quantization",
-    "linear layers",
-    "attention",
-    "normalization",
-    "gates and activations",
+    *("signs and quantization", "linear layers", "attention"),
+    *("normalization", "gates and activations"),
 )
 """Kinds of work that profile.c counts, in its order; what is left is the rest."""
 
-json_option = click.option("--json", "as_json", is_flag=True)
 tokens_option = click.option("--tokens", default=32, show_default=True)
 
 
@@ -70,36 +71,35 @@ def main(context: click.Context) -> None:
 # === Kernels ===
 
 
+def write_weights(folder: Path, scale: float) -> Path:
+    """weights.c with 256 x 256 random numbers, for programs that measure single layers."""
+    reals = np.random.default_rng(SEED).normal(0, scale, (256, 256)).astype(np.float32)
+    words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
+    declaration = "const uint64_t weights[]"
+    text = f"#include <stdint.h>\nextern {declaration};\n{declaration} = {{{words}}};\n"
+    (folder / "weights.c").write_text(text)
+    return folder / "weights.c"
+
+
 def measure_kernels() -> list[dict[str, Any]]:
     """Instructions per multiply-accumulate of each product, a row a board."""
     from beex_keras.export.amalgamate import single_header
     from beex_keras.export.mcu import board, emulation
 
+    sources = (*LIBRARY, "Makefile", "memory.ld", "board.h")
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c",
-                     "engine.c"):  # fmt: skip
-            shutil.copy(board.FIRMWARE / name, folder)
-        shutil.copy(HERE / "mcu" / "kernels.c", folder)
+        for name in (*(board.FIRMWARE / source for source in sources), HERE / "mcu" / "kernels.c"):
+            shutil.copy(name, folder)
         (folder / "beex.h").write_text(single_header())
-        reals = np.random.default_rng(SEED).normal(0, 0.1, (256, 256)).astype(np.float32)
-        words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
-        (folder / "weights.c").write_text(
-            "#include <stdint.h>\nextern const uint64_t weights[];\n"
-            f"const uint64_t weights[] = {{{words}}};\n"
-        )
-        sources = "kernels.c weights.c engine.c startup.c semihosting.c counter.c"
+        write_weights(folder, 0.1)
+        settings = {"SOURCES": " ".join(("kernels.c", "weights.c", *LIBRARY)), "STACK": "16K"}
         for name, row in board.boards().items():
-            lines = emulation.emulate(
-                folder, name, folder / "build" / name, [], SOURCES=sources, STACK="16K"
-            )
+            lines = emulation.emulate(folder, name, folder / "build" / name, [], **settings)
             counts = dict(line.split("\t") for line in lines)
-            macs = 64 * 256 * 256
-            rows.append({
-                "board": name, "core": row.core,
-                **{kernel: int(count) / macs for kernel, count in counts.items()},
-            })  # fmt: skip
+            shares = {kernel: int(count) / (64 * 256 * 256) for kernel, count in counts.items()}
+            rows.append({"board": name, "core": row.core, **shares})
     return rows
 
 
@@ -113,23 +113,20 @@ def kernels(as_json: bool) -> None:
 # === Models ===
 
 
-def random_model(config: Any, preprocessor: Any) -> Any:
-    """A model with weights as after training: no bias zero, no scale one."""
+def make_model(config: Any, vocabulary: Sequence[str]) -> Any:
+    """A model with random weights."""
     from beex_keras.models import BEExformerClassifier
+    from beex_keras.text import TextPreprocessor
 
-    model = BEExformerClassifier(config, preprocessor)
-    generator = np.random.default_rng(SEED)
-    weights = [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
-    model.set_weights(weights)
-    return model
+    preprocessor = TextPreprocessor(vocabulary, config.max_length)
+    return shaken(BEExformerClassifier(config, preprocessor), SEED)
 
 
 def preset_model(preset: str, bits: dict[str, int], vocabulary: Sequence[str]) -> Any:
     from beex_keras.models import BEExformerConfig
-    from beex_keras.text import TextPreprocessor
 
     config = BEExformerConfig.preset(preset, **bits).replace(vocabulary_size=len(vocabulary))
-    return random_model(config, TextPreprocessor(vocabulary, config.max_length))
+    return make_model(config, vocabulary)
 
 
 def text_of(tokens: int) -> str:
@@ -161,45 +158,47 @@ def measure_model(
     from beex_keras.export import beex_format
     from beex_keras.export.mcu import board, costs, emulation
 
-    bits, options = KINDS[kind]
-    int8 = options.get("int8_weights", False)
-    quantizes = options.get("int8_activations", False)
+    bits, (int8, quantizes) = KINDS[kind]
     row = board.boards()[name]
     model = preset_model(preset, bits, vocabulary)
     data = beex_format.convert(model, int8_weights=int8)
     size, arena = len(data), beex_format.read_header(data)["arena_size"]
     with project_of(data, quantizes) as folder:
-        roomy = {"RAM": "64M", "FLASH": "64M"}
-        sections = emulation.build(folder, name, folder / "build", **roomy)
-    found: dict[str, Any] = {
-        "board": name, "core": row.core, "preset": preset, "build": kind, "tokens": tokens,
-        "instructions": None, "work": None,
-    }  # fmt: skip
+        sections = emulation.build(folder, name, folder / "build", RAM="64M", FLASH="64M")
     stack = costs.stack(name, model.config, kind)
     if sections.flash > row.flash:
         model = preset_model(preset, bits, vocabulary[:SMALL_VOCABULARY])
         data = beex_format.convert(model, int8_weights=int8)
+    instructions, work = None, None
     try:
         with project_of(data, quantizes) as folder:
-            (measured,), memory = emulation.measure(
-                folder, name, folder / "build", [text_of(tokens)]
-            )
+            text, build = text_of(tokens), folder / "build"
+            (measured,), memory = emulation.measure(folder, name, build, [text])
+            settings = {"SOURCES": " ".join(("profile.c", "model.c", *LIBRARY))}
             (profile,) = emulation.emulate(
-                folder, name, folder / "profile", [text_of(tokens).encode()],
-                SOURCES="profile.c model.c engine.c startup.c semihosting.c counter.c",
-            )  # fmt: skip
+                folder, name, folder / "profile", [text.encode()], **settings
+            )
         # The first is all, with what counting itself costs, which is left out.
         parts = [int(count) for count in profile.split("\t")][1:]
-        rest = max(measured.exits[-1] - sum(parts), 0)
-        found["instructions"] = list(measured.exits)
-        found["work"] = {**dict(zip(WORK, parts, strict=True)), "rest": rest}
+        instructions = list(measured.exits)
+        rest = max(instructions[-1] - sum(parts), 0)
+        work = {**dict(zip(WORK, parts, strict=True)), "rest": rest}
         stack = costs.with_margin(memory.stack)
     except BeexError as error:
         if "region" not in str(error):
             raise
     footprint = costs.Footprint.of(dataclasses.replace(sections, stack=stack), size, arena)
-    fits = footprint.flash <= row.flash and footprint.ram <= row.ram
-    return {**found, **footprint.to_dict(), "fits": fits}
+    return {
+        "board": name,
+        "core": row.core,
+        "preset": preset,
+        "build": kind,
+        "tokens": tokens,
+        "instructions": instructions,
+        "work": work,
+        **footprint.to_dict(),
+        "fits": footprint.flash <= row.flash and footprint.ram <= row.ram,
+    }
 
 
 def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
@@ -214,7 +213,7 @@ def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
         preset: learn_vocabulary(texts, PRESETS[preset].get("vocabulary_size", 8000))
         for preset in ("micro", "tiny")
     }
-    cells = [
+    wanted = [
         (preset, kind, name)
         for preset in vocabularies
         for name in board.boards()
@@ -223,18 +222,13 @@ def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
     ]
     rows = [
         measure_model(preset, kind, name, tokens, vocabularies[preset])
-        for preset, kind, name in (cells if quiet else track(cells, "Models"))
+        for preset, kind, name in (wanted if quiet else track(wanted, "Models"))
     ]
+    counts = {(row["board"], row["preset"], row["build"]): row["instructions"] for row in rows}
     for row in rows:
         for other in ("int8", "float32"):
-            twin = next(
-                r for r in rows
-                if (r["board"], r["preset"], r["build"]) == (row["board"], row["preset"], other)
-            )  # fmt: skip
-            known = row["instructions"] and twin["instructions"]
-            row[f"of {other}"] = (
-                twin["instructions"][-1] / row["instructions"][-1] if known else None
-            )
+            theirs, ours = counts[row["board"], row["preset"], other], row["instructions"]
+            row[f"of {other}"] = theirs[-1] / ours[-1] if theirs and ours else None
     return rows
 
 
@@ -244,15 +238,10 @@ def measure_models(tokens: int, quiet: bool) -> list[dict[str, Any]]:
 def models(tokens: int, as_json: bool) -> None:
     """Flash, RAM and instructions of models, beside an int8 and a float32 build of the same engine."""
     rows = measure_models(tokens, as_json)
-    if as_json:
-        click.echo(json.dumps(rows))
-        return
-    flat = []
-    for row in rows:
-        counts = row.pop("instructions") or []
-        work = row.pop("work") or {}
-        flat.append({**row, **{f"exit {n}": c for n, c in enumerate(counts, 1)}, **work})
-    show(flat, f"A text of {tokens} tokens", as_json)
+    for row in () if as_json else rows:
+        row |= {f"exit {n}": count for n, count in enumerate(row.pop("instructions") or [], 1)}
+        row |= row.pop("work") or {}
+    show(rows, f"A text of {tokens} tokens", as_json)
 
 
 # === A trained model ===
@@ -277,39 +266,46 @@ def measure_answers(run: str, task: str, sentences: int, few: int) -> list[dict[
             count = sentences if row.core != "cortex-m3" else few
             lines = [text.encode() for text in texts[:count]]
             answers = emulation.emulate(folder, name, folder / "build", lines)
-            pairs = [(line.split("\t")[0], int(line.split("\t")[2])) for line in answers]
-            agree = sum(p == (e.label, e.exit) for p, e in zip(pairs, expected, strict=False))
             found, memory = emulation.measure(folder, name, folder / "build", texts[:count])
-            taken = np.array([m.exit - 1 for m in found])
-            counts = np.array([m.exits for m in found])
-            lengths = np.array([m.tokens for m in found])
-            spent = counts[np.arange(count), taken].sum()
-            rows.append({
-                "board": name, "core": row.core, "sentences": count, "equal to Keras": agree,
-                **report.footprint.to_dict(), "stack used": memory.stack,
+        pairs = [(line.split("\t")[0], int(line.split("\t")[2])) for line in answers]
+        agree = sum(p == (e.label, e.exit) for p, e in zip(pairs, expected, strict=False))
+        taken = np.array([m.exit - 1 for m in found])
+        counts = np.array([m.exits for m in found])
+        lengths = np.array([m.tokens for m in found])
+        spent = counts[np.arange(count), taken].sum()
+        means = {
+            "mean tokens": lengths.mean(),
+            "mean exit": taken.mean() + 1,
+            "tokenizer": np.mean([m.tokenizer for m in found]),
+            "full depth": counts[:, -1].mean(),
+            "own exit": spent / count,
+            "instructions saved": 1 - spent / counts[:, -1].sum(),
+            "FLOPs saved": flops_saved(classifier.config, taken, lengths),
+        }
+        rows.append(
+            {
+                "board": name,
+                "core": row.core,
+                "sentences": count,
+                "equal to Keras": agree,
+                **report.footprint.to_dict(),
+                "stack used": memory.stack,
                 "arena used": memory.arena,
-                "mean tokens": lengths.mean(), "mean exit": taken.mean() + 1,
-                "tokenizer": np.mean([m.tokenizer for m in found]),
-                "full depth": counts[:, -1].mean(), "own exit": spent / count,
-                "instructions saved": 1 - spent / counts[:, -1].sum(),
-                "FLOPs saved": flops_saved(classifier.config, taken, lengths),
-            })  # fmt: skip
-    return [
-        {k: v.item() if isinstance(v, np.generic) else v for k, v in row.items()} for row in rows
-    ]
+                **{key: float(value) for key, value in means.items()},
+            }
+        )
+    return rows
 
 
-run_option = click.option("--run", type=click.Path(exists=True), required=True,
-                          help="A trained run folder.")  # fmt: skip
-task_option = click.option("--task", default="rotten_tomatoes", show_default=True)
 sentences_option = click.option("--sentences", default=200, show_default=True)
+few_option = click.option("--few", default=20, help="Sentences on the slowest board.")
 
 
 @main.command()
-@run_option
+@click.option("--run", type=click.Path(exists=True), required=True, help="A trained run folder.")
 @task_option
 @sentences_option
-@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@few_option
 @json_option
 def answers(run: str, task: str, sentences: int, few: int, as_json: bool) -> None:
     """Answers to test sentences beside those of Keras, memory, and what early exit saves."""
@@ -335,21 +331,21 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
     from beex_keras.export import beex_format
     from beex_keras.export.mcu import board, costs, emulation
     from beex_keras.models import BEExformerConfig
-    from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+    from beex_keras.text import SPECIAL_TOKENS
 
     vocabulary = [*SPECIAL_TOKENS, "a", "."]
-    cells = [(name, kind) for name in board.boards() for kind in KINDS]
+    wanted = [(name, kind) for name in board.boards() for kind in KINDS]
     found: dict[str, Any] = {name: {"kinds": {}} for name in board.boards()}
-    for name, kind in cells if quiet else track(cells, "Costs"):
-        bits, options = KINDS[kind]
+    for name, kind in wanted if quiet else track(wanted, "Costs"):
+        bits, (int8, quantizes) = KINDS[kind]
         rows, counts, stacks = [], [], []
         for shape in SHAPES:
             config = BEExformerConfig(
                 vocabulary_size=len(vocabulary), max_length=max(LENGTHS), **shape, **bits
             )
-            model = random_model(config, TextPreprocessor(vocabulary, config.max_length))
-            data = beex_format.convert(model, int8_weights=options.get("int8_weights", False))
-            with project_of(data, options.get("int8_activations", False)) as folder:
+            model = make_model(config, vocabulary)
+            data = beex_format.convert(model, int8_weights=int8)
+            with project_of(data, quantizes) as folder:
                 measured, memory = emulation.measure(
                     folder, name, folder / "build", [text_of(tokens) for tokens in LENGTHS]
                 )
@@ -381,7 +377,6 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
 def fit_costs(as_json: bool) -> None:
     """Measure the table of costs anew and write it into the package."""
     from beex_keras.export.mcu.costs import FILE
-    from beex_keras.files import write_atomically
 
     table = measure_costs(as_json)
     write_atomically(FILE, json.dumps(table, indent=1) + "\n")
@@ -398,48 +393,38 @@ def fit_costs(as_json: bool) -> None:
 
 def versions() -> dict[str, str]:
     """What built and emulated."""
-    first = {
-        "gcc": ["arm-none-eabi-gcc", "-dumpversion"],
-        "qemu": ["qemu-system-arm", "--version"],
-    }
-    found = {}
-    for name, command in first.items():
-        text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        found[name] = text.splitlines()[0].removeprefix("QEMU emulator version ").split()[0]
-    return {"beex-keras": beex_keras.__version__, **found}
+    command = ["arm-none-eabi-gcc", "-dumpversion"]
+    gcc = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split()[0]
+    qemu = measure.first_line("qemu-system-arm").removeprefix("QEMU emulator version ")
+    return {"beex-keras": beex_keras.__version__, "gcc": gcc, "qemu": qemu.split()[0]}
 
 
 @main.command()
-@run_option
+@click.option("--run", type=click.Path(exists=True), help="A trained run folder; measures anew.")
 @task_option
 @sentences_option
-@click.option("--few", default=20, show_default=True, help="Sentences on the slowest board.")
+@few_option
 @tokens_option
-def page(run: str, task: str, sentences: int, few: int, tokens: int) -> None:
-    """Measure all but the costs, and write docs/microcontrollers.md with its figure."""
-    from beex_keras.files import write_atomically
-
-    results = {
-        "versions": versions(),
-        "seed": SEED,
-        "task": task,
-        "tokens": tokens,
-        "kernels": measure_kernels(),
-        "models": measure_models(tokens, quiet=False),
-        "answers": measure_answers(run, task, sentences, few),
-    }
-    write_atomically(DOCS / "microcontrollers.json", json.dumps(results, indent=1) + "\n")
-    subprocess.run([sys.executable, DOCS / "microcontrollers.py"], check=True)
+def page(run: str | None, task: str, sentences: int, few: int, tokens: int) -> None:
+    """Write docs/microcontrollers.md and its figure; with --run, measure all but the costs before."""
+    if run is not None:
+        results = {
+            "versions": versions(),
+            "seed": SEED,
+            "task": task,
+            "tokens": tokens,
+            "kernels": measure_kernels(),
+            "models": measure_models(tokens, quiet=False),
+            "answers": measure_answers(run, task, sentences, few),
+        }
+        write_atomically(mcu_page.RESULTS, json.dumps(results, indent=1) + "\n")
+    mcu_page.write()
 
 
 def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool) -> None:
-    from beex_keras import tables
-
-    setting = f"{title}; " + ", ".join(f"{name} {number}" for name, number in versions().items())
-    if as_json:
-        click.echo(json.dumps({"setting": setting, "seed": SEED, "rows": rows}))
-    else:
-        tables.show(rows, setting)
+    """The rows, and what built and emulated the programs."""
+    named = ", ".join(f"{name} {number}" for name, number in versions().items())
+    measure.show(rows, f"{title}; {named}", as_json)
 
 
 if __name__ == "__main__":

@@ -3,17 +3,13 @@
 python benchmarks/step_time.py --preset tiny
 """
 
-import json
-import os
-import platform
-import statistics
-import time
-from typing import Any
+from functools import partial
 
 import click
-from rich.progress import track
+import numpy as np
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+from measure import SEED, json_option, medians, show
 
 
 @click.command()
@@ -21,12 +17,8 @@ import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--length", default=32, show_default=True, help="Tokens of a text.")
 @click.option("--steps", default=60, show_default=True)
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def main(preset: str, batch_size: int, length: int, steps: int, as_json: bool) -> None:
-    import numpy as np
-    import tensorflow as tf
-
-    from beex_keras import tables
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
     from beex_keras.training import TrainingConfig
     from beex_keras.training.optimizer import make_optimizer
@@ -37,37 +29,21 @@ def main(preset: str, batch_size: int, length: int, steps: int, as_json: bool) -
         "weights-only": weights_only,
         "fully binary": weights_only.replace(activation_bits=1),
     }
-    ids = np.random.default_rng(0).integers(5, weights_only.vocabulary_size, (batch_size, length))
+    generator = np.random.default_rng(SEED)
+    ids = generator.integers(5, weights_only.vocabulary_size, (batch_size, length))
     labels = np.zeros(batch_size, np.int32)
-    models: dict[str, Any] = {}
+    works = {}
     for name, config in configs.items():
         model = BEExformerClassifier(config)
         model.compile(make_optimizer(TrainingConfig(), 1000, config))
-        model.train_on_batch(ids, labels)
-        models[name] = model
-
-    times: dict[str, list[float]] = {name: [] for name in models}
-    rounds = range(steps)
-    for _ in rounds if as_json else track(rounds, "Steps"):
-        for name, model in models.items():
-            start = time.perf_counter()
-            model.train_on_batch(ids, labels)
-            times[name].append(time.perf_counter() - start)
-    base = statistics.median(times["float32 twin"])
+        works[name] = partial(model.train_on_batch, ids, labels)
+    found = medians(works, steps, as_json)
     rows = [
-        {
-            "model": name,
-            "median ms": 1000 * statistics.median(values),
-            "of the twin": statistics.median(values) / base,
-        }
-        for name, values in times.items()
+        {"model": name, "median ms": 1000 * s, "of the twin": s / found["float32 twin"]}
+        for name, s in found.items()
     ]
-    setting = f"{preset}, batch {batch_size}, {length} tokens, {platform.machine()}, "
-    setting += f"{os.cpu_count()} cores, TensorFlow {tf.__version__}"
-    if as_json:
-        click.echo(json.dumps({"setting": setting, "steps": steps, "rows": rows}))
-    else:
-        tables.show(rows, f"Training step: {setting}")
+    title = f"Training step: {preset}, batch {batch_size}, {length} tokens"
+    show(rows, title, as_json, rounds=steps)
 
 
 if __name__ == "__main__":

@@ -8,11 +8,13 @@ once, cut at 510 tokens. The vocabulary is learned from them; both kinds of lett
 
 import json
 from collections.abc import Iterator
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
+
+from measure import json_option, show
 
 LENGTH = 512
 
@@ -21,11 +23,9 @@ LENGTH = 512
 @click.argument("folder", type=click.Path(exists=True, file_okay=False))
 @click.option("--vocabulary", "vocabulary_file", type=click.Path(), help="A vocab.txt to use.")
 @click.option("--vocabulary-size", default=8000, show_default=True, help="Tokens to learn.")
-@click.option("--json", "as_json", is_flag=True)
+@json_option
 def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json: bool) -> None:
-    import numpy as np
-
-    from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, tables
+    from beex_keras import BEExformerClassifier, BEExformerConfig
     from beex_keras.export import beex_format
     from beex_keras.runtime import CRunner
     from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
@@ -33,7 +33,7 @@ def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json
     files = {file: sorted(set(_texts(file))) for file in sorted(Path(folder).rglob("*"))}
     files = {file: texts for file, texts in files.items() if texts}
     if not files:
-        raise BeexError(f"{folder} holds no .tsv, .jsonl, .txt or .md file with text.")
+        raise click.UsageError(f"{folder} holds no .tsv, .jsonl, .txt or .md file with text.")
     rows: list[dict[str, Any]] = []
     for lower_case in (True, False):
         vocabulary = (
@@ -44,26 +44,17 @@ def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json
             )
         )
         preprocessor = TextPreprocessor(vocabulary, LENGTH, lower_case)
-        config = BEExformerConfig(
-            vocabulary_size=len(vocabulary), max_length=LENGTH, width=2, num_heads=1,
-            hidden_width=1, num_blocks=1, separator_id=preprocessor.separator_id,
-        )  # fmt: skip
+        sizes = {"width": 2, "num_heads": 1, "hidden_width": 1, "num_blocks": 1}
+        sizes |= {"vocabulary_size": len(vocabulary), "max_length": LENGTH}
+        config = BEExformerConfig(**sizes, separator_id=preprocessor.separator_id)
         engine = CRunner(beex_format.convert(BEExformerClassifier(config, preprocessor)))
         for file, texts in files.items():
             theirs, ours = preprocessor.encode(texts), engine.encode(texts)
-            rows.append({
-                "file": str(file.relative_to(folder)),
-                "case": "lower" if lower_case else "kept",
-                "texts": len(texts),
-                "tokens": int(np.count_nonzero(theirs)),
-                "differ": int((ours != theirs).any(axis=1).sum()),
-            })  # fmt: skip
+            row = {"file": str(file.relative_to(folder)), "case": "lower" if lower_case else "kept"}
+            row |= {"texts": len(texts), "tokens": int(np.count_nonzero(theirs))}
+            rows.append({**row, "differ": int((ours != theirs).any(axis=1).sum())})
     compared, differ = (sum(row[name] for row in rows) for name in ("texts", "differ"))
-    setting = f"{compared:,} texts compared, {differ:,} differ; tensorflow-text {version('tensorflow-text')}"
-    if as_json:
-        click.echo(json.dumps({"setting": setting, "rows": rows}))
-    else:
-        tables.show(rows, setting)
+    show(rows, f"{compared:,} texts compared, {differ:,} differ", as_json)
 
 
 def _texts(file: Path) -> Iterator[str]:

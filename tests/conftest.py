@@ -5,6 +5,7 @@ import inspect
 import json
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 import tensorflow as tf
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
+
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from beex_keras import TrainingConfig, exits, export, load_task
 from beex_keras.exits import ExitPolicy

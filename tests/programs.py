@@ -55,16 +55,18 @@ def makefile_has(makefiles: list[Path], words: list[str]) -> bool:
             and all(
                 re.search(rf"\$\({name}\)|^{name} *[:?]?=", text, re.M) for name, _ in variables
             )
-            and all(name != "BOARD" or value in beex_boards() for name, value in variables)
+            and all(value in known_values(name, value) for name, value in variables)
         ):
             return True
     return False
 
 
-def beex_boards() -> list[str]:
+def known_values(name: str, value: str) -> list[str]:
+    """What a variable of a Makefile may be; any value for most."""
     from beex_keras.export.mcu import boards
+    from suite.description import names
 
-    return list(boards())
+    return {"BOARD": list(boards()), "SUITE": names()}.get(name, [value])
 
 
 @cache

@@ -12,22 +12,24 @@ from filelock import FileLock
 from toy import TOY_SIZE
 from toy_suite import TOY
 
-from beex_keras.benchmark import collect, load_suite, markdown, run, summary
-from beex_keras.benchmark.cell import LOCK_FILE, LOGITS_FILE, RESULT_FILE, read_logits, run_cell
-from beex_keras.benchmark.run import load_tasks
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig
+from suite import collect, run, summary, tables
+from suite.description import load_suite
+from suite.process import run_trial
+from suite.run import load_tasks
+from suite.trial import LOCK_FILE, LOGITS_FILE, MISSING, RESULT_FILE, read_logits, state
 
 # === Locks ===
 
 
 def test_a_cell_in_work_elsewhere_is_left_alone(toy):
-    """As long as its lock is held; once the holder is killed, the cell is anybody's."""
+    """As long as its lock is held; once the holder is killed, the trial is anybody's."""
     described = load_suite(toy / "toy.toml")
     tasks, _ = run.load_tasks(described, str(toy))
-    (first, *_) = described.cells(tasks)
+    (first, *_) = described.trials(tasks)
     folder = toy / "held" / first.folder
     folder.mkdir(parents=True)
     holder = subprocess.Popen(
@@ -37,10 +39,10 @@ def test_a_cell_in_work_elsewhere_is_left_alone(toy):
     )
     assert holder.stdout.readline() == b"True\n"
     seen = []
-    run.run_cells(
+    run.run_trials(
         [first], str(toy / "toy.toml"), toy / "held", str(toy), report=lambda _, s: seen.append(s)
     )
-    assert seen == ["running", "in work elsewhere"] and run.state(folder) == run.MISSING
+    assert seen == ["running", "in work elsewhere"] and state(folder) == MISSING
     holder.kill()
     holder.wait()
     FileLock(folder / LOCK_FILE).acquire(timeout=60).lock.release()
@@ -116,14 +118,14 @@ def test_means_and_spreads():
     assert summary.Mean.of([0.5]) == summary.Mean(0.5, None, 1)
     mean = summary.Mean.of([0.7, 0.8, 0.9])
     assert (mean.value, mean.spread) == pytest.approx((0.8, 0.1))
-    assert markdown.points(mean) == "80.0 ± 10.0"
-    assert markdown.saving(summary.Mean(-0.001, None, 1)) == "0 %"
+    assert tables.points(mean) == "80.0 ± 10.0"
+    assert tables.saving(summary.Mean(-0.001, None, 1)) == "0 %"
 
 
 def toy_results(**changes):
     """Collected results of two tasks, two variants and two seeds, one training missing."""
 
-    def cell(task, variant, seed, full, taken, saved):
+    def trial(task, variant, seed, full, taken, saved):
         policy = {"accuracy": taken, "strict_score": taken, "flops_saved": saved,
                   "strict_flops_saved": saved, "mean_depth": 1.5, "exit_shares": [0.5, 0.5],
                   "curve": [[1.0, full], [0.5, taken]]}  # fmt: skip
@@ -147,10 +149,10 @@ def toy_results(**changes):
         "suite": "toy", "about": "A toy", "code": {"0": 5}, "versions": {"numpy": "1"},
         "tasks": {"one": task, "two": task},
         "tables": {"Main": {"tasks": ["one", "two"], "variants": ["twin", "binary"]}},
-        "cells": [
-            cell("one", "twin", 0, 0.8, 0.8, 0.1), cell("one", "twin", 1, 0.9, 0.8, 0.3),
-            cell("one", "binary", 0, 0.7, 0.8, 0.5), cell("one", "binary", 1, 0.7, 0.6, 0.5),
-            cell("two", "twin", 0, 0.6, 0.6, 0.5),
+        "trials": [
+            trial("one", "twin", 0, 0.8, 0.8, 0.1), trial("one", "twin", 1, 0.9, 0.8, 0.3),
+            trial("one", "binary", 0, 0.7, 0.8, 0.5), trial("one", "binary", 1, 0.7, 0.6, 0.5),
+            trial("two", "twin", 0, 0.6, 0.6, 0.5),
         ],
         "files": {"twin": file, "binary": file},
         "missing": [{"task": "two", "variant": "binary", "seed": 0, "settings": "a"}],
@@ -171,13 +173,13 @@ def test_rows_by_hand():
     assert summary.measured(results) == (["one"], [0, 1])
     assert summary.over_tasks(results, "binary").exit.value == pytest.approx(0.7)
     # A task with fewer seeds than others does not count yet.
-    results["cells"].append({**results["cells"][4], "variant": "binary"})
+    results["trials"].append({**results["trials"][4], "variant": "binary"})
     assert summary.measured(results) == (["one"], [0, 1])
-    results["cells"] += [{**cell, "seed": 1} for cell in results["cells"][-2:]]
+    results["trials"] += [{**trial, "seed": 1} for trial in results["trials"][-2:]]
     assert summary.measured(results) == (["one", "two"], [0, 1])
     both = summary.over_tasks(results, "twin")
     assert (both.full.value, both.full.count) == pytest.approx((0.725, 2))
-    assert summary.over_tasks({**results, "cells": []}, "twin") is None
+    assert summary.over_tasks({**results, "trials": []}, "twin") is None
 
 
 def test_differences_by_hand():
@@ -188,40 +190,35 @@ def test_differences_by_hand():
     assert summary.difference(results, "Kind", "none", "twin") is None
     # On both tasks no seed is there of both.
     assert summary.difference(results, "Main", "binary", "twin") is None
-    assert "| Kind | binary | -15.0 ± 7.1 | not surely better |" in markdown.choices(
-        results, "twin"
-    )
-    assert "| Kind | twin | +15.0 ± 7.1 | better |" in markdown.choices(results, "binary")
+    assert "| Kind | binary | -15.0 ± 7.1 | not surely better |" in tables.choices(results, "twin")
+    assert "| Kind | twin | +15.0 ± 7.1 | better |" in tables.choices(results, "binary")
 
 
 def test_gaps_are_filled_from_other_results():
     results = toy_results()
-    twin = {**results["cells"][4], "seed": 1, "code": "1"}
-    mine, better = {**results["cells"][0], "code": "0"}, {**results["cells"][0], "code": "1"}
-    results["cells"] = [mine]
-    filled = collect.fill_gaps(results, toy_results(cells=[better, twin]))
-    assert filled["cells"] == [mine, twin]  # what both have is the first's
+    twin = {**results["trials"][4], "seed": 1, "code": "1"}
+    mine, better = {**results["trials"][0], "code": "0"}, {**results["trials"][0], "code": "1"}
+    results["trials"] = [mine]
+    filled = collect.fill_gaps(results, toy_results(trials=[better, twin]))
+    assert filled["trials"] == [mine, twin]  # what both have is the first's
     assert filled["code"] == {"0": 1, "1": 1}
     assert filled["failed"] == [] and filled["missing"] == results["missing"]
     # Trainings with other settings or texts fill nothing.
-    other = toy_results(cells=[better, {**twin, "settings": "b"}])
-    assert collect.fill_gaps(results, other)["cells"] == [mine]
-    assert collect.left_behind(collect.fill_gaps(results, other), other) == other["cells"][1:]
-    assert not collect.left_behind(filled, toy_results(cells=[better, twin]))
+    other = toy_results(trials=[better, {**twin, "settings": "b"}])
+    assert collect.fill_gaps(results, other)["trials"] == [mine]
+    assert collect.left_behind(collect.fill_gaps(results, other), other) == other["trials"][1:]
+    assert not collect.left_behind(filled, toy_results(trials=[better, twin]))
     with pytest.raises(BeexError, match="cannot be joined"):
         collect.fill_gaps(results, toy_results(suite="paper"))
 
 
 def test_report_shows_what_is_there_and_what_is_not():
-    text = markdown.report(toy_results(), [("figures/a.png", "A figure")])
+    text = tables.report(toy_results(), [("figures/a.png", "A figure")])
     assert "| one | 50.0 | 60.0 | 85.0 ± 7.1 | 70.0 ± 0.0 |" in text
     assert "| two | 50.0 | 60.0 | 60.0 (1 seed) | – |" in text
     assert "- three was left out. There is no folder THREE." in text
     assert "- binary is not trained yet on two (seed 0)." in text
     assert "twin on two, seed 1, failed: No disk is left." in text
-    failure = {"task": "", "variant": "taught", "seed": 0, "reason": "No disk is left."}
-    failed = markdown.report(toy_results(failed=[failure]))
-    assert "\n- taught, seed 0, failed: No disk is left." in failed
     assert "![A figure](figures/a.png)" in text
 
 
@@ -268,26 +265,26 @@ def test_a_cell_of_glue_by_tfds(tfds_folder, no_steps, tmp_path, monkeypatch, na
     described = load_suite(tmp_path / "glue.toml")
     with glue_like(tfds_folder, columns):
         tasks, _ = load_tasks(described, None)
-        cell = described.cells(tasks)[0]
-        folder = tmp_path / cell.folder
+        trial = described.trials(tasks)[0]
+        folder = tmp_path / trial.folder
         folder.mkdir()
-        (folder / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
-        run_cell(folder, described, None)
+        (folder / "trial.json").write_text(json.dumps(trial.to_dict()), "utf-8")
+        run_trial(folder, described, None)
     assert (folder / RESULT_FILE).exists() and (folder / LOGITS_FILE).exists()
     logits = read_logits(folder)
     assert logits["test"].shape == (30, 2, len(tasks[task].labels))
     assert logits["test_labels"].tolist() == tasks[task].test.labels.tolist()
-    figures = collect.cell_figures(cell, folder, ["accuracy"])
+    figures = collect.trial_figures(trial, folder, ["accuracy"])
     expected = (logits["test"][:, -1].argmax(axis=1) == logits["test_labels"]).mean()
     assert figures["exits"]["accuracy"][-1] == pytest.approx(expected, abs=1e-5)
 
 
 def test_a_cell_refuses_other_data(toy):
     described = load_suite(toy / "toy.toml")
-    cell = described.cell("toy", "plain", 0, "of another day")
-    (toy / "cell.json").write_text(json.dumps(cell.to_dict()), "utf-8")
+    trial = described.trial("toy", "plain", 0, {"toy": "of another day"})
+    (toy / "trial.json").write_text(json.dumps(trial.to_dict()), "utf-8")
     with pytest.raises(BeexError, match="has changed"):
-        run_cell(Path(toy), described, str(toy))
+        run_trial(Path(toy), described, str(toy))
 
 
 def test_regression_is_refused():

@@ -7,26 +7,34 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import beex
 from toy import write_toy_files
 from toy_suite import TOY
 
 from beex_keras import BeexError, exits
-from beex_keras.benchmark import benchmark, load_suite
-from beex_keras.benchmark.cell import run_cell
-from beex_keras.benchmark.collect import POLICIES, calibrated, read_logits
-from beex_keras.benchmark.run import load_tasks
 from beex_keras.evaluation import evaluate
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.models import BEExformerConfig
+from suite.__main__ import main
+from suite.benchmark import benchmark
+from suite.collect import POLICIES, calibrated
+from suite.description import load_suite
+from suite.process import run_trial
+from suite.run import load_tasks
+from suite.trial import read_logits
 
 pytest.importorskip("matplotlib")
 pytest.importorskip("sklearn")
 
-COMMAND = [sys.executable, "-m", "beex_keras.cli", "benchmark", "--json"]
+PROGRAM = Path(__file__).parents[1] / "benchmarks" / "suite"
+
+
+def command(*arguments):
+    """Runs the command in this process."""
+    main([str(argument) for argument in arguments], standalone_mode=False)
 
 
 SMOKE = """
@@ -53,9 +61,9 @@ def smoke(tmp_path_factory):
     folder = tmp_path_factory.mktemp("smoke")
     suite, output = folder / "smoke.toml", folder / "out"
     suite.write_text(SMOKE, "utf-8")
-    command = [*COMMAND, "--suite", str(suite), "-o", str(output)]
+    command = [sys.executable, PROGRAM, "--json", "--suite", suite, "-o", output]
     killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    while not (first := list(output.glob("cells/*/result.json"))):
+    while not (first := list(output.glob("trials/*/result.json"))):
         assert killed.poll() is None, "the benchmark ended before its first training"
         time.sleep(0.2)
     killed.send_signal(signal.SIGKILL)
@@ -69,7 +77,7 @@ def smoke(tmp_path_factory):
 @pytest.mark.slow
 def test_killed_benchmark_continues(smoke):
     _, output, results = smoke
-    names = [(c["task"], c["variant"], c["seed"]) for c in results["cells"]]
+    names = [(c["task"], c["variant"], c["seed"]) for c in results["trials"]]
     variants = ("float32 twin", "weights-only")
     assert names == [("rotten_tomatoes", variant, 0) for variant in variants]
     assert not results["missing"] and not results["failed"] and not results["skipped"]
@@ -80,18 +88,15 @@ def test_what_a_benchmark_leaves(toy, no_steps, capsys):
     """Of a training that is there, without the training that is not."""
     described = load_suite(toy / "toy.toml")
     tasks, _ = load_tasks(described, str(toy))
-    plain = described.cells(tasks)[0]
+    plain = described.trials(tasks)[0]
     output = toy / "out"
-    folder = output / "cells" / plain.folder
+    folder = output / "trials" / plain.folder
     folder.mkdir(parents=True)
-    (folder / "cell.json").write_text(json.dumps(plain.to_dict()), "utf-8")
-    run_cell(folder, described, str(toy))
-    code = beex(
-        "benchmark", "--suite", toy / "toy.toml", "--data-dir", toy, "-o", output, "--no-train",
-        "--json",
-    )  # fmt: skip
+    (folder / "trial.json").write_text(json.dumps(plain.to_dict()), "utf-8")
+    run_trial(folder, described, str(toy))
+    command("--suite", toy / "toy.toml", "--data-dir", toy, "-o", output, "--no-train", "--json")
     results = json.loads(capsys.readouterr().out)
-    assert code == 0 and len(results["cells"]) == 1 and len(results["missing"]) == 4
+    assert len(results["trials"]) == 1 and len(results["missing"]) == 4
     assert json.loads((output / "results.json").read_text("utf-8")) == results
     left_behind(output, rows=2 * len(POLICIES))  # by accuracy and F1
 
@@ -107,16 +112,16 @@ def test_what_trained_variants_leave(smoke):
 
 def left_behind(output, rows):
     assert {path.name for path in output.iterdir()} == {
-        "cells", "results.json", "results.csv", "report.md", "report.html", "figures",
+        "trials", "results.json", "results.csv", "report.md", "report.html", "figures",
     }  # fmt: skip
     report = (output / "report.md").read_text("utf-8")
     for figure in (output / "figures").iterdir():
         assert f"](figures/{figure.name})" in report
         assert figure.read_bytes().startswith(b"\x89PNG")
     assert len((output / "results.csv").read_text("utf-8").splitlines()) == 1 + rows
-    for cell in (output / "cells").iterdir():
-        if cell.is_dir():
-            assert not list(cell.glob(".*"))
+    for trial in (output / "trials").iterdir():
+        if trial.is_dir():
+            assert not list(trial.glob(".*"))
 
 
 @pytest.mark.slow
@@ -124,8 +129,8 @@ def test_figures_are_those_of_the_stored_logits(smoke):
     suite, output, results = smoke
     described = load_suite(suite)
     tasks, _ = load_tasks(described, None)
-    for cell, figures in zip(described.cells(tasks), results["cells"], strict=True):
-        folder = output / "cells" / cell.folder
+    for trial, figures in zip(described.trials(tasks), results["trials"], strict=True):
+        folder = output / "trials" / trial.folder
         logits = read_logits(folder)
         trained = json.loads((folder / "result.json").read_text("utf-8"))["trained"]
         recipe = json.loads((folder / "run" / "results.json").read_text("utf-8"))
@@ -160,17 +165,14 @@ def test_one_training_starts_from_another(tmp_path, capsys):
     (tmp_path / "toy.toml").write_text(suite, "utf-8")
     described = load_suite(tmp_path / "toy.toml")
     tasks, _ = load_tasks(described, str(tmp_path))
-    cells = described.cells(tasks)
-    names = [(cell.variant, cell.seed) for cell in cells]
+    trials = described.trials(tasks)
+    names = [(trial.variant, trial.seed) for trial in trials]
     assert names == [(name, seed) for seed in (0, 1) for name in ("real", "weights", "binary")]
-    folders = [tmp_path / "out" / "cells" / cell.folder for cell in cells]
+    folders = [tmp_path / "out" / "trials" / trial.folder for trial in trials]
     folders[4].mkdir(parents=True)
     (folders[4] / "run").write_text("no folder", "utf-8")
-    code = beex(
-        "benchmark", "--suite", tmp_path / "toy.toml", "--data-dir", tmp_path,
-        "-o", tmp_path / "out", "--jobs", "2",
-    )  # fmt: skip
-    assert code == 0
+    options = ["--suite", tmp_path / "toy.toml", "--data-dir", tmp_path, "-o", tmp_path / "out"]
+    command(*options, "--jobs", "2")
     said = [line.split(": ") for line in capsys.readouterr().err.splitlines() if " of 6: " in line]
     ends = [(title, state) for _, title, state in said if state != "running"]
     order = [ends.index((f"toy, {name}, seed 0", "done")) for name in ("real", "weights", "binary")]
@@ -184,7 +186,7 @@ def test_one_training_starts_from_another(tmp_path, capsys):
     assert settings["init"]["kind"] == "classifier" and settings["init"] == settings["teacher"]
 
     results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
-    assert {(cell["variant"], cell["seed"]) for cell in results["cells"]} == set(names[:4])
+    assert {(trial["variant"], trial["seed"]) for trial in results["trials"]} == set(names[:4])
     failures = {failure["variant"]: failure["reason"] for failure in results["failed"]}
     assert len(failures) == 2 and "is not a run folder" in failures["weights"]
     assert "is not a run folder" in (tmp_path / "out" / "report.md").read_text("utf-8")
@@ -234,12 +236,12 @@ def test_dragging_the_threshold(smoke, tmp_path):
     suite, output, _ = smoke
     described = load_suite(suite)
     tasks, _ = load_tasks(described, None)
-    cell = next(c for c in described.cells(tasks) if c.variant == "weights-only")
-    folder = output / "cells" / cell.folder
+    trial = next(c for c in described.trials(tasks) if c.variant == "weights-only")
+    folder = output / "trials" / trial.folder
     logits = read_logits(folder)
     trained = json.loads((folder / "result.json").read_text("utf-8"))["trained"]
     costs = relative_costs(BEExformerConfig.from_dict(trained))
-    policy = calibrated(POLICIES["entropy"], logits, costs, cell.training.tolerance).policy
+    policy = calibrated(POLICIES["entropy"], logits, costs, trial.training.tolerance).policy
 
     page = browser()
     try:

@@ -347,8 +347,6 @@ MISTAKES = {
     "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
     "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
     "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
-    "unknown suite": (["benchmark", "--suite", "glue", *OUT], "paper, smoke"),
-    "nothing to adopt": (["benchmark", "--suite", "smoke", "--adopt", "0", *OUT], "version 0"),
     "missing data file": ([*TRAIN, "{0}/none.jsonl"], "none.jsonl"),
     "directory as data file": ([*TRAIN, "{0}/run"], "directory"),
     "unsupported data file": ([*TRAIN, "{0}/bad.xlsx"], "xlsx"),

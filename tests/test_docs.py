@@ -21,7 +21,6 @@ from programs import makefile, makefile_has, parse, script
 from toy import toy_rows
 
 import beex_keras as beex
-from beex_keras.benchmark import load_suite
 from beex_keras.cli.app import app
 from beex_keras.runtime import library
 
@@ -103,9 +102,6 @@ def call_beexrun(folder: Path, words: list[str], stdin: str) -> None:
 
 def call_beex(page: str, words: list[str], stdin: str) -> None:
     options = {} if words[0].startswith("-") else parse(app, words).params
-    if words[0] == "benchmark":  # takes days; that suites can be run, test_suites.py says
-        assert options["suite"].isupper() or load_suite(options["suite"])
-        return
     if options.get("seed"):  # other seeds do what seed 0 does
         return
     if any(page == where and f"beex {words[0]}".startswith(start) for where, start in EXCEPTIONS):

@@ -17,7 +17,6 @@ from toy import TOY_SIZE, toy_rows
 from toy_suite import SIZE
 
 from beex_keras import exits, pipeline, pretrained
-from beex_keras.benchmark.suite import load_suite
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate
@@ -26,6 +25,7 @@ from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import TrainingConfig
+from suite.description import load_suite
 
 ROOT = Path(__file__).parents[1]
 NAMES = pretrained.names()
@@ -337,26 +337,26 @@ def measured(tmp_path, data, monkeypatch, tool):
     suite = load_suite(tmp_path / "measured.toml")
     monkeypatch.setattr(tool("record"), "load_suite", lambda _: suite)
     figures, settings = [], {}
-    for cell in suite.cells({"snips": load_task("snips", data_dir=data)}):
-        depth = cell.seed / 10 + (cell.variant == "twin") / 100
+    for trial in suite.trials({"snips": load_task("snips", data_dir=data)}):
+        depth = trial.seed / 10 + (trial.variant == "twin") / 100
         policy = {"accuracy": depth + 0.5, "mean_depth": 1.5, "flops_saved": 0.25}
         row = {
-            "task": cell.task,
-            "variant": cell.variant,
-            "seed": cell.seed,
-            "settings": cell.settings,
+            "task": trial.task,
+            "variant": trial.variant,
+            "seed": trial.seed,
+            "settings": trial.settings,
             "exits": {"accuracy": [0.0, depth]},
             "policies": {"confidence": policy},
         }
-        if (cell.variant, cell.seed) != ("twin", 1):
+        if (trial.variant, trial.seed) != ("twin", 1):
             figures.append(row)
-        settings[cell.variant, cell.seed] = {
+        settings[trial.variant, trial.seed] = {
             "task": "snips",
-            "model": cell.model.to_dict(),
-            "training": cell.training.to_dict(),
+            "model": trial.model.to_dict(),
+            "training": trial.training.to_dict(),
         }
     file = tmp_path / "results.json"
-    file.write_text(json.dumps({"suite": "measured", "cells": figures}))
+    file.write_text(json.dumps({"suite": "measured", "trials": figures}))
     settings["twin", 2]["init"] = {"kind": "donor", "name": "minilm", "layers": None}
     learned = {"kind": "classifier", "weights": "a"}
     settings["binary", 2] |= {"init": learned, "teacher": learned}
@@ -398,7 +398,7 @@ def test_a_benchmark_of_another_training_is_refused(measured, data, change, tool
 def test_a_benchmark_without_other_seeds_is_refused(measured, data, tool):
     file, run, twin = measured
     results = json.loads(file.read_text())
-    results["cells"] = [row for row in results["cells"] if row["seed"] == 2]
+    results["trials"] = [row for row in results["trials"] if row["seed"] == 2]
     file.write_text(json.dumps(results))
     with pytest.raises(BeexError, match="no other seed of 'binary'"):
         tool("record").recorded(file, "binary", [run], {"a": twin}, str(data))

@@ -2,51 +2,54 @@
 
 import dataclasses
 import json
-from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from donors import write_donor
 from toy_suite import TOY
 
 from beex_keras import pretrained
-from beex_keras.benchmark import code, load_suite, run, suite
-from beex_keras.benchmark.cell import RESULT_FILE, run_cell
-from beex_keras.benchmark.run import load_tasks
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
+from suite import code_version, description, run
+from suite.__main__ import main
+from suite.description import load_suite
+from suite.process import run_trial
+from suite.run import load_tasks
+from suite.trial import RESULT_FILE, state
 
 
 def test_cells_in_the_order_of_groups_and_each_name_once(toy):
     described = load_suite(toy / "toy.toml")
     tasks, skipped = load_tasks(described, str(toy))
     assert not skipped and list(tasks) == ["toy"]
-    cells = described.cells(tasks)
-    assert [(c.variant, c.seed) for c in cells] == [
+    trials = described.trials(tasks)
+    assert [(c.variant, c.seed) for c in trials] == [
         ("plain", 0), ("long", 0), ("plain", 1), ("long", 1), ("wide", 0),
     ]  # fmt: skip
     # The suite's settings, then the task's, then the variant's.
-    assert [c.training.epochs for c in cells] == [2, 3, 2, 3, 2]
-    assert [c.training.batch_size for c in cells] == [50] * 5
-    assert [c.model.width for c in cells] == [16, 16, 16, 16, 32]
+    assert [c.training.epochs for c in trials] == [2, 3, 2, 3, 2]
+    assert [c.training.batch_size for c in trials] == [50] * 5
+    assert [c.model.width for c in trials] == [16, 16, 16, 16, 32]
     assert described.metrics(tasks["toy"], "toy") == ["accuracy", "f1"]
 
 
 def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
     described = load_suite(toy / "toy.toml")
-    plain = described.cell("toy", "plain", 0, "data")
-    assert plain.key == described.cell("toy", "plain", 0, "data").key
+    plain = described.trial("toy", "plain", 0, {"toy": "data"})
+    assert plain.key == described.trial("toy", "plain", 0, {"toy": "data"}).key
     others = [
-        described.cell("toy", "plain", 1, "data"),
-        described.cell("toy", "wide", 0, "data"),
-        described.cell("toy", "long", 0, "data"),
-        described.cell("toy", "plain", 0, "other data"),
+        described.trial("toy", "plain", 1, {"toy": "data"}),
+        described.trial("toy", "wide", 0, {"toy": "data"}),
+        described.trial("toy", "long", 0, {"toy": "data"}),
+        described.trial("toy", "plain", 0, {"toy": "other data"}),
     ]
-    assert len({cell.key for cell in [plain, *others]}) == 5
-    assert len({cell.settings for cell in [plain, *others]}) == 5
+    assert len({trial.key for trial in [plain, *others]}) == 5
+    assert len({trial.settings for trial in [plain, *others]}) == 5
     described.values["variants"]["the same"] = {"model": {"width": 16}}
-    assert described.cell("toy", "the same", 0, "data").key == plain.key
+    assert described.trial("toy", "the same", 0, {"toy": "data"}).key == plain.key
     key, settings = plain.key, plain.settings
-    monkeypatch.setattr(suite, "code_version", lambda: "another")
+    monkeypatch.setattr("suite.trial.code_version", lambda: "another")
     assert plain.key != key and plain.settings == settings
 
 
@@ -54,11 +57,11 @@ def test_key_follows_from_the_packaged_model_it_starts_from(toy, tmp_path, monke
     described = load_suite(toy / "toy.toml")
     described.values["variants"]["later"] = {"start": {"init": "ours", "teacher": "ours"}}
     monkeypatch.setattr(pretrained, "FOLDER", tmp_path)
-    cell = described.cell("toy", "later", 0, "data")
+    trial = described.trial("toy", "later", 0, {"toy": "data"})
     settings = []
     for content in (b"a model", b"the next release's", b"a model"):
         (tmp_path / "ours.beex").write_bytes(content)
-        settings.append(cell.settings)
+        settings.append(trial.settings)
     assert settings[0] == settings[2] != settings[1]
 
 
@@ -85,12 +88,12 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
     few = tasks["few"]
     assert (len(few.train), len(few.validation), len(few.test)) == (64, 70, 70)
     assert "at most 64 training texts" in few.notes
-    cold, warm, *_ = described.cells(tasks)
-    assert cold.start == {} and warm.start["init_layers"] == [0, 2]
-    folder = toy / "cell"
+    scratch, warm, *_ = described.trials(tasks)
+    assert scratch.start == {} and warm.start["init_layers"] == [0, 2]
+    folder = toy / "trial"
     folder.mkdir()
-    (folder / "cell.json").write_text(json.dumps(warm.to_dict()), "utf-8")
-    run_cell(folder, described, str(toy))
+    (folder / "trial.json").write_text(json.dumps(warm.to_dict()), "utf-8")
+    run_trial(folder, described, str(toy))
     settings = json.loads((folder / "run" / "run.json").read_text("utf-8"))
     assert settings["init"] == settings["teacher"]
     assert settings["init"]["layers"] == [0, 2]
@@ -112,14 +115,14 @@ def test_start_may_be_trained_on_another_task(toy):
     assert described.tasks == ["toy", "related"]
     toys = described.load("toy", str(toy))
     related = dataclasses.replace(toys, name="related", train=toys.test)
-    cells = described.cells({"toy": toys, "related": related})
-    moved = [cell for cell in cells if cell.variant == "moved"]
-    for cell in moved:
-        before = cell.earlier["init"]
-        assert (before.task, before.variant, before.seed) == ("related", "plain", cell.seed)
-        assert before.data == related.fingerprint() and cell.data == toys.fingerprint()
-        assert cells.index(before) < cells.index(cell)
-    assert moved and not [c for c in described.cells({"toy": toys}) if c.variant == "moved"]
+    trials = described.trials({"toy": toys, "related": related})
+    moved = [trial for trial in trials if trial.variant == "moved"]
+    for trial in moved:
+        before = trial.earlier["init"]
+        assert (before.task, before.variant, before.seed) == ("related", "plain", trial.seed)
+        assert before.data == related.fingerprint() and trial.data == toys.fingerprint()
+        assert trials.index(before) < trials.index(trial)
+    assert moved and not [c for c in described.trials({"toy": toys}) if c.variant == "moved"]
 
 
 def test_data_of_a_task_has_a_fingerprint(toy):
@@ -152,12 +155,17 @@ def test_faulty_suites(toy, old, new, message):
     (toy / "toy.toml").write_text(TOY.replace(old, new), "utf-8")
     with pytest.raises(BeexError, match=message):
         described = load_suite(toy / "toy.toml")
-        described.cells(load_tasks(described, str(toy))[0])
+        described.trials(load_tasks(described, str(toy))[0])
 
 
-def test_unknown_suite_names_the_packaged():
-    with pytest.raises(BeexError, match="paper, smoke"):
-        load_suite("glue")
+@pytest.mark.parametrize(
+    ("options", "word"),
+    [(["--suite", "glue"], "paper, smoke"), (["--suite", "smoke", "--reuse", "0"], "version 0")],
+)
+def test_mistakes_end_in_a_sentence(tmp_path, options, word):
+    result = CliRunner().invoke(main, [*options, "-o", str(tmp_path / "out")])
+    assert result.exit_code == 1 and word in result.output
+    assert result.output.startswith("Error: ") and result.output.count("\n") == 1
 
 
 def test_suite_without_any_data_says_why(tmp_path, toy):
@@ -167,12 +175,12 @@ def test_suite_without_any_data_says_why(tmp_path, toy):
         load_tasks(load_suite(toy / "toy.toml"), str(empty))
 
 
-def test_packaged_suites_are_sound():
-    for name in suite.names():
+def test_own_suites_are_sound():
+    for name in description.names():
         described = load_suite(name)
         for group in described.groups:
             for variant in group.variants:
-                described.cell(group.tasks[0], variant, group.seeds[0], "")
+                described.trial(group.tasks[0], variant, group.seeds[0], {})
 
 
 def test_paper_suite_has_what_the_evaluation_needs():
@@ -183,30 +191,29 @@ def test_paper_suite_has_what_the_evaluation_needs():
 
 
 def test_code_that_decides_a_training_is_where_the_version_looks_for_it():
-    package = Path(code.__file__).parents[1]
-    for name in code._SOURCES:
-        assert (package / name).exists(), name
+    for name in code_version.SOURCES:
+        assert (code_version.PACKAGE / name).exists(), name
 
 
 def test_docstrings_and_comments_are_no_code():
     bare = "def f(x):\n    return x + 1\n"
     told = '"""A module."""\n\n\ndef f(x):  # adds\n    """Adds."""\n    return (x +\n        1)\n'
-    assert code.meaning(bare) == code.meaning(told)
-    assert code.meaning(bare) != code.meaning(bare.replace("1", "2"))
+    assert code_version.meaning(bare) == code_version.meaning(told)
+    assert code_version.meaning(bare) != code_version.meaning(bare.replace("1", "2"))
 
 
-def test_trainings_of_another_code_version_are_adopted_if_asked(toy):
+def test_trainings_of_another_code_version_are_reused_if_asked(toy):
     described = load_suite(toy / "toy.toml")
-    cells = [described.cell("toy", "plain", seed, "data") for seed in (0, 1)]
-    old = toy / cells[0].folder_by("old")
+    trials = [described.trial("toy", "plain", seed, {"toy": "data"}) for seed in (0, 1)]
+    old = toy / trials[0].folder_by("old")
     old.mkdir()
     (old / RESULT_FILE).write_text('{"code": "old"}', "utf-8")
     with pytest.raises(BeexError, match="No training .* by code version older"):
-        run.adopt(cells, toy, "older")
-    assert run.adopt(cells, toy, "old") == 1
-    assert [run.state(toy / cell.folder) for cell in cells] == ["done", "missing"]
-    assert run.trained_by(toy / cells[0].folder) == "old"
-    assert run.adopt(cells, toy, "old") == 0  # asked again, it finds its work done
+        run.reuse(trials, toy, "older")
+    assert run.reuse(trials, toy, "old") == 1
+    assert [state(toy / trial.folder) for trial in trials] == ["done", "missing"]
+    assert run.trained_by(toy / trials[0].folder) == "old"
+    assert run.reuse(trials, toy, "old") == 0  # asked again, it finds its work done
 
 
 def test_a_variant_may_start_from_another_preset(toy):
@@ -222,6 +229,6 @@ variants = ["small", "large"]
 """
     (toy / "sizes.toml").write_text(text, "utf-8")
     described = load_suite(toy / "sizes.toml")
-    small, large = (described.cell("toy", name, 0, "").model for name in ("small", "large"))
+    small, large = (described.trial("toy", name, 0, {}).model for name in ("small", "large"))
     assert small == BEExformerConfig.preset("micro")
     assert large == BEExformerConfig.preset("tiny", num_blocks=2)

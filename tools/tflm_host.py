@@ -57,8 +57,8 @@ def build(target: Path, *flags: str) -> Path:
         for source in SOURCES:
             objects.append(Path(folder) / f"{source.stem}.o")
             language = ("-x", "c", "-std=c99", "-O2") if source.suffix == ".c" else FLAGS
-            _run(COMPILER, *language, *WARNINGS, *flags, "-fPIC", f"-I{SHIM}", "-c", source,
-                 "-o", objects[-1])  # fmt: skip
+            options = (*language, *WARNINGS, *flags, "-fPIC", f"-I{SHIM}")
+            _run(COMPILER, *options, "-c", source, "-o", objects[-1])
         _run(COMPILER, *flags, "-shared", *objects, "-o", target)
     return target
 

@@ -7,7 +7,6 @@ import rich_click as click
 from click.exceptions import NoArgsIsHelpError
 
 from beex_keras._version import __version__
-from beex_keras.cli.benchmark import benchmark
 from beex_keras.cli.calibrate import calibrate
 from beex_keras.cli.convert import convert
 from beex_keras.cli.demo import demo
@@ -53,7 +52,7 @@ def _report_engine() -> int:
     return int(any(result != "passed" for result in results.values()))
 
 
-for command in (train, calibrate, evaluate, predict, convert, summary, models, benchmark, demo):
+for command in (train, calibrate, evaluate, predict, convert, summary, models, demo):
     app.add_command(command)
 
 

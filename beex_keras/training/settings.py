@@ -36,7 +36,7 @@ MODEL = tuple(
 )
 """Fields of a model's configuration that the data does not decide."""
 
-_NEEDS = {
+NEEDS = {
     "init_layers": "init",
     "anneal": "init",
     "hidden_weight": "teacher",
@@ -94,7 +94,7 @@ class Words:
         defaults = {**TrainingConfig().to_dict(), "init_layers": None}
         asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
         sources = {"init": init, "teacher": teacher}
-        for name, needed in _NEEDS.items():
+        for name, needed in NEEDS.items():
             if asked[name] != defaults[name] and sources[needed] is None:
                 raise BeexError(
                     f"{name} means nothing without {needed}; give {needed}, or leave it out."
@@ -141,7 +141,7 @@ class Words:
         of_teacher = layers if self.teacher is not None and is_bert(self.teacher) else None
         teacher = None if self.teacher is None else warm_start(self.teacher, of_teacher)
         model = self._model(init)
-        warm = init is not None and starts_warm(init, model)
+        warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
         return model, self._training(model, warm), init, teacher
 
     def _model(self, init: WarmStart | None) -> BEExformerConfig:
@@ -164,12 +164,17 @@ class Words:
         return TrainingConfig(**self.training)
 
 
-def starts_warm(init: WarmStart, model: BEExformerConfig) -> bool:
+def starts_warm(is_bert: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
     """Whether `TrainingConfig.warm` has the defaults for a start.
 
     So it is where real weights have something to lose; only a binary model that goes on from a
     binary one learns as from random weights.
+
+    Args:
+        is_bert: whether the start is a BERT-style encoder.
+        bits: of its parts, by their names in `model`.
+        model: the settings of the model to train.
     """
-    if init.shape is None or model.weight_bits == 32:
+    if is_bert or model["weight_bits"] == 32:
         return True
-    return any(number > getattr(model, name) for name, number in init.bits.items())
+    return any(number > model[name] for name, number in bits.items())

@@ -12,12 +12,18 @@ machine does meets all alike. Compare them within a run only. Models have random
 neither speed nor size depends, unless a trained one is given.
 """
 
+import sys
+from pathlib import Path
+
 import click
+
+import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
+
+sys.path.append(str(Path(__file__).parents[1]))
+
 from footprint import load, memory, size
 from layers import layers
 from texts import texts
-
-import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 
 main = click.Group(
     "engine",

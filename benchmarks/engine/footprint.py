@@ -14,6 +14,7 @@ from typing import Any
 import click
 import numpy as np
 import runtimes
+
 from measure import SEED, Work, json_option, medians, rounds_option, show
 
 ROOT = Path(__file__).parents[2]
@@ -60,14 +61,6 @@ def _ids(preset: str, texts: int = 8) -> np.ndarray:
 # === Starting from a file ===
 
 
-def _start_tflite(path: Path) -> runtimes.Call:
-    return runtimes.start_tflite(path)
-
-
-def _start_lce(path: Path) -> runtimes.Call:
-    return runtimes.start_lce(path.read_bytes())
-
-
 def _start_engine(path: Path) -> runtimes.Call:
     """What a C program does, see tflite/beexrun.c: maps the file, checks it whole, lays memory out."""
     from beex_keras.runtime import library
@@ -75,9 +68,7 @@ def _start_engine(path: Path) -> runtimes.Call:
     engine = library.load()
     with open(path, "rb") as file:
         data = np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), np.uint8)
-    model = np.zeros(engine.beex_model_bytes(), np.uint8)
-    assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
-    size = engine.beex_arena_size(model.ctypes.data)
+    model, size = _opened(data)
     state, arena = np.zeros(engine.beex_engine_bytes(), np.uint8), np.zeros(size // 8, np.uint64)
     started = engine.beex_start_named(
         state.ctypes.data, model.ctypes.data, arena.ctypes.data, size, b"", 0
@@ -88,18 +79,32 @@ def _start_engine(path: Path) -> runtimes.Call:
     def call(ids: np.ndarray, keep: Any = (data, model, arena)) -> None:
         exits, logits = np.zeros(len(ids), np.int32), np.zeros((len(ids), _MOST_LOGITS), np.float32)
         done = ctypes.c_size_t()
+        arguments = (ids.ctypes.data, *ids.shape, ctypes.byref(full_depth), exits.ctypes.data)
         status = engine.beex_run_rows(
-            state.ctypes.data, ids.ctypes.data, len(ids), ids.shape[1], ctypes.byref(full_depth),
-            exits.ctypes.data, logits.ctypes.data, ctypes.byref(done),
-        )  # fmt: skip
+            state.ctypes.data, *arguments, logits.ctypes.data, ctypes.byref(done)
+        )
         assert status == library.OK
 
     return call
 
 
+def _opened(data: np.ndarray) -> tuple[np.ndarray, int]:
+    """The engine's model of a file's bytes, and the bytes of its arena."""
+    from beex_keras.runtime import library
+
+    engine = library.load()
+    model = np.zeros(engine.beex_model_bytes(), np.uint8)
+    assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
+    return model, engine.beex_arena_size(model.ctypes.data)
+
+
 _FIXED_DEPTH = 4  # BEEX_FIXED_DEPTH of tflite/engine/beex.h
 _MOST_LOGITS = 1000  # blocks times classes
-_STARTS = {"TFLite": _start_tflite, "LCE indirect": _start_lce, "engine": _start_engine}
+_STARTS = {
+    "TFLite": runtimes.start_tflite,
+    "LCE indirect": lambda path: runtimes.start_lce(path.read_bytes()),
+    "engine": _start_engine,
+}
 
 
 # === Memory ===
@@ -127,7 +132,7 @@ def memory(preset: str, only: str, as_json: bool) -> None:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
                 row["peak MB"] = process.submit(_peak, engine, path, ids).result()
             if engine == "engine":
-                row["of it arena MB"] = 1e-6 * _arena(data)
+                row["of it arena MB"] = 1e-6 * _opened(np.frombuffer(data, np.uint8))[1]
                 row["whole process MB"] = _beexrun_peak(Path(folder), path, len(ids))
             rows.append(row)
     show(rows, f"{preset}, {len(ids)} texts of 30 tokens, one by one", as_json)
@@ -159,16 +164,6 @@ def _resident_peak(process: int | str) -> float:
     status = Path(f"/proc/{process}/status").read_text("ascii")
     (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
     return 1024e-6 * int(line.split()[1])
-
-
-def _arena(data: bytes) -> int:
-    from beex_keras.runtime import library
-
-    engine = library.load()
-    model = np.zeros(engine.beex_model_bytes(), np.uint8)
-    source = np.frombuffer(data, np.uint8)
-    assert engine.beex_open(model.ctypes.data, source.ctypes.data, len(data)) == library.OK
-    return engine.beex_arena_size(model.ctypes.data)
 
 
 def _beexrun_peak(folder: Path, model: Path, texts: int) -> float:
@@ -227,16 +222,12 @@ def load(preset: str, only: str, rounds: int, as_json: bool) -> None:
             sizes[name] = len(data)
             works[name] = functools.partial(_STARTS[name.split(", ")[1]], path)
         found = medians(works, rounds, as_json)
-    rows = [
-        {
-            "model": name.split(", ")[0],
-            "engine": name.split(", ")[1],
-            "file MB": 1e-6 * sizes[name],
-            "milliseconds": 1e3 * seconds,
-        }
-        for name, seconds in found.items()
-    ]
-    show(rows, f"{preset}, loading a model", as_json, rounds)
+    rows = []
+    for name, seconds in found.items():
+        model, engine = name.split(", ")
+        row = {"model": model, "engine": engine, "file MB": 1e-6 * sizes[name]}
+        rows.append({**row, "milliseconds": 1e3 * seconds})
+    show(rows, f"{preset}, loading a model", as_json, rounds=rounds)
 
 
 # === Code ===
@@ -256,10 +247,7 @@ def size(as_json: bool) -> None:
     rows = []
     for name, kernels in (("portable kernels", portable), ("all kernels", every)):
         with tempfile.TemporaryDirectory() as folder:
-            parts = {
-                "engine": _text(engine, folder),
-                "kernels": _text(kernels, folder),
-            }
+            parts = {"engine": _text(engine, folder), "kernels": _text(kernels, folder)}
         rows.append({"engine with": name, **parts, "in all": sum(parts.values())})
     show(rows, "Bytes of text at -Os", as_json)
 

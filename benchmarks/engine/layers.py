@@ -1,12 +1,14 @@
 """Single linear layers, of every kernel and of the other engines."""
 
 import ctypes
+import functools
 import itertools
 from typing import Any
 
 import click
 import numpy as np
 from bounds import compute_bound, memory_bound
+
 from measure import SEED, Work, json_option, medians, rounds_option, show
 
 _SHAPES = ((256, 256), (256, 512), (512, 256), (768, 768), (768, 3072))
@@ -15,8 +17,9 @@ _BITS = {"binary": 1, "real": 32, "int8": 8}
 
 
 @click.command()
-@click.option("--tokens", default=(20, 128), multiple=True, show_default=True,
-              help="Rows of the input; may be repeated.")  # fmt: skip
+@click.option(
+    "--tokens", default=(20, 128), multiple=True, help="Rows of the input; may be repeated."
+)
 @rounds_option
 @json_option
 def layers(tokens: tuple[int, ...], rounds: int, as_json: bool) -> None:
@@ -31,19 +34,22 @@ def layers(tokens: tuple[int, ...], rounds: int, as_json: bool) -> None:
     rows = []
     for count in tokens:
         for inputs, outputs in _SHAPES:
+            shape = (count, inputs, outputs)
             works = {
-                **_our_layers(count, inputs, outputs),
-                "LCE": _lce_layer(count, inputs, outputs, indirect=False),
-                "LCE indirect": _lce_layer(count, inputs, outputs, indirect=True),
-                "TFLite float32": _tflite_layer(count, inputs, outputs, quantize=False),
-                "TFLite int8": _tflite_layer(count, inputs, outputs, quantize=True),
+                **_our_layers(*shape),
+                "LCE": _lce_layer(*shape, indirect=False),
+                "LCE indirect": _lce_layer(*shape, indirect=True),
+                "TFLite float32": _tflite_layer(*shape, quantize=False),
+                "TFLite int8": _tflite_layer(*shape, quantize=True),
             }
-            rows += _rows(works, count, inputs, outputs, rounds, as_json)
-    show(rows, "Linear layers, one thread", as_json, rounds)
+            rows += _rows(works, shape, rounds, as_json)
+    show(rows, "Linear layers, one thread", as_json, rounds=rounds)
 
 
-def _rows(works: dict[str, Work], tokens: int, inputs: int, outputs: int, rounds: int,
-          quiet: bool) -> list[dict[str, Any]]:  # fmt: skip
+def _rows(
+    works: dict[str, Work], shape: tuple[int, int, int], rounds: int, quiet: bool
+) -> list[dict[str, Any]]:
+    tokens, inputs, outputs = shape
     products = tokens * inputs * outputs
     sizes, bounds = {}, {}
     for name in works:
@@ -76,10 +82,11 @@ class _Kernels(ctypes.Structure):
     """The table of tflite/kernels/kernels.h, as far as it is called here."""
 
     _fields_ = [
-        ("name", ctypes.c_char_p),
-        *((name, ctypes.c_void_p) for name in ("pack_signs", "quantize", "binary_linear",
-                                               "binary_signs", "real_linear", "int8_linear")),
-    ]  # fmt: skip
+        *(("name", ctypes.c_char_p), ("pack_signs", ctypes.c_void_p)),
+        *(("quantize", ctypes.c_void_p), ("binary_linear", ctypes.c_void_p)),
+        *(("binary_signs", ctypes.c_void_p), ("real_linear", ctypes.c_void_p)),
+        ("int8_linear", ctypes.c_void_p),
+    ]
 
 
 def _our_layers(tokens: int, inputs: int, outputs: int) -> dict[str, Work]:
@@ -100,19 +107,15 @@ def _our_layers(tokens: int, inputs: int, outputs: int) -> dict[str, Work]:
     works: dict[str, Work] = {}
     for table in itertools.takewhile(bool, available):  # up to a null pointer
         kernels = _Kernels.from_address(table)
-        for kind, start in (("binary_linear", [bits]), ("real_linear", [x]),
-                            ("int8_linear", [q, quantized_rows])):  # fmt: skip
+        for kind, start in {"binary": [bits], "real": [x], "int8": [q, quantized_rows]}.items():
             arrays = [*start, weights, scale, bias, y]
             types = [ctypes.c_size_t] * 3 + [ctypes.c_void_p] * len(arrays)
-            function = ctypes.CFUNCTYPE(None, *types)(getattr(kernels, kind))
-            arguments = [tokens, inputs, outputs, *(array.ctypes.data for array in arrays)]
-
-            def call(
-                function: Any = function, arguments: Any = arguments, keep: Any = arrays
-            ) -> None:
-                function(*arguments)
-
-            works[f"{kernels.name.decode()} {kind.removesuffix('_linear')}"] = call
+            function = ctypes.CFUNCTYPE(None, *types)(getattr(kernels, f"{kind}_linear"))
+            pointers = [
+                array.ctypes.data_as(ctypes.c_void_p) for array in arrays
+            ]  # keep the arrays
+            call = functools.partial(function, tokens, inputs, outputs, *pointers)
+            works[f"{kernels.name.decode()} {kind}"] = call
     return works
 
 
@@ -123,13 +126,10 @@ def _lce_layer(tokens: int, inputs: int, outputs: int, indirect: bool) -> Work:
     import tensorflow as tf
     from larq_compute_engine.tflite.python.interpreter import Interpreter
 
-    model = tf.keras.Sequential([
-        lq.layers.QuantConv2D(outputs, 1, input_quantizer="ste_sign", kernel_quantizer="ste_sign",
-                              use_bias=False, input_shape=(1, tokens, inputs)),
-    ])  # fmt: skip
-    interpreter = Interpreter(
-        lce.convert_keras_model(model), num_threads=1, use_indirect_bgemm=indirect
-    )
+    signs = {"input_quantizer": "ste_sign", "kernel_quantizer": "ste_sign", "use_bias": False}
+    layer = lq.layers.QuantConv2D(outputs, 1, **signs, input_shape=(1, tokens, inputs))
+    file = lce.convert_keras_model(tf.keras.Sequential([layer]))
+    interpreter = Interpreter(file, num_threads=1, use_indirect_bgemm=indirect)
     x = np.random.default_rng(SEED).standard_normal((1, 1, tokens, inputs)).astype(np.float32)
     return lambda: interpreter.predict(x)
 
@@ -138,9 +138,8 @@ def _tflite_layer(tokens: int, inputs: int, outputs: int, quantize: bool) -> Wor
     """A dense layer in TensorFlow Lite with XNNPACK, which int8 reads and writes int8."""
     import tensorflow as tf
 
-    model = tf.keras.Sequential(
-        [tf.keras.layers.Dense(outputs, use_bias=False, input_shape=(inputs,))]
-    )
+    layer = tf.keras.layers.Dense(outputs, use_bias=False, input_shape=(inputs,))
+    model = tf.keras.Sequential([layer])
     x = np.random.default_rng(SEED).standard_normal((tokens, inputs)).astype(np.float32)
     function = tf.function(model).get_concrete_function(tf.TensorSpec((tokens, inputs)))
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function], model)

@@ -111,25 +111,13 @@ def start_lce_by_length(data: bytes, threads: int = 1, batch: int = 1) -> Call:
     """A file for single texts, from which this package makes those for batches of like length."""
     from beex_keras.runtime import LCERunner
 
-    runner = LCERunner(data, num_threads=threads)
-
-    def call(ids: np.ndarray) -> None:
-        for start in range(0, len(ids), batch):
-            runner.exit_logits(ids[start : start + batch])
-
-    return call
+    return _in_parts(LCERunner(data, num_threads=threads).exit_logits, batch)
 
 
 def start_lce_exit(data: bytes, threads: int = 1) -> Call:
     from beex_keras.runtime import LCERunner
 
-    runner = LCERunner(data, num_threads=threads)
-
-    def call(ids: np.ndarray) -> None:
-        for row in ids:
-            runner.decide(row[None])
-
-    return call
+    return _in_parts(LCERunner(data, num_threads=threads).decide, 1)
 
 
 def start_engine(
@@ -139,13 +127,14 @@ def start_engine(
     from beex_keras.runtime import CRunner
 
     runner = CRunner(data, num_threads=threads, **options)
+    if policy is None:
+        return _in_parts(runner.exit_logits, batch)
+    return _in_parts(lambda rows: runner.decide(rows, policy), batch)
 
+
+def _in_parts(classify: Call, batch: int) -> Call:
     def call(ids: np.ndarray) -> None:
         for start in range(0, len(ids), batch):
-            rows = ids[start : start + batch]
-            if policy is None:
-                runner.exit_logits(rows)
-            else:
-                runner.decide(rows, policy)
+            classify(ids[start : start + batch])
 
     return call

@@ -7,29 +7,37 @@ from typing import Any
 import click
 import numpy as np
 import runtimes
-from measure import SEED, json_option, medians, rounds_option, show
+
+from measure import SEED, data_option, json_option, medians, rounds_option, show
 
 _EXIT = ", with exit"
+Start = Callable[[int], runtimes.Call]
+"""Starts an engine with a number of threads."""
 
 
 @click.command()
 @click.option("--preset", default="small", show_default=True)
-@click.option(
-    "--run", type=click.Path(exists=True), help="A trained run folder instead, with its exit."
-)
+@click.option("--run", type=click.Path(exists=True), help="A trained run folder, with its exit.")
 @click.option("--task", default="glue/sst2", show_default=True)
-@click.option("--data-dir", type=click.Path())
+@data_option
 @click.option("--sentences", default=32, show_default=True)
-@click.option("--batch", "batches", type=int, default=(1,), multiple=True, show_default=True,
-              help="Texts at once; may be repeated.")  # fmt: skip
-@click.option("--threads", type=int, default=(1,), multiple=True, show_default=True,
-              help="May be repeated.")  # fmt: skip
+@click.option("--batch", "batches", default=(1,), multiple=True, help="Texts at once; repeatable.")
+@click.option("--threads", default=(1,), multiple=True, help="May be repeated.")
 @click.option("--only", default="", help="Only what has this in its name.")
 @rounds_option
 @json_option
-def texts(preset: str, run: str | None, task: str, data_dir: str | None, sentences: int,
-          batches: tuple[int, ...], threads: tuple[int, ...], only: str, rounds: int,
-          as_json: bool) -> None:  # fmt: skip
+def texts(
+    preset: str,
+    run: str | None,
+    task: str,
+    data_dir: str | None,
+    sentences: int,
+    batches: tuple[int, ...],
+    threads: tuple[int, ...],
+    only: str,
+    rounds: int,
+    as_json: bool,
+) -> None:
     """Texts a second, from token ids to logits, at full depth unless it says otherwise.
 
     TensorFlow Lite runs the float32 twin, as it is and in int8. It and Larq Compute Engine compute texts
@@ -71,57 +79,55 @@ def texts(preset: str, run: str | None, task: str, data_dir: str | None, sentenc
             rows += _rows(found, batch, count, depth)
     real = (ids != 0).sum(axis=1)
     title = f"{run or preset}, {task}, {len(ids)} texts of {real.mean():.1f} tokens, length {ids.shape[1]}"
-    show(rows, title, as_json, rounds)
+    show(rows, title, as_json, rounds=rounds)
 
 
-def _ways(models: dict[str, Any], twin: Any, ids: np.ndarray, batch: int, trained: bool
-          ) -> dict[str, Callable[[int], runtimes.Call]]:  # fmt: skip
+def _ways(
+    models: dict[str, Any], twin: Any, ids: np.ndarray, batch: int, trained: bool
+) -> dict[str, Start]:
     """By name, what starts an engine with a number of threads. A file is made once, when it is needed."""
 
-    def way(make: Any, start: Any, *arguments: Any, **options: Any) -> Any:
-        file = files.setdefault((make, *arguments), functools.cache(lambda: make(*arguments)))
-        return lambda threads: start(file(), threads, **options)
+    def add(name: str, make: Any, model: Any, start: Any, **options: Any) -> None:
+        file = files.setdefault((make, model), functools.cache(lambda: make(model)))
+        ways[name] = lambda threads: start(file(), threads, **options)
 
     files: dict[Any, Any] = {}
-    tflite, lce, engine = runtimes.start_tflite, runtimes.start_lce, runtimes.start_engine
-    tflite_file = functools.partial(runtimes.tflite_file, ids=ids, batch=batch)
-    ways = {
-        "float32 twin, TFLite": way(tflite_file, tflite, twin),
-        "int8 twin, TFLite": way(functools.partial(tflite_file, quantize="int8"), tflite, twin),
-        "int8 twin, TFLite, dynamic": way(
-            functools.partial(tflite_file, quantize="dynamic"), tflite, twin
-        ),
-        "float32 twin, engine": way(runtimes.engine_file, engine, twin, batch=batch),
-    }
+    ways: dict[str, Start] = {}
+    start_lce = functools.partial(runtimes.start_lce, batch=batch)
+    start_engine = functools.partial(runtimes.start_engine, batch=batch)
+    full_file = functools.partial(runtimes.lce_file, batch=batch)
+    for name, quantize in (
+        ("float32 twin, TFLite", ""),
+        ("int8 twin, TFLite", "int8"),
+        ("int8 twin, TFLite, dynamic", "dynamic"),
+    ):
+        make = functools.partial(runtimes.tflite_file, ids=ids, batch=batch, quantize=quantize)
+        add(name, make, twin, runtimes.start_tflite)
+    add("float32 twin, engine", runtimes.engine_file, twin, start_engine)
     for mode, model in models.items():
-        ways[f"{mode}, engine"] = way(runtimes.engine_file, engine, model, batch=batch)
+        add(f"{mode}, engine", runtimes.engine_file, model, start_engine)
         if mode == "weights-only":
-            ways[f"{mode}, engine, int8"] = way(
-                runtimes.engine_file, engine, model, batch=batch, int8_activations=True
-            )
-            ways[f"{mode}, LCE"] = way(runtimes.lce_file, lce, model, batch, batch=batch)
+            options = {"int8_activations": True}
+            add(f"{mode}, engine, int8", runtimes.engine_file, model, start_engine, **options)
+            add(f"{mode}, LCE", full_file, model, start_lce)
         else:
-            for kernel, indirect in (("default", False), ("indirect", True)):
-                ways[f"{mode}, LCE {kernel}"] = way(
-                    runtimes.lce_file, lce, model, batch, batch=batch, indirect=indirect
-                )
+            add(f"{mode}, LCE default", full_file, model, start_lce, indirect=False)
+            add(f"{mode}, LCE indirect", full_file, model, start_lce, indirect=True)
         if batch > 1:
-            ways[f"{mode}, LCE by length"] = way(
-                runtimes.lce_file, runtimes.start_lce_by_length, model, batch=batch
-            )
+            start = functools.partial(runtimes.start_lce_by_length, batch=batch)
+            add(f"{mode}, LCE by length", runtimes.lce_file, model, start)
         if trained:
-            ways[f"{mode}, engine{_EXIT}"] = way(
-                runtimes.engine_file, engine, model, batch=batch, policy=model.policy
-            )
-            if batch == 1:
-                ways[f"{mode}, LCE default{_EXIT}"] = way(
-                    runtimes.lce_exit_file, runtimes.start_lce_exit, model
-                )
+            policy = {"policy": model.policy}
+            add(f"{mode}, engine{_EXIT}", runtimes.engine_file, model, start_engine, **policy)
+        if trained and batch == 1:
+            start = runtimes.start_lce_exit
+            add(f"{mode}, LCE default{_EXIT}", runtimes.lce_exit_file, model, start)
     return ways
 
 
-def _texts_a_second(ways: dict[str, Callable[[int], runtimes.Call]], ids: np.ndarray, threads: int,
-                    rounds: int, quiet: bool) -> dict[str, float]:  # fmt: skip
+def _texts_a_second(
+    ways: dict[str, Start], ids: np.ndarray, threads: int, rounds: int, quiet: bool
+) -> dict[str, float]:
     works = {}
     for name, start in ways.items():
         works[name] = functools.partial(start(threads), ids)
@@ -143,14 +149,8 @@ def _rows(
     for name, rate in found.items():
         model, engine = name.split(", ", 1)
         full = found.get(name.removesuffix(_EXIT)) if name.endswith(_EXIT) else None
-        rows.append({
-            "batch": batch,
-            "threads": threads,
-            "model": model,
-            "engine": engine,
-            "texts/s": rate,
-            "of float32": rate / float32 if float32 else None,
-            "of int8": rate / int8 if int8 else None,
-            **({"of full depth": rate / full, "mean depth": depth} if full else {}),
-        })  # fmt: skip
+        row = {"batch": batch, "threads": threads, "model": model, "engine": engine}
+        row |= {"texts/s": rate, "of float32": rate / float32 if float32 else None}
+        row |= {"of int8": rate / int8 if int8 else None}
+        rows.append(row | ({"of full depth": rate / full, "mean depth": depth} if full else {}))
     return rows

@@ -9,20 +9,14 @@ stand in the card by a benchmark's figures. The second only writes the pages ane
 """
 
 import json
+import sys
 from pathlib import Path
 
 import click
-from card import (
-    by_seed,
-    choose,
-    describe,
-    enough,
-    read_about,
-    read_earlier,
-    read_runs,
-    seed_row,
-    twins,
-)
+
+sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
+
+import card
 from page import page, table, with_table
 from record import recorded
 
@@ -33,64 +27,62 @@ from beex_keras.export import beex_format
 from beex_keras.files import read_text, write_atomically
 
 README = Path(__file__).parents[2] / "README.md"
+_PATH = click.Path(path_type=Path)
 
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("name", required=False)
-@click.argument("runs", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--about", help="What people have to say of the data and the use: a name in about/, "
-              "or a .toml file.")  # fmt: skip
+@click.argument("runs", nargs=-1, type=_PATH)
+@click.option("--about", help="What people say of data and use: a name in about/, or a file.")
 @click.option("--data-dir", type=click.Path(), help="As of the training.")
-@click.option("--starts-from", default="", help="Whose weights the training started from, and their "
-              "licence; nothing for random ones.")  # fmt: skip
-@click.option("--earlier", multiple=True, type=click.Path(path_type=Path),
-              help="A run that these started or learned from; of each seed its own.")  # fmt: skip
-@click.option("--recorded", "record", type=(click.Path(path_type=Path), str),
-              metavar="RESULTS VARIANT", help="results.json of a benchmark, and the variant of its "
-              "suite that the runs are: the seeds that it has besides count in the card.")  # fmt: skip
+@click.option("--starts-from", default="", help="Whose weights it started from, and their licence.")
+@click.option("--earlier", multiple=True, type=_PATH, help="A run these started or learned from.")
+@click.option(
+    "--recorded",
+    "record",
+    type=(_PATH, str),
+    metavar="RESULTS VARIANT",
+    help="results.json of a benchmark, and the variant of its suite that the runs are: "
+    "the seeds that it has besides count in the card.",
+)
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
-@click.option("-o", "--output", type=click.Path(path_type=Path), default=pretrained.FOLDER,
-              help="Instead of the package's folder.")  # fmt: skip
-def main(name, runs, about, data_dir, starts_from, earlier, record, pages, output):
+@click.option("-o", "--output", type=_PATH, default=pretrained.FOLDER, help="Another folder.")
+def main(name, runs, about, pages, output, **options):
     """See the module."""
     try:
         if not pages:
             if not name or not runs or about is None:
                 raise BeexError("Give a name, run folders and --about; or --pages.")
-            ship(name, runs, about, data_dir, starts_from, earlier, record, output)
+            ship(name, runs, about, output, **options)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
 
 
-def ship(name, runs, about, data_dir, starts_from, earlier, record, output):
+def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
     """Writes `name`.beex and `name`.json to the output folder."""
     from beex_keras import runtime
 
-    found, before = read_runs(runs), read_earlier(earlier)
+    found, before = card.read_runs(runs), card.read_earlier(earlier)
     settings = {weights: run.settings for weights, run in before.items()}
-    more = None
-    if record is not None:
-        file, variant = record
-        more = recorded(file, variant, [run.settings for run in found], settings, data_dir)
-    seeds = enough(by_seed([*map(seed_row, found), *(more.seeds if more else [])]))
-    real = by_seed([*twins(before, found), *(more.twins if more else [])])
-    chosen = choose(found)
+    more = record and recorded(*record, [run.settings for run in found], settings, data_dir)
+    seeds = card.enough(card.by_seed([*map(card.seed_row, found), *(more.seeds if more else [])]))
+    real = card.by_seed([*card.twins(before, found), *(more.twins if more else [])])
+    chosen = card.choose(found)
     file = output / f"{name}.beex"
     classifier = runtime.load_classifier(chosen.folder)
     data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
-    figures = describe(
-        name, data, seeds, chosen, read_about(about), data_dir, starts_from, settings, real,
-    )  # fmt: skip
+    people = card.read_about(about)
+    figures = card.describe(
+        name, data, seeds, chosen, people, data_dir, starts_from, settings, real
+    )
     if more:
         figures["recorded"] = {"suite": more.suite, "variant": more.variant}
     write_atomically(file, data)
-    write_atomically(
-        output / f"{name}.json", json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
-    )
-    click.echo(
-        f"{file}: seed {chosen.seed}, {len(data):,} bytes, {figures['test']['score']:.4f} on test"
-    )
+    text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
+    write_atomically(output / f"{name}.json", text)
+    score = figures["test"]["score"]
+    click.echo(f"{file}: seed {chosen.seed}, {len(data):,} bytes, {score:.4f} on test")
 
 
 def write_pages(folder):

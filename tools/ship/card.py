@@ -5,37 +5,40 @@ import hashlib
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from beex_keras.starts import initial
 from command import training_command
 
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.evaluation.baselines import majority_predictions, tfidf_predictions
 from beex_keras.export import beex_format
 from beex_keras.export.mcu import costs
 from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
-from beex_keras.starts import initial
-
-try:
-    import tomllib
-except ModuleNotFoundError:  # Python 3.10
-    import tomli as tomllib
+from suite.collect import BASELINES
+from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"
 LEAST_SEEDS = 3
 
 _ROLES = ("init", "teacher")
-_LENGTHS = (5, 10, 20, 30)
-_CONFIDENCES = (0.5, 0.7, 0.9)
-"""Edges of the scores that answers are counted by, as `_LENGTHS` are of words."""
+_LENGTHS = [
+    *((low, high, f"{low + 1} to {high} words") for low, high in pairwise((0, 5, 10, 20, 30))),
+    (30, np.inf, "more than 30 words"),
+]
+_CONFIDENCES = [
+    *((low, high, f"to {high:.1f}") for low, high in pairwise((0.0, 0.5, 0.7, 0.9))),
+    (0.9, np.inf, "and more"),
+]
+"""Ranges of the scores that answers are counted by, as `_LENGTHS` are of words."""
 _MOST_CONFUSIONS = 5
 
 
@@ -76,19 +79,15 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
         raise BeexError("Two of the runs have the same seed; give runs each of another seed.")
     first, *others = (_without_seed(run.settings) for run in runs)
     if any(other != first for other in others):
-        raise BeexError(
-            "The runs differ in more than the seed; give those of one training command."
-        )
+        raise BeexError("The runs differ in more than the seed; give those of one training.")
     return runs
 
 
 def _finished(folder: Path) -> Finished:
     if not (folder / "results.json").is_file():
         raise BeexError(f"{folder} is not a finished run; give run folders of beex train.")
-    settings, results = (
-        json.loads(read_text(folder / file, "run")) for file in ("run.json", "results.json")
-    )
-    return Finished(folder, settings, results)
+    files = (folder / "run.json", folder / "results.json")
+    return Finished(folder, *(json.loads(read_text(file, "run")) for file in files))
 
 
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
@@ -109,7 +108,7 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
     return {initial(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
-def by_seed(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """A card's rows in the order of their seeds."""
     return sorted(rows, key=lambda row: row["seed"])
 
@@ -139,14 +138,14 @@ def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, 
         config = BEExformerConfig.from_dict(run.settings["model"])
         return config.twin().replace(dropout=0.0, token_dropout=0.0)
 
-    of_shape = [
+    found = [
         run
         for weights, run in earlier.items()
         if run.settings["model"]["weight_bits"] == 32
         and shape(run) == shape(runs[0])
         and weights in direct
     ]
-    return [seed_row(run) for run in sorted(of_shape, key=lambda run: run.seed)]
+    return by_seed(map(seed_row, found))
 
 
 def choose(runs: list[Finished]) -> Finished:
@@ -177,22 +176,21 @@ def describe(
     chosen: Finished,
     about: dict[str, Any],
     data_dir: str | None,
-    starts_from: str = "",
-    earlier: dict[str, dict[str, Any]] | None = None,
-    twins: list[dict[str, Any]] | None = None,
+    starts_from: str,
+    earlier: dict[str, dict[str, Any]],
+    twins: list[dict[str, Any]],
 ) -> dict[str, Any]:
     """All figures of a card, as plain values.
 
     Args:
         name: of the model.
         data: the file that ships; what is measured is measured on it.
-        seeds: the rows of all seeds.
+        seeds, twins: the rows of all seeds, and of float32 twins.
         chosen: the run that `data` was made of.
         about: from `read_about`.
         data_dir: of the task.
         starts_from: whose weights the training started from.
         earlier: run.jsons of trainings that it started or learned from, by their weights.
-        twins: figures of float32 twins.
 
     Raises:
         BeexError: the data is not what the run was trained on, or the description is of another task.
@@ -206,7 +204,6 @@ def describe(
             "The data has changed since the runs were trained; give the --data-dir of then."
         )
     runner = CRunner(data, name)
-    found = runner.classify(task.test.texts, task.test.pairs, truncate=True)
     return {
         "name": name,
         "title": about["title"],
@@ -215,8 +212,7 @@ def describe(
         "languages": about["languages"],
         "metric": task.metric,
         "starts_from": starts_from,
-        "intended_use": about["intended_use"],
-        "limits": about["limits"],
+        **{key: about[key] for key in ("intended_use", "limits")},
         "data": {
             **about["data"],
             "splits": task.notes,
@@ -224,23 +220,19 @@ def describe(
         },
         "commands": training_command(chosen.settings, name, earlier=earlier),
         "seeds": seeds,
-        "twins": twins or [],
+        "twins": twins,
         "shipped_seed": chosen.seed,
         "config": runner.config.to_dict(),
         "policy": chosen.results["calibration"]["policy"],
         "validation": evaluate_runner(runner, task, task.validation).to_dict(),
         "test": evaluate_runner(runner, task, task.test).to_dict(),
-        "baselines": _baselines(task),
+        "baselines": {
+            name: score(task.test.labels, predict(task), task.metric)
+            for name, predict in BASELINES.items()
+        },
         "file": _file(data, runner),
         "boards": _boards(data, runner),
-        "failures": {
-            "confidence": _by_confidence(task, found),
-            "length": _by_length(task, found),
-            "unknown": _by_unknown_words(task, runner, found),
-            "groups": _by_group(task, found, about.get("groups", {})),
-            "labels": _by_label(task, found),
-            "confusions": _confusions(task, found),
-        },
+        "failures": _failures(task, runner, about.get("groups", {})),
         "probes": _probes(runner, about.get("probes", [])),
         "versions": runner.metadata.versions,
     }
@@ -253,16 +245,6 @@ def seed_row(run: Finished) -> dict[str, Any]:
         "seed": run.seed,
         "validation": run.validation,
         **{name: test[name] for name in ("score", "full_depth_score", "mean_depth", "flops_saved")},
-    }
-
-
-def _baselines(task: Task) -> dict[str, float]:
-    return {
-        name: score(task.test.labels, predict(task), task.metric)
-        for name, predict in (
-            ("majority class", majority_predictions),
-            ("TF-IDF + logistic regression", tfidf_predictions),
-        )
     }
 
 
@@ -287,91 +269,56 @@ def _boards(data: bytes, runner: CRunner) -> list[dict[str, Any]]:
     for name, board in boards().items():
         needs = costs.footprint(name, len(data), arena, config, kind)
         if needs.flash <= board.flash and needs.ram <= board.ram:
-            rows.append(
-                {
-                    "board": name,
-                    "core": board.core,
-                    "flash": needs.flash,
-                    "ram": needs.ram,
-                    "board_flash": board.flash,
-                    "board_ram": board.ram,
-                }
-            )
+            row = {"board": name, "core": board.core, "flash": needs.flash, "ram": needs.ram}
+            rows.append({**row, "board_flash": board.flash, "board_ram": board.ram})
     return rows
 
 
 # === Where it fails ===
 
 
-def _right(task: Task, found: list[Prediction]) -> np.ndarray:
-    """Whether each test text was answered rightly, bool (B,)."""
-    names = [task.labels[number] for number in task.test.labels]
-    return np.array([p.label == name for p, name in zip(found, names, strict=True)])
+def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, Any]:
+    """How many test texts of each kind there are, and the share of them that is answered rightly.
 
+    Kinds of wording are `groups`: what regular expressions find.
+    """
+    test = task.test
+    found = runner.classify(test.texts, test.pairs, truncate=True)
+    names = [task.labels[number] for number in test.labels]
+    right = np.array([p.label == name for p, name in zip(found, names, strict=True)])
 
-def _share(name: str, chosen: np.ndarray, right: np.ndarray) -> dict[str, Any]:
-    count = int(chosen.sum())
-    return {"of": name, "texts": count, "accuracy": float(right[chosen].mean()) if count else None}
+    def row(name: str, chosen: np.ndarray) -> dict[str, Any]:
+        count = int(chosen.sum())
+        share = float(right[chosen].mean()) if count else None
+        return {"of": name, "texts": count, "accuracy": share}
 
-
-def _by_confidence(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
-    scores, right = np.array([p.score for p in found]), _right(task, found)
-    edges = (0.0, *_CONFIDENCES, np.inf)
-    return [
-        _share(
-            f"{low:.1f} and more" if high == np.inf else f"{low:.1f} to {high:.1f}",
-            (scores >= low) & (scores < high),
-            right,
-        )
-        for low, high in pairwise(edges)
-    ]
-
-
-def _by_length(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
-    words = np.array([len(text.split()) for text in task.test.texts])
-    right = _right(task, found)
-    edges = (0, *_LENGTHS, np.inf)
-    return [
-        _share(
-            f"more than {low} words" if high == np.inf else f"{low + 1} to {high} words",
-            (words > low) & (words <= high),
-            right,
-        )
-        for low, high in pairwise(edges)
-    ]
-
-
-def _by_unknown_words(task: Task, runner: CRunner, found: list[Prediction]) -> list[dict[str, Any]]:
-    unknown = runner.preprocessor.vocabulary.index("[UNK]")
-    ids = runner.encode(task.test.texts, task.test.pairs)
-    some, right = (ids == unknown).any(axis=1), _right(task, found)
-    return [_share("with a word unknown to it", some, right), _share("without", ~some, right)]
-
-
-def _by_group(task: Task, found: list[Prediction], groups: dict[str, str]) -> list[dict[str, Any]]:
-    """Texts that a regular expression of the description finds, and the others."""
-    right, rows = _right(task, found), []
+    scores = np.array([p.score for p in found])
+    words = np.array([len(text.split()) for text in test.texts])
+    ids = runner.encode(test.texts, test.pairs)
+    unknown = (ids == runner.preprocessor.vocabulary.index("[UNK]")).any(axis=1)
+    by_wording = []
     for name, pattern in groups.items():
-        chosen = np.array([bool(re.search(pattern, t, re.IGNORECASE)) for t in task.test.texts])
-        rows += [_share(name, chosen, right), _share("all others", ~chosen, right)]
-    return rows
+        chosen = np.array([bool(re.search(pattern, t, re.IGNORECASE)) for t in test.texts])
+        by_wording += [row(name, chosen), row("all others", ~chosen)]
+    return {
+        "confidence": [
+            row(f"{low:.1f} {of}", (scores >= low) & (scores < high))
+            for low, high, of in _CONFIDENCES
+        ],
+        "length": [row(of, (words > low) & (words <= high)) for low, high, of in _LENGTHS],
+        "unknown": [row("with a word unknown to it", unknown), row("without", ~unknown)],
+        "groups": by_wording,
+        "labels": [row(label, test.labels == n) for n, label in enumerate(task.labels)],
+        "confusions": _confusions(names, found),
+    }
 
 
-def _by_label(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
-    right = _right(task, found)
+def _confusions(names: list[str], found: list[Prediction]) -> list[dict[str, Any]]:
+    """The most frequent mistakes."""
+    pairs = Counter((name, p.label) for p, name in zip(found, names, strict=True))
+    wrong = sorted((-count, *pair) for pair, count in pairs.items() if pair[0] != pair[1])
     return [
-        _share(label, task.test.labels == number, right) for number, label in enumerate(task.labels)
-    ]
-
-
-def _confusions(task: Task, found: list[Prediction]) -> list[dict[str, Any]]:
-    pairs = Counter(
-        (task.labels[number], p.label) for p, number in zip(found, task.test.labels, strict=True)
-    )
-    wrong = [(count, *pair) for pair, count in pairs.items() if pair[0] != pair[1]]
-    wrong.sort(key=lambda row: (-row[0], row[1:]))
-    return [
-        {"label": label, "answer": answer, "texts": count}
+        {"label": label, "answer": answer, "texts": -count}
         for count, label, answer in wrong[:_MOST_CONFUSIONS]
     ]
 

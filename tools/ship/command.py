@@ -1,13 +1,13 @@
 """The command that made a run, from the settings that its folder keeps."""
 
+import json
 import shlex
 from typing import Any
 
-from beex_keras.cli.options import BITS
-from beex_keras.cli.train import START_SETTINGS, starts_warm, train
+from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
-from beex_keras.models import PRESETS, BEExformerConfig
-from beex_keras.training import TrainingConfig, transfer
+from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
+from beex_keras.training import TrainingConfig, settings
 
 
 def training_command(
@@ -39,7 +39,9 @@ def training_command(
             if source["kind"] == "donor":
                 words += [f"--{role}", source["name"]]
                 if role == "init" and source["layers"]:
-                    words += ["--init-layers", ",".join(map(str, source["layers"]))]
+                    words += _option(
+                        "init_layers", json.dumps(source["layers"], separators=(",", ":"))
+                    )
                 continue
             weights = source["weights"]
             if weights not in (earlier or {}):
@@ -55,73 +57,46 @@ def training_command(
     return "\n  ".join(commands)
 
 
-def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
+def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
-    model, training = settings["model"], settings["training"]
-    mode = _bits(model["weight_bits"], model["activation_bits"])
-    preset, base = _preset(model)
-    words = ["beex", "train", "--task", settings["task"]]
-    if settings["task"] != "rotten_tomatoes":
+    model, training = run["model"], run["training"]
+    bits = ("weight_bits", "activation_bits")
+    mode = next(name for name, of in BITS.items() if all(of[bit] == model[bit] for bit in bits))
+    preset, base = _preset(model, mode)
+    words = ["beex", "train", run["task"]]
+    if run["task"] != "rotten_tomatoes":
         words += ["--data-dir", "DATA"]
     words += ["--preset", preset, "--bits", mode]
-    changed = {key: value for key, value in model.items() if value != base[key]}
-    if changed.pop("embedding_bits", base["embedding_bits"]) != base["embedding_bits"]:
-        words += ["--embedding-bits", str(model["embedding_bits"])]
-    for key, value in changed.items():
-        words += _option(key, value) or ["--set", f"{key}={_plain(value)}"]
-    start = settings.get("init", {})
+    start = run.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    bits = {name: before[name] for name in transfer.BITS if before}
-    if start and starts_warm(start.get("kind") == "donor", bits, model):
+    real = {name: before[name] for name in BITS["float"] if before}
+    if start and settings.starts_warm(start.get("kind") == "donor", real, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:
         defaults = TrainingConfig().to_dict()
     # Without a start or a teacher the command refuses what is about one.
-    idle = {key for key, role in START_SETTINGS.items() if settings.get(role) is None}
+    idle = {"seed"} | {key for key, role in settings.NEEDS.items() if run.get(role) is None}
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
-    for key, value in training.items():
-        if key != "seed" and key not in idle and value != defaults.get(key):
-            words += _required(key, value)
-    for key in settings.keys() - {"task", "data", "model", "training", "init", "teacher"}:
-        words += _required(key, settings[key])
+    for own, usual in ((model, base), (training, defaults)):
+        for key, value in own.items():
+            if key not in idle and value != usual.get(key):
+                words += _option(key, value)
     return words
 
 
-def _bits(weights: int, activations: int) -> str:
-    return next(name for name, pair in BITS.items() if pair == (weights, activations))
-
-
-def _preset(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+def _preset(model: dict[str, Any], mode: str) -> tuple[str, dict[str, Any]]:
     """The preset that the fewest settings differ from, and what it says at these bits."""
-    weights, activations = model["weight_bits"], model["activation_bits"]
-    found = {}
-    for name in PRESETS:
-        config = BEExformerConfig.preset(
-            name, weight_bits=weights, activation_bits=activations, embedding_bits=min(32, weights)
-        )
-        found[name] = config.to_dict()
+    found = {name: BEExformerConfig.preset(name, mode).to_dict() for name in PRESETS}
     best = min(found, key=lambda name: sum(model[key] != found[name].get(key) for key in model))
     return best, found[best]
 
 
-def _required(name: str, value: Any) -> list[str]:
-    words = _option(name, value)
-    if words is None:
+def _option(name: str, value: Any) -> list[str]:
+    """The words that set a value: an option of its own, or --set."""
+    text = value if isinstance(value, str) else json.dumps(value)
+    if any(parameter.name == name for parameter in train.params):
+        return [f"--{name.replace('_', '-')}", text]
+    if name not in settings.known():
         raise BeexError(f"No option of beex train sets {name}, so its command cannot be told.")
-    return words
-
-
-def _option(name: str, value: Any) -> list[str] | None:
-    """The option of `beex train` that sets a value, if there is one of that name."""
-    for parameter in train.params:
-        if parameter.name == name and parameter.opts[0].startswith("--"):
-            if isinstance(value, bool):
-                flags = parameter.opts if value else parameter.secondary_opts
-                return [flags[0]] if flags else []
-            return [parameter.opts[0], _plain(value)]
-    return None
-
-
-def _plain(value: Any) -> str:
-    return "null" if value is None else str(value)
+    return ["--set", f"{name}={text}"]

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from beex_keras.benchmark.markdown import NONE
-from beex_keras.benchmark.markdown import table as rows_table
 from beex_keras.errors import BeexError
+from suite.summary import Mean
+from suite.tables import NONE, points, score
+from suite.tables import table as rows_table
 
 _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"
@@ -13,24 +14,14 @@ _SCORES = ("validation", "score", "full_depth_score")
 
 def page(card: dict[str, Any]) -> str:
     """The card as Markdown."""
+    name = card["name"]
     parts = [
-        f"# {card['name']}",
-        f"{card['title']} Written by `tools/ship` from [{card['name']}.json]({card['name']}.json).",
+        f"# {name}",
+        f"{card['title']} Written by `tools/ship` from [{name}.json]({name}.json).",
         _use(card),
-        "## Data",
-        _data(card),
-        "## Training",
-        _training(card),
-        "## Accuracy",
-        _accuracy(card),
-        "## Exits",
-        _exits(card),
-        "## Known failures",
-        _failures(card),
-        "## Size",
-        _size(card),
-        "## Use",
-        f"{card['intended_use']}\n\n{card['limits']}",
+        *("## Data", _data(card), "## Training", _training(card), "## Accuracy", _accuracy(card)),
+        *("## Exits", _exits(card), "## Known failures", _failures(card), "## Size", _size(card)),
+        *("## Use", card["intended_use"], card["limits"]),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -43,8 +34,8 @@ def table(cards: list[dict[str, Any]]) -> str:
             [
                 f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)",
                 _labels(card),
-                _points(card["test"]["score"]),
-                _points(card["baselines"]["TF-IDF + logistic regression"]),
+                score(card["test"]["score"]),
+                score(card["baselines"]["TF-IDF + logistic regression"]),
                 _percent(card["test"]["flops_saved"]),
                 f"{card['file']['bytes']:,}",
                 "yes" if any(row["board_ram"] <= 128 * 1024 for row in card["boards"]) else "no",
@@ -112,27 +103,21 @@ def _training(card: dict[str, Any]) -> str:
 
 def _accuracy(card: dict[str, Any]) -> str:
     seeds = card["seeds"]
-    rows = [
-        [
-            f"seed {row['seed']}" + (", shipped" if row["seed"] == card["shipped_seed"] else ""),
-            _points(row["validation"]),
-            _points(row["score"]),
-            _points(row["full_depth_score"]),
-            _percent(row["flops_saved"]),
-        ]
-        for row in seeds
-    ]
+    rows = []
+    for row in seeds:
+        name = f"seed {row['seed']}" + ", shipped" * (row["seed"] == card["shipped_seed"])
+        rows.append([name, *(score(row[key]) for key in _SCORES), _percent(row["flops_saved"])])
     means = [_spread([row[name] for row in seeds]) for name in _SCORES]
     rows.append(["mean ± standard deviation", *means, NONE])
     if card.get("twins"):
         name = "its float32 twin" + (", mean" if len(card["twins"]) > 1 else "")
         of_twins = [[row[key] for row in card["twins"]] for key in _SCORES]
         rows.append([name, *map(_spread, of_twins), NONE])
-    rows += [[name, NONE, _points(value), NONE, NONE] for name, value in card["baselines"].items()]
+    rows += [[name, NONE, score(value), NONE, NONE] for name, value in card["baselines"].items()]
     return (
         f"{card['metric'].capitalize()} × 100.\n\n"
         + rows_table(["", "validation", "test, own exit", "test, full depth", "FLOPs saved"], rows)
-        + f"\n\nThe file itself, in the C engine: {_points(card['test']['score'])} on test data."
+        + f"\n\nThe file itself, in the C engine: {score(card['test']['score'])} on test data."
     )
 
 
@@ -141,13 +126,9 @@ def _exits(card: dict[str, Any]) -> str:
     policy = dict(card["policy"])
     name = policy.pop("name")
     values = ", ".join(f"{key} = {value:.4g}" for key, value in policy.items())
-    rows = [
-        [str(number), _points(value), _percent(share)]
-        for number, (value, share) in enumerate(
-            zip(test["exit_scores"], test["exit_shares"], strict=True), start=1
-        )
-    ]
-    rows.append(["own", _points(test["score"]), NONE])
+    exits = zip(test["exit_scores"], test["exit_shares"], strict=True)
+    rows = [[str(n), score(value), _percent(share)] for n, (value, share) in enumerate(exits, 1)]
+    rows.append(["own", score(test["score"]), NONE])
     return (
         f"By `{name}` with {values}, calibrated on validation data; on test data it runs "
         f"{test['mean_depth']:.2f} of {card['config']['num_blocks']} blocks and saves "
@@ -158,16 +139,11 @@ def _exits(card: dict[str, Any]) -> str:
 
 def _failures(card: dict[str, Any]) -> str:
     failures = card["failures"]
-    titles = {
-        "confidence": "by its score",
-        "length": "by length",
-        "unknown": "by vocabulary",
-        "groups": "by wording",
-        "labels": "by label",
-    }
+    titles = {"confidence": "its score", "length": "length", "unknown": "vocabulary"}
+    titles |= {"groups": "wording", "labels": "label"}
     rows = [
-        [f"{titles[kind]}: {row['of']}", f"{row['texts']:,}", _points(row["accuracy"])]
-        for kind in titles
+        [f"by {title}: {row['of']}", f"{row['texts']:,}", score(row["accuracy"])]
+        for kind, title in titles.items()
         for row in failures[kind]
         if row["texts"]
     ]
@@ -186,12 +162,9 @@ def _failures(card: dict[str, Any]) -> str:
                 ["text", "about", "label", "answer", "score", "exit"],
                 [
                     [
-                        row["text"],
-                        row["about"],
-                        row["label"],
+                        *(row["text"], row["about"], row["label"]),
                         row["answer"] if row["answer"] == row["label"] else f"**{row['answer']}**",
-                        f"{row['score']:.2f}",
-                        str(row["exit"]),
+                        *(f"{row['score']:.2f}", str(row["exit"])),
                     ]
                     for row in card["probes"]
                 ],
@@ -232,10 +205,6 @@ def _labels(card: dict[str, Any]) -> str:
     return ", ".join(card["labels"])
 
 
-def _points(value: float | None) -> str:
-    return NONE if value is None else f"{100 * value:.1f}"
-
-
 def _percent(value: float) -> str:
     return f"{round(100 * value)} %"
 
@@ -245,8 +214,4 @@ def _spread(values: list[float | None]) -> str:
     known = [value for value in values if value is not None]
     if len(known) < len(values):
         return NONE
-    mean = sum(known) / len(known)
-    if len(known) == 1:
-        return _points(mean)
-    deviation = (sum((v - mean) ** 2 for v in known) / (len(known) - 1)) ** 0.5
-    return f"{100 * mean:.1f} ± {100 * deviation:.1f}"
+    return points(Mean.of(known)).removesuffix(" (1 seed)")

@@ -5,10 +5,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-from beex_keras.benchmark.suite import Cell, load_suite
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
+from suite.description import load_suite
+from suite.trial import Trial
 
 
 @dataclasses.dataclass(frozen=True)
@@ -51,32 +52,25 @@ def recorded(
     suite = load_suite(results["suite"])
     names = {run["task"] for run in (*settings, *earlier.values())} & set(suite.tasks)
     tasks = {name: suite.load(name, data_dir) for name in sorted(names)}
-    known = {(row["task"], row["variant"], row["settings"]): row for row in results["cells"]}
-    cells = {
-        cell.seed: cell
-        for cell in suite.cells(tasks)
-        if (cell.task, cell.variant) == (settings[0]["task"], variant)
-    }
+    wanted = (settings[0]["task"], variant)
+    trials = {t.seed: t for t in suite.trials(tasks) if (t.task, t.variant) == wanted}
     for run in settings:
-        cell = cells.get(run["training"]["seed"])
-        if cell is None or not _trains(cell, run, earlier):
+        trial = trials.pop(seed := run["training"]["seed"], None)
+        if trial is None or not _trains(trial, run, earlier):
             raise BeexError(
                 f"'{variant}' of the suite {suite.name} is not the training of the runs on "
-                f"{run['task']} with seed {run['training']['seed']}; give the variant with their "
-                "settings."
+                f"{run['task']} with seed {seed}; give the variant with their settings."
             )
-    own = {run["training"]["seed"] for run in settings}
-    others = [cell for seed, cell in sorted(cells.items()) if seed not in own]
-    twins = [
-        cell
-        for other in others
-        for cell in {cell.key: cell for cell in other.earlier.values()}.values()
-        if cell.model.weight_bits == 32
-    ]
+    others = [trial for _, trial in sorted(trials.items())]
+    sources = ({t.key: t for t in other.earlier.values()}.values() for other in others)
+    twins = [t for of_one in sources for t in of_one if t.model.weight_bits == 32]
+    known = {(row["task"], row["variant"], row["settings"]): row for row in results["trials"]}
 
-    def rows(cells: list[Cell]) -> list[dict[str, Any]]:
-        found = [(cell, known.get((cell.task, cell.variant, cell.settings))) for cell in cells]
-        return [_row(row, cell, tasks[cell.task]) for cell, row in found if row is not None]
+    def rows(trials: list[Trial]) -> list[dict[str, Any]]:
+        found = (
+            (trial, known.get((trial.task, trial.variant, trial.settings))) for trial in trials
+        )
+        return [_row(row, trial, tasks[trial.task]) for trial, row in found if row is not None]
 
     if not rows(others):
         raise BeexError(
@@ -85,30 +79,28 @@ def recorded(
     return Recorded(suite.name, variant, rows(others), rows(twins))
 
 
-def _trains(cell: Cell, run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> bool:
-    """Whether the cell is the training that `run`, a run.json, describes, starts included."""
-    if (cell.task, cell.model.to_dict(), cell.training.to_dict()) != (
-        run["task"], run["model"], run["training"]
-    ):  # fmt: skip
+def _trains(trial: Trial, run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> bool:
+    """Whether the trial is the training that `run`, a run.json, describes, starts included."""
+    settings = (trial.task, trial.model.to_dict(), trial.training.to_dict())
+    if settings != (run["task"], run["model"], run["training"]):
         return False
     for role in ("init", "teacher"):
         source = run.get(role, {})
-        if role in cell.earlier:
+        if role in trial.earlier:
             before = earlier.get(source.get("weights", ""))
-            if before is None or not _trains(cell.earlier[role], before, earlier):
+            if before is None or not _trains(trial.earlier[role], before, earlier):
                 return False
-        elif cell.start.get(role) != source.get("name"):
+        elif trial.start.get(role) != source.get("name"):
             return False
-    return cell.start.get("init_layers") == run.get("init", {}).get("layers")
+    return trial.start.get("init_layers") == run.get("init", {}).get("layers")
 
 
-def _row(figures: dict[str, Any], cell: Cell, task: Task) -> dict[str, Any]:
-    own = figures["policies"][cell.training.policy]
+def _row(figures: dict[str, Any], trial: Trial, task: Task) -> dict[str, Any]:
+    own = figures["policies"][trial.training.policy]
     return {
-        "seed": cell.seed,
+        "seed": trial.seed,
         "validation": own.get("validation"),
         "score": own[task.metric],
         "full_depth_score": figures["exits"][task.metric][-1],
-        "mean_depth": own["mean_depth"],
-        "flops_saved": own["flops_saved"],
+        **{name: own[name] for name in ("mean_depth", "flops_saved")},
     }

@@ -6,22 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beex_keras.benchmark import summary
-from beex_keras.benchmark.collect import PAPERS_POLICY, POLICIES
-from beex_keras.benchmark.summary import Results
-from beex_keras.evaluation import plots
-from beex_keras.evaluation.style import (
-    BLUE,
-    CYCLE,
-    DASHES,
-    GREEN,
-    GREY,
-    MARKERS,
-    ORANGE,
-    percent,
-    styled,
-    subplots,
-)
+from beex_keras.evaluation import plots, style
+from suite import summary
+from suite.collect import PAPERS_POLICY, POLICIES
+from suite.summary import Results
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -33,7 +21,7 @@ _LEAST_SHOWN = 0.5  # percent of texts, lest one text fill a panel
 _TFIDF = "TF-IDF + logistic regression"
 
 
-@styled
+@style.styled
 def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure":
     """Score against FLOPs for every policy on one variant, and the float32 twin: a panel a task.
 
@@ -50,57 +38,50 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
     def draw(axes: "Axes", task: str) -> None:
         name = summary.metric(results, task)
         for index, policy in enumerate(POLICIES):
-            cost, score = _mean_curve(summary.cells(results, task, variant), policy)
-            axes.plot(
-                cost, score, color=(*CYCLE, _BROWN, GREY)[index], linestyle=DASHES[index % 4],
-                marker=MARKERS[index], markersize=3.5, linewidth=1.2, label=summary.POLICY_NAMES[policy],
-            )  # fmt: skip
-        others = summary.cells(results, task, twin)
-        if others:
-            cost, score = _mean_curve(others, PAPERS_POLICY)
-            axes.plot(
-                cost, score, color="black", linewidth=1.0, label=f"{twin}, the paper's policy"
-            )
-            full = np.mean([summary.full_depth(c, name) for c in others])
-            axes.plot(100, 100 * full, "*", color="black", markersize=11,
-                      label=f"{twin}, full depth")  # fmt: skip
-        baseline = results["tasks"][task]["baselines"][_TFIDF][name]
+            curve = _mean_curve(summary.trials(results, task, variant), policy)
+            look = {
+                "color": (*style.CYCLE, _BROWN, style.GREY)[index],
+                "linestyle": style.DASHES[index % 4],
+            }
+            look |= {"marker": style.MARKERS[index], "markersize": 3.5, "linewidth": 1.2}
+            axes.plot(*curve, **look, label=summary.POLICY_NAMES[policy])
+        if others := summary.trials(results, task, twin):
+            curve = _mean_curve(others, PAPERS_POLICY)
+            full = np.mean([summary.full_depth(trial, name) for trial in others])
+            axes.plot(*curve, color="black", linewidth=1.0, label=f"{twin}, the paper's policy")
+            star = {"color": "black", "markersize": 11, "label": f"{twin}, full depth"}
+            axes.plot(100, 100 * full, "*", **star)
+        baseline = 100 * results["tasks"][task]["baselines"][_TFIDF][name]
         axes.axhline(
-            100 * baseline, color=GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
+            baseline, color=style.GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
         )
         axes.set(xlabel="FLOPs (% of full depth)", ylabel=name)
 
     return _panels(results, [variant], f"{variant}: score against FLOPs", draw)
 
 
-@styled
+@style.styled
 def exits_taken(results: Results, variant: str) -> "Figure":
     """Share of the test texts that leaves at each exit by the paper's policy: a panel a task."""
 
     def draw(axes: "Axes", task: str) -> None:
-        shares = np.array(
-            [
-                c["policies"][PAPERS_POLICY]["exit_shares"]
-                for c in summary.cells(results, task, variant)
-            ]
-        )
-        mean = percent(shares.mean(axis=0))
+        done = summary.trials(results, task, variant)
+        shares = np.array([trial["policies"][PAPERS_POLICY]["exit_shares"] for trial in done])
+        mean = style.percent(shares.mean(axis=0))
         numbers = np.arange(1, len(mean) + 1)
-        axes.bar(numbers, mean, width=0.7, color=BLUE)
-        for values in percent(shares):
+        axes.bar(numbers, mean, width=0.7, color=style.BLUE)
+        for values in style.percent(shares):
             axes.plot(numbers, values, "o", color="black", markersize=2.5)
         for number, value in zip(numbers, mean, strict=True):
             axes.annotate(f"{value:.0f}", (number, 106), ha="center", fontsize=9)
-        axes.set_xticks(numbers)
-        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 116))
+        axes.set(xlabel="exit", ylabel="texts (%)", ylim=(0, 116), xticks=numbers)
         axes.grid(visible=False, axis="x")
 
-    return _panels(
-        results, [variant], f"{variant}: exits taken (mean; dots are seeds)", draw, height=2.4
-    )
+    title = f"{variant}: exits taken (mean; dots are seeds)"
+    return _panels(results, [variant], title, draw, height=2.4)
 
 
-@styled
+@style.styled
 def accuracy_per_exit(results: Results) -> "Figure":
     """Score of each exit, if all texts left there, for the first table's variants: a panel a task."""
     _, variants = summary.main_table(results)
@@ -108,22 +89,22 @@ def accuracy_per_exit(results: Results) -> "Figure":
     def draw(axes: "Axes", task: str) -> None:
         name = summary.metric(results, task)
         for index, variant in enumerate(variants):
-            scores = percent([c["exits"][name] for c in summary.cells(results, task, variant)])
-            if not len(scores):
+            done = summary.trials(results, task, variant)
+            if not done:
                 continue
+            scores = style.percent([trial["exits"][name] for trial in done])
             numbers = np.arange(1, scores.shape[1] + 1)
             spread = scores.std(axis=0, ddof=1) if len(scores) > 1 else None
-            axes.errorbar(
-                numbers + 0.06 * (index - 1), scores.mean(axis=0), spread, color=CYCLE[index % 4],
-                linestyle=DASHES[index % 4], marker=MARKERS[index % 8], capsize=2, label=variant,
-            )  # fmt: skip
+            look = {"color": style.CYCLE[index % 4], "linestyle": style.DASHES[index % 4]}
+            look |= {"marker": style.MARKERS[index % 8], "capsize": 2, "label": variant}
+            axes.errorbar(numbers + 0.06 * (index - 1), scores.mean(axis=0), spread, **look)
             axes.set_xticks(numbers)
         axes.set(xlabel="exit", ylabel=name)
 
     return _panels(results, variants, "Score of each exit (mean ± deviation over seeds)", draw)
 
 
-@styled
+@style.styled
 def overthinking(results: Results, variant: str) -> "Figure":
     """What running on to the last exit gains and loses, from each earlier exit: a panel a task.
 
@@ -132,31 +113,31 @@ def overthinking(results: Results, variant: str) -> "Figure":
     """
 
     def draw(axes: "Axes", task: str) -> None:
-        found = [c["overthinking"] for c in summary.cells(results, task, variant)]
+        found = [trial["overthinking"] for trial in summary.trials(results, task, variant)]
         gained, lost = (
-            percent(np.mean([f[key] for f in found], axis=0)) for key in ("gained", "lost")
+            style.percent(np.mean([of[key] for of in found], axis=0)) for key in ("gained", "lost")
         )
         numbers = np.arange(1, len(gained) + 1)
-        axes.bar(numbers, gained, width=0.6, color=GREEN, label="wrong there, right at the last")
-        axes.bar(numbers, -lost, width=0.6, color=ORANGE, hatch="//", edgecolor="white",
-                 label="right there, wrong at the last")  # fmt: skip
+        axes.bar(
+            numbers, gained, width=0.6, color=style.GREEN, label="wrong there, right at the last"
+        )
+        look = {"color": style.ORANGE, "hatch": "//", "edgecolor": "white"}
+        axes.bar(numbers, -lost, width=0.6, **look, label="right there, wrong at the last")
         axes.plot(numbers, gained - lost, "D", color="black", markersize=4, label="difference")
-        axes.axhline(0, color=GREY, linewidth=1)
+        axes.axhline(0, color=style.GREY, linewidth=1)
         most = 1.15 * max([*gained, *lost, _LEAST_SHOWN])  # one block: no earlier exit
-        axes.set_ylim(-most, most)
-        axes.set_xticks(numbers)
         axes.grid(visible=False, axis="x")
-        axes.set(xlabel="exit", ylabel="test texts (%)")
+        axes.set(xlabel="exit", ylabel="test texts (%)", ylim=(-most, most), xticks=numbers)
 
     return _panels(results, [variant], f"{variant}: does depth help or hurt?", draw)
 
 
-@styled
+@style.styled
 def sizes(results: Results) -> "Figure":
     """Bytes of the weights by place and kind, and of the exported file: a bar a variant."""
     names = list(results["files"])
     small = [n for n in names if results["files"][n]["account"]["binary_parameters"]] or names
-    figure, panels = subplots(2, width=11, height=1.9 + 0.55 * len(names))
+    figure, panels = style.subplots(2, width=11, height=1.9 + 0.55 * len(names))
     for axes, shown in zip(panels, (names, small), strict=True):
         _size_bars(axes, results["files"], shown)
     panels[0].set_title("Bytes of the weights, vocabulary apart")
@@ -167,17 +148,17 @@ def sizes(results: Results) -> "Figure":
 
 def _size_bars(axes: "Axes", files: dict[str, Any], names: list[str]) -> None:
     left = np.zeros(len(names))
-    for place, colour in {"embedding": BLUE, "blocks": ORANGE, "exits": GREEN}.items():
-        for kind in ("binary", "real"):
-            values = np.array(
-                [files[n]["account"]["bytes_by_place"][place][kind] / 1024 for n in names]
-            )
+    for place, colour in {
+        "embedding": style.BLUE,
+        "blocks": style.ORANGE,
+        "exits": style.GREEN,
+    }.items():
+        for kind, look in {"binary": {"alpha": 0.5, "hatch": "//"}, "real": {}}.items():
+            places = [files[name]["account"]["bytes_by_place"][place] for name in names]
+            values = np.array([of[kind] / 1024 for of in places])
             if values.any():
-                axes.barh(
-                    names, values, left=left, height=0.55, color=colour, edgecolor="white",
-                    linewidth=0.5, alpha=0.5 if kind == "binary" else 1.0,
-                    hatch="//" if kind == "binary" else None, label=f"{place}, {kind}",
-                )  # fmt: skip
+                look = {"color": colour, "edgecolor": "white", "linewidth": 0.5, **look}
+                axes.barh(names, values, 0.55, left, label=f"{place}, {kind}", **look)
             left += values
     for index, name in enumerate(names):
         file, twin = files[name]["bytes"], files[name]["float32_bytes"]
@@ -199,25 +180,22 @@ def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
         BeexError: matplotlib is missing.
     """
     _, variants = summary.main_table(results)
-    trained = [v for v in variants if any(c["variant"] == v for c in results["cells"])]
+    trained = [v for v in variants if any(t["variant"] == v for t in results["trials"])]
     if not trained:
         return []
-    drawn: list[tuple[str, str, Figure]] = []
+    drawn: dict[str, tuple[str, Figure]] = {}
     for variant in trained[1:] or trained:
-        slug = variant.replace(" ", "-")
-        drawn += [
-            (f"flops-{slug}.png", f"Score against FLOPs, {variant}",
-             accuracy_against_flops(results, variant, trained[0])),
-            (f"exits-{slug}.png", f"Exits taken, {variant}", exits_taken(results, variant)),
-            (f"overthinking-{slug}.png", f"Overthinking, {variant}", overthinking(results, variant)),
-        ]  # fmt: skip
-    drawn += [
-        ("accuracy-per-exit.png", "Score of each exit", accuracy_per_exit(results)),
-        ("sizes.png", "Bytes of the weights", sizes(results)),
-    ]
-    for name, _, figure in drawn:
+        for kind, title, figure in (
+            ("flops", "Score against FLOPs", accuracy_against_flops(results, variant, trained[0])),
+            ("exits", "Exits taken", exits_taken(results, variant)),
+            ("overthinking", "Overthinking", overthinking(results, variant)),
+        ):
+            drawn[f"{kind}-{variant.replace(' ', '-')}.png"] = f"{title}, {variant}", figure
+    drawn["accuracy-per-exit.png"] = "Score of each exit", accuracy_per_exit(results)
+    drawn["sizes.png"] = "Bytes of the weights", sizes(results)
+    for name, (_, figure) in drawn.items():
         plots.save(figure, folder / name)
-    return [(name, title) for name, title, _ in drawn]
+    return [(name, title) for name, (title, _) in drawn.items()]
 
 
 def _panels(
@@ -229,10 +207,10 @@ def _panels(
 ) -> "Figure":
     """A panel for each task on which one of the variants is trained, and one legend for all."""
     names, _ = summary.main_table(results)
-    tasks = [t for t in names if any(summary.cells(results, t, v) for v in variants)]
+    tasks = [t for t in names if any(summary.trials(results, t, v) for v in variants)]
     columns = min(_COLUMNS, len(tasks))
     rows = -(-len(tasks) // columns)
-    figure, axes = subplots(columns, max(5.0, 3.1 * columns), height * rows + 0.9, rows)
+    figure, axes = style.subplots(columns, max(5.0, 3.1 * columns), height * rows + 0.9, rows)
     for panel, task in zip(axes, tasks, strict=False):
         draw(panel, task)
         panel.set_title(task)
@@ -241,24 +219,20 @@ def _panels(
     figure.suptitle(title, x=0.01, ha="left", fontweight="bold")
     handles, labels = axes[0].get_legend_handles_labels()
     if handles:
-        figure.legend(
-            handles,
-            labels,
-            loc="outside lower center",
-            ncols=min(columns if len(labels) > 3 else 3, len(labels)),
-        )
+        columns = min(columns if len(labels) > 3 else 3, len(labels))
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
     return figure
 
 
-def _mean_curve(cells: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, np.ndarray]:
+def _mean_curve(trials: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, np.ndarray]:
     """Costs and mean scores of a policy, in percent, where all seeds' curves reach."""
-    curves = [np.array(sorted(c["policies"][policy]["curve"])) for c in cells]
+    curves = [np.array(sorted(trial["policies"][policy]["curve"])) for trial in trials]
     if min(map(len, curves)) == len({len(c) for c in curves}) == 1:
-        return percent(curves[0][:, 0]), percent(curves[0][:, 1])
+        return style.percent(curves[0][:, 0]), style.percent(curves[0][:, 1])
     start, end = max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves)
     costs = np.linspace(start, end, 12)
     # Fixed depth and patience have a handful of points: drawn as they are.
     if all(np.array_equal(c[:, 0], curves[0][:, 0]) for c in curves):
         costs = curves[0][:, 0]
     scores = [np.interp(costs, c[:, 0], c[:, 1]) for c in curves]
-    return percent(costs), percent(np.mean(scores, axis=0))
+    return style.percent(costs), style.percent(np.mean(scores, axis=0))

@@ -6,15 +6,15 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.benchmark.cell import RESULT_FILE, read_logits
-from beex_keras.benchmark.collect import POLICIES, calibrated
-from beex_keras.benchmark.suite import Cell, Suite
-from beex_keras.benchmark.summary import POLICY_NAMES
 from beex_keras.data import Split, Task
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.exits import ExitPolicy
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models.config import BEExformerConfig
+from suite.collect import POLICIES, calibrated
+from suite.description import Suite
+from suite.summary import POLICY_NAMES
+from suite.trial import DONE, Trial, read_logits, read_result, state
 
 _TEMPLATE = Path(__file__).parent / "report.html"
 _MARK = "{{data}}"
@@ -23,7 +23,7 @@ _STOPS = 60
 
 
 def write(
-    path: Path, suite: Suite, cells: list[Cell], tasks: dict[str, Task], folder: Path
+    path: Path, suite: Suite, trials: list[Trial], tasks: dict[str, Task], folder: Path
 ) -> None:
     """Writes the page; it holds the test texts, so it belongs where they may be.
 
@@ -32,16 +32,16 @@ def write(
 
     Args:
         path: of the page.
-        suite, cells, tasks: as in `beex_keras.benchmark.collect.collect`.
-        folder: of the cells.
+        suite, trials, tasks: as in `suite.collect.collect`.
+        folder: of the trials.
     """
     first = suite.groups[0]
     models: dict[tuple[str, str], dict[str, Any]] = {}
-    for cell in cells:
-        done = (folder / cell.folder / RESULT_FILE).exists()
-        name = cell.task, cell.variant
-        if done and cell.variant in first.variants and name not in models:
-            models[name] = model_data(cell, folder / cell.folder, tasks[cell.task].metric)
+    for trial in trials:
+        name = trial.task, trial.variant
+        done = state(folder / trial.folder) == DONE
+        if done and trial.variant in first.variants and name not in models:
+            models[name] = model_data(trial, folder / trial.folder, tasks[trial.task].metric)
     data = {
         "title": suite.name,
         "policies": {name: POLICY_NAMES[name] for name in POLICIES},
@@ -54,7 +54,7 @@ def write(
     write_atomically(path, template.replace(_MARK, embedded))
 
 
-def model_data(cell: Cell, folder: Path, metric: str = "accuracy") -> dict[str, Any]:
+def model_data(trial: Trial, folder: Path, metric: str = "accuracy") -> dict[str, Any]:
     """What the page needs of one training.
 
     Returns:
@@ -62,20 +62,19 @@ def model_data(cell: Cell, folder: Path, metric: str = "accuracy") -> dict[str, 
         each with `below` (whether scores stop below or from the threshold on), `scores`,
         `thresholds` from full depth to exit 1 and the `calibrated` one's place among them.
     """
-    result = json.loads(read_text(folder / RESULT_FILE, "result"))
-    config = BEExformerConfig.from_dict(result["trained"])
+    config = BEExformerConfig.from_dict(read_result(folder)["trained"])
     logits, costs = read_logits(folder), relative_costs(config)
     test, labels = logits["test"][:_TEXTS], logits["test_labels"][:_TEXTS]
     right = test.argmax(axis=2) == labels[:, None]
-    training = cell.training
+    training = trial.training
     found = {}
     for name, policy in POLICIES.items():
         calibration = calibrated(policy, logits, costs, training.tolerance, training.margin, metric)
         found[name] = _policy_data(calibration.policy, calibration.curve.thresholds, test)
     return {
-        "task": cell.task,
-        "variant": cell.variant,
-        "seed": cell.seed,
+        "task": trial.task,
+        "variant": trial.variant,
+        "seed": trial.seed,
         "costs": [_short(cost) for cost in costs],
         "right": right.astype(int).tolist(),
         "policies": found,

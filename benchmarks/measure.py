@@ -6,7 +6,7 @@ import platform
 import statistics
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -20,21 +20,14 @@ SEED = 0
 
 json_option = click.option("--json", "as_json", is_flag=True)
 rounds_option = click.option("--rounds", default=15, show_default=True)
+task_option = click.option("--task", default="rotten_tomatoes", show_default=True)
+data_option = click.option("--data-dir", type=click.Path())
 
-_FLAGS = (
-    "avx2",
-    "fma",
-    "avx512f",
-    "avx512bw",
-    "avx512_vnni",
-    "avx512_vpopcntdq",
-    "asimd",
-    "asimddp",
-)
-_PACKAGES = ("beex-keras", "tensorflow", "larq-compute-engine", "numpy")
+_FLAGS = "avx2 fma avx512f avx512bw avx512_vnni avx512_vpopcntdq asimd asimddp"
+_PACKAGES = ("beex-keras", "tensorflow", "tensorflow-text", "larq-compute-engine", "numpy")
 
 
-def medians(works: dict[str, Work], rounds: int, quiet: bool) -> dict[str, float]:
+def medians(works: Mapping[str, Work], rounds: int, quiet: bool) -> dict[str, float]:
     """Seconds of a call of each, in turns. A call is repeated until it takes 5 ms at least."""
     repeats = {}
     for name, work in works.items():
@@ -52,15 +45,11 @@ def medians(works: dict[str, Work], rounds: int, quiet: bool) -> dict[str, float
     return {name: statistics.median(values) for name, values in seconds.items()}
 
 
-def show(
-    rows: Sequence[dict[str, Any]], title: str, as_json: bool, rounds: int | None = None
-) -> None:
+def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool, **setting: Any) -> None:
     """The rows, and what they were measured with."""
     from beex_keras import tables
 
-    setting = {"what": title, "seed": SEED, **_machine()}
-    if rounds is not None:
-        setting["rounds"] = rounds
+    setting = {"what": title, "seed": SEED, **machine(), **setting}
     if as_json:
         click.echo(json.dumps({"setting": setting, "rows": rows}))
     else:
@@ -68,15 +57,25 @@ def show(
         click.echo("; ".join(f"{key}: {value}" for key, value in setting.items() if key != "what"))
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, str]:
+    """The processor, and what computes on it."""
     info = Path("/proc/cpuinfo").read_text("utf-8") if Path("/proc/cpuinfo").exists() else ""
     fields = dict(line.split("\t: ", 1) for line in info.splitlines() if "\t: " in line)
     fields = {key.strip(): value for key, value in fields.items()}
     flags = fields.get("flags", fields.get("Features", "")).split()
-    compiler = subprocess.run(["cc", "--version"], capture_output=True, text=True, check=False)
+    name = fields.get("model name", "unknown")
     return {
-        "machine": f"{platform.machine()}, {fields.get('model name', 'unknown')}, {os.cpu_count()} cores",
-        "flags": " ".join(flag for flag in _FLAGS if flag in flags),
-        "versions": ", ".join(f"{name} {version(name)}" for name in _PACKAGES),
-        "compiler": compiler.stdout.split("\n")[0],
+        "machine": f"{platform.machine()}, {name}, {os.cpu_count()} cores",
+        "flags": " ".join(flag for flag in _FLAGS.split() if flag in flags),
+        "versions": ", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+        "compiler": first_line("cc"),
     }
+
+
+def first_line(program: str) -> str:
+    """What a program answers to --version, its first line; nothing where it is missing."""
+    try:
+        answer = subprocess.run([program, "--version"], capture_output=True, text=True)
+    except FileNotFoundError:
+        return ""
+    return answer.stdout.split("\n")[0]

@@ -6,24 +6,15 @@ import hashlib
 from importlib.metadata import version
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parent.parent
-# What a cell's logits follow from, besides its settings and its data. Figures are computed from
+import beex_keras
+
+PACKAGE = Path(beex_keras.__file__).parent
+# What a trial's logits follow from, besides its settings and its data. Figures are computed from
 # stored logits each time, so evaluation is here only as far as it chooses the best epoch.
-_SOURCES = (
-    "quantizers.py",
-    "losses.py",
-    "exits.py",
-    "metrics.py",
-    "starts.py",
-    "layers",
-    "models",
-    "text",
-    "training",
-    "data/task.py",
-    "data/pipeline.py",
-    "evaluation/accounting.py",
-    "evaluation/calibration.py",
-    "evaluation/exit_logits.py",
+SOURCES = (
+    *("quantizers.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
+    *("layers", "models", "text", "training", "data/task.py", "data/pipeline.py"),
+    *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "exit_logits")),
 )
 _LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
 
@@ -35,11 +26,10 @@ def code_version() -> str:
     Comments, docstrings and layout do not count: the hash is of each module's syntax tree.
     """
     digest = hashlib.sha256()
-    for source in _SOURCES:
-        path = _PACKAGE / source
+    for source in SOURCES:
+        path = PACKAGE / source
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            name = file.relative_to(_PACKAGE).as_posix()
-            digest.update(name.encode() + b"\0")
+            digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0")
             digest.update(meaning(file.read_text("utf-8")).encode() + b"\0")
     for name, number in library_versions().items():
         digest.update(f"{name}=={number}\0".encode())
@@ -62,8 +52,7 @@ def meaning(source: str) -> str:
 
 def _is_text(statement: ast.stmt) -> bool:
     """Whether it is a bare string: a docstring, or the description below a constant."""
-    return (
-        isinstance(statement, ast.Expr)
-        and isinstance(statement.value, ast.Constant)
-        and isinstance(statement.value.value, str)
-    )
+    match statement:
+        case ast.Expr(value=ast.Constant(value=str())):
+            return True
+    return False

@@ -12,9 +12,6 @@ from typing import Any
 import numpy as np
 
 from beex_keras import exits
-from beex_keras.benchmark.cell import FAILURE_FILE, RESULT_FILE, read_logits
-from beex_keras.benchmark.code import library_versions
-from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import baselines, calibrate, evaluate, score
@@ -25,12 +22,15 @@ from beex_keras.export import size
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training.config import TrainingConfig
+from suite.code_version import library_versions
+from suite.description import Suite
+from suite.trial import DONE, FAILED, FAILURE_FILE, Trial, read_logits, read_result, state
 
 POLICIES: dict[str, ExitPolicy] = {
     **{name: exits.get(name) for name in exits.POLICIES},
     "fractional_entropy, above": exits.FractionalEntropy(direction="above"),
 }
-"""All exit policies, and the opposite direction of the paper's; calibrated for each cell."""
+"""All exit policies, and the opposite direction of the paper's; calibrated for each trial."""
 
 PAPERS_POLICY = "fractional_entropy"
 
@@ -40,42 +40,41 @@ _DIGITS = 6
 
 def collect(
     suite: Suite,
-    cells: list[Cell],
+    trials: list[Trial],
     tasks: Mapping[str, Task],
     skipped: Mapping[str, str],
     directory: Path,
     progress: Callable[[Iterable[Any], str], Iterable[Any]] = lambda items, title: items,
 ) -> dict[str, Any]:
-    """All figures of a suite as far as its cells are done, for JSON.
+    """All figures of a suite as far as its trials are done, for JSON.
 
     Args:
         suite: what was to be measured.
-        cells: its trainings.
+        trials: its trainings.
         tasks: those that could be loaded.
         skipped: why others could not, by name.
-        directory: of the cells.
+        directory: of the trials.
         progress: wraps an iterable with a display of how far it is.
 
     Returns:
         `suite` and `about`; `code`, how many trainings are by which version; `versions` of the
         libraries; `tasks` (sizes, splits, baselines); `tables` (which tasks and variants each
-        shows); `cells` (figures of each training); `files` (bytes of the exported files of the
-        first table's variants); `missing` and `failed` cells and
-        `skipped` tasks, with reasons.
+        shows); `trials` (figures of each training); `files` (bytes of the exported files of the
+        first table's variants); `missing` and `failed` trials and `skipped` tasks, with reasons.
     """
     tables = _tables(suite)
     main = next(iter(tables.values()))
     figures: list[dict[str, Any]] = []
     missing, failed = [], []
-    for cell in progress(cells, "Figures"):
-        name = {"task": cell.task, "variant": cell.variant, "seed": cell.seed}
-        name["settings"] = cell.settings
-        folder = directory / cell.folder
-        if (folder / RESULT_FILE).exists():
-            metrics = suite.metrics(tasks[cell.task], cell.task)
-            curves = cell.variant in main["variants"]
-            figures.append({**name, **cell_figures(cell, folder, metrics, curves)})
-        elif (folder / FAILURE_FILE).exists():
+    for trial in progress(trials, "Figures"):
+        name = {"task": trial.task, "variant": trial.variant, "seed": trial.seed}
+        name["settings"] = trial.settings
+        folder = directory / trial.folder
+        if state(folder) == DONE:
+            metrics = suite.metrics(tasks[trial.task], trial.task)
+            curves = trial.variant in main["variants"]
+            figures.append({**name, **trial_figures(trial, folder, metrics, curves)})
+        elif state(folder) == FAILED:
             reason = read_text(folder / FAILURE_FILE, "failure").strip().splitlines()[-1]
             failed.append({**name, "reason": reason.replace(f"{directory}{os.sep}", "")})
         else:
@@ -90,9 +89,9 @@ def collect(
             for name, task in progress(tasks.items(), "Baselines")
         },
         "tables": tables,
-        "cells": figures,
+        "trials": figures,
         "files": {
-            variant: file_figures(suite.cell("", variant, 0, "").model)
+            variant: file_figures(suite.trial("", variant, 0, {}).model)
             for variant in progress(main["variants"], "Files")
         },
         "missing": missing,
@@ -108,9 +107,6 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
     its task, variant, seed and settings, the texts included, whatever the version of the code; what
     both have is taken from `results`.
 
-    Args:
-        results, other: what `collect` returned.
-
     Raises:
         BeexError: the results are of different suites.
     """
@@ -119,14 +115,13 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
             f"Results of the suites {results['suite']} and {other['suite']} cannot be joined; "
             "choose two of the same suite."
         )
-
-    known = {_training(figures): figures for figures in other["cells"]}
+    known = {_training(figures): figures for figures in other["trials"]}
     gaps = {_training(gap) for gap in (*results["missing"], *results["failed"])}
-    cells = [*results["cells"], *(known[key] for key in known if key in gaps)]
+    trials = [*results["trials"], *(known[key] for key in known if key in gaps)]
     return {
         **results,
-        "code": dict(Counter(figures["code"] for figures in cells)),
-        "cells": cells,
+        "code": dict(Counter(figures["code"] for figures in trials)),
+        "trials": trials,
         "missing": [gap for gap in results["missing"] if _training(gap) not in known],
         "failed": [gap for gap in results["failed"] if _training(gap) not in known],
     }
@@ -135,8 +130,8 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 def left_behind(results: Mapping[str, Any], other: Mapping[str, Any]) -> list[dict[str, Any]]:
     """Figures of `other` for trainings that `results` does not have, such as those of a variant that
     was renamed or whose settings have changed since."""
-    trained = {_training(figures) for figures in results["cells"]}
-    return [figures for figures in other["cells"] if _training(figures) not in trained]
+    trained = {_training(figures) for figures in results["trials"]}
+    return [figures for figures in other["trials"] if _training(figures) not in trained]
 
 
 def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
@@ -144,12 +139,16 @@ def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
     return figures["task"], figures["variant"], figures["seed"], figures["settings"]
 
 
+BASELINES = {
+    "majority class": baselines.majority_predictions,
+    "TF-IDF + logistic regression": baselines.tfidf_predictions,
+}
+"""What a model has to beat: functions of a task that answer its test texts."""
+
+
 def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
     """Size and origin of the splits, and what the baselines reach on the test split."""
-    predictions = {
-        "majority class": baselines.majority_predictions(task),
-        "TF-IDF + logistic regression": baselines.tfidf_predictions(task),
-    }
+    predictions = {name: predict(task) for name, predict in BASELINES.items()}
     return {
         "metric": task.metric,
         "classes": len(task.labels),
@@ -175,35 +174,30 @@ def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict
     return json.loads(read_text(file, "baselines"))
 
 
-def cell_figures(
-    cell: Cell, folder: Path, metrics: list[str], curves: bool = True
+def trial_figures(
+    trial: Trial, folder: Path, metrics: list[str], curves: bool = True
 ) -> dict[str, Any]:
     """Figures of one training: its exits, each policy calibrated on validation, its size.
 
     Args:
-        cell: the training.
+        trial: the training.
         folder: where its result is.
         metrics: the task's own, then others.
         curves: whether to follow each policy over all its thresholds.
     """
-    result = json.loads(read_text(folder / RESULT_FILE, "result"))
+    result = read_result(folder)
     config = BEExformerConfig.from_dict(result["trained"])
     logits, costs = read_logits(folder), relative_costs(config)
     labels, predicted = logits["test_labels"], logits["test"].argmax(axis=2)
-    found = {
-        name: policy_figures(policy, logits, costs, cell.training, metrics, curves)
-        for name, policy in POLICIES.items()
-    }
     return {
         "exits": {m: [_round(score(labels, p, m)) for p in predicted.T] for m in metrics},
-        "policies": found,
+        "policies": {
+            name: policy_figures(policy, logits, costs, trial.training, metrics, curves)
+            for name, policy in POLICIES.items()
+        },
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(account(config)),
-        "code": result["code"],
-        "best_epoch": result["best_epoch"],
-        "epochs": result["epochs"],
-        "seconds": result["seconds"],
-        "machine": result["machine"],
+        **{name: result[name] for name in ("code", "best_epoch", "epochs", "seconds", "machine")},
     }
 
 
@@ -215,7 +209,7 @@ def calibrated(
     margin: float = 0.0,
     metric: str = "accuracy",
 ) -> Calibration:
-    """The policy with the threshold that a cell's validation data gives it."""
+    """The policy with the threshold that a trial's validation data gives it."""
     labels = logits["validation_labels"]
     return calibrate(policy, logits["validation"], labels, costs, tolerance, margin, metric)
 
@@ -296,21 +290,16 @@ def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[fl
 
 def size_figures(counted: Account) -> dict[str, Any]:
     """Weights, bytes by kind and place, and operations of a text of the greatest length."""
-    places = {
-        "embedding": total(counted.embedding),
-        "blocks": total([stage for stage in counted.stages() if stage.name.startswith("block")]),
-        "exits": total([stage for stage in counted.stages() if stage.name.startswith("exit")]),
-    }
+    places = {"embedding": total(counted.embedding)}
+    for place in ("block", "exit"):
+        stages = [stage for stage in counted.stages() if stage.name.startswith(place)]
+        places[f"{place}s"] = total(stages)
     whole = counted.total()
+    weights = [f"{kind}_parameters" for kind in ("binary", "real")]
+    macs = [f"{kind}_macs" for kind in ("binary", "mixed", "real")]
     return {
         "length": counted.length,
-        "binary_parameters": whole.binary_parameters,
-        "real_parameters": whole.real_parameters,
-        "bytes": whole.bytes,
-        "float32_bytes": whole.float32_bytes,
-        "binary_macs": whole.binary_macs,
-        "mixed_macs": whole.mixed_macs,
-        "real_macs": whole.real_macs,
+        **{name: getattr(whole, name) for name in (*weights, "bytes", "float32_bytes", *macs)},
         "full_depth_flops": counted.full_depth_flops(),
         "depth_flops": counted.depth_flops().tolist(),
         "bytes_by_place": {

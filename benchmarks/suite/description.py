@@ -1,0 +1,261 @@
+"""What a benchmark measures, as data: trainings of task, variant and seed, from one TOML file."""
+
+import dataclasses
+import itertools
+import os
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras.data import Split, Task, load_task
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.config import TrainingConfig
+from suite.trial import Trial
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_FOLDER = Path(__file__).parent / "suites"
+_FIELDS = {
+    "suite": "about preset seeds model training tasks variants groups",
+    "task": "source files pair_column rows train_rows metrics model training",
+    "variant": "preset model training start",
+    "start": "init init_layers teacher",
+    "group": "table tasks variants seeds",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Group:
+    """Trainings that belong together: every variant on every task with every seed.
+
+    Attributes:
+        table: title of the table that shows them; groups of one title share a table.
+        tasks, variants: names.
+        seeds: of the trainings.
+    """
+
+    table: str
+    tasks: tuple[str, ...]
+    variants: tuple[str, ...]
+    seeds: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True)
+class Suite:
+    """A suite as its file says it.
+
+    Attributes:
+        name: of the file.
+        about: what it is for, in a sentence.
+        values: the file's other contents, checked for unknown names only.
+        groups: in the order in which their trainings are done.
+    """
+
+    name: str
+    about: str
+    values: dict[str, Any]
+    groups: tuple[Group, ...]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of all tasks, in the order of their first use; last, those only started from."""
+        used = [task for group in self.groups for task in group.tasks]
+        variants = dict.fromkeys(v for group in self.groups for v in group.variants)
+        return list(dict.fromkeys([*used, *(t for v in variants for t in self._tasks_before(v))]))
+
+    def _tasks_before(self, variant: str) -> list[str]:
+        """Names of the other tasks that a variant's start is trained on."""
+        tasks = []
+        for value in self._of("variants", variant).get("start", {}).values():
+            if isinstance(value, dict):
+                tasks += [value["task"]] if "task" in value else []
+                tasks += self._tasks_before(value["variant"])
+        return tasks
+
+    def metrics(self, task: Task, name: str) -> list[str]:
+        """The task's own metric, and those that the suite asks for besides."""
+        return list(dict.fromkeys([task.metric, *self._of("tasks", name).get("metrics", [])]))
+
+    def load(self, name: str, data_dir: str | os.PathLike[str] | None) -> Task:
+        """The task of that name, or of a user's files, whose paths are relative to `data_dir`.
+
+        A task with a `source` is that task under a name of its own. Where the suite says `rows`,
+        each split keeps that many texts at most, drawn at random; `train_rows` is the same for the
+        training split alone.
+
+        Raises:
+            BeexError: its data is missing or faulty.
+        """
+        values = self._of("tasks", name)
+        if "files" in values:
+            folder = Path(data_dir or ".")
+            files = {part: folder / file for part, file in values["files"].items()}
+            train = files.pop("train")
+            task = load_task(train, pair_column=values.get("pair_column"), **files)
+        else:  # the packaged task reads no folder; all others look into the same one
+            source = values.get("source", name)
+            task = load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
+        splits: dict[str, Any] = {}
+        notes = [task.notes]
+        for field, parts, what in (
+            ("rows", ("train", "validation", "test"), "texts of each"),
+            ("train_rows", ("train",), "training texts"),
+        ):
+            if field in values:
+                splits |= {part: _draw(getattr(task, part), values[field]) for part in parts}
+                notes.append(f"at most {values[field]:,} {what}")
+        return dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
+
+    def trials(self, tasks: Mapping[str, Task]) -> list[Trial]:
+        """All trainings on the given tasks in the order in which to do them.
+
+        Each name of task, variant and seed comes once; two names may mean the same training. What
+        a training starts from or learns from comes before it.
+
+        Raises:
+            BeexError: a setting that does not exist or is out of range.
+        """
+        data = {name: task.fingerprint() for name, task in tasks.items()}
+        found: dict[tuple[str, str, int], Trial] = {}
+
+        def add(trial: Trial) -> None:
+            for earlier in trial.earlier.values():
+                add(earlier)
+            found.setdefault((trial.task, trial.variant, trial.seed), trial)
+
+        for group in self.groups:
+            for seed, task, variant in itertools.product(group.seeds, group.tasks, group.variants):
+                if {task, *self._tasks_before(variant)} <= set(tasks):
+                    add(self.trial(task, variant, seed, data))
+        return list(found.values())
+
+    def trial(self, task: str, variant: str, seed: int, data: Mapping[str, str]) -> Trial:
+        """The training of these names; settings of the task go over the suite's, the variant's over both.
+
+        `data` are the hashes of tasks' texts and labels, by the tasks' names.
+        """
+        own = self._of("variants", variant)
+        model, training = (
+            {
+                k: v
+                for layer in (self.values, self._of("tasks", task), own)
+                for k, v in layer.get(part, {}).items()
+            }
+            for part in ("model", "training")
+        )
+        known = {field.name for field in dataclasses.fields(TrainingConfig)} - {"seed"}
+        for name in sorted(set(training) - known):
+            why = "set by 'seeds'" if name == "seed" else "no field of TrainingConfig"
+            raise BeexError(
+                f"The suite {self.name} sets training.{name} of {variant} on {task}; it is {why}."
+            )
+        start = own.get("start", {})
+        earlier = {role: value for role, value in start.items() if isinstance(value, dict)}
+        return Trial(
+            task,
+            variant,
+            seed,
+            BEExformerConfig.preset(own.get("preset", self.values.get("preset", "tiny")), **model),
+            TrainingConfig(**training, seed=seed),
+            data.get(task, ""),
+            {role: value for role, value in start.items() if role not in earlier},
+            {
+                role: self.trial(value.get("task", task), value["variant"], seed, data)
+                for role, value in earlier.items()
+            },
+        )
+
+    def _of(self, kind: str, name: str) -> dict[str, Any]:
+        return self.values.get(kind, {}).get(name, {})
+
+
+def _draw(split: Split, rows: int) -> Split:
+    return split.rows(np.random.default_rng(0).permutation(len(split))[:rows])
+
+
+def names() -> list[str]:
+    """Names of the suites that are here."""
+    return sorted(file.stem for file in _FOLDER.glob("*.toml"))
+
+
+def load_suite(name: str | os.PathLike[str]) -> Suite:
+    """A suite that is here by its name, or one's own by the path of its .toml file.
+
+    Raises:
+        BeexError: there is no such suite, or its file is faulty.
+    """
+    path = Path(name)
+    if path.suffix != ".toml":
+        path = _FOLDER / f"{name}.toml"
+        if not path.is_file():
+            raise BeexError(
+                f"There is no suite '{name}'; choose {', '.join(names())}, or give a .toml file."
+            )
+    try:
+        values = tomllib.loads(read_text(path, "suite"))
+    except tomllib.TOMLDecodeError as error:
+        raise BeexError(f"The suite {path} is not valid TOML: {error}.") from None
+    _check_names("suite", values, path)
+    for kind in ("task", "variant"):
+        for entry in values.get(f"{kind}s", {}).values():
+            _check_names(kind, entry, path)
+            _check_names("start", entry.get("start", {}), path)
+    for variant in values.get("variants", {}):
+        _check_order(variant, values["variants"], path)
+    groups = tuple(_group(entry, values, path) for entry in values.get("groups", []))
+    if not groups:
+        raise BeexError(f"The suite {path} has no [[groups]], so there is nothing to do; add one.")
+    return Suite(path.stem, values.pop("about", ""), values, groups)
+
+
+def _group(entry: Any, values: dict[str, Any], path: Path) -> Group:
+    _check_names("group", entry, path)
+    missing = {"table", "tasks", "variants"} - set(entry)
+    if missing:
+        raise BeexError(f"A group of the suite {path} lacks '{min(missing)}'; add it.")
+    for variant in entry["variants"]:
+        _check_variant(variant, values.get("variants", {}), path)
+    seeds = entry.get("seeds", values.get("seeds", [0]))
+    return Group(entry["table"], *map(tuple, (entry["tasks"], entry["variants"], seeds)))
+
+
+def _check_variant(name: str, variants: Mapping[str, Any], path: Path) -> None:
+    if name not in variants:
+        raise BeexError(f"The suite {path} has no variant '{name}'; describe it there.")
+
+
+def _check_order(
+    name: str, variants: Mapping[str, Any], path: Path, later: tuple[str, ...] = ()
+) -> None:
+    """A variant that starts from or learns from others must not wait for itself."""
+    _check_variant(name, variants, path)
+    if name in later:
+        raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
+    for role, value in variants[name].get("start", {}).items():
+        if not isinstance(value, dict):
+            continue
+        if role == "init_layers" or not {"variant"} <= set(value) <= {"variant", "task"}:
+            raise BeexError(
+                f"start.{role} of the suite {path} is {value}; another training is given as "
+                '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
+                "init or teacher."
+            )
+        _check_order(value["variant"], variants, path, (*later, name))
+
+
+def _check_names(kind: str, values: Any, path: Path) -> None:
+    if not isinstance(values, dict):
+        raise BeexError(f"A {kind} of the suite {path} must be a table of named values.")
+    known = sorted(_FIELDS[kind].split())
+    for name in sorted(set(values) - set(known)):
+        raise BeexError(
+            f"A {kind} of the suite {path} has no '{name}'; known are {', '.join(known)}."
+        )

@@ -1,0 +1,111 @@
+"""One training of a suite: what it follows from, what it is called, and where it is kept."""
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras import pretrained
+from beex_keras.files import read_text
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.config import TrainingConfig
+from suite.code_version import code_version
+
+TRIAL_FILE, LOGITS_FILE, RESULT_FILE = "trial.json", "logits.npz", "result.json"
+FAILURE_FILE, LOCK_FILE, RUN_FOLDER = "failure.txt", "lock", "run"
+DONE, FAILED, MISSING = "done", "failed", "missing"
+
+
+@dataclasses.dataclass(frozen=True)
+class Trial:
+    """One training of a suite: a classifier on a task.
+
+    Attributes:
+        task, variant: their names in the suite.
+        seed: of the training.
+        model, training: its settings, the seed included.
+        data: hash of the task's texts and labels.
+        start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
+            `init_layers`; empty for a training from scratch.
+        earlier: other trainings of the suite in their place, by "init" and "teacher".
+    """
+
+    task: str
+    variant: str
+    seed: int
+    model: BEExformerConfig
+    training: TrainingConfig
+    data: str
+    start: dict[str, Any] = dataclasses.field(default_factory=dict)
+    earlier: dict[str, "Trial"] = dataclasses.field(default_factory=dict)
+
+    @property
+    def title(self) -> str:
+        """What people call it: "trec, weights-only, seed 0"."""
+        return f"{self.task}, {self.variant}, seed {self.seed}"
+
+    @property
+    def key(self) -> str:
+        """Hash of all that the result follows from: settings, data, packaged models and code.
+
+        The names of task and variant do not count, so that a training that two tables need is
+        done once.
+        """
+        return self.key_by(code_version())
+
+    @property
+    def settings(self) -> str:
+        """Hash of settings and data: the key, whatever the code."""
+        return self.key_by("")
+
+    def key_by(self, code: str) -> str:
+        """The key under another version of the code."""
+        parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        packaged = {
+            role: pretrained.fingerprint(source)
+            for role, source in self.start.items()
+            if source in pretrained.names()  # one name is another model in another release
+        }
+        earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
+        parts += filter(None, (self.start, packaged, earlier))
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder, readable and unique."""
+        return self.folder_by(code_version())
+
+    def folder_by(self, code: str) -> str:
+        """The name under another version of the code."""
+        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key_by(code)}"
+
+    def to_dict(self) -> dict[str, Any]:
+        """What trial.json holds."""
+        return {
+            **{name: getattr(self, name) for name in ("task", "variant", "seed", "data", "start")},
+            "model": self.model.to_dict(),
+            "training": self.training.to_dict(),
+            "earlier": {role: trial.folder for role, trial in self.earlier.items()},
+            "code": code_version(),
+        }
+
+
+def state(folder: Path) -> str:
+    """Of a trial's folder: "done", "failed", or "missing"."""
+    if (folder / RESULT_FILE).exists():
+        return DONE
+    return FAILED if (folder / FAILURE_FILE).exists() else MISSING
+
+
+def read_result(folder: Path) -> dict[str, Any]:
+    """What result.json says of a finished training."""
+    return json.loads(read_text(folder / RESULT_FILE, "result"))
+
+
+def read_logits(folder: Path) -> dict[str, np.ndarray]:
+    """`validation` and `test`, float32 (B, N, C), with `validation_labels` and `test_labels`."""
+    with np.load(folder / LOGITS_FILE) as arrays:
+        return {name: arrays[name] for name in arrays.files}
