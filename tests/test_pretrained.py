@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from beex_keras.starts import initial
 from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 from test_cli import beex
 from toy import TOY_SIZE, toy_rows
@@ -24,7 +23,7 @@ from beex_keras.export import beex_format, beex_reader
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training import TrainingConfig
+from beex_keras.training import TrainingConfig, warm_start
 from suite.description import load_suite
 
 ROOT = Path(__file__).parents[1]
@@ -242,7 +241,7 @@ def runs(finished, tmp_path):
 
 
 def weights_of(run):
-    return initial(run).identity["weights"]
+    return warm_start(run).identity["weights"]
 
 
 @needs_engine
@@ -415,22 +414,11 @@ def test_runs_must_differ_in_the_seed_alone(runs, tool):
 @pytest.mark.parametrize(
     "options",
     [
-        ["--preset", "micro", "--bits", "fully-binary", "--epochs", "3", "--whole-words"],
+        ["--preset", "micro", "--bits", "fully-binary", "--epochs", "3", "--set", "pieces=false"],
         [
-            "--preset",
-            "tiny",
-            "--embedding-bits",
-            "32",
-            "--vocabulary-size",
-            "500",
-            "--seed",
-            "1",
-            "--set",
-            "dropout=0.1",
-            "--set",
-            "gate_activation=sigmoid",
-            "--learning-rate",
-            "0.002",
+            *("--preset", "tiny", "--set", "embedding_bits=32", "--set", "vocabulary_size=500"),
+            *("--set", "dropout=0.1", "--set", "gate_activation=sigmoid", "--seed", "1"),
+            *("--learning-rate", "0.002"),
         ],
         ["--preset", "minilm", "--bits", "float", "--max-length", "64", "--tolerance", "0"],
     ],
@@ -438,20 +426,19 @@ def test_runs_must_differ_in_the_seed_alone(runs, tool):
 def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, tool):
     found = []
 
-    def record(task, model_config, training_config, *_, **__):
+    def record(self):
         found.append(
             {
-                "task": task.name,
+                "task": self.task.name,
                 "data": "",
-                "model": model_config.to_dict(),
-                "training": training_config.to_dict(),
+                "model": self.model_config.to_dict(),
+                "training": self.config.to_dict(),
             }
         )
         raise BeexError("recorded")
 
-    monkeypatch.setattr("beex_keras.training.train", record)
-    given = ["train", "--task", "snips", "--data-dir", str(data), *options, "-o", "none"]
-    assert beex(*given) == 2
+    monkeypatch.setattr("beex_keras.training.trainer.Trainer.run", record)
+    assert beex("train", "snips", "--data-dir", data, *options, "-o", "none") == 2
     seed = str(found[0]["training"]["seed"])
     command = tool("command").training_command(found[0], "model", seed).split()
     assert command[0] == "beex" and command[-1] == f"runs/model-{seed}"
@@ -482,13 +469,13 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         "training": TrainingConfig.warm(True, anneal=0.25).to_dict(),
     }
     command = tool("command").training_command
-    head = "beex train --task rotten_tomatoes --preset minilm --bits"
+    head = "beex train rotten_tomatoes --preset minilm --bits"
     assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
-        f"{head} float --set num_blocks=2 --epochs 1 --init minilm --init-layers 0,2 "
+        f"{head} float --set num_blocks=2 --epochs 1 --init minilm --set 'init_layers=[0,2]' "
         "--seed 7 -o runs/m-init-teacher-7",
-        f"{head} weights-only --set num_blocks=2 --init minilm --init-layers 0,2 "
+        f"{head} weights-only --set num_blocks=2 --init minilm --set 'init_layers=[0,2]' "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
-        f"{head} fully-binary --set num_blocks=2 --anneal 0.25 --init runs/m-init-7 "
+        f"{head} fully-binary --set num_blocks=2 --set anneal=0.25 --init runs/m-init-7 "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
     ]
     with pytest.raises(BeexError, match="teacher of m is missing"):

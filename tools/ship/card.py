@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from beex_keras.starts import initial
 from command import training_command
 
 from beex_keras.data import Task, load_task
@@ -23,6 +22,7 @@ from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
+from beex_keras.training import warm_start
 from suite.collect import BASELINES
 from suite.description import tomllib
 
@@ -105,7 +105,7 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
     Raises:
         BeexError: one is no finished run of beex train.
     """
-    return {initial(run.folder).identity["weights"]: run for run in map(_finished, folders)}
+    return {warm_start(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
 def by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
