@@ -440,7 +440,7 @@ def test_mistakes_are_named(monkeypatch, tmp_path):
         CRunner(data, num_threads=0)
     with pytest.raises(BeexError, match="no model"):
         runtime.load(tmp_path / "none.beex")
-    monkeypatch.setattr(library, "NAME", "_missing")
+    monkeypatch.setattr(library, "path", lambda: tmp_path / "missing")
     library.load.cache_clear()
     with pytest.raises(BeexError, match="C compiler"):
         CRunner(data)
