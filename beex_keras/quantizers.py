@@ -140,7 +140,6 @@ def _magnitude_aware_sign(x: tf.Tensor) -> tf.Tensor:
 QUANTIZERS: dict[str, type[lq.quantizers.Quantizer]] = {
     "polynomial_sign": PolynomialSign,
     "ste_sign": lq.quantizers.SteSign,
-    "approx_sign": lq.quantizers.ApproxSign,
     "swish_sign": lq.quantizers.SwishSign,
     "magnitude_aware_sign": MagnitudeAwareSign,
 }

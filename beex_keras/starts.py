@@ -10,7 +10,7 @@ from pathlib import Path
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.runtime import load_classifier
-from beex_keras.training.donor import MINILM, read_donor
+from beex_keras.training.bert import MINILM, read_bert
 from beex_keras.training.initialization import FromClassifier, FromDonor, Initial
 
 
@@ -27,7 +27,7 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
     """The start of that name or at that path.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder (see `Donor`), or any
+        source: "minilm", a folder of a BERT-style encoder (see `BertCheckpoint`), or any
             classifier that `load_classifier` reads: a run folder, a directory of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
         layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
             None.
@@ -40,7 +40,7 @@ def initial(source: str | os.PathLike[str], layers: Sequence[int] | None = None)
         {'weight_bits': 1, 'embedding_bits': 1, 'activation_bits': 32}
     """
     if is_donor(source):
-        return FromDonor(read_donor(str(source)), None if layers is None else tuple(layers))
+        return FromDonor(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
     path = Path(source)

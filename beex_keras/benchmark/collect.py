@@ -18,7 +18,7 @@ from beex_keras.benchmark.suite import Cell, Suite
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import baselines, calibrate, evaluate, score
-from beex_keras.evaluation.accounting import Account, account, relative_costs, total
+from beex_keras.evaluation.accounting import Counts, count, relative_costs, total
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import size
@@ -198,7 +198,7 @@ def cell_figures(
         "exits": {m: [_round(score(labels, p, m)) for p in predicted.T] for m in metrics},
         "policies": found,
         "overthinking": overthinking(predicted, labels),
-        "account": size_figures(account(config)),
+        "account": size_figures(count(config)),
         "code": result["code"],
         "best_epoch": result["best_epoch"],
         "epochs": result["epochs"],
@@ -294,7 +294,7 @@ def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[fl
     }
 
 
-def size_figures(counted: Account) -> dict[str, Any]:
+def size_figures(counted: Counts) -> dict[str, Any]:
     """Weights, bytes by kind and place, and operations of a text of the greatest length."""
     places = {
         "embedding": total(counted.embedding),

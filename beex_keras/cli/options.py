@@ -8,6 +8,7 @@ import click
 
 from beex_keras.cli.terminal import assignment
 from beex_keras.errors import BeexError
+from beex_keras.precision import KINDS, Precision
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 PRESETS = ("micro", "tiny", "small", "minilm", "base")
 POLICIES = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
 STRATEGIES = ("none", "mirrored", "multiworker")
-BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
 
 
 def _together(*options: Callable[[Any], Any]) -> Callable[[Any], Any]:
@@ -47,7 +47,7 @@ data_options = _together(
 
 model_options = _together(
     click.option("--preset", type=click.Choice(PRESETS), default="tiny", show_default=True),
-    click.option("--bits", type=click.Choice(list(BITS)), default="weights-only", show_default=True,
+    click.option("--bits", type=click.Choice(list(KINDS)), default="weights-only", show_default=True,
                  help="Which of weights and activations are binarized."),
     click.option("--embedding-bits", type=click.Choice(["1", "32"]),
                  help="Token table; by default 1, and 32 with --bits float."),
@@ -134,14 +134,13 @@ def chosen_model(options: dict[str, Any], **defaults: Any) -> "BEExformerConfig"
     """The configuration that `model_options` ask for; `defaults` replace some of the preset's."""
     from beex_keras.models.config import BEExformerConfig
 
-    weight_bits, activation_bits = BITS[options["bits"]]
+    embedding_bits = options["embedding_bits"]
+    others = {"embedding": int(embedding_bits)} if embedding_bits else {}
     return BEExformerConfig.preset(
         options["preset"],
         **{
             **defaults,
-            "weight_bits": weight_bits,
-            "activation_bits": activation_bits,
-            "embedding_bits": int(options["embedding_bits"] or min(32, weight_bits)),
+            **Precision.named(options["bits"], **others).bits(),
             **dict(assignment(text) for text in options["settings"]),
             **given(options, "vocabulary_size", "max_length"),
         },

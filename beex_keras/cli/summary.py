@@ -2,16 +2,17 @@
 
 import click
 
-from beex_keras.cli.options import BITS, PRESETS, json_option
+from beex_keras.cli.options import PRESETS, json_option
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
+from beex_keras.precision import KINDS, Precision
 
 
 @click.command()
 @click.argument("model", type=click.Path(), required=False)
 @click.option("--preset", type=click.Choice(PRESETS), help="A preset instead of a trained MODEL.")
 @click.option(
-    "--bits", type=click.Choice(list(BITS)), help="Of the preset; weights-only by default."
+    "--bits", type=click.Choice(list(KINDS)), help="Of the preset; weights-only by default."
 )
 @click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
 @json_option
@@ -28,13 +29,8 @@ def summary(model: str | None, preset: str | None, bits: str | None, length: int
 
     if model is None:
         assert preset is not None
-        weight_bits, activation_bits = BITS[bits or "weights-only"]
-        config = BEExformerConfig.preset(
-            preset,
-            weight_bits=weight_bits,
-            activation_bits=activation_bits,
-            embedding_bits=weight_bits,
-        )
+        precision = Precision.named(bits or "weights-only")
+        config = BEExformerConfig.preset(preset, **precision.bits())
         classifier = BEExformerClassifier(config)
     else:
         classifier = runtime.load_classifier(model)

@@ -14,7 +14,7 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.export import flatbuffer
 from beex_keras.export.flatbuffer import Operation
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.models import BEExformerClassifier, BEExformerConfig, topology
 
 EMBEDDING = "embedding/token"
 
@@ -28,11 +28,11 @@ class BinaryMatrix:
 
     Attributes:
         signs: ±1, (inputs, outputs); for the embedding (vocabulary, width).
-        scale: real scale of each output, or None.
+        scale: real scale of each output, or column.
     """
 
     signs: np.ndarray
-    scale: np.ndarray | None = None
+    scale: np.ndarray
 
 
 @dataclasses.dataclass(frozen=True)
@@ -59,7 +59,7 @@ class AuditReport:
 
 def matrix_shapes(
     config: BEExformerConfig, blocks: Collection[int] | None = None
-) -> dict[str, tuple[int, int]]:
+) -> dict[str, tuple[int, ...]]:
     """The matrices that are binary by the configuration: name → (inputs, outputs).
 
     Args:
@@ -67,21 +67,12 @@ def matrix_shapes(
         blocks: only these blocks, counted from 1; the embedding belongs to the first.
     """
     blocks = range(1, config.num_blocks + 1) if blocks is None else blocks
-    shapes = {}
+    shapes: dict[str, tuple[int, ...]] = {}
     if config.embedding_bits == 1 and 1 in blocks:
         shapes[EMBEDDING] = (config.vocabulary_size, config.width)
-    if config.weight_bits == 1:
-        width, hidden = config.width, config.hidden_width
+    if config.precision.is_binary:
         for number in blocks:
-            for name in ("query", "key", "value", "output"):
-                shapes[f"block_{number}/attention/{name}"] = (width, width)
-            if config.network == "ffn":
-                shapes[f"block_{number}/ffn/up"] = (width, 2 * hidden)
-                shapes[f"block_{number}/ffn/down"] = (2 * hidden, width)
-                continue
-            for name in ("gate", "content"):
-                shapes[f"block_{number}/slfn/{name}_in"] = (width, hidden)
-                shapes[f"block_{number}/slfn/{name}_out"] = (hidden, width)
+            shapes |= {f"block_{number}/{m.name}": m.shape for m in topology.matrices(config)}
     return shapes
 
 
@@ -97,10 +88,12 @@ def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]
     matrices = {}
     token = classifier.backbone.embedding.token
     if token.table_quantizer is not None:
-        matrices[EMBEDDING] = BinaryMatrix(_signs(token.table_quantizer, token.table))
+        matrices[EMBEDDING] = BinaryMatrix(
+            _signs(token.table_quantizer, token.table), token.scale.numpy()
+        )
     for number, block in enumerate(classifier.backbone.blocks, start=1):
         for name, linear in block.linears().items():
-            if linear.weight_bits == 1:
+            if linear.precision.is_binary:
                 signs = _signs(linear.matmul.kernel_quantizer, linear.kernel)[0, 0]
                 scale = np.asarray(linear.on_grid(linear.alpha))
                 matrices[f"block_{number}/{name}"] = BinaryMatrix(signs, scale)
@@ -205,13 +198,13 @@ class _Candidate:
     is_embedding: bool = False
     is_thresholded: bool = False
 
-    def holds(self, shape: tuple[int, int], matrix: BinaryMatrix | None) -> bool:
+    def holds(self, shape: tuple[int, ...], matrix: BinaryMatrix | None) -> bool:
         if self.signs.shape != (shape if self.is_embedding else shape[::-1]):
             return False
         if matrix is None:
             return True
         expected = matrix.signs if self.is_embedding else matrix.signs.T
-        if self.is_thresholded and matrix.scale is not None:
+        if self.is_thresholded:
             # A sum is compared with a threshold from one side only, so the converter flips the
             # rows whose scale is negative.
             expected = expected * np.where(matrix.scale >= 0, 1.0, -1.0)[:, np.newaxis]
@@ -280,7 +273,7 @@ def _unpacked(model: Any, tensor: Any, unpack: Operation) -> np.ndarray | None:
     return flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
 
 
-def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, int]]) -> None:
+def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...]]) -> None:
     """Raises if there are more LceBconv2d than matrices: some other layer was binarized."""
     convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
     wanted = sum(name != EMBEDDING for name in shapes)

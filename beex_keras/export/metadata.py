@@ -24,8 +24,6 @@ from beex_keras.text import TextPreprocessor
 ENTRY = "beex_keras"
 VOCABULARY_ENTRY = "beex_keras_vocabulary"
 FORMAT_VERSION = 3
-OLDEST_FORMAT = 2
-"""The first format that is still read; its configuration has fewer fields."""
 
 EXITS = ("in-graph", "all-outputs", "segments")
 """Where an exit is taken: by the file itself, by whoever reads the logits of all exits, or by whoever
@@ -193,10 +191,10 @@ def read_parsed(model: Any, source: str) -> Metadata:
     try:
         values = json.loads((flatbuffer.get_metadata(model, ENTRY) or b"").decode("utf-8"))
         version = values["format"]
-        if not OLDEST_FORMAT <= version <= FORMAT_VERSION:
+        if version != FORMAT_VERSION:
             raise BeexError(
-                f"{source} has metadata of format {version}, but this release reads formats "
-                f"{OLDEST_FORMAT} to {FORMAT_VERSION}; use the release that wrote it."
+                f"{source} has metadata of format {version}, but this release reads format "
+                f"{FORMAT_VERSION}; use the release that wrote it."
             )
         preprocessor = values["preprocessor"]
         if preprocessor is not None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.evaluation.accounting import Account, account
+from beex_keras.evaluation.accounting import Counts, count
 from beex_keras.export.byte_account import ByteAccount
 from beex_keras.export.byte_account import account as file_account
 from beex_keras.export.conversion import convert
@@ -22,7 +22,7 @@ class SizeReport:
         twin_file: the same for the float32 twin.
     """
 
-    layers: Account
+    layers: Counts
     file: ByteAccount
     twin_file: ByteAccount
 
@@ -69,7 +69,7 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
         c: file_account(convert(_with_random_weights(classifier, c), length))
         for c in dict.fromkeys((config, twin))
     }
-    return SizeReport(account(config, length), files[config], files[twin])
+    return SizeReport(count(config, length), files[config], files[twin])
 
 
 def _with_random_weights(

@@ -3,10 +3,11 @@
 import dataclasses
 from typing import Any
 
+from beex_keras import quantizers
 from beex_keras.errors import BeexError
-from beex_keras.layers.linear import check_bits
-from beex_keras.layers.slfn import CONTENT_ACTIVATIONS, GATE_ACTIVATIONS
-from beex_keras.quantizers import QUANTIZERS
+from beex_keras.layers.attention import check_heads
+from beex_keras.layers.slfn import check_activations
+from beex_keras.precision import Precision
 
 PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
@@ -34,6 +35,18 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
 
 `minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less."""
+
+_MINIMA = {
+    "vocabulary_size": 5,
+    "max_length": 3,
+    "num_segments": 1,
+    "separator_id": 0,
+    "width": 1,
+    "num_heads": 1,
+    "hidden_width": 1,
+    "num_blocks": 1,
+    "num_classes": 2,
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,48 +109,33 @@ class BEExformerConfig:
     token_dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        minima = {
-            "vocabulary_size": 5,
-            "max_length": 3,
-            "num_segments": 1,
-            "separator_id": 0,
-            "width": 1,
-            "num_heads": 1,
-            "hidden_width": 1,
-            "num_blocks": 1,
-            "num_classes": 2,
-        }
-        for name, minimum in minima.items():
+        for name, minimum in _MINIMA.items():
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
                 raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
-        for name in ("latent_scale", "embedding_latent_scale"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value <= 1:
-                raise BeexError(f"{name}={value!r} must lie in (0, 1].")
         for name in ("dropout", "token_dropout"):
             value = getattr(self, name)
             if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise BeexError(f"{name}={value!r} must lie in [0, 1).")
-        if self.width % self.num_heads:
-            raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
-        if self.embedding_bits not in (1, 32):
-            raise BeexError(f"embedding_bits={self.embedding_bits!r} must be 1 or 32.")
-        check_bits(self.weight_bits, self.activation_bits)
-        if self.quantizer not in QUANTIZERS:
-            raise BeexError(
-                f"Unknown quantizer '{self.quantizer}'; choose one of {', '.join(QUANTIZERS)}."
-            )
-        if self.gate_activation not in GATE_ACTIVATIONS:
-            raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
-        if self.content_activation not in CONTENT_ACTIVATIONS:
-            raise BeexError(
-                f"content_activation={self.content_activation!r} must be 'tanh' or 'gelu'."
-            )
+        check_heads(self.width, self.num_heads)
+        quantizers.get(self.precision.quantizer)
+        check_activations(self.gate_activation, self.content_activation)
         if self.network not in ("slfn", "ffn"):
             raise BeexError(f"network={self.network!r} must be 'slfn' or 'ffn'.")
         if self.network == "ffn" and self.gate_activation is not None:
             raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
+
+    @property
+    def precision(self) -> Precision:
+        """Bits, quantizer and latent scales as one object, as the layers take them."""
+        return Precision(
+            self.weight_bits,
+            self.activation_bits,
+            self.embedding_bits,
+            self.quantizer,
+            self.latent_scale,
+            self.embedding_latent_scale,
+        )
 
     @classmethod
     def preset(cls, name: str, **overrides: Any) -> "BEExformerConfig":
@@ -156,7 +154,7 @@ class BEExformerConfig:
 
     def twin(self) -> "BEExformerConfig":
         """The float32 twin: the same architecture and code with every weight real."""
-        return self.replace(weight_bits=32, activation_bits=32, embedding_bits=32)
+        return self.replace(**Precision.named("float").bits())
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

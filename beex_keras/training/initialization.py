@@ -11,8 +11,8 @@ import numpy as np
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training.donor import Donor
-from beex_keras.training.transfer import BITS, Start, bits, check_start, part_of, sample, transfer
+from beex_keras.training.bert import BertCheckpoint, load_bert_weights
+from beex_keras.training.transfer import BITS, WarmStart, check_start, part_of, sample, transfer
 
 
 class Initial(Protocol):
@@ -36,7 +36,7 @@ class Initial(Protocol):
             BeexError: a model of that shape cannot start so.
         """
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> WarmStart:
         """Gives the model its weights; `ids` are texts of the training split, (n, T)."""
 
 
@@ -44,7 +44,7 @@ class Initial(Protocol):
 class FromDonor:
     """A start from a BERT-style encoder."""
 
-    donor: Donor
+    donor: BertCheckpoint
     layers: tuple[int, ...] | None = None
 
     @property
@@ -96,11 +96,12 @@ class FromDonor:
             )
         return layers
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> WarmStart:
         if model.preprocessor is None:
             raise BeexError("A model without a vocabulary cannot start from a donor; attach one.")
         real = BEExformer(model.config.twin())
-        self.donor.pour(real, model.preprocessor.vocabulary, self._layers(model.config))
+        tokens, layers = model.preprocessor.vocabulary, self._layers(model.config)
+        load_bert_weights(real, self.donor, tokens, layers)
         return transfer(real, model.backbone, sample(ids))
 
 
@@ -125,7 +126,7 @@ class FromClassifier:
 
     @property
     def bits(self) -> dict[str, int]:
-        return bits(self.source.config)
+        return self.source.config.precision.bits()
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)
@@ -134,7 +135,7 @@ class FromClassifier:
         check_start(self.source.config, model_config, self.path)
         return model_config
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> WarmStart:
         part = part_of(self.source.backbone, model.backbone)
         start = transfer(part, model.backbone, sample(ids))
         if model.labels == self.source.labels:

@@ -38,7 +38,7 @@ from beex_keras.training.initialization import Initial
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.precision import precision
 from beex_keras.training.run_folder import open_preprocessor, open_run
-from beex_keras.training.transfer import Start
+from beex_keras.training.transfer import WarmStart
 
 _MONITOR = "val_calibrated_accuracy"
 
@@ -154,7 +154,7 @@ def train(
     finished = bool(from_chief(strategy, [(directory / "results.json").exists()]).all())
     if not finished:
         ids = splits["train"][0]
-        start = Start() if init is None else init.apply(model, ids)
+        start = WarmStart() if init is None else init.apply(model, ids)
         tutor = None if teacher is None else make_teacher(model, teacher, ids)
         with (
             precision(model, training_config.precision),
@@ -238,7 +238,7 @@ def _fit(
     config: TrainingConfig,
     costs: np.ndarray,
     directory: Path,
-    start: Start,
+    start: WarmStart,
     callbacks: Sequence[tf.keras.callbacks.Callback],
     checkpoint_seconds: float,
     verbose: int | str,

@@ -3,10 +3,10 @@
 import shlex
 from typing import Any
 
-from beex_keras.cli.options import BITS
 from beex_keras.cli.train import START_SETTINGS, starts_warm, train
 from beex_keras.errors import BeexError
 from beex_keras.models import PRESETS, BEExformerConfig
+from beex_keras.precision import Precision
 from beex_keras.training import TrainingConfig, transfer
 
 
@@ -89,7 +89,7 @@ def _words(settings: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list
 
 
 def _bits(weights: int, activations: int) -> str:
-    return next(name for name, pair in BITS.items() if pair == (weights, activations))
+    return Precision(weights, activations).name
 
 
 def _preset(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
@@ -97,9 +97,8 @@ def _preset(model: dict[str, Any]) -> tuple[str, dict[str, Any]]:
     weights, activations = model["weight_bits"], model["activation_bits"]
     found = {}
     for name in PRESETS:
-        config = BEExformerConfig.preset(
-            name, weight_bits=weights, activation_bits=activations, embedding_bits=min(32, weights)
-        )
+        precision = Precision(weights, activations, embedding=weights)
+        config = BEExformerConfig.preset(name, **precision.bits())
         found[name] = config.to_dict()
     best = min(found, key=lambda name: sum(model[key] != found[name].get(key) for key in model))
     return best, found[best]

@@ -4,15 +4,16 @@ Written here and read by ``tflite/engine/model.c``; what Python needs of a file 
 labels, policy, vocabulary) is read here too.
 """
 
-from beex_keras.export.beex_format.conversion import convert, export_file
+from beex_keras.export.beex_format.decoding import classifier, read, verify
+from beex_keras.export.beex_format.encoding import convert, export_file
 from beex_keras.export.beex_format.header import NETWORKS, POLICY_KINDS, read_header
-from beex_keras.export.beex_format.reading import read, verify
 from beex_keras.export.beex_format.sizes import arena_size, weights_size
 
 __all__ = [
     "NETWORKS",
     "POLICY_KINDS",
     "arena_size",
+    "classifier",
     "convert",
     "export_file",
     "read",

@@ -1,4 +1,7 @@
-"""Matrices as the engine's kernels read them: a panel of outputs after the other."""
+"""Matrices as the engine's kernels read them: a panel of outputs after the other.
+
+Signs are packed as bits, true where a weight is −1.
+"""
 
 import numpy as np
 
@@ -40,3 +43,29 @@ def pack_int8(weights: np.ndarray) -> np.ndarray:
     inputs, outputs = weights.shape
     padded = np.pad(weights.T, ((0, -outputs % INT8_PANEL), (0, -inputs % 4)))
     return padded.reshape(-1, INT8_PANEL, padded.shape[1] // 4, 4).transpose(0, 2, 1, 3)
+
+
+def unpack_words(words: np.ndarray, columns: int) -> np.ndarray:
+    """The inverse of `pack_words`."""
+    rows = np.ascontiguousarray(words, "<u8").view(np.uint8)
+    return np.unpackbits(rows, axis=1, bitorder="little").astype(bool)[:, :columns]
+
+
+def unpack_binary(words: np.ndarray, inputs: int, outputs: int) -> np.ndarray:
+    """The inverse of `pack_binary`."""
+    rows = words.transpose(0, 2, 1).reshape(-1, words.shape[1])
+    return unpack_words(rows, inputs)[:outputs].T
+
+
+def unpack_real(words: np.ndarray, inputs: int, outputs: int) -> np.ndarray:
+    """The inverse of `pack_real`."""
+    bits = unpack_words(words.reshape(-1, 1), 4 * REAL_PANEL)
+    panels = bits.reshape(*words.shape, REAL_PANEL, 4).transpose(0, 2, 1, 3)
+    return panels.reshape(len(words) * REAL_PANEL, -1)[:outputs, :inputs].T
+
+
+def packed_shape(inputs: int, outputs: int, is_fully_binary: bool) -> tuple[int, ...]:
+    """The shape of what `pack_binary`, or else `pack_real`, gives."""
+    if is_fully_binary:
+        return -(-outputs // BINARY_PANEL), -(-inputs // 64), BINARY_PANEL
+    return -(-outputs // REAL_PANEL), -(-inputs // 4)

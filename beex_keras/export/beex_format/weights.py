@@ -1,60 +1,104 @@
-"""The weights of embedding, blocks and exits, in the order that the engine takes them in."""
+"""All weights of a file, written from a classifier and read into one, in the order of its topology."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export.audit import EMBEDDING, BinaryMatrix
-from beex_keras.export.beex_format.packing import (
-    pack_binary,
-    pack_int8,
-    pack_real,
-    pack_words,
-    quantize_columns,
-)
-from beex_keras.export.beex_format.writer import MOST_INT8_SCALE, Writer, check_range
-from beex_keras.layers import BinaryLinear, LayerNorm
+from beex_keras.export.audit import EMBEDDING, binary_matrices
+from beex_keras.export.beex_format import packing
+from beex_keras.export.beex_format.parts import MOST_INT8_SCALE, Reader, Writer, check_range
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS
-from beex_keras.models import BEExformerClassifier
-
-NETWORK_PARTS = {
-    "slfn": ("gate_in", "content_in", "gate_out", "content_out"),
-    "ffn": ("up", "down"),
-}
-
-_Matrices = Mapping[str, BinaryMatrix]
+from beex_keras.layers.linear import latent_mean
+from beex_keras.models import BEExformerClassifier, topology
 
 
-def write_embedding(
-    writer: Writer, classifier: BEExformerClassifier, matrices: _Matrices, length: int
-) -> None:
-    embedding = classifier.backbone.embedding
-    if EMBEDDING in matrices:
-        writer.put(pack_words(matrices[EMBEDDING].signs < 0))
-        writer.channels(embedding.token.scale, f"{EMBEDDING}/scale")
-    elif writer.int8_weights:
-        _write_int8(writer, embedding.token.table.numpy(), EMBEDDING, lambda table: table)
-    else:
-        writer.put(embedding.token.table.numpy(), EMBEDDING)
-    writer.put(embedding.positions.numpy()[:length], "embedding/position")
-    if embedding.num_segments > 1:
-        writer.put(embedding.segment.numpy(), "embedding/segment")
-    _write_norm(writer, embedding.normalization, "embedding/normalization")
+def write_weights(writer: Writer, classifier: BEExformerClassifier, length: int) -> None:
+    """Writes all weights of a classifier that shall read `length` tokens.
+
+    Raises:
+        BeexError: a weight is not finite or too large.
+    """
+    if classifier.config.precision.is_fully_binary:
+        for number, block in enumerate(classifier.backbone.blocks, start=1):
+            _check_range(block.attention, f"block_{number}", length)
+    binary = binary_matrices(classifier)
+    for name, kind, layer in _layers(classifier):
+        matrix = binary.get(name)
+        if name == "embedding/position":
+            positions = classifier.backbone.embedding.positions
+            writer.put(positions.numpy()[:length], name)
+        elif kind == topology.REAL:
+            writer.put(layer.numpy(), name)
+        elif kind == topology.NORM:
+            writer.channels(layer.gamma, f"{name}/gamma")
+            writer.channels(layer.beta, f"{name}/beta")
+        elif kind == topology.HEAD:
+            writer.put(layer.kernel.numpy(), f"{name}/kernel")
+            writer.channels(layer.bias, f"{name}/bias")
+        elif matrix is not None:
+            writer.put(_pack(name, layer, matrix.signs < 0))
+            writer.channels(matrix.scale, f"{name}/scale")
+        else:
+            _write_real(writer, name, layer)
+        if kind == topology.MATRIX:
+            writer.channels(layer.on_grid(layer.bias), f"{name}/bias")
 
 
-def write_block(writer: Writer, block: Any, name: str, matrices: _Matrices, length: int) -> None:
-    attention = block.attention
-    if attention.query.activation_bits == 1:
-        _check_range(attention, name, length)
-    for linear in (attention.query, attention.key, attention.value, attention.project):
-        _write_linear(writer, linear, f"{name}/attention/{linear.name}", matrices)
-    _write_norm(writer, block.attention_norm, f"{name}/attention_norm")
-    network = block.network()
-    for part in NETWORK_PARTS[network.name]:
-        _write_linear(writer, network.linears()[part], f"{name}/{network.name}/{part}", matrices)
-    _write_norm(writer, block.slfn_norm, f"{name}/slfn_norm")
+def read_weights(reader: Reader, classifier: BEExformerClassifier) -> None:
+    """Gives a classifier all weights of a file; errors as of `Reader`."""
+    for name, kind, layer in _layers(classifier):
+        if kind == topology.REAL:
+            layer.assign(reader.reals(name, *layer.shape))
+        elif kind == topology.NORM:
+            for variable in (layer.gamma, layer.beta):
+                variable.assign(reader.channels(name, *variable.shape))
+        elif kind == topology.HEAD:
+            layer.kernel.assign(reader.reals(name, *layer.kernel.shape))
+            layer.bias.assign(reader.channels(name, *layer.bias.shape))
+        elif kind == topology.TABLE:
+            _read_table(reader, name, layer)
+        else:
+            _read_linear(reader, name, layer)
+
+
+def _layers(classifier: BEExformerClassifier) -> Iterator[tuple[str, str, Any]]:
+    """Name, kind and layer, or variable, of each part in the order of the file."""
+    backbone = classifier.backbone
+    for stage, parts in topology.stages(classifier.config):
+        place, _, number = stage.partition("_")
+        for part in parts:
+            if place == "embedding":
+                yield f"{stage}/{part.name}", part.kind, getattr(backbone.embedding, part.name)
+            elif place == "exit":
+                yield stage, part.kind, classifier.heads[int(number) - 1].dense
+            else:
+                block = backbone.blocks[int(number) - 1]
+                linear = block.linears().get(part.name)
+                layer = getattr(block, part.name) if linear is None else linear
+                yield f"{stage}/{part.name}", part.kind, layer
+
+
+def _pack(name: str, layer: Any, negative: np.ndarray) -> np.ndarray:
+    if name == EMBEDDING:
+        return packing.pack_words(negative)
+    if layer.precision.is_fully_binary:
+        return packing.pack_binary(negative)
+    return packing.pack_real(negative)
+
+
+def _write_real(writer: Writer, name: str, layer: Any) -> None:
+    """A real matrix or table, as it is or in 8 bits."""
+    is_table = name == EMBEDDING
+    values = layer.table.numpy() if is_table else layer.kernel.numpy()[0, 0]
+    if not writer.int8_weights:
+        writer.put(values, name if is_table else f"{name}/kernel")
+        return
+    check_range(values, name, 127 * MOST_INT8_SCALE)
+    weights, scale = packing.quantize_columns(values)
+    writer.put(weights if is_table else packing.pack_int8(weights))
+    writer.channels(scale, f"{name}/scale", MOST_INT8_SCALE)
 
 
 def _check_range(attention: Any, name: str, length: int) -> None:
@@ -62,7 +106,7 @@ def _check_range(attention: Any, name: str, length: int) -> None:
     limits = {}
     for linear in (attention.query, attention.key, attention.value):
         scale, bias = (np.abs(linear.on_grid(values)) for values in (linear.alpha, linear.bias))
-        limits[linear.name] = (attention.width * scale + bias) * 2.0**ATTENTION_BITS
+        limits[linear.name] = (linear.units * scale + bias) * 2.0**ATTENTION_BITS
     scores = (limits["query"] * limits["key"]).reshape(attention.num_heads, -1).sum(axis=1)
     context = length * limits["value"] * 2.0**WEIGHT_BITS
     if max(map(np.max, limits.values())) > 32767 or max(scores.max(), context.max()) >= 2**31:
@@ -72,28 +116,31 @@ def _check_range(attention: Any, name: str, length: int) -> None:
         )
 
 
-def _write_norm(writer: Writer, norm: LayerNorm, name: str) -> None:
-    writer.channels(norm.gamma, f"{name}/gamma")
-    writer.channels(norm.beta, f"{name}/beta")
+def _read_table(reader: Reader, name: str, layer: Any) -> None:
+    rows, width = layer.table.shape
+    if layer.table_quantizer is None:
+        layer.table.assign(reader.reals(name, rows, width))
+        return
+    negative = packing.unpack_words(reader.array("<u8", rows, -(-width // 64)), width)
+    layer.table.assign(_latent(negative, layer.precision.embedding_latent_scale))
+    layer.scale.assign(reader.channels(name, width))
 
 
-def _write_linear(writer: Writer, linear: BinaryLinear, name: str, matrices: _Matrices) -> None:
-    matrix = matrices.get(name)
-    if matrix is None and writer.int8_weights:
-        _write_int8(writer, linear.kernel.numpy()[0, 0], name, pack_int8)
-    elif matrix is None:
-        writer.put(linear.kernel.numpy()[0, 0], f"{name}/kernel")
+def _read_linear(reader: Reader, name: str, layer: Any) -> None:
+    inputs, outputs = layer.kernel.shape[2:]
+    precision = layer.precision
+    if precision.is_binary:
+        fully = precision.is_fully_binary
+        words = reader.array("<u8", *packing.packed_shape(inputs, outputs, fully))
+        unpack: Callable[..., np.ndarray] = packing.unpack_binary if fully else packing.unpack_real
+        negative = unpack(words, inputs, outputs)
+        layer.kernel.assign(_latent(negative, precision.latent_scale)[None, None])
+        layer.alpha.assign(reader.channels(name, outputs))
     else:
-        pack = pack_binary if linear.activation_bits == 1 else pack_real
-        writer.put(pack(matrix.signs < 0))
-        writer.channels(matrix.scale, f"{name}/scale")
-    writer.channels(linear.on_grid(linear.bias), f"{name}/bias")
+        layer.kernel.assign(reader.reals(name, inputs, outputs)[None, None])
+    layer.bias.assign(reader.channels(name, outputs))
 
 
-def _write_int8(
-    writer: Writer, matrix: np.ndarray, name: str, pack: Callable[[np.ndarray], np.ndarray]
-) -> None:
-    check_range(matrix, name, 127 * MOST_INT8_SCALE)
-    weights, scale = quantize_columns(matrix)
-    writer.put(pack(weights))
-    writer.channels(scale, f"{name}/scale", MOST_INT8_SCALE)
+def _latent(negative: np.ndarray, scale: float) -> np.ndarray:
+    mean = latent_mean(scale)
+    return np.where(negative, -mean, mean).astype(np.float32)

@@ -1,22 +1,30 @@
-"""What Python needs of a file, once it is known to be whole."""
+"""A file, once it is known to be whole: what Python needs of it, or the Keras classifier.
+
+A file holds the signs of the latent weights and not how far each is from a flip: they come back as
+far from it as a new model's are on average. What the model computes is the same.
+"""
 
 import json
 import struct
 import zlib
 
+import numpy as np
+
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export.beex_format.dictionary import unpack_dictionary
+from beex_keras.export.beex_format.encoding import architecture
 from beex_keras.export.beex_format.header import (
     CHECKED_FROM,
     FORMAT_VERSION,
     HEADER,
     MAGIC,
-    OLDEST_FORMAT,
     read_header,
 )
+from beex_keras.export.beex_format.parts import Reader
+from beex_keras.export.beex_format.weights import read_weights
 from beex_keras.export.metadata import Metadata
-from beex_keras.models import BEExformerConfig
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor
 
 
@@ -24,7 +32,7 @@ def read(data: bytes, source: str = "The model") -> Metadata:
     """Verifies a file and returns what Python needs of it.
 
     Raises:
-        BeexError: it is not a ``.beex`` file of a version that this release reads, or damaged.
+        BeexError: it is not a ``.beex`` file of this version, or damaged.
     """
     verify(data, source)
     try:
@@ -70,10 +78,10 @@ def verify(data: bytes, source: str) -> None:
     if len(data) < HEADER.size:
         raise BeexError(f"{source} is cut short; copy the file again or convert the model again.")
     _, version, size, checksum = struct.unpack_from("<4sIII", data)
-    if not OLDEST_FORMAT <= version <= FORMAT_VERSION:
+    if version != FORMAT_VERSION:
         raise BeexError(
-            f"{source} has format {version}, but this release reads formats {OLDEST_FORMAT} to "
-            f"{FORMAT_VERSION}; convert the model again, by this release."
+            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; convert "
+            "the model again, by this release."
         )
     if len(data) != size:
         raise BeexError(
@@ -85,3 +93,37 @@ def verify(data: bytes, source: str) -> None:
             f"{source} is damaged: its checksum does not match its content; copy the file again or "
             "convert the model again."
         )
+
+
+def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
+    """The classifier that a file was made of; converted again it gives the same file.
+
+    It reads as many tokens as the file does.
+
+    Args:
+        data: the file's bytes.
+        source: names the file in errors.
+
+    Raises:
+        BeexError: the file is not ours or damaged, or holds weights of 8 bits or such as are not
+            finite or too large.
+    """
+    metadata = read(data, source)
+    header = read_header(data)
+    if 8 in (header["weight_bits"], header["embedding_bits"]):
+        raise BeexError(
+            f"{source} holds weights of 8 bits, which a Keras model has not; give the run folder that "
+            "it was converted from."
+        )
+    config = metadata.config.replace(max_length=metadata.length)
+    wanted = architecture(config, metadata.length)
+    model = BEExformerClassifier(config, metadata.preprocessor, metadata.labels, metadata.policy)
+    try:
+        if any(header[name] != np.float32(wanted[name]) for name in header.keys() & wanted.keys()):
+            raise ValueError("The header is not that of the configuration.")
+        read_weights(Reader(data, header["weights"], source), model)
+    except BeexError:
+        raise
+    except ValueError as error:  # it also ends before its weights do
+        raise BeexError(f"{source} contradicts itself; convert the model again.") from error
+    return model

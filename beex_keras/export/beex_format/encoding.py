@@ -9,12 +9,11 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export.audit import binary_matrices
 from beex_keras.export.beex_format.dictionary import pack_dictionary
 from beex_keras.export.beex_format.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
+from beex_keras.export.beex_format.parts import Writer
 from beex_keras.export.beex_format.sizes import arena_size
-from beex_keras.export.beex_format.weights import write_block, write_embedding
-from beex_keras.export.beex_format.writer import Writer
+from beex_keras.export.beex_format.weights import write_weights
 from beex_keras.export.freeze import checked_length
 from beex_keras.export.metadata import Metadata, describe
 from beex_keras.files import write_atomically
@@ -43,7 +42,7 @@ def convert(
             or too large, or 8 bits are asked for where weights are binary.
     """
     config = classifier.config
-    if int8_weights and config.weight_bits == 1:
+    if int8_weights and config.precision.is_binary:
         raise BeexError(
             "The model's weights are binary, and take 1 bit; leave out int8 weights, or convert a "
             "model that was trained with --bits float."
@@ -55,13 +54,7 @@ def convert(
         values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
     writer = Writer(HEADER.size, int8_weights)
     values["weights"] = writer.align()
-    matrices = binary_matrices(classifier)
-    write_embedding(writer, classifier, matrices, length)
-    for number, block in enumerate(classifier.backbone.blocks, start=1):
-        write_block(writer, block, f"block_{number}", matrices, length)
-        head = classifier.heads[number - 1].dense
-        writer.put(head.kernel.numpy(), f"head_{number}/kernel")
-        writer.channels(head.bias, f"head_{number}/bias")
+    write_weights(writer, classifier, length)
     values |= writer.section("labels", _pack_labels(metadata.labels))
     values |= _write_vocabulary(writer, metadata.preprocessor)
     values |= writer.section("metadata", _pack_metadata(metadata))
@@ -97,11 +90,9 @@ def export_file(
 
 
 def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
-    names = ("vocabulary_size", "num_segments", "separator_id", "width", "num_heads",
-             "hidden_width", "num_blocks", "num_classes", "weight_bits", "activation_bits",
-             "embedding_bits")  # fmt: skip
+    """The header's fields that the configuration tells."""
     return {
-        **{name: getattr(config, name) for name in names},
+        **config.to_dict(),
         "length": length,
         "network": NETWORKS.index(config.network),
         "sigmoid_gate": int(config.gate_activation == "sigmoid"),
@@ -128,9 +119,7 @@ def _pack_labels(labels: Iterable[str]) -> bytes:
 
 def _write_vocabulary(writer: Writer, preprocessor: TextPreprocessor | None) -> dict[str, int]:
     if preprocessor is None:
-        names = ("has_vocabulary", "lower_case", "unknown_id", "classification_id", "text_length",
-                 "words", "words_size", "pieces", "pieces_size")  # fmt: skip
-        return dict.fromkeys(names, 0)
+        return {}
     words: dict[bytes, int] = {}
     pieces: dict[bytes, int] = {}
     for number, token in enumerate(preprocessor.vocabulary):

@@ -1,5 +1,6 @@
-"""Bytes in parts, each at a place that any processor can read it from."""
+"""Bytes in parts, written and read, each at a place that any processor can read it from."""
 
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,44 @@ class Writer:
         start = self.align()
         self.data += content
         return {name: start, f"{name}_size": len(content)}
+
+
+class Reader:
+    """Takes one part after the other.
+
+    Args:
+        data: the file's bytes.
+        place: of the first part.
+        source: names the file in errors.
+    """
+
+    def __init__(self, data: bytes, place: int, source: str) -> None:
+        self._data = data
+        self._place = place
+        self._source = source
+
+    def array(self, kind: str, *shape: int) -> np.ndarray:
+        """An array as it is.
+
+        Raises:
+            ValueError: the file ends before.
+        """
+        array = np.frombuffer(self._data, kind, prod(shape), self._place)
+        self._place += round_up(array.nbytes, ALIGNMENT)
+        return array.reshape(shape)
+
+    def reals(self, name: str, *shape: int) -> np.ndarray:
+        """Floats that are checked; `name` is for errors."""
+        values = self.array("<f4", *shape)
+        check_range(values, f"{self._source}: {name}", advice="convert the model again")
+        return values
+
+    def channels(self, name: str, count: int) -> np.ndarray:
+        """A float of each channel; errors as of the others, or the padding is not zero."""
+        values = self.reals(name, round_up(count, PADDING))
+        if values[count:].any():
+            raise ValueError(f"The padding of {name} is not zero.")
+        return values[:count]
 
 
 def check_range(
