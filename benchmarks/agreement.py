@@ -118,7 +118,8 @@ def _compare(
     import numpy as np
 
     from beex_keras import calibrate
-    from beex_keras.export import beex_format, convert, convert_segments
+    from beex_keras.export import beex as beex_format
+    from beex_keras.export import convert, convert_segments
     from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
 
     keras = KerasRunner(classifier)

@@ -72,8 +72,8 @@ def main(context: click.Context) -> None:
 
 def measure_kernels() -> list[dict[str, Any]]:
     """Instructions per multiply-accumulate of each product, a row a board."""
-    from beex_keras.export.amalgamate import single_header
     from beex_keras.export.mcu import board, emulation
+    from beex_keras.export.mcu.single_header import single_header
 
     rows = []
     with tempfile.TemporaryDirectory() as temporary:
@@ -158,7 +158,7 @@ def measure_model(
     not depend; where that does not fit either there are none.
     """
     from beex_keras.errors import BeexError
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.export.mcu import board, costs, emulation
 
     bits, options = KINDS[kind]
@@ -332,7 +332,7 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
     """Prices of all kinds of work that explain measured instructions best, in relative error."""
     from scipy.optimize import nnls
 
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.export.mcu import board, costs, emulation
     from beex_keras.models import BEExformerConfig
     from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor

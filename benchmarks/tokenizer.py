@@ -26,7 +26,7 @@ def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json
     import numpy as np
 
     from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, tables
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.runtime import CRunner
     from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
 

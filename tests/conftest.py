@@ -20,7 +20,8 @@ from toy_suite import TOY
 
 from beex_keras import TrainingConfig, export, load_task
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import beex_format, freeze
+from beex_keras.export import beex as beex_format
+from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training import loop, train
 

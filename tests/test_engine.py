@@ -14,8 +14,8 @@ from conftest import GELU, MODES, built, needs_engine, once, random_ids, shake, 
 import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
-from beex_keras.export.beex_format import dictionary, packing
+from beex_keras.export import beex as beex_format
+from beex_keras.export.beex import dictionary, packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor

@@ -12,8 +12,8 @@ from conftest import MODES, built, converted, random_ids, shake, tiny_config
 from beex_keras import export
 from beex_keras.errors import BeexError
 from beex_keras.exits import Patience
-from beex_keras.export import flatbuffer, freeze, graphs, lce, metadata, onebit
-from beex_keras.export.audit import EMBEDDING, matrix_shapes
+from beex_keras.export.binary_matrices import EMBEDDING, matrix_shapes
+from beex_keras.export.tflite import flatbuffer, freeze, graphs, lce, metadata, onebit
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
 
@@ -298,7 +298,7 @@ def test_parsing_rubbish(data):
 
 def test_account_adds_up(exported):
     model, data = exported
-    account = export.account(data)
+    account = export.file_sizes(data)
     parts = {k: v for k, v in vars(account).items() if k != "total"}
     assert sum(parts.values()) == account.total == len(data)
     assert min(parts.values()) >= 0 and account.vocabulary == 0

@@ -13,7 +13,7 @@ from conftest import COMPILER, GELU, built, converted, needs_engine, random_ids
 from flatbuffers import flexbuffers
 
 from beex_keras import exits
-from beex_keras.export import flatbuffer, memory
+from beex_keras.export.tflite import flatbuffer, memory_plan
 from beex_keras.runtime import LCERunner
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
@@ -266,7 +266,7 @@ def run_rows(data: bytes, outputs: int, ops: str = tflm_host.PACKED) -> tuple[li
 
 def planned(data: bytes) -> bytes:
     model = flatbuffer.parse(data)
-    memory.plan(model)
+    memory_plan.plan(model)
     return flatbuffer.pack(model)
 
 
@@ -280,7 +280,9 @@ def check_plan(data: bytes) -> None:
     A tensor's words in memory must still bear its name whenever it is read.
     """
     model = flatbuffer.parse(data)
-    version, _, count, *offsets = np.frombuffer(flatbuffer.get_metadata(model, memory.NAME), "<i4")
+    version, _, count, *offsets = np.frombuffer(
+        flatbuffer.get_metadata(model, memory_plan.NAME), "<i4"
+    )
     tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     assert (version, count) == (1, len(tensors))
     place = {id(tensor): offset for tensor, offset in zip(tensors, offsets, strict=True)}

@@ -20,7 +20,7 @@ from beex_keras.benchmark.suite import load_suite
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
 from beex_keras.starts import initial

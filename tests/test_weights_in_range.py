@@ -11,7 +11,7 @@ from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, library
 

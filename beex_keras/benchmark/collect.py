@@ -21,7 +21,7 @@ from beex_keras.evaluation import baselines, calibrate, evaluate, score
 from beex_keras.evaluation.accounting import Counts, count, relative_costs, total
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import size
+from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training.config import TrainingConfig
@@ -327,7 +327,7 @@ def file_figures(config: BEExformerConfig) -> dict[str, Any]:
     Most variants of a suite share a configuration, and each is exported once. Not to be changed by
     the caller, since the next one is given the same dictionary.
     """
-    report = size.summarize(BEExformerClassifier(config))
+    report = size_report.summarize(BEExformerClassifier(config))
     return {
         "bytes": report.file.total,
         "float32_bytes": report.twin_file.total,

@@ -101,7 +101,7 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
             "--weights is for .beex files and --target mcu; name the output so, or leave it out."
         )
     from beex_keras import export, runtime
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex
 
     classifier = runtime.load_classifier(model)
     classifier.policy = chosen_policy(classifier.policy, policy, threshold)
@@ -113,7 +113,7 @@ def convert(model: str, output: str, target: str | None, board: str | None, ram:
         )  # fmt: skip
         return
     if is_beex:
-        report = beex_format.export_file(
+        report = beex.export_file(
             classifier, output, length, calibration, int8_weights=weights == "int8"
         )
     else:
@@ -161,12 +161,12 @@ def _convert_for_mcu(
 def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
     """The figures of the model's calibration, if it still has the policy they are about."""
     from beex_keras import exits, pretrained
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex
 
     path = pretrained.find(model)
     figures = None
     if path.suffix == ".beex" and path.is_file():
-        figures = beex_format.read(read_bytes(path, "model"), str(path)).calibration
+        figures = beex.read(read_bytes(path, "model"), str(path)).calibration
     elif (path / "results.json").is_file():
         figures = json.loads(read_text(path / "results.json", "results"))["calibration"]
     if figures is None or figures["policy"] != exits.serialize(policy):

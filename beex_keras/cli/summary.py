@@ -24,7 +24,7 @@ def summary(model: str | None, preset: str | None, bits: str | None, length: int
     if model is not None and bits is not None:
         raise BeexError("--bits goes with --preset; a trained MODEL has its bits already.")
     from beex_keras import runtime
-    from beex_keras.export import size
+    from beex_keras.export.tflite import size_report
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
     if model is None:
@@ -34,5 +34,5 @@ def summary(model: str | None, preset: str | None, bits: str | None, length: int
         classifier = BEExformerClassifier(config)
     else:
         classifier = runtime.load_classifier(model)
-    report = size.summarize(classifier, length)
+    report = size_report.summarize(classifier, length)
     print_figures(report.to_dict(), as_json, report.tables, "")

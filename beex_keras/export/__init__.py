@@ -1,20 +1,26 @@
-"""Export of a classifier to ``.tflite`` files for Larq Compute Engine."""
+"""Export of a classifier to ``.tflite`` and ``.beex`` files and to C projects.
 
-from beex_keras.export.audit import AuditReport, audit, binary_matrices
-from beex_keras.export.byte_account import ByteAccount, account
-from beex_keras.export.conversion import convert, convert_segments
-from beex_keras.export.files import export_file
-from beex_keras.export.metadata import EXITS, Metadata
+What stands here is about ``.tflite`` files; `beex_keras.export.beex` and `beex_keras.export.mcu` have
+the rest.
+"""
+
+from beex_keras.export.binary_matrices import binary_matrices
+from beex_keras.export.description import EXITS, Metadata
+from beex_keras.export.tflite import metadata
+from beex_keras.export.tflite.audit import AuditReport, audit
+from beex_keras.export.tflite.converter import convert, convert_segments, export_file
+from beex_keras.export.tflite.file_sizes import FileSizes, file_sizes
 
 __all__ = [
     "EXITS",
     "AuditReport",
-    "ByteAccount",
+    "FileSizes",
     "Metadata",
-    "account",
     "audit",
     "binary_matrices",
     "convert",
     "convert_segments",
     "export_file",
+    "file_sizes",
+    "metadata",
 ]

@@ -58,8 +58,9 @@ class BinaryTokenEmbedding(RecordedLayer):
         self.vocabulary_size = vocabulary_size
         self.width = width
         self.precision = precision
-        quantizer = quantizers.get(precision.quantizer)
-        self.table_quantizer = quantizer if precision.embedding == 1 else None
+        self.table_quantizer = (
+            quantizers.get(precision.quantizer) if precision.embedding == 1 else None
+        )
 
     def build(self, input_shape: tf.TensorShape) -> None:
         binary = self.precision.embedding == 1

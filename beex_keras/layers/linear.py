@@ -96,13 +96,13 @@ class BinaryLinear(RecordedLayer):
         super().__init__(**kwargs)
         self.units = units
         self.precision = precision
-        binary, quantizer = precision.is_binary, quantizers.get(precision.quantizer)
+        binary, quantizer = precision.is_binary, precision.quantizer
         self.matmul = PointwiseConv(
             units,
             kernel_size=1,
             use_bias=False,
-            input_quantizer=quantizer if precision.is_fully_binary else None,
-            kernel_quantizer=quantizers.get(precision.quantizer) if binary else None,
+            input_quantizer=quantizers.get(quantizer) if precision.is_fully_binary else None,
+            kernel_quantizer=quantizers.get(quantizer) if binary else None,
             kernel_constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
             kernel_initializer=(
                 latent_initializer(precision.latent_scale) if binary else "glorot_uniform"

@@ -118,7 +118,7 @@ class BEExformerConfig:
             if not isinstance(value, int | float) or not 0 <= value < 1:
                 raise BeexError(f"{name}={value!r} must lie in [0, 1).")
         check_heads(self.width, self.num_heads)
-        quantizers.get(self.precision.quantizer)
+        quantizers.check(self.precision.quantizer)
         check_activations(self.gate_activation, self.content_activation)
         if self.network not in ("slfn", "ffn"):
             raise BeexError(f"network={self.network!r} must be 'slfn' or 'ffn'.")

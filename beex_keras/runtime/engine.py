@@ -12,7 +12,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex
 from beex_keras.files import read_bytes
 from beex_keras.runtime import library
 from beex_keras.runtime.runner import Decisions, Runner, check_threads
@@ -54,7 +54,7 @@ class CRunner(Runner):
     ) -> None:
         check_threads(num_threads)
         self._library = library.load()
-        self.metadata = beex_format.read(model, source)
+        self.metadata = beex.read(model, source)
         super().__init__(
             config=self.metadata.config,
             labels=self.metadata.labels,
@@ -127,7 +127,7 @@ class CRunner(Runner):
         """Logits (B, N, C), zeros behind the exit taken, and the exits, counted from 0 (B,)."""
         ids = np.ascontiguousarray(ids, np.int32)
         rule = library.Policy(
-            beex_format.POLICY_KINDS.index(exits.serialize(policy)["name"]),
+            beex.POLICY_KINDS.index(exits.serialize(policy)["name"]),
             policy.below,
             policy.threshold,
         )

@@ -10,7 +10,7 @@ import tensorflow as tf
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.predict import predict_exit_logits
-from beex_keras.export import beex_format
+from beex_keras.export import beex
 from beex_keras.files import read_bytes
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime.runner import Runner
@@ -49,7 +49,7 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
     if target.suffix == ".keras":
         return _load_file(target)
     if target.suffix == ".beex":
-        return beex_format.classifier(read_bytes(target, "model"), str(target))
+        return beex.classifier(read_bytes(target, "model"), str(target))
     raise BeexError(
         f"{path} is not a Keras model; give a run folder of `beex train`, a .keras or a .beex file."
     )

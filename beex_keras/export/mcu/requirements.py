@@ -3,7 +3,7 @@
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex
 from beex_keras.export.mcu.board import Board
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.models import PRESETS, BEExformerConfig
@@ -68,11 +68,11 @@ def alternatives(
 ) -> list[str]:
     """What would fit, in the words of the command line: a shorter --length; presets to train."""
     # Vocabulary, labels and the like, which stay as they are.
-    rest = found.model - beex_format.weights_size(config, length, int8_weights)
+    rest = found.model - beex.weights_size(config, length, int8_weights)
 
     def fits(other: BEExformerConfig, tokens: int, int8: bool = False) -> bool:
-        model = beex_format.weights_size(other, tokens, int8) + rest
-        arena = beex_format.arena_size(other, tokens, int8)
+        model = beex.weights_size(other, tokens, int8) + rest
+        arena = beex.arena_size(other, tokens, int8)
         return found.ram - found.arena + arena <= ram and found.flash - found.model + model <= flash
 
     shorter = range(_STEP * ((length - 1) // _STEP), _SHORTEST - 1, -_STEP)

@@ -5,8 +5,8 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import indices, text
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import indices, text
 
 _PREFIX = "serving_default_"
 _NESTING = re.compile("^(cond/)+")

@@ -10,22 +10,20 @@ import zlib
 
 import numpy as np
 
-from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export.beex_format.dictionary import unpack_dictionary
-from beex_keras.export.beex_format.encoding import architecture
-from beex_keras.export.beex_format.header import (
+from beex_keras.export.beex.dictionary import unpack_dictionary
+from beex_keras.export.beex.encoding import architecture
+from beex_keras.export.beex.header import (
     CHECKED_FROM,
     FORMAT_VERSION,
     HEADER,
     MAGIC,
     read_header,
 )
-from beex_keras.export.beex_format.parts import Reader
-from beex_keras.export.beex_format.weights import read_weights
-from beex_keras.export.metadata import Metadata
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.text import TextPreprocessor
+from beex_keras.export.beex.parts import Reader
+from beex_keras.export.beex.weights import read_weights
+from beex_keras.export.description import Metadata, from_values
+from beex_keras.models import BEExformerClassifier
 
 
 def read(data: bytes, source: str = "The model") -> Metadata:
@@ -42,23 +40,14 @@ def read(data: bytes, source: str = "The model") -> Metadata:
             return data[values[name] : values[name] + values[f"{name}_size"]]
 
         stored = json.loads(section("metadata").decode("utf-8"))
-        preprocessor = stored["preprocessor"]
-        if preprocessor is not None:
-            words = unpack_dictionary(section("words"))
-            pieces = unpack_dictionary(section("pieces"))
-            tokens = {number: word.decode("utf-8") for word, number in words.items()}
-            tokens |= {number: "##" + word.decode("utf-8") for word, number in pieces.items()}
-            vocabulary = [tokens[number] for number in range(len(tokens))]
-            preprocessor = TextPreprocessor.from_config({**preprocessor, "vocabulary": vocabulary})
-        return Metadata(
-            config=BEExformerConfig.from_dict(stored["config"]),
-            length=values["length"],
-            labels=tuple(section("labels").decode("utf-8").split("\0")[:-1]),
-            policy=exits.deserialize(stored["policy"]),
-            preprocessor=preprocessor,
-            calibration=stored["calibration"],
-            versions=stored["versions"],
-        )
+        labels = section("labels").decode("utf-8").split("\0")[:-1]
+        tokens: dict[int, str] = {}
+        if values["has_vocabulary"]:
+            for name, prefix in (("words", ""), ("pieces", "##")):
+                for word, number in unpack_dictionary(section(name)).items():
+                    tokens[number] = prefix + word.decode("utf-8")
+        vocabulary = [tokens[number] for number in range(len(tokens))]
+        return from_values({**stored, "length": values["length"], "labels": labels}, vocabulary)
     except BeexError:
         raise
     except (ValueError, KeyError, TypeError, IndexError, struct.error) as error:

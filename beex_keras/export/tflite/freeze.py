@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from beex_keras.errors import BeexError
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.export.description import checked_length
+from beex_keras.models import BEExformerClassifier
 
 Part = Callable[..., Any]
 
@@ -72,22 +72,6 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
         blocks=tuple(masked(block) for block in backbone.blocks),
         heads=tuple(masked(head) for head in classifier.heads),
     )
-
-
-def checked_length(config: BEExformerConfig, length: int | None) -> int:
-    """The tokens that a file reads: `length`, or `config.max_length` if it is None.
-
-    Raises:
-        BeexError: `length` is not between 3 and `config.max_length`.
-    """
-    length = config.max_length if length is None else length
-    if isinstance(length, bool) or not isinstance(length, int | np.integer):
-        raise BeexError(f"length={length!r} must be a whole number of tokens.")
-    if not 3 <= length <= config.max_length:
-        raise BeexError(
-            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
-        )
-    return int(length)
 
 
 def freeze(function: Part, inputs: Sequence[tf.TensorSpec]) -> Part:

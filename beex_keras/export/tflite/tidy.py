@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
+from beex_keras.export.tflite import flatbuffer
 
 
 def remove_barriers(model: Any) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import Operation
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation
 
 
 def pack_kernels(model: Any) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 from flatbuffers import flexbuffers
 
 from beex_keras.errors import BeexError
-from beex_keras.export import lce
+from beex_keras.export.tflite import lce
 
 IDENTIFIER = b"TFL3"
 

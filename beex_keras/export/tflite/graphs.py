@@ -6,7 +6,7 @@ from typing import TypeAlias
 import tensorflow as tf
 
 from beex_keras.exits import ExitPolicy, State
-from beex_keras.export.freeze import Parts
+from beex_keras.export.tflite.freeze import Parts
 
 Graph: TypeAlias = tf.types.experimental.GenericFunction
 

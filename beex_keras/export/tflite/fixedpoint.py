@@ -4,8 +4,8 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import indices
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import indices
 
 _SMALLEST = 1024
 """Elements from which on the smaller constant outweighs the op that reads it."""

@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import Operation, indices
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation, indices
 
 _ALIGNED = {"ADD", "SUB", "MUL", "DIV", "TANH", "LOGISTIC", "RESHAPE"}
 """Ops to which a leading axis of size 1 makes no difference."""

@@ -15,8 +15,8 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import Operation, indices
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation, indices
 
 NAME = "OfflineMemoryAllocation"
 

@@ -1,6 +1,5 @@
 """From a classifier to the bytes of a file."""
 
-import json
 import os
 from collections.abc import Iterable
 from typing import Any
@@ -9,17 +8,19 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export.beex_format.dictionary import pack_dictionary
-from beex_keras.export.beex_format.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
-from beex_keras.export.beex_format.parts import Writer
-from beex_keras.export.beex_format.sizes import arena_size
-from beex_keras.export.beex_format.weights import write_weights
-from beex_keras.export.freeze import checked_length
-from beex_keras.export.metadata import Metadata, describe
+from beex_keras.export.beex.dictionary import pack_dictionary
+from beex_keras.export.beex.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
+from beex_keras.export.beex.parts import Writer
+from beex_keras.export.beex.sizes import arena_size
+from beex_keras.export.beex.weights import write_weights
+from beex_keras.export.description import checked_length, describe, to_json, to_values
 from beex_keras.files import write_atomically
 from beex_keras.layers.slfn import CONTENT_ACTIVATIONS
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor
+
+METADATA = ("versions", "config", "policy", "preprocessor", "calibration")
+"""What of the metadata is JSON; all else the engine reads too."""
 
 
 def convert(
@@ -57,7 +58,8 @@ def convert(
     write_weights(writer, classifier, length)
     values |= writer.section("labels", _pack_labels(metadata.labels))
     values |= _write_vocabulary(writer, metadata.preprocessor)
-    values |= writer.section("metadata", _pack_metadata(metadata))
+    stored = to_values(metadata)
+    values |= writer.section("metadata", to_json({n: stored[n] for n in METADATA}))
     values["arena_size"] = arena_size(config, length, int8_weights)
     return seal(values, bytes(writer.data))
 
@@ -134,26 +136,3 @@ def _write_vocabulary(writer: Writer, preprocessor: TextPreprocessor | None) -> 
         **writer.section("words", pack_dictionary(words)),
         **writer.section("pieces", pack_dictionary(pieces)),
     }
-
-
-def _pack_metadata(metadata: Metadata) -> bytes:
-    """JSON of what the C engine has no use for."""
-    preprocessor = None
-    if metadata.preprocessor is not None:
-        preprocessor = {**metadata.preprocessor.get_config()}
-        del preprocessor["vocabulary"]
-    values = {
-        "versions": metadata.versions,
-        "config": metadata.config.to_dict(),
-        "policy": exits.serialize(metadata.policy),
-        "preprocessor": preprocessor,
-        "calibration": metadata.calibration,
-    }
-    try:
-        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise BeexError(
-            f"The calibration figures cannot be stored as JSON ({error}); give plain finite "
-            "numbers, strings, lists and dictionaries."
-        ) from None
-    return text.encode("utf-8")

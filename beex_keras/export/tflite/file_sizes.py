@@ -5,13 +5,13 @@ from collections import Counter
 
 import numpy as np
 
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import Operation
-from beex_keras.export.metadata import VOCABULARY_ENTRY
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation
+from beex_keras.export.tflite.metadata import VOCABULARY_ENTRY
 
 
 @dataclasses.dataclass(frozen=True)
-class ByteAccount:
+class FileSizes:
     """Where the bytes of a file go; the kinds add up to `total`.
 
     Attributes:
@@ -26,7 +26,7 @@ class ByteAccount:
 
     Example:
         >>> with open("model.tflite", "rb") as file:
-        ...     sizes = beex.export.account(file.read())
+        ...     sizes = beex.export.file_sizes(file.read())
         >>> sizes.total > sizes.binary + sizes.real
         True
     """
@@ -41,12 +41,12 @@ class ByteAccount:
     total: int
 
 
-def account(data: bytes) -> ByteAccount:
+def file_sizes(data: bytes) -> FileSizes:
     """Where the bytes of a converted file go, the vocabulary's apart.
 
     Example:
         >>> with open("model.tflite", "rb") as file:
-        ...     sizes = beex.export.account(file.read())
+        ...     sizes = beex.export.file_sizes(file.read())
         >>> sizes.binary + sizes.real < sizes.total
         True
     """
@@ -70,7 +70,7 @@ def account(data: bytes) -> ByteAccount:
         sizes[kind] += len(flatbuffer.get_metadata(model, name) or b"")
     kinds = ("binary", "sign", "real", "integer", "vocabulary", "metadata")
     known = {kind: sizes[kind] for kind in kinds}
-    return ByteAccount(**known, structure=len(data) - sum(known.values()), total=len(data))
+    return FileSizes(**known, structure=len(data) - sum(known.values()), total=len(data))
 
 
 def _kind(operation: Operation, position: int, value: np.ndarray, unpacked: set[int]) -> str:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import flatbuffer
-from beex_keras.export.flatbuffer import Operation, indices
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation, indices
 
 Axes = frozenset[int]
 """The axes of a tensor that count tokens."""

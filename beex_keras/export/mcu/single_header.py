@@ -1,6 +1,6 @@
 """Joins the C engine into one header, for people who just want to drop it in.
 
-    python beex_keras/export/amalgamate.py build/beex.h
+    python beex_keras/export/mcu/single_header.py build/beex.h
 
 One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
 include it. Link with -lm, which has the square root.
@@ -12,7 +12,7 @@ import re
 import sys
 from pathlib import Path
 
-_PACKAGE = Path(__file__).parents[1]
+_PACKAGE = Path(__file__).parents[2]
 SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f.is_dir())
 """The C code: inside an installed package, or beside it in a checkout."""
 
@@ -105,7 +105,7 @@ def single_header() -> str:
 
 if __name__ == "__main__":
     if len(sys.argv) != 2:
-        sys.exit("usage: python beex_keras/export/amalgamate.py OUTPUT.h")
+        sys.exit("usage: python beex_keras/export/mcu/single_header.py OUTPUT.h")
     output = Path(sys.argv[1])
     output.parent.mkdir(parents=True, exist_ok=True)
     output.write_text(single_header(), "utf-8")

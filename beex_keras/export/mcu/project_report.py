@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
-from beex_keras.export.freeze import checked_length
+from beex_keras.export import beex
 from beex_keras.export.mcu import costs, emulation, project, requirements
 from beex_keras.export.mcu.board import DEFAULT, Board, boards
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.export.mcu.emulation import Sections
+from beex_keras.export.tflite.freeze import checked_length
 from beex_keras.models import BEExformerClassifier
 
 _MOST = 3_000_000_000
@@ -89,13 +89,13 @@ def export_project(
         ram, flash: bytes that there are; the board's own if None.
         length: the most tokens it reads; `config.max_length` if None.
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
-        int8_weights: as of `beex_format.convert`.
+        int8_weights: as of `beex.convert`.
         int8_activations: let a weights-only model quantize what its weights multiply to 8 bits, token
             by token: faster, and less exact.
 
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
-        BeexError: there is no such board or no vocabulary, or as `beex_format.convert` and
+        BeexError: there is no such board or no vocabulary, or as `beex.convert` and
             `write_project`.
     """
     if board not in boards():
@@ -108,8 +108,8 @@ def export_project(
     kind = costs.kind_of(config, int8_weights, int8_activations)
     length = checked_length(config, length)
     ram, flash = ram or row.ram, flash or row.flash
-    data = beex_format.convert(classifier, length, calibration, int8_weights)
-    arena = beex_format.arena_size(config, length, int8_weights)
+    data = beex.convert(classifier, length, calibration, int8_weights)
+    arena = beex.arena_size(config, length, int8_weights)
     stacks = {name: costs.stack(name, config, kind) for name in boards()}
     footprint = costs.footprint(board, len(data), arena, config, kind)
     instructions, source = costs.instructions(board, config, kind, length), BY_TABLE

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from math import prod
 
-from beex_keras.export.beex_format.packing import INT8_PANEL, packed_shape
-from beex_keras.export.beex_format.parts import ALIGNMENT, PADDING, round_up
+from beex_keras.export.beex.packing import INT8_PANEL, packed_shape
+from beex_keras.export.beex.parts import ALIGNMENT, PADDING, round_up
 from beex_keras.models import BEExformerConfig, topology
 
 _LEAST_ROWS = 8

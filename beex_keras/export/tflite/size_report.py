@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 
 from beex_keras.evaluation.accounting import Counts, count
-from beex_keras.export.byte_account import ByteAccount
-from beex_keras.export.byte_account import account as file_account
-from beex_keras.export.conversion import convert
+from beex_keras.export.tflite.converter import convert
+from beex_keras.export.tflite.file_sizes import FileSizes, file_sizes
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 
@@ -23,8 +22,8 @@ class SizeReport:
     """
 
     layers: Counts
-    file: ByteAccount
-    twin_file: ByteAccount
+    file: FileSizes
+    twin_file: FileSizes
 
     @property
     def ratio(self) -> float:
@@ -66,7 +65,7 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     config, twin = classifier.config, classifier.config.twin()
     # A float32 model is its own twin, and conversion takes seconds.
     files = {
-        c: file_account(convert(_with_random_weights(classifier, c), length))
+        c: file_sizes(convert(_with_random_weights(classifier, c), length))
         for c in dict.fromkeys((config, twin))
     }
     return SizeReport(count(config, length), files[config], files[twin])

@@ -1,24 +1,30 @@
-"""From a classifier to the bytes of its files."""
+"""From a classifier to ``.tflite`` files."""
 
 import dataclasses
 import hashlib
+import os
+from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import (
+from beex_keras.export.binary_matrices import binary_matrices
+from beex_keras.export.description import describe
+from beex_keras.export.tflite import (
     fixedpoint,
     flatbuffer,
     freeze,
     fuse,
     graphs,
     lce,
-    memory,
+    memory_plan,
     metadata,
     naming,
     onebit,
     tidy,
 )
-from beex_keras.export.audit import audit_model, binary_matrices
+from beex_keras.export.tflite.audit import audit_model
+from beex_keras.export.tflite.file_sizes import file_sizes
+from beex_keras.files import atomic_path, write_atomically
 from beex_keras.models import BEExformerClassifier
 
 
@@ -49,7 +55,7 @@ def convert(
         threshold_input: of "in-graph", make the policy's threshold a second input, ``threshold``
             float32 (1,), in place of a constant.
         plan_memory: put a plan of the arena into the file, with which TensorFlow Lite Micro needs less
-            of it; see `beex_keras.export.memory`.
+            of it; see `beex_keras.export.tflite.memory_plan`.
 
     Raises:
         BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
@@ -77,7 +83,7 @@ def convert(
         inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
         blocks = len(parts.blocks)
     model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory)
-    description = metadata.describe(
+    description = describe(
         classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
     )
     metadata.attach(model, description)
@@ -114,7 +120,7 @@ def convert_segments(
     digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
     files = []
     for number, model in enumerate(models, start=1):
-        description = metadata.describe(
+        description = describe(
             classifier,
             parts.length,
             calibration,
@@ -127,6 +133,61 @@ def convert_segments(
         metadata.attach(model, description)
         files.append(metadata.seal(flatbuffer.pack(model)))
     return files
+
+
+def export_file(
+    classifier: BEExformerClassifier,
+    path: str | os.PathLike[str],
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    exit: str = "in-graph",
+    threshold_input: bool = False,
+    plan_memory: bool = False,
+) -> dict[str, int]:
+    """Writes `convert`'s file to `path`, whole or not at all, and says where its bytes go.
+
+    With ``exit="segments"`` `path` becomes a directory of `convert_segments`' files.
+
+    Returns:
+        The figures of its `FileSizes`, by name; of segments their sum.
+
+    Raises:
+        BeexError: as `convert`, or the file cannot be written.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> sizes = beex.export.export_file(beex.BEExformerClassifier(config), "small.tflite")
+        >>> sizes["binary"] < sizes["total"]
+        True
+    """
+    if exit != "segments":
+        data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
+        write_atomically(path, data)
+        return dataclasses.asdict(file_sizes(data))
+    if threshold_input:
+        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+    target = Path(path)
+    if target.is_dir() and any(target.iterdir()) and not is_segments(target):
+        raise BeexError(
+            f"{path} is a directory that holds something else; name a new one for the segments."
+        )
+    files = convert_segments(classifier, length, calibration, plan_memory)
+    with atomic_path(path) as directory:
+        directory.mkdir()
+        for number, data in enumerate(files, start=1):
+            (directory / segment_name(number)).write_bytes(data)
+    sizes = [dataclasses.asdict(file_sizes(data)) for data in files]
+    return {kind: sum(figures[kind] for figures in sizes) for kind in sizes[0]}
+
+
+def segment_name(number: int) -> str:
+    """The file name of a segment, counted from 1."""
+    return f"block_{number}.tflite"
+
+
+def is_segments(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a directory of segments."""
+    return (Path(path) / segment_name(1)).is_file()
 
 
 def _compiled(
@@ -155,5 +216,5 @@ def _compiled(
     naming.name_tensors(model, report.tensors)
     naming.name_graphs(model)
     if plan_memory:
-        memory.plan(model)
+        memory_plan.plan(model)
     return model
