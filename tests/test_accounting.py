@@ -180,8 +180,9 @@ def test_a_run_to_the_end_pays_for_all_heads():
 def test_flops_saved_adds_up_texts_of_different_lengths():
     config = small("weights-only")
     exits, lengths = np.array([0, 1, 0]), np.array([3, 8, 3])
-    run = 2 * accounting.depth_flops(config, 3)[0] + accounting.depth_flops(config, 8)[1]
-    full = 2 * accounting.full_depth_flops(config, 3) + accounting.full_depth_flops(config, 8)
+    short, long = accounting.count(config, 3), accounting.count(config, 8)
+    run = 2 * short.depth_flops()[0] + long.depth_flops()[1]
+    full = 2 * short.full_depth_flops() + long.full_depth_flops()
     assert accounting.flops_saved(config, exits, lengths) == pytest.approx(1 - run / full)
     assert accounting.flops_saved(config, [0]) == accounting.flops_saved(config, [0], 8)
 

@@ -196,16 +196,6 @@ def count(config: BEExformerConfig, length: int | None = None) -> Counts:
     )
 
 
-def depth_flops(config: BEExformerConfig, length: int | None = None) -> np.ndarray:
-    """FLOPs of a run that stops at exit i, int64 (N,); see the module for what is counted."""
-    return count(config, length).depth_flops()
-
-
-def full_depth_flops(config: BEExformerConfig, length: int | None = None) -> int:
-    """FLOPs of a run of all blocks with the last head alone."""
-    return count(config, length).full_depth_flops()
-
-
 def relative_costs(config: BEExformerConfig, length: int | None = None) -> np.ndarray:
     """FLOPs of leaving at exit i relative to full depth, float64 (N,); the last is a hair above 1."""
     counted = count(config, length)

@@ -7,14 +7,12 @@ the rest.
 from beex_keras.export.binary_matrices import binary_matrices
 from beex_keras.export.description import EXITS, Metadata
 from beex_keras.export.tflite import metadata
-from beex_keras.export.tflite.audit import AuditReport, audit
+from beex_keras.export.tflite.audit import audit
 from beex_keras.export.tflite.converter import convert, convert_segments, export_file
-from beex_keras.export.tflite.file_sizes import FileSizes, file_sizes
+from beex_keras.export.tflite.file_sizes import file_sizes
 
 __all__ = [
     "EXITS",
-    "AuditReport",
-    "FileSizes",
     "Metadata",
     "audit",
     "binary_matrices",

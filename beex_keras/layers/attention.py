@@ -64,11 +64,7 @@ class MultiHeadAttention(RecordedLayer):
     """
 
     def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        precision: Precision = WEIGHTS_ONLY,
-        **kwargs: Any,
+        self, width: int, num_heads: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         check_heads(width, num_heads)

@@ -79,10 +79,7 @@ class BEExformerBlock(RecordedLayer):
         }
 
     def call(
-        self,
-        inputs: tf.Tensor,
-        padding_mask: tf.Tensor | None = None,
-        training: bool | None = None,
+        self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         attended = self.attention(inputs, padding_mask=padding_mask)
         x = self.attention_norm(inputs + self.attention_dropout(attended, training=training))

@@ -48,11 +48,7 @@ class BinaryTokenEmbedding(RecordedLayer):
     """
 
     def __init__(
-        self,
-        vocabulary_size: int,
-        width: int,
-        precision: Precision = WEIGHTS_ONLY,
-        **kwargs: Any,
+        self, vocabulary_size: int, width: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.vocabulary_size = vocabulary_size

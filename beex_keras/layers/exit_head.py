@@ -28,10 +28,7 @@ class ExitHead(RecordedLayer):
         self.dense = tf.keras.layers.Dense(num_classes, name="logits")
 
     def call(
-        self,
-        inputs: tf.Tensor,
-        padding_mask: tf.Tensor | None = None,
-        training: bool | None = None,
+        self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         if padding_mask is None:
             pooled = tf.reduce_mean(inputs, axis=1)

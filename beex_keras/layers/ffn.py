@@ -31,11 +31,7 @@ class FeedForwardNetwork(RecordedLayer):
     """
 
     def __init__(
-        self,
-        width: int,
-        hidden_width: int,
-        precision: Precision = WEIGHTS_ONLY,
-        **kwargs: Any,
+        self, width: int, hidden_width: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
         self.is_fully_binary = precision.is_fully_binary

@@ -87,12 +87,7 @@ class BinaryLinear(RecordedLayer):
         [1, 5, 3]
     """
 
-    def __init__(
-        self,
-        units: int,
-        precision: Precision = WEIGHTS_ONLY,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, units: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.units = units
         self.precision = precision

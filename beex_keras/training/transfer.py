@@ -27,7 +27,9 @@ Source: \(\overline{|W|}\) is XNOR-Net's scale (Rastegari et al., ECCV 2016); th
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
@@ -48,14 +50,7 @@ BITS = tuple(WEIGHTS_ONLY.bits())
 
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
-_SHAPE = (
-    "width",
-    "num_heads",
-    "hidden_width",
-    "network",
-    "gate_activation",
-    "content_activation",
-)
+_SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "content_activation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -244,31 +239,38 @@ def _read_by_matrices(
     """
     read: dict[tuple[int, str], list[np.ndarray]] = {}
     parts = topology.matrices(model.config)
-    after = {part.behind: part.name for part in parts if part.behind}
+    after = {part.behind: part.name for part in parts}
 
-    def watch(number: int, part: topology.Part, linear: BinaryLinear) -> None:
-        call = linear.call
+    def note(number: int, part: topology.Part, inputs: tf.Tensor, outputs: tf.Tensor) -> None:
+        if part.behind is None:
+            read.setdefault((number, part.name), []).append(inputs.numpy().ravel())
+        if part.name in after:
+            read.setdefault((number, after[part.name]), []).append(outputs.numpy().ravel())
 
-        def watched(inputs: tf.Tensor) -> tf.Tensor:
-            outputs = call(inputs)
-            if part.behind is None:
-                read.setdefault((number, part.name), []).append(inputs.numpy().ravel())
-            if part.name in after:
-                read.setdefault((number, after[part.name]), []).append(outputs.numpy().ravel())
-            return outputs
-
-        linear.call = watched  # type: ignore[method-assign]
-
-    for number, block in enumerate(model.blocks):
-        for part in parts:
-            watch(number, part, block.linears()[part.name])
-    try:
+    with ExitStack() as stack:
+        for number, block in enumerate(model.blocks):
+            for part in parts:
+                linear = block.linears()[part.name]
+                stack.enter_context(_watched(linear, partial(note, number, part)))
         for row in ids:
             x = model.embedding(row)
             for block in model.blocks:
                 x = block(x)
-    finally:
-        for block in model.blocks:
-            for linear in block.linears().values():
-                del linear.call
     return {key: np.concatenate(values) for key, values in read.items()}
+
+
+@contextmanager
+def _watched(linear: BinaryLinear, note: Callable[..., None]) -> Iterator[None]:
+    """Within, `note` is told the inputs and outputs of each call."""
+    call = linear.call
+
+    def watched(inputs: tf.Tensor) -> tf.Tensor:
+        outputs = call(inputs)
+        note(inputs, outputs)
+        return outputs
+
+    linear.call = watched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del linear.call

@@ -13,13 +13,7 @@ import numpy as np
 from beex_keras.errors import BeexError
 from beex_keras.export.beex.dictionary import unpack_dictionary
 from beex_keras.export.beex.encoding import architecture
-from beex_keras.export.beex.header import (
-    CHECKED_FROM,
-    FORMAT_VERSION,
-    HEADER,
-    MAGIC,
-    read_header,
-)
+from beex_keras.export.beex.header import CHECKED_FROM, FORMAT_VERSION, HEADER, MAGIC, read_header
 from beex_keras.export.beex.parts import Reader
 from beex_keras.export.beex.weights import read_weights
 from beex_keras.export.description import Metadata, from_values

@@ -10,10 +10,8 @@ from beex_keras.export.mcu.board import FIRMWARE
 from beex_keras.export.mcu.single_header import single_header
 from beex_keras.files import atomic_path, write_atomically
 
-FILES = (
-    "README.md", "Makefile", "memory.ld", "main.c", "engine.c", "board.h", "startup.c",
-    "semihosting.c", "counter.c",
-)  # fmt: skip
+_NAMES = "README.md Makefile memory.ld main.c engine.c board.h startup.c semihosting.c counter.c"
+FILES = tuple(_NAMES.split())
 """What every project has; model.h, model.c, model.mk and beex.h are written for it."""
 
 _BYTES_A_LINE = 24

@@ -28,13 +28,6 @@ class AuditReport:
         operations: how often each op occurs.
         matrices: for each binary matrix, by name, the op that reads it.
         tensors: for each binary matrix, by name, the constant that holds it.
-
-    Example:
-        >>> with open("model.tflite", "rb") as file:
-        ...     data = file.read()
-        >>> report = beex.export.audit(data, beex.export.metadata.read(data).config)
-        >>> report.matrices["block_1/attention/query"]
-        'FULLY_CONNECTED'
     """
 
     operations: dict[str, int]
@@ -71,8 +64,8 @@ def audit(
         >>> with open("model.tflite", "rb") as file:
         ...     data = file.read()
         >>> report = beex.export.audit(data, beex.export.metadata.read(data).config)
-        >>> len(report.matrices)
-        17
+        >>> len(report.matrices), report.matrices["block_1/attention/query"]
+        (17, 'FULLY_CONNECTED')
     """
     return audit_model(flatbuffer.parse(data), config, matrices, blocks)
 

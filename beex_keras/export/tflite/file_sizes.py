@@ -23,12 +23,6 @@ class FileSizes:
         metadata: all other metadata.
         structure: operators, tensors, names and padding.
         total: length of the file.
-
-    Example:
-        >>> with open("model.tflite", "rb") as file:
-        ...     sizes = beex.export.file_sizes(file.read())
-        >>> sizes.total > sizes.binary + sizes.real
-        True
     """
 
     binary: int

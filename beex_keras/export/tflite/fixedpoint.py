@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.export.tflite import flatbuffer
-from beex_keras.export.tflite.flatbuffer import indices
+from beex_keras.export.tflite.flatbuffer import Links, Operation, indices
 
 _SMALLEST = 1024
 """Elements from which on the smaller constant outweighs the op that reads it."""
@@ -20,35 +20,34 @@ def pack_reals(model: Any) -> None:
     Only constants that are whole multiples of a power of two, as the table of positions is: the
     product is then exactly the number that was there.
     """
-    for graph in model.subgraphs:
+
+    def packed(operation: Operation, links: Links) -> list[Any] | None:
+        if operation.name not in ("ADD", "MUL", "SUB"):
+            return None
         operators = []
-        for operation in flatbuffer.graph_operations(model, graph):
-            operator = operation.operator
-            for place, tensor in enumerate(operation.inputs):
-                if operation.name not in ("ADD", "MUL", "SUB"):
-                    continue
-                value = flatbuffer.constant(model, tensor)
-                bits = None if value is None else fitting_bits(value)
-                if value is None or bits is None:
-                    continue
-                words = np.round(value.astype(np.float64) * 2.0**bits).astype(np.int16)
-                name = flatbuffer.text(tensor.name)
-                packed = flatbuffer.add_constant(model, graph, name, words)
-                quantization = flatbuffer.schema().QuantizationParametersT()
-                quantization.scale = np.array([2.0**-bits], np.float32)
-                quantization.zeroPoint = np.array([0], np.int64)
-                graph.tensors[packed].quantization = quantization
-                real = flatbuffer.add_tensor(graph, name, value.shape, np.float32)
-                options = flatbuffer.schema().DequantizeOptionsT()
-                operators.append(
-                    flatbuffer.builtin_operator(model, "DEQUANTIZE", options, [packed], [real], 2)
-                )
-                inputs = indices(operator.inputs)
-                inputs[place] = real
-                operator.inputs = inputs
-            operators.append(operator)
-        graph.operators = operators
-    flatbuffer.drop_unused(model)
+        operator, graph = operation.operator, operation.graph
+        for place, tensor in enumerate(operation.inputs):
+            value = flatbuffer.constant(model, tensor)
+            bits = None if value is None else fitting_bits(value)
+            if value is None or bits is None:
+                continue
+            words = np.round(value.astype(np.float64) * 2.0**bits).astype(np.int16)
+            name = flatbuffer.text(tensor.name)
+            packed = flatbuffer.add_constant(model, graph, name, words)
+            quantization = flatbuffer.schema().QuantizationParametersT()
+            quantization.scale = np.array([2.0**-bits], np.float32)
+            quantization.zeroPoint = np.array([0], np.int64)
+            graph.tensors[packed].quantization = quantization
+            real = flatbuffer.add_tensor(graph, name, value.shape, np.float32)
+            options = flatbuffer.schema().DequantizeOptionsT()
+            operators.append(
+                flatbuffer.builtin_operator(model, "DEQUANTIZE", options, [packed], [real], 2)
+            )
+            operator.inputs = indices(operator.inputs)
+            operator.inputs[place] = real
+        return [*operators, operator]
+
+    flatbuffer.rewrite(model, packed)
 
 
 def fitting_bits(value: np.ndarray) -> int | None:

@@ -5,7 +5,7 @@ A pass is a function that changes a model in place and knows nothing of the othe
 
 import dataclasses
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import flatbuffers
@@ -167,32 +167,82 @@ def graph_operations(model: Any, graph: Any) -> list[Operation]:
     return [operation for operation in operations(model) if operation.graph is graph]
 
 
+class Links:
+    """The operations of a graph, and which of them gives and which read a tensor."""
+
+    def __init__(self, operations: list[Operation]) -> None:
+        self.operations = operations
+        self._producers = {id(tensor): o for o in operations for tensor in o.outputs}
+
+    def producer(self, tensor: Any, name: str = "") -> Operation | None:
+        """What gives the tensor; None if nothing here does, or another op than that of `name`."""
+        found = self._producers.get(id(tensor))
+        return None if found is None or (name and found.name != name) else found
+
+    def readers(self, tensor: Any) -> list[Operation]:
+        """What reads the tensor, in order."""
+        return [o for o in self.operations if any(known is tensor for known in o.inputs)]
+
+
+def rewrite(model: Any, replace: Callable[[Operation, Links], list[Any] | None]) -> None:
+    """Puts the operators that `replace` gives in place of an operation; None leaves it as it is.
+
+    What nothing reads any more goes, and what only that referred to.
+    """
+    for graph in model.subgraphs:
+        links = Links(graph_operations(model, graph))
+        operators = []
+        for operation in links.operations:
+            others = replace(operation, links)
+            operators += [operation.operator] if others is None else others
+        graph.operators = operators
+    drop_unread(model)
+
+
+def bypass(model: Any, source: Callable[[Operation, Links], int | None]) -> None:
+    """Takes out each operation whose output is an input of it: the one that `source` gives, or None."""
+    for graph in model.subgraphs:
+        links = Links(graph_operations(model, graph))
+        renamed: dict[int, int] = {}
+        kept = []
+        for operation in links.operations:
+            operator = operation.operator
+            operator.inputs = [renamed.get(i, i) for i in indices(operator.inputs)]
+            place = source(operation, links)
+            if place is None:
+                kept.append(operator)
+            else:
+                renamed[int(operator.outputs[0])] = place
+        graph.operators = kept
+        graph.outputs = [renamed.get(i, i) for i in indices(graph.outputs)]
+    drop_unread(model)
+
+
 def branches(model: Any, operation: Operation) -> list[Any]:
     """The graphs that an IF runs: [where the condition holds, where not]; none of another op."""
     if operation.name != "IF":
         return []
     options = operation.operator.builtinOptions
-    return [
-        model.subgraphs[options.thenSubgraphIndex],
-        model.subgraphs[options.elseSubgraphIndex],
-    ]
+    places = options.thenSubgraphIndex, options.elseSubgraphIndex
+    return [model.subgraphs[place] for place in places]
 
 
 def outermost_first(model: Any) -> list[Any]:
     """The main graph and those that it runs, each before its branches."""
-    found = [model.subgraphs[0]]
-    for graph in found:
-        for operation in graph_operations(model, graph):
-            found += branches(model, operation)
-    return found
+    return _following(model, 0)
 
 
 def nested_graphs(model: Any) -> list[Any]:
     """The main graph, the one that runs where its condition fails, and so on inwards."""
+    return _following(model, 1)
+
+
+def _following(model: Any, first: int) -> list[Any]:
+    """The main graph and the branches, from the one counted `first` on, of those found."""
     found = [model.subgraphs[0]]
     for graph in found:
         for operation in graph_operations(model, graph):
-            found += branches(model, operation)[1:]
+            found += branches(model, operation)[first:]
     return found
 
 
@@ -270,12 +320,7 @@ def custom_operator(model: Any, name: str, inputs: list[int], outputs: list[int]
 
 
 def builtin_operator(
-    model: Any,
-    name: str,
-    options: Any,
-    inputs: list[int],
-    outputs: list[int],
-    version: int = 1,
+    model: Any, name: str, options: Any, inputs: list[int], outputs: list[int], version: int = 1
 ) -> Any:
     """An operator of the builtin op `name` in a version of it, not yet in a graph.
 

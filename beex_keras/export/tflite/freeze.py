@@ -6,6 +6,7 @@ inside it, wherever it is called: within the branch of a conditional too.
 
 import dataclasses
 from collections.abc import Callable, Sequence
+from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
@@ -111,20 +112,13 @@ def _fold(graph: Any) -> Any:
     sources = {node.name: [_node(name) for name in node.input] for node in graph.node}
     constant = {node.name for node in graph.node if node.op == "Const"}
     variable = {node.name for node in graph.node if node.op == "Placeholder"}
-    for name in _topological(sources):
+    for name in TopologicalSorter(sources).static_order():
         if name not in variable and any(source in variable for source in sources[name]):
             variable.add(name)
-    needed = sorted(
-        {
-            source
-            for name in variable
-            for source in sources[name]
-            if source not in variable and source not in constant
-        }
-    )
+    used = {source for name in variable for source in sources[name]}
+    needed = sorted(used - variable - constant)
     values = _import(graph, [], [f"{name}:0" for name in needed])() if needed else []
     known = {name: value.numpy() for name, value in zip(needed, values, strict=True)}
-    used = {source for name in variable for source in sources[name]}
     folded = type(graph)(versions=graph.versions, library=graph.library)
     for node in graph.node:
         if node.name in known:
@@ -150,16 +144,15 @@ def _protect(graph: Any) -> Any:
         if node.op not in _PRODUCTS or _node(node.input[1]) not in kernels:
             protected.node.add().CopyFrom(node)
             continue
-        before = protected.node.add(name=f"{node.name}/{BARRIER}", op="Minimum")
-        before.input.extend([node.input[0], bound.name])
-        before.attr["T"].CopyFrom(node.attr["T"])
-        product = protected.node.add()
-        product.CopyFrom(node)
-        product.name = f"{node.name}/product"
-        product.input[0] = before.name
-        behind = protected.node.add(name=node.name, op="Minimum")
-        behind.input.extend([product.name, bound.name])
-        behind.attr["T"].CopyFrom(node.attr["T"])
+        before, behind = f"{node.name}/{BARRIER}", f"{node.name}/product"
+        for name, source in ((before, node.input[0]), (node.name, behind)):
+            barrier = protected.node.add(name=name, op="Minimum")
+            barrier.input.extend([source, bound.name])
+            barrier.attr["T"].CopyFrom(node.attr["T"])
+            if name == before:
+                product = protected.node.add()
+                product.CopyFrom(node)
+                product.name, product.input[0] = behind, before
     return protected
 
 
@@ -181,24 +174,3 @@ def _constant(name: str, value: np.ndarray) -> Any:
 def _node(tensor_name: str) -> str:
     """The node behind an entry of `NodeDef.input`."""
     return tensor_name.split(":")[0]
-
-
-def _topological(sources: dict[str, list[str]]) -> list[str]:
-    """Node names with every source before what reads it."""
-    order: dict[str, None] = {}
-
-    def visit(name: str) -> None:
-        stack = [(name, iter(sources[name]))]
-        while stack:
-            current, rest = stack[-1]
-            following = next((source for source in rest if source not in order), None)
-            if following is None:
-                order.setdefault(current)
-                stack.pop()
-            else:
-                stack.append((following, iter(sources[following])))
-
-    for name in sources:
-        if name not in order:
-            visit(name)
-    return list(order)

@@ -24,10 +24,8 @@ _VERSION = 1
 _UNPLANNED = -1
 _ALIGNMENT = 16
 
-_IN_PLACE = {
-    "ADD", "DIV", "EXP", "L2_NORMALIZATION", "LOGISTIC", "MUL", "NEG", "ROUND", "SOFTMAX", "SQRT",
-    "SUB", "TANH",
-}  # fmt: skip
+_NAMES = "ADD DIV EXP L2_NORMALIZATION LOGISTIC MUL NEG ROUND SOFTMAX SQRT SUB TANH"
+_IN_PLACE = frozenset(_NAMES.split())
 """Ops that read an element, or a row, of an input of the output's shape before they write it."""
 
 
@@ -101,40 +99,42 @@ class _Planner:
     def _follow(self, graph: Any, inputs: list[_Value | None]) -> None:
         """Goes through a graph step by step, branches in the order they stand in."""
         number = self._number[id(graph)]
-
-        def read(place: int) -> _Value | None:
-            value = self._values.get((number, place))
-            if value is not None:
-                value.last = value.storage.last = self._step
-            return value
-
         for place, value in zip(indices(graph.inputs), inputs, strict=True):
             if value is not None:
                 self._values[number, place] = value
         for operation in flatbuffer.graph_operations(self._model, graph):
             self._step += 1
-            operator = operation.operator
-            sources = [read(place) for place in indices(operator.inputs)]
-            targets = indices(operator.outputs)
-            if operation.name == "RESHAPE" and sources[0] is not None:
-                self._values[number, targets[0]] = sources[0]
-                continue
-            if self._is_unpacked_constant(operation):
-                continue
-            for place, tensor in zip(targets, operation.outputs, strict=True):
-                self._values[number, place] = self._new(tensor)
-            overwritable = self._overwritable(operation, sources)
-            if overwritable:
-                target = self._values[number, targets[0]]
-                self._in_place.append((self._step, overwritable, target))
-            for branch in flatbuffer.branches(self._model, operation):
-                self._step += 1
-                self._follow(branch, sources[1:])
-            for place in targets:  # written when the branches are done
-                read(place)
+            self._run(number, operation)
         self._step += 1
-        for place in indices(graph.outputs):
-            read(place)
+        self._read(number, graph.outputs)
+
+    def _run(self, number: int, operation: Operation) -> None:
+        """One step of a graph: notes what it reads and makes what it writes."""
+        sources = self._read(number, operation.operator.inputs)
+        targets = indices(operation.operator.outputs)
+        if operation.name == "RESHAPE" and sources[0] is not None:
+            self._values[number, targets[0]] = sources[0]
+            return
+        if self._is_unpacked_constant(operation):
+            return
+        for place, tensor in zip(targets, operation.outputs, strict=True):
+            self._values[number, place] = self._new(tensor)
+        overwritable = self._overwritable(operation, sources)
+        if overwritable:
+            target = self._values[number, targets[0]]
+            self._in_place.append((self._step, overwritable, target))
+        for branch in flatbuffer.branches(self._model, operation):
+            self._step += 1
+            self._follow(branch, sources[1:])
+        self._read(number, targets)  # written when the branches are done
+
+    def _read(self, number: int, places: Any) -> list[_Value | None]:
+        """The values at these places of a graph, which live up to this step."""
+        values = [self._values.get((number, place)) for place in indices(places)]
+        for value in values:
+            if value is not None:
+                value.last = value.storage.last = self._step
+        return values
 
     def _overwritable(self, operation: Operation, sources: list[_Value | None]) -> list[_Value]:
         """The inputs that the output could be written over, if nothing reads them afterwards."""

@@ -23,18 +23,7 @@ def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
         model: a parsed model.
         matrices: the tensors of the binary matrices by name, from an audit of this model.
     """
-    given = {id(tensor): f"{name}/kernel" for name, tensor in matrices.items()}
-    for operation in flatbuffer.operations(model):
-        if operation.name == flatbuffer.UNPACK and id(operation.inputs[0]) in given:
-            given[id(operation.outputs[0])] = f"{given[id(operation.inputs[0])]}/signs"
-    for signature in model.signatureDefs or []:
-        graph = model.subgraphs[signature.subgraphIndex]
-        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
-            given[id(graph.tensors[entry.tensorIndex])] = text(entry.name)
-    for operation in flatbuffer.operations(model):
-        for place, tensor in enumerate(operation.inputs):
-            if tensor is not None and flatbuffer.constant(model, tensor) is not None:
-                given.setdefault(id(tensor), _role(operation.name, place))
+    given = _given_names(model, matrices)
     for graph in flatbuffer.outermost_first(model):
         seen = Counter[str]()
         for tensor in graph.tensors:
@@ -44,10 +33,26 @@ def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
             tensor.name = name if unique else f"{name}_{seen[name] - 1}"
         for operation in flatbuffer.graph_operations(model, graph):
             for branch in flatbuffer.branches(model, operation):
-                for outside, place in zip(
-                    operation.inputs[1:], indices(branch.inputs), strict=True
-                ):
-                    given[id(branch.tensors[place])] = text(outside.name)
+                inputs = zip(operation.inputs[1:], indices(branch.inputs), strict=True)
+                given |= {id(branch.tensors[place]): text(outer.name) for outer, place in inputs}
+
+
+def _given_names(model: Any, matrices: Mapping[str, Any]) -> dict[int, str]:
+    """Names of binary matrices, inputs, outputs and constants, by the ids of their tensors."""
+    given = {id(tensor): f"{name}/kernel" for name, tensor in matrices.items()}
+    operations = list(flatbuffer.operations(model))
+    for operation in operations:
+        if operation.name == flatbuffer.UNPACK and id(operation.inputs[0]) in given:
+            given[id(operation.outputs[0])] = f"{given[id(operation.inputs[0])]}/signs"
+    for signature in model.signatureDefs or []:
+        graph = model.subgraphs[signature.subgraphIndex]
+        for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
+            given[id(graph.tensors[entry.tensorIndex])] = text(entry.name)
+    for operation in operations:
+        for place, tensor in enumerate(operation.inputs):
+            if tensor is not None and flatbuffer.constant(model, tensor) is not None:
+                given.setdefault(id(tensor), _role(operation.name, place))
+    return given
 
 
 def name_graphs(model: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.export.tflite import flatbuffer
-from beex_keras.export.tflite.flatbuffer import Operation
+from beex_keras.export.tflite.flatbuffer import Links, Operation
 
 
 def pack_kernels(model: Any) -> None:
@@ -20,53 +20,47 @@ def pack_kernels(model: Any) -> None:
     Unpacked signs live only up to the last reader, so memory grows by the largest kernel, not by
     all of them.
     """
-    for graph in model.subgraphs:
-        unpacked: dict[int, int] = {}  # tensor of a float kernel → tensor of its unpacked signs
-        operators = []
-        for operation in flatbuffer.graph_operations(model, graph):
-            operator = operation.operator
-            if operation.name == "FULLY_CONNECTED":
-                data, kernel, *bias = flatbuffer.indices(operator.inputs)
-                signs = _sign_matrix(model, operation.inputs[1])
-                if signs is not None:
-                    if kernel not in unpacked:
-                        name = flatbuffer.text(operation.inputs[1].name)
-                        words = flatbuffer.add_constant(
-                            model, graph, name, flatbuffer.pack_bits(signs)
-                        )
-                        unpacked[kernel] = flatbuffer.add_tensor(
-                            graph, name, signs.shape, np.float32
-                        )
-                        operators.append(_unpack(model, words, unpacked[kernel]))
-                    operator.inputs = [data, unpacked[kernel], *bias]
-            operators.append(operator)
-        graph.operators = operators
-    flatbuffer.drop_unused(model)
+    unpacked: dict[tuple[int, int], int] = {}  # float kernel of a graph → its unpacked signs
+
+    def pack(operation: Operation, links: Links) -> list[Any] | None:
+        if operation.name != "FULLY_CONNECTED":
+            return None
+        operator, graph = operation.operator, operation.graph
+        signs = _sign_matrix(model, operation.inputs[1])
+        if signs is None:
+            return None
+        data, kernel, *bias = flatbuffer.indices(operator.inputs)
+        key, operators = (id(graph), kernel), [operator]
+        if key not in unpacked:
+            name = flatbuffer.text(operation.inputs[1].name)
+            words = flatbuffer.add_constant(model, graph, name, flatbuffer.pack_bits(signs))
+            unpacked[key] = flatbuffer.add_tensor(graph, name, signs.shape, np.float32)
+            operators.insert(0, _unpack(model, words, unpacked[key]))
+        operator.inputs = [data, unpacked[key], *bias]
+        return operators
+
+    flatbuffer.rewrite(model, pack)
 
 
 def pack_tables(model: Any) -> None:
     """Packs the ±1 tables of GATHER; only the rows that were looked up are unpacked."""
-    for graph in model.subgraphs:
-        operators = []
-        for operation in flatbuffer.graph_operations(model, graph):
-            operator = operation.operator
-            operators.append(operator)
-            signs = _sign_matrix(model, operation.inputs[0]) if _takes_rows(operation) else None
-            if signs is None:
-                continue
-            (rows,) = operation.outputs
-            words = flatbuffer.pack_bits(signs)
-            table = flatbuffer.add_constant(
-                model, graph, flatbuffer.text(operation.inputs[0].name), words
-            )
-            name = f"{operation.label.split(';')[0]}/bits"
-            shape = [*rows.shape[:-1], words.shape[-1]]
-            packed_rows = flatbuffer.add_tensor(graph, name, shape, np.int32)
-            operators.append(_unpack(model, packed_rows, int(operator.outputs[0])))
-            operator.inputs = [table, *flatbuffer.indices(operator.inputs)[1:]]
-            operator.outputs = [packed_rows]
-        graph.operators = operators
-    flatbuffer.drop_unused(model)
+
+    def pack(operation: Operation, links: Links) -> list[Any] | None:
+        signs = _sign_matrix(model, operation.inputs[0]) if _takes_rows(operation) else None
+        if signs is None:
+            return None
+        operator, graph, words = operation.operator, operation.graph, flatbuffer.pack_bits(signs)
+        name = flatbuffer.text(operation.inputs[0].name)
+        table = flatbuffer.add_constant(model, graph, name, words)
+        shape = [*operation.outputs[0].shape[:-1], words.shape[-1]]
+        label = f"{operation.label.split(';')[0]}/bits"
+        packed_rows = flatbuffer.add_tensor(graph, label, shape, np.int32)
+        unpack = _unpack(model, packed_rows, int(operator.outputs[0]))
+        operator.inputs = [table, *flatbuffer.indices(operator.inputs)[1:]]
+        operator.outputs = [packed_rows]
+        return [operator, unpack]
+
+    flatbuffer.rewrite(model, pack)
 
 
 def _sign_matrix(model: Any, tensor: Any) -> np.ndarray | None:

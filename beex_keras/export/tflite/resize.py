@@ -122,11 +122,7 @@ class Resizer:
         return shape
 
     def _replace(
-        self,
-        operation: Operation,
-        place: int,
-        value: np.ndarray,
-        restore: list[Callable[[], None]],
+        self, operation: Operation, place: int, value: np.ndarray, restore: list[Callable[[], None]]
     ) -> None:
         """Gives an operator another constant for as long as `restore` is not called."""
         operator, before = operation.operator, operation.operator.inputs

@@ -9,23 +9,17 @@ from typing import Any
 import numpy as np
 
 from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Links, Operation
 
 
 def remove_barriers(model: Any) -> None:
     """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
-    for graph in model.subgraphs:
-        renamed: dict[int, int] = {}
-        kept = []
-        for operation in flatbuffer.graph_operations(model, graph):
-            operator = operation.operator
-            operator.inputs = [renamed.get(i, i) for i in flatbuffer.indices(operator.inputs)]
-            if operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1]):
-                renamed[int(operator.outputs[0])] = operator.inputs[0]
-            else:
-                kept.append(operator)
-        graph.operators = kept
-        graph.outputs = [renamed.get(i, i) for i in flatbuffer.indices(graph.outputs)]
-    flatbuffer.drop_unused(model)
+
+    def source(operation: Operation, links: Links) -> int | None:
+        is_barrier = operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1])
+        return operation.operator.inputs[0] if is_barrier else None
+
+    flatbuffer.bypass(model, source)
 
 
 def share_buffers(model: Any) -> None:
@@ -52,18 +46,17 @@ def drop_empty_quantization(model: Any) -> None:
 
 def use_select_v2(model: Any) -> None:
     """Makes SELECT, which TensorFlow Lite Micro lacks, SELECT_V2, the same for equal shapes."""
-    for operation in flatbuffer.operations(model):
-        if operation.name == "SELECT":
-            replacement = flatbuffer.builtin_operator(
-                model,
-                "SELECT_V2",
-                flatbuffer.schema().SelectV2OptionsT(),
-                flatbuffer.indices(operation.operator.inputs),
-                flatbuffer.indices(operation.operator.outputs),
-            )
-            operators = operation.graph.operators
-            operators[operators.index(operation.operator)] = replacement
-    flatbuffer.drop_unused(model)
+
+    def replaced(operation: Operation, links: Links) -> list[Any] | None:
+        if operation.name != "SELECT":
+            return None
+        options = flatbuffer.schema().SelectV2OptionsT()
+        inputs, outputs = map(
+            flatbuffer.indices, (operation.operator.inputs, operation.operator.outputs)
+        )
+        return [flatbuffer.builtin_operator(model, "SELECT_V2", options, inputs, outputs)]
+
+    flatbuffer.rewrite(model, replaced)
 
 
 def unfold_gelu(model: Any) -> None:
@@ -73,27 +66,26 @@ def unfold_gelu(model: Any) -> None:
     \(b = 0.044715\,a\), since \((1 + \tanh u) / 2 = \sigma(2u)\). A GELU by its definition stays.
     """
     slope = 2 * np.sqrt(2 / np.pi)
-    for graph in model.subgraphs:
-        operators = []
-        for operation in flatbuffer.graph_operations(model, graph):
-            if operation.name != "GELU" or not operation.operator.builtinOptions.approximate:
-                operators.append(operation.operator)
-                continue
-            (x,) = flatbuffer.indices(operation.operator.inputs)
-            (output,) = operation.outputs
-            a, b = (
-                flatbuffer.add_constant(model, graph, "constant", np.array(value, np.float32))
-                for value in (slope, 0.044715 * slope)
-            )
-            value = x
-            for name, *other in (("MUL", x), ("MUL", b), ("ADD", a), ("MUL", x), ("LOGISTIC",)):
-                inputs = [value, *other]
-                value = flatbuffer.add_tensor(graph, operation.label, output.shape, np.float32)
-                operators.append(_elementwise(model, name, inputs, [value]))
-            outputs = flatbuffer.indices(operation.operator.outputs)
-            operators.append(_elementwise(model, "MUL", [value, x], outputs))
-        graph.operators = operators
-    flatbuffer.drop_unused(model)
+
+    def unfolded(operation: Operation, links: Links) -> list[Any] | None:
+        if operation.name != "GELU" or not operation.operator.builtinOptions.approximate:
+            return None
+        graph, operators = operation.graph, []
+        (x,) = flatbuffer.indices(operation.operator.inputs)
+        (output,) = operation.outputs
+        a, b = (
+            flatbuffer.add_constant(model, graph, "constant", np.array(value, np.float32))
+            for value in (slope, 0.044715 * slope)
+        )
+        value = x
+        for name, *other in (("MUL", x), ("MUL", b), ("ADD", a), ("MUL", x), ("LOGISTIC",)):
+            inputs = [value, *other]
+            value = flatbuffer.add_tensor(graph, operation.label, output.shape, np.float32)
+            operators.append(_elementwise(model, name, inputs, [value]))
+        outputs = flatbuffer.indices(operation.operator.outputs)
+        return [*operators, _elementwise(model, "MUL", [value, x], outputs)]
+
+    flatbuffer.rewrite(model, unfolded)
 
 
 def _elementwise(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
