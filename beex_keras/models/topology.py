@@ -75,7 +75,7 @@ def stages(config: BEExformerConfig) -> Iterator[tuple[str, list[Part]]]:
 
 def inner_width(config: BEExformerConfig) -> int:
     """The channels between the matrices of the network behind attention."""
-    return max(part.shape[1] for part in _network(config))
+    return _network(config)[0].shape[1]
 
 
 def _network(config: BEExformerConfig) -> list[Part]:
