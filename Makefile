@@ -69,7 +69,7 @@ build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc
 	@$(CC) -std=c99 $(CFLAGS) $(LDFLAGS) $(filter %.c,$^) -lm -o $@
 
 header: $(STAMP) ## Join the C engine into one header, build/beex.h
-	@$(BIN)/python beex_keras/export/amalgamate.py build/beex.h
+	@$(BIN)/python beex_keras/export/mcu/single_header.py build/beex.h
 
 # A model on an emulated board; by default one that is trained here first, in minutes.
 RUN ?= runs/micro

@@ -27,11 +27,15 @@ def descriptions(config: type) -> dict[str, str]:
 
 
 def choices(config: type) -> dict[str, tuple[Any, ...]]:
-    """The values that a field's `Literal` type allows, of each field that has one."""
-    hints = typing.get_type_hints(config)
-    return {
-        n: typing.get_args(h) for n, h in hints.items() if typing.get_origin(h) is typing.Literal
-    }
+    """The values that a field's type allows, of each field whose type is `Literal`, or that or None."""
+    found = {}
+    for name, hint in typing.get_type_hints(config).items():
+        kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
+        if any(typing.get_origin(kind) is typing.Literal for kind in kinds):
+            found[name] = tuple(
+                value for kind in kinds for value in (typing.get_args(kind) or (None,))
+            )
+    return found
 
 
 def check_choices(config: Any) -> None:

@@ -140,7 +140,6 @@ def _magnitude_aware_sign(x: tf.Tensor) -> tf.Tensor:
 QUANTIZERS: dict[str, type[lq.quantizers.Quantizer]] = {
     "polynomial_sign": PolynomialSign,
     "ste_sign": lq.quantizers.SteSign,
-    "approx_sign": lq.quantizers.ApproxSign,
     "swish_sign": lq.quantizers.SwishSign,
     "magnitude_aware_sign": MagnitudeAwareSign,
 }
@@ -150,12 +149,13 @@ ELEMENTWISE = frozenset(QUANTIZERS) - {"magnitude_aware_sign"}
 """Those whose gradient at a weight knows of no other weight."""
 
 
-def get(name: str) -> Any:
-    """A new quantizer of that name.
-
-    Raises:
-        BeexError: no such quantizer.
-    """
+def check(name: str) -> None:
+    """Raises `BeexError` unless there is a quantizer of that name."""
     if name not in QUANTIZERS:
         raise BeexError(f"Unknown quantizer '{name}'; choose one of {', '.join(QUANTIZERS)}.")
+
+
+def get(name: str) -> Any:
+    """A new quantizer of that name; errors as of `check`."""
+    check(name)
     return QUANTIZERS[name]()

@@ -159,7 +159,8 @@ def _compare(
     classifier: "BEExformerClassifier", test: Any, validation: Any, forms: Sequence[str]
 ) -> dict[str, Any]:
     """How many labels or exits differ from Keras', by policy, in any of the forms."""
-    from beex_keras.export import beex_format, convert, convert_segments
+    from beex_keras.export import beex as beex_format
+    from beex_keras.export import convert, convert_segments
     from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
 
     keras = KerasRunner(classifier)

@@ -35,7 +35,8 @@ def main(preset: str, blocks: int, runs: int, as_json: bool) -> None:
 
     from beex_keras import BEExformerClassifier, BEExformerConfig
     from beex_keras.exits import FixedDepth
-    from beex_keras.export import convert, flatbuffer, fuse
+    from beex_keras.export import convert
+    from beex_keras.export.tflite import flatbuffer, fuse
 
     rows = []
     for mode, bits in MODES.items():

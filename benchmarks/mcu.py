@@ -83,8 +83,8 @@ def write_weights(folder: Path, scale: float) -> Path:
 
 def measure_kernels() -> list[dict[str, Any]]:
     """Instructions per multiply-accumulate of each product, a row a board."""
-    from beex_keras.export.amalgamate import single_header
     from beex_keras.export.mcu import board, emulation
+    from beex_keras.export.mcu.single_header import single_header
 
     sources = (*LIBRARY, "Makefile", "memory.ld", "board.h")
     rows = []
@@ -155,7 +155,7 @@ def measure_model(
     not depend; where that does not fit either there are none.
     """
     from beex_keras.errors import BeexError
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.export.mcu import board, costs, emulation
 
     bits, (int8, quantizes) = KINDS[kind]
@@ -328,7 +328,7 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
     """Prices of all kinds of work that explain measured instructions best, in relative error."""
     from scipy.optimize import nnls
 
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.export.mcu import board, costs, emulation
     from beex_keras.models import BEExformerConfig
     from beex_keras.text import SPECIAL_TOKENS

@@ -26,7 +26,7 @@ LENGTH = 512
 @json_option
 def main(folder: str, vocabulary_file: str | None, vocabulary_size: int, as_json: bool) -> None:
     from beex_keras import BEExformerClassifier, BEExformerConfig
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
     from beex_keras.runtime import CRunner
     from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
 

@@ -23,7 +23,8 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from beex_keras import TrainingConfig, exits, export, load_task
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import beex_format, freeze
+from beex_keras.export import beex as beex_format
+from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training import train, trainer
 

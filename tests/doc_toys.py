@@ -16,8 +16,8 @@ import beex_keras as beex
 from beex_keras import training
 from beex_keras.data import registry
 from beex_keras.evaluation import plots
-from beex_keras.export import files, size
 from beex_keras.export.mcu import emulation
+from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
 from beex_keras.training import precision, settings, trainer
 
@@ -118,7 +118,7 @@ def one_epoch(small, monkeypatch):
 def no_epochs(small, toys, no_steps, monkeypatch):
     """Trainings do all but their epochs; any model converts to the same file."""
     data = (toys / "model.tflite").read_bytes()
-    for module in (files, size):
+    for module in (converter, size_report):
         monkeypatch.setattr(module, "convert", lambda *_, **__: data)
 
 

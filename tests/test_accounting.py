@@ -28,7 +28,7 @@ def small(mode: str, **changes) -> BEExformerConfig:
 
 
 def test_weights_by_hand():
-    total = accounting.account(small("weights-only")).total()
+    total = accounting.count(small("weights-only")).total()
     # Table 10·4; two blocks of 4·(4·4) + 4·(4·6).
     assert total.binary_parameters == 40 + 2 * 160
     # Scales and biases 2·(4·4 + 2·6 + 2·4), two norms of 8; embedding 4 + 32 + 8; heads 4·3 + 3.
@@ -42,7 +42,7 @@ def test_weights_by_hand():
 
 def test_bytes_are_rounded_up_a_matrix():
     # 5·5 weights take 4 bytes, not 25/8.
-    query = accounting.account(small("weights-only", width=5, num_heads=1)).block[0]
+    query = accounting.count(small("weights-only", width=5, num_heads=1)).block[0]
     assert (query.binary_parameters, query.binary_bytes) == (25, 4)
 
 
@@ -57,7 +57,7 @@ def test_bytes_are_rounded_up_a_matrix():
     ],
 )
 def test_operations_by_hand(mode, macs, block_flops, embedding_flops):
-    counted = accounting.account(small(mode), 5)
+    counted = accounting.count(small(mode), 5)
     block = accounting.total(counted.block)
     assert (block.binary_macs, block.mixed_macs, block.real_macs) == macs
     assert block.flops == block_flops
@@ -73,10 +73,10 @@ def test_operations_by_hand(mode, macs, block_flops, embedding_flops):
 
 
 def test_options_by_hand():
-    plain = accounting.account(small("weights-only"), 5).total()
-    gated = accounting.account(small("weights-only", gate_activation="sigmoid"), 5).total()
-    pairs = accounting.account(small("weights-only", num_segments=2), 5).total()
-    gelu = accounting.account(small("weights-only", content_activation="gelu"), 5).total()
+    plain = accounting.count(small("weights-only"), 5).total()
+    gated = accounting.count(small("weights-only", gate_activation="sigmoid"), 5).total()
+    pairs = accounting.count(small("weights-only", num_segments=2), 5).total()
+    gelu = accounting.count(small("weights-only", content_activation="gelu"), 5).total()
     assert gelu == plain
     assert gated.flops - plain.flops == 2 * 20
     assert pairs.real_parameters - plain.real_parameters == 2 * 4
@@ -86,7 +86,7 @@ def test_options_by_hand():
 def test_ffn_by_hand(mode):
     """As many weights and MACs as the SLFN: two of 4·12 for four of 4·6."""
     slfn, ffn = (
-        accounting.total(accounting.account(small(mode, network=network), 5).block)
+        accounting.total(accounting.count(small(mode, network=network), 5).block)
         for network in ("slfn", "ffn")
     )
     assert ffn.macs == slfn.macs
@@ -105,7 +105,7 @@ def test_macs_equal_those_of_larq(mode):
 
     config, length = tiny_config(num_blocks=1, **MODES[mode]), 7
     model = BEExformerClassifier(config)
-    counts = {count.name: count for count in accounting.account(config, length).block}
+    counts = {count.name: count for count in accounting.count(config, length).block}
     for name, linear in model.backbone.blocks[0].linears().items():
         kernel = linear.kernel
         alone = type(linear.matmul).from_config(linear.matmul.get_config())
@@ -131,7 +131,7 @@ def test_macs_equal_those_of_larq(mode):
 def test_parameters_equal_the_models(mode, changes):
     config = tiny_config(**MODES[mode], **changes)
     model = BEExformerClassifier(config)
-    counted = accounting.account(config)
+    counted = accounting.count(config)
     assert counted.total().parameters == model.count_params()
     stages = {count.name: count.parameters for count in counted.stages()}
     for layer in (model.backbone.embedding, *model.backbone.blocks, *model.heads):
@@ -142,7 +142,7 @@ def test_parameters_equal_the_models(mode, changes):
 def test_float32_bytes_are_those_of_the_twin(mode):
     config = tiny_config(num_blocks=2, **MODES[mode])
     twin = BEExformerClassifier(config.twin())
-    assert accounting.account(config).total().float32_bytes == 4 * twin.count_params()
+    assert accounting.count(config).total().float32_bytes == 4 * twin.count_params()
 
 
 @pytest.mark.parametrize("mode", ["float", "weights-only"])
@@ -160,7 +160,7 @@ def test_macs_equal_the_graphs(mode):
             contracted = "transpose_a" if operation.type == "MatMul" else "adj_x"
             axis = -2 if operation.get_attr(contracted) else -1
             macs += int(rows * operation.inputs[0].shape[axis])
-    assert macs == accounting.account(config, length).total().macs
+    assert macs == accounting.count(config, length).total().macs
 
 
 def _operations(graph):
@@ -180,8 +180,9 @@ def test_a_run_to_the_end_pays_for_all_heads():
 def test_flops_saved_adds_up_texts_of_different_lengths():
     config = small("weights-only")
     exits, lengths = np.array([0, 1, 0]), np.array([3, 8, 3])
-    run = 2 * accounting.depth_flops(config, 3)[0] + accounting.depth_flops(config, 8)[1]
-    full = 2 * accounting.full_depth_flops(config, 3) + accounting.full_depth_flops(config, 8)
+    short, long = accounting.count(config, 3), accounting.count(config, 8)
+    run = 2 * short.depth_flops()[0] + long.depth_flops()[1]
+    full = 2 * short.full_depth_flops() + long.full_depth_flops()
     assert accounting.flops_saved(config, exits, lengths) == pytest.approx(1 - run / full)
     assert accounting.flops_saved(config, [0]) == accounting.flops_saved(config, [0], 8)
 
@@ -195,11 +196,11 @@ def test_flops_saved_rejects_exits_that_are_not_there(exits):
 @pytest.mark.parametrize("length", [0, 9])
 def test_length_must_fit(length):
     with pytest.raises(BeexError, match="max_length=8"):
-        accounting.account(small("weights-only"), length)
+        accounting.count(small("weights-only"), length)
 
 
 def test_json_and_tables_agree():
-    counted = accounting.account(small("fully-binary"), 5)
+    counted = accounting.count(small("fully-binary"), 5)
     values = json.loads(json.dumps(counted.to_dict()))
     layers, stages = counted.tables().values()
     assert len(layers) == len(values["embedding"]) + len(values["block"]) + 1

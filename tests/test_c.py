@@ -22,7 +22,8 @@ from c_builds import (
 )
 from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
-from beex_keras.export import amalgamate, beex_format
+from beex_keras.export import beex as beex_format
+from beex_keras.export.mcu import single_header
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -120,7 +121,7 @@ def test_beexrun(plain, models):
 @pytest.fixture
 def single_header(tmp_path) -> Path:
     """beexrun as one source beside the one header."""
-    run(sys.executable, amalgamate.__file__, tmp_path / "beex.h")
+    run(sys.executable, single_header.__file__, tmp_path / "beex.h")
     program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
     source = tmp_path / "program.c"
     source.write_text("#define BEEX_IMPLEMENTATION\n" + program)
@@ -157,7 +158,7 @@ def test_single_header_as_cpp(plain, models, single_header, compiler):
 def test_single_header_as_cpp_for_boards(tmp_path, board):
     """Which is how Arduino builds it."""
     source = tmp_path / "engine.cpp"
-    source.write_text("#define BEEX_IMPLEMENTATION\n" + amalgamate.single_header())
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + single_header.single_header())
     flags = ["-std=c++11", "-mthumb", "-O2", *board.split(), *WARNINGS]
     run("arm-none-eabi-g++", *flags, "-fsyntax-only", source)
 

@@ -21,7 +21,7 @@ from beex_keras import train as beex_train
 from beex_keras.cli.convert import EXITS
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
-from beex_keras.export import metadata, size
+from beex_keras.export.tflite import metadata, size_report
 from beex_keras.losses import WEIGHTS
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -57,7 +57,7 @@ def once():
     return {
         "beex_keras.runtime.load": functools.cache(runtime.load),
         "beex_keras.runtime.load_classifier": functools.cache(runtime.load_classifier),
-        "beex_keras.export.size.summarize": functools.cache(size.summarize),
+        "beex_keras.export.tflite.size_report.summarize": functools.cache(size_report.summarize),
     }
 
 
@@ -162,7 +162,7 @@ def test_a_preset_has_the_bits_that_were_asked_for(monkeypatch):
         asked.append(classifier.config)
         raise BeexError("recorded")
 
-    monkeypatch.setattr(size, "summarize", record)
+    monkeypatch.setattr(size_report, "summarize", record)
     monkeypatch.setitem(PRESETS, "micro", {**PRESETS["micro"], "num_blocks": 1})
     for bits in ("weights-only", "fully-binary"):
         assert beex("summary", "--preset", "micro", "--bits", bits) == 2
@@ -179,7 +179,7 @@ def test_converted_file_keeps_the_calibration(folder):
 def test_summary_counts_the_files_bytes(folder, capsys, read_once):
     assert beex("summary", folder / "run", "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    file = export.account((folder / "model.tflite").read_bytes())
+    file = export.file_sizes((folder / "model.tflite").read_bytes())
     # The calibration's figures are in the converted file only.
     assert report["file"]["total"] - report["file"]["metadata"] == pytest.approx(
         file.total - file.metadata, abs=64

@@ -24,8 +24,8 @@ from conftest import (
 import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
-from beex_keras.export.beex_format import dictionary, packing
+from beex_keras.export import beex as beex_format
+from beex_keras.export.beex import dictionary, packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -319,23 +319,10 @@ def test_the_engine_checks_for_itself():
 
 def test_other_versions_are_refused():
     data = bytearray(beex_format.convert(build()))
-    for version in (1, 4, 99):
+    for version in (2, 4, 99):
         struct.pack_into("<I", data, 4, version)
         with pytest.raises(BeexError, match=f"format {version}.*convert the model again"):
             CRunner(bytes(data))
-
-
-def test_the_format_before_is_read(mode):
-    """It had padding, and so a tanh, where the content's activation is now."""
-    new = beex_format.convert(build(mode, num_blocks=1))
-    old = bytearray(new)
-    struct.pack_into("<I", old, 4, 2)
-    struct.pack_into("<I", old, 12, zlib.crc32(bytes(old[16:])))
-    assert not any(old[37 * 4 : beex_format.read_header(new)["weights"]])
-    ids = padded_ids(20)
-    np.testing.assert_array_equal(
-        CRunner(bytes(old)).exit_logits(ids), CRunner(new).exit_logits(ids)
-    )
 
 
 def test_dictionary_is_its_own_inverse():

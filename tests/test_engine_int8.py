@@ -8,8 +8,8 @@ import tensorflow as tf
 from conftest import GELU, MODES, needs_engine, random_ids, shake, tiny_config
 
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
-from beex_keras.export.beex_format import packing
+from beex_keras.export import beex as beex_format
+from beex_keras.export.beex import packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner
 

@@ -8,7 +8,7 @@ from conftest import needs_engine, tiny_config
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor

@@ -17,8 +17,8 @@ from conftest import COMPILER, needs_engine
 from test_cli import beex
 
 from beex_keras import pretrained
-from beex_keras.export import amalgamate, mcu
-from beex_keras.export.mcu import emulation
+from beex_keras.export import mcu
+from beex_keras.export.mcu import emulation, single_header
 from beex_keras.runtime import library, load
 
 MODELS = tuple(pretrained.names())
@@ -165,7 +165,7 @@ float after(float a, float b, float c) { return a * b + c; }
 def test_code_behind_the_single_header_is_compiled_as_its_owner_asks(tmp_path, compiler):
     if shutil.which(compiler) is None:
         pytest.skip(f"no {compiler}")
-    run(sys.executable, amalgamate.__file__, tmp_path / "beex.h")
+    run(sys.executable, single_header.__file__, tmp_path / "beex.h")
     (tmp_path / "ours.c").write_text(OURS)
     flags = ["-std=gnu17", "-O1", "-mfma", "-ffp-contract=on" if compiler == "clang" else "-O2"]
     run(compiler, *flags, "-c", tmp_path / "ours.c", "-o", tmp_path / "ours.o")

@@ -14,7 +14,8 @@ from test_cli import beex
 
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format, mcu
+from beex_keras.export import beex as beex_format
+from beex_keras.export import mcu
 from beex_keras.export.mcu import board, costs, emulation, requirements
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner

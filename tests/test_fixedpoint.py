@@ -6,7 +6,7 @@ import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
 
 from beex_keras import export
-from beex_keras.export import fixedpoint, flatbuffer, lce
+from beex_keras.export.tflite import fixedpoint, flatbuffer, lce
 from beex_keras.models import BEExformerClassifier
 
 GENERATOR = np.random.default_rng(0)

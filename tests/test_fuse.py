@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import built, converted, frozen
 
-from beex_keras.export import flatbuffer, fuse, graphs, lce, tidy
+from beex_keras.export.tflite import flatbuffer, fuse, graphs, lce, tidy
 
 GENERATOR = np.random.default_rng(0)
 

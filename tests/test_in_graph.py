@@ -9,9 +9,9 @@ from conftest import GELU, MODES, built, converted, random_ids
 
 from beex_keras import exits, export
 from beex_keras.errors import BeexError
-from beex_keras.export import conversion, flatbuffer, graphs, onebit
-from beex_keras.export.flatbuffer import text
-from beex_keras.export.freeze import Parts
+from beex_keras.export.tflite import converter, flatbuffer, graphs, onebit
+from beex_keras.export.tflite.flatbuffer import text
+from beex_keras.export.tflite.freeze import Parts
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
 
@@ -279,7 +279,7 @@ def test_audit_refuses_a_block_outside_its_branch(monkeypatch, frozen_once):
         spec = tf.TensorSpec((1, parts.length), tf.int32, "token_ids")
         return tf.function(forward, input_signature=[spec], autograph=False)
 
-    monkeypatch.setattr(conversion.graphs, "self_exiting", eager)
+    monkeypatch.setattr(converter.graphs, "self_exiting", eager)
     with pytest.raises(BeexError, match="block_2/attention/query stands outside the branch"):
         export.convert(built("weights-only", num_blocks=2, **PAIRS))
 

@@ -10,7 +10,7 @@ from donors import HEADS, INNER, LAYERS, POSITIONS, VOCABULARY, WIDTH, WORDS, re
 from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
 from beex_keras.text import TextPreprocessor

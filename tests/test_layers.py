@@ -7,9 +7,11 @@ from conftest import random_ids, shake
 
 from beex_keras import BeexError, layers
 from beex_keras.layers.attention import power_weights
+from beex_keras.precision import KINDS, Precision
 from beex_keras.quantizers import QUANTIZERS
 
-BITS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
+FULLY = Precision.named("fully-binary")
+OTHER = Precision(1, 1, 1, "ste_sign", 0.3, 0.4)
 
 
 def sign(x):
@@ -34,31 +36,31 @@ def reference_linear(layer, x):
         layer.kernel.latent_variable if hasattr(layer.kernel, "latent_variable") else layer.kernel
     )
     kernel = kernel.numpy()[0, 0].astype(np.float64)
-    if layer.activation_bits == 1:
+    if layer.precision.is_fully_binary:
         x = sign(x)
-    bits = 12 if layer.activation_bits == 1 else None
+    bits = 12 if layer.precision.is_fully_binary else None
     bias = on_grid(layer.bias.numpy(), bits)
-    if layer.weight_bits == 1:
+    if layer.precision.is_binary:
         return x @ sign(kernel) * on_grid(layer.alpha.numpy(), bits) + bias
     return x @ kernel + bias
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 5, 7, 3), (3, 4, 33, 65)])
-@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_linear_against_float64(bits, shape):
+@pytest.mark.parametrize("kind", KINDS)
+def test_linear_against_float64(kind, shape):
     b, t, k, units = shape
     x = np.random.default_rng(0).normal(size=(b, t, k)).astype(np.float32)
-    layer = build(layers.BinaryLinear(units, *bits), tf.constant(x))
+    layer = build(layers.BinaryLinear(units, Precision.named(kind)), tf.constant(x))
     np.testing.assert_allclose(
         layer(x), reference_linear(layer, x.astype(np.float64)), rtol=1e-5, atol=1e-5
     )
-    scales = 1 if bits[0] == 1 else 0
+    scales = 1 if kind != "float" else 0
     assert layer.count_params() == k * units + units * (1 + scales)
 
 
 def test_binary_products_are_whole_numbers_before_the_scale():
     x = np.random.default_rng(0).normal(size=(2, 3, 100)).astype(np.float32)
-    layer = build(layers.BinaryLinear(9, 1, 1), tf.constant(x))
+    layer = build(layers.BinaryLinear(9, FULLY), tf.constant(x))
     layer.alpha.assign(tf.ones(9))
     layer.bias.assign(tf.zeros(9))
     y = layer(x).numpy()
@@ -67,7 +69,7 @@ def test_binary_products_are_whole_numbers_before_the_scale():
 
 def test_gradients_reach_latent_weights_scale_and_input():
     x = tf.random.stateless_normal((2, 3, 8), (1, 2)) * 0.3
-    layer = build(layers.BinaryLinear(5, 1, 1), x)
+    layer = build(layers.BinaryLinear(5, FULLY), x)
     with tf.GradientTape() as tape:
         tape.watch(x)
         loss = tf.reduce_sum(layer(x) ** 2)
@@ -88,7 +90,7 @@ def test_embedding_rows_are_signs_with_a_scale_per_column():
 def test_embedding_learns_by_every_quantizer(quantizer, training):
     """As if its look-up were a product with one-hot rows."""
     ids = random_ids(2, 7)
-    layer = build(layers.BinaryTokenEmbedding(50, 6, 1, quantizer), ids)
+    layer = build(layers.BinaryTokenEmbedding(50, 6, Precision(quantizer=quantizer)), ids)
     upstream = np.random.default_rng(1).normal(size=(2, 7, 6)).astype(np.float32)
     with tf.GradientTape(persistent=True) as tape:
         looked_up = tf.reduce_sum(layer(ids, training=training) * upstream)
@@ -152,13 +154,15 @@ def test_power_weights_approach_the_exponential():
     np.testing.assert_allclose(tape.gradient(weights, x), expected, rtol=1e-4)
 
 
-@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_attention_against_float64(bits):
+@pytest.mark.parametrize("kind", KINDS)
+def test_attention_against_float64(kind):
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
-    layer = build(layers.MultiHeadAttention(12, 3, *bits), tf.constant(x), padding_mask=mask)
+    layer = build(
+        layers.MultiHeadAttention(12, 3, Precision.named(kind)), tf.constant(x), padding_mask=mask
+    )
     exact = x.astype(np.float64)
-    fully = bits[1] == 1
+    fully = kind == "fully-binary"
     q, k, v = (
         on_grid(reference_linear(part, exact), 6 if fully else None)
         for part in (layer.query, layer.key, layer.value)
@@ -177,7 +181,7 @@ def test_attention_against_float64(bits):
             context[row, :, columns] = weights @ v[row, :, columns]
     y = layer(x, padding_mask=mask).numpy()
     np.testing.assert_allclose(y, reference_linear(layer.project, context), rtol=1e-4, atol=1e-4)
-    scales = 4 * 12 if bits[0] == 1 else 0
+    scales = 4 * 12 if kind != "float" else 0
     assert layer.count_params() == 4 * (12 * 12 + 12) + scales
 
 
@@ -188,50 +192,54 @@ def exact_gelu(z):
 
 @pytest.mark.parametrize("content_activation", ["tanh", "gelu"])
 @pytest.mark.parametrize("gate_activation", [None, "sigmoid"])
-@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_slfn_against_its_equations(bits, gate_activation, content_activation):
+@pytest.mark.parametrize("kind", KINDS)
+def test_slfn_against_its_equations(kind, gate_activation, content_activation):
     x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
-    network = layers.SelectiveLearnForgetNetwork(6, 10, gate_activation, content_activation, *bits)
+    precision = Precision.named(kind)
+    network = layers.SelectiveLearnForgetNetwork(
+        6, 10, gate_activation, content_activation, precision
+    )
     layer = build(network, tf.constant(x))
     exact = x.astype(np.float64)
     # In fully binary mode the sign is taken of sigmoid - 1/2 and of tanh, as the equations say.
-    centre = 0.5 if bits[1] == 1 else 0.0
+    centre = 0.5 if kind == "fully-binary" else 0.0
     hidden_gate = 1 / (1 + np.exp(-reference_linear(layer.gate_in, exact))) - centre
     gate = reference_linear(layer.gate_out, hidden_gate)
     if gate_activation == "sigmoid":
-        gate = np.clip(gate / 4 + 0.5, 0, 1) if bits[1] == 1 else 1 / (1 + np.exp(-gate))
+        gate = np.clip(gate / 4 + 0.5, 0, 1) if kind == "fully-binary" else 1 / (1 + np.exp(-gate))
     hidden_content = reference_linear(layer.content_in, exact)
-    if content_activation == "tanh" or bits[1] == 1:
+    if content_activation == "tanh" or kind == "fully-binary":
         hidden_content = np.tanh(hidden_content)
     else:
         hidden_content = exact_gelu(hidden_content)
     content = reference_linear(layer.content_out, hidden_content)
-    expected = on_grid(gate * content, 12 if bits[1] == 1 else None)
+    expected = on_grid(gate * content, 12 if kind == "fully-binary" else None)
     tolerance = 1e-4 if content_activation == "tanh" else 5e-3
     np.testing.assert_allclose(layer(x), expected, rtol=tolerance, atol=tolerance)
-    scales = 2 * 10 + 2 * 6 if bits[0] == 1 else 0
+    scales = 2 * 10 + 2 * 6 if kind != "float" else 0
     assert layer.count_params() == 4 * 6 * 10 + 2 * 10 + 2 * 6 + scales
 
 
-@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_ffn_against_its_equation(bits):
+@pytest.mark.parametrize("kind", KINDS)
+def test_ffn_against_its_equation(kind):
     x = np.random.default_rng(0).normal(size=(2, 5, 6)).astype(np.float32)
-    layer = build(layers.FeedForwardNetwork(6, 10, *bits), tf.constant(x))
+    layer = build(layers.FeedForwardNetwork(6, 10, Precision.named(kind)), tf.constant(x))
     hidden = reference_linear(layer.up, x.astype(np.float64))
-    if bits[1] == 32:
+    if kind != "fully-binary":
         hidden = exact_gelu(hidden)
     expected = reference_linear(layer.down, hidden)
     np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=5e-3)
-    scales = 20 + 6 if bits[0] == 1 else 0
+    scales = 20 + 6 if kind != "float" else 0
     assert layer.count_params() == 4 * 6 * 10 + 20 + 6 + scales
 
 
 @pytest.mark.parametrize("network", ["slfn", "ffn"])
-@pytest.mark.parametrize("bits", BITS.values(), ids=BITS)
-def test_block_ignores_padding(bits, network):
+@pytest.mark.parametrize("kind", KINDS)
+def test_block_ignores_padding(kind, network):
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
     layer = build(
-        layers.BEExformerBlock(12, 3, 20, None, "tanh", *bits, network=network), tf.constant(x)
+        layers.BEExformerBlock(12, 3, 20, precision=Precision.named(kind), network=network),
+        tf.constant(x),
     )
     padded = np.concatenate([x, 100 * np.ones((2, 4, 12), np.float32)], axis=1)
     mask = np.arange(9)[None].repeat(2, 0) < 5
@@ -265,13 +273,13 @@ def test_dropout_scales_drops_and_restores_its_state(tmp_path):
 
 
 EXAMPLES = [
-    layers.BinaryLinear(5, 1, 1, "ste_sign", 0.3),
-    layers.BinaryTokenEmbedding(50, 6, 1, "ste_sign", 0.3),
-    layers.Embedding(50, 6, 9, 2, 4, 1, "ste_sign", 0.3, 0.2, 0.4, True),
+    layers.BinaryLinear(5, OTHER),
+    layers.BinaryTokenEmbedding(50, 6, OTHER),
+    layers.Embedding(50, 6, 9, 2, 4, OTHER, 0.2, 0.4),
     layers.PaddingMask(),
-    layers.MultiHeadAttention(12, 3, 1, 1, "ste_sign", 0.3),
-    layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", "gelu", 1, 1, "ste_sign", 0.3),
-    layers.BEExformerBlock(12, 3, 20, "sigmoid", "gelu", 1, 1, "ste_sign", 0.3, 0.2),
+    layers.MultiHeadAttention(12, 3, OTHER),
+    layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", "gelu", OTHER),
+    layers.BEExformerBlock(12, 3, 20, "sigmoid", "gelu", OTHER, 0.2),
     layers.ExitHead(4, 0.2),
     layers.LayerNorm(1e-3, True, 16, 18),
     layers.Dropout(0.3, 5),
@@ -286,8 +294,8 @@ def test_config_round_trip(layer):
 
 
 def test_unsupported_bits_and_heads_are_refused():
-    with pytest.raises(BeexError, match="fully binary"):
-        layers.BinaryLinear(4, 32, 1)
+    with pytest.raises(BeexError, match="fully-binary"):
+        Precision(32, 1)
     with pytest.raises(BeexError, match="multiple of num_heads"):
         layers.MultiHeadAttention(10, 3)
     with pytest.raises(BeexError, match="gate_activation"):

@@ -13,7 +13,7 @@ from conftest import COMPILER, GELU, built, converted, needs_engine, random_ids
 from flatbuffers import flexbuffers
 
 from beex_keras import exits
-from beex_keras.export import flatbuffer, memory
+from beex_keras.export.tflite import flatbuffer, memory_plan
 from beex_keras.runtime import LCERunner
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
@@ -275,7 +275,7 @@ def run_rows(data: bytes, outputs: int, ops: str = tflm_host.PACKED) -> tuple[li
 
 def planned(data: bytes) -> bytes:
     model = flatbuffer.parse(data)
-    memory.plan(model)
+    memory_plan.plan(model)
     return flatbuffer.pack(model)
 
 
@@ -291,7 +291,7 @@ class Plan:
 
     def __init__(self, data: bytes):
         self.model = flatbuffer.parse(data)
-        plan = np.frombuffer(flatbuffer.get_metadata(self.model, memory.NAME), "<i4")
+        plan = np.frombuffer(flatbuffer.get_metadata(self.model, memory_plan.NAME), "<i4")
         version, _, count, *offsets = plan
         tensors = [tensor for graph in self.model.subgraphs for tensor in graph.tensors]
         assert (version, count) == (1, len(tensors))

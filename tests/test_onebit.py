@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 from conftest import MODES, built, converted, frozen, random_ids
 
-from beex_keras.export import flatbuffer, fuse, graphs, lce, onebit, size, tidy
+from beex_keras.export.tflite import flatbuffer, fuse, graphs, lce, onebit, size_report, tidy
 
 SIZES = [1, 12, 31, 32, 33, 96]
 """Whole words, tails on either side of them, and less than one."""
@@ -177,5 +177,5 @@ def test_passes_change_no_bit_of_the_logits(mode):
 
 @pytest.mark.parametrize("mode", ["weights-only", pytest.param("fully-binary", marks=slow)])
 def test_size_is_that_of_a_trained_model(mode):
-    total = size.summarize(built(mode, num_blocks=1)).file.total
+    total = size_report.summarize(built(mode, num_blocks=1)).file.total
     assert total == pytest.approx(len(converted(mode, num_blocks=1)), abs=64)

@@ -12,8 +12,7 @@ from packaging.version import Version
 
 import beex_keras
 from beex_keras import pretrained
-from beex_keras.export import amalgamate
-from beex_keras.export.mcu import board, project
+from beex_keras.export.mcu import board, project, single_header
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12")
@@ -100,9 +99,9 @@ def test_an_installed_package_carries_models_and_projects_for_microcontrollers(t
     subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     package = tmp_path / "installed" / "beex_keras"
     header = tmp_path / "beex.h"
-    script = package / "export" / "amalgamate.py"
+    script = package / "export" / "mcu" / "single_header.py"
     subprocess.run([sys.executable, script, header], cwd=tmp_path, check=True)
-    assert header.read_text("utf-8") == amalgamate.single_header()
+    assert header.read_text("utf-8") == single_header.single_header()
     for name in project.FILES:
         shipped = package / "tflite" / "firmware" / name
         assert shipped.read_bytes() == (board.FIRMWARE / name).read_bytes()

@@ -19,7 +19,7 @@ from beex_keras import exits, pipeline, pretrained
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate
-from beex_keras.export import beex_format, beex_reader
+from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -155,7 +155,7 @@ def test_a_file_gives_the_model_that_gives_the_file(mode, network):
     preprocessor = TextPreprocessor(words, config.max_length)
     model = shake(BEExformerClassifier(config, preprocessor, "abcd", exits.Patience(2)))
     data = beex_format.convert(model, calibration={"tolerance": 0.5})
-    restored = beex_reader.classifier(data)
+    restored = beex_format.classifier(data)
     assert beex_format.convert(restored, calibration={"tolerance": 0.5}) == data
     ids = random_ids(3, 9, len(words))
     np.testing.assert_array_equal(restored(ids).numpy(), model(ids).numpy())
@@ -163,7 +163,7 @@ def test_a_file_gives_the_model_that_gives_the_file(mode, network):
 
 def test_a_shorter_file_gives_a_shorter_model():
     model = shake(BEExformerClassifier(tiny_config()))
-    restored = beex_reader.classifier(beex_format.convert(model, length=7))
+    restored = beex_format.classifier(beex_format.convert(model, length=7))
     ids = random_ids(2, 7)
     np.testing.assert_array_equal(restored(ids).numpy(), model(ids).numpy())
     assert restored.config.max_length == 7
@@ -172,7 +172,7 @@ def test_a_shorter_file_gives_a_shorter_model():
 def test_a_file_of_8_bits_has_no_keras_model():
     model = BEExformerClassifier(tiny_config(**MODES["float"]))
     with pytest.raises(BeexError, match="8 bits"):
-        beex_reader.classifier(beex_format.convert(model, int8_weights=True))
+        beex_format.classifier(beex_format.convert(model, int8_weights=True))
 
 
 def test_a_model_that_comes_along_converts_further(tmp_path, capsys):

@@ -6,8 +6,8 @@ import tensorflow as tf
 from conftest import MODES, built, converted, random_ids
 
 from beex_keras.errors import BeexError
-from beex_keras.export import flatbuffer
-from beex_keras.export.resize import Resizer
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.resize import Resizer
 
 SIZES = {
     "usual": {},
@@ -91,7 +91,7 @@ def test_a_file_that_exits_by_itself_takes_one_text_of_any_length():
 
 def test_unknown_ops_are_refused():
     """A graph whose output has fewer axes than its input is none of ours."""
-    from beex_keras.export import lce
+    from beex_keras.export.tflite import lce
 
     spec = tf.TensorSpec((1, 12), tf.int32, "token_ids")
     graph = tf.function(

@@ -11,7 +11,7 @@ from larq_compute_engine.tflite.python.interpreter import Interpreter
 import beex_keras
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export import freeze
+from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction, runner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor

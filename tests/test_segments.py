@@ -8,7 +8,7 @@ from conftest import GELU, POLICIES, built, converted, random_ids
 
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export import metadata
+from beex_keras.export.tflite import metadata
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import Decisions, KerasRunner, LCERunner, SegmentRunner
 from beex_keras.runtime.graph import Graph

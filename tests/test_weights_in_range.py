@@ -12,7 +12,7 @@ from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format, beex_reader
+from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, library
 
@@ -243,7 +243,7 @@ def test_the_exporter_names_the_weight(value):
         "embedding/normalization/gamma": lambda m: m.backbone.embedding.normalization.gamma,
         "block_2/attention/query/kernel": lambda m: m.backbone.blocks[1].attention.query.kernel,
         "block_1/slfn/gate_in/bias": lambda m: m.backbone.blocks[0].network().gate_in.bias,
-        "head_3/kernel": lambda m: m.heads[2].dense.kernel,
+        "exit_3/kernel": lambda m: m.heads[2].dense.kernel,
     }.items():
         model = build("float")
         variable = find(model)
@@ -271,15 +271,15 @@ def test_the_exporter_checks_weights_of_8_bits():
 def test_the_reader_checks_as_the_engine_does(kind):
     """In parts of each kind: in each a model is built before its weights are read."""
     data = convert(kind, num_blocks=1)
-    beex_reader.classifier(data)
+    beex_format.classifier(data)
     real = [part for part in parts(data) if part[0] == "real"]
     for _, place, count, used in real[:: len(real) // 5]:
         changed = bytearray(data)
         struct.pack_into("<f", changed, place + 4 * (used - 1), np.nan)
         with pytest.raises(BeexError, match=r"The model: .* holds nan, .* within ±1024"):
-            beex_reader.classifier(sealed(changed))
+            beex_format.classifier(sealed(changed))
         if count > used:
             changed = bytearray(data)
             changed[place + 4 * used] = 1
             with pytest.raises(BeexError, match="contradicts itself"):
-                beex_reader.classifier(sealed(changed))
+                beex_format.classifier(sealed(changed))

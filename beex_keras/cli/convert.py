@@ -102,7 +102,7 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
             option = "--format" if name == "file_format" else f"--{name.replace('_', '-')}"
             raise BeexError(f"{option} is for {' and '.join(kinds)}; leave it out.")
     from beex_keras import export, runtime
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex
 
     classifier = runtime.load_classifier(model)
     classifier.policy = chosen_policy(classifier.policy, options["policy"], options["threshold"])
@@ -120,7 +120,7 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
         arguments |= given(options, "exit", "threshold_input", "plan_memory")
         report = export.export_file(classifier, output, **arguments)
     else:
-        report = beex_format.export_file(classifier, output, **arguments)
+        report = beex.export_file(classifier, output, **arguments)
     print_figures(report, as_json, lambda: [report], output)
 
 
@@ -146,12 +146,12 @@ def _convert_for_mcu(
 def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
     """The figures of the model's calibration, if it still has the policy they are about."""
     from beex_keras import exits, pretrained
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex
 
     path = pretrained.find(model)
     figures = None
     if path.suffix == ".beex" and path.is_file():
-        figures = beex_format.read(read_bytes(path, "model"), str(path)).calibration
+        figures = beex.read(read_bytes(path, "model"), str(path)).calibration
     elif (path / "results.json").is_file():
         figures = json.loads(read_text(path / "results.json", "results"))["calibration"]
     if figures is None or figures["policy"] != exits.serialize(policy):

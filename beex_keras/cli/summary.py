@@ -5,7 +5,8 @@ import rich_click as click
 from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
-from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
+from beex_keras.models.config import PRESETS, BEExformerConfig
+from beex_keras.precision import KINDS
 
 
 @click.command()
@@ -14,7 +15,7 @@ from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
     "--preset", type=click.Choice(list(PRESETS)), help="A preset instead of a trained MODEL."
 )
 @click.option(
-    "--bits", type=click.Choice(list(BITS)), help="Of the preset; weights-only by default."
+    "--bits", type=click.Choice(list(KINDS)), help="Of the preset; weights-only by default."
 )
 @click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
 @json_option
@@ -27,7 +28,7 @@ def summary(
     if model is not None and bits is not None:
         raise BeexError("--bits goes with --preset; a trained MODEL has its bits already.")
     from beex_keras import runtime
-    from beex_keras.export import size
+    from beex_keras.export.tflite import size_report
     from beex_keras.models import BEExformerClassifier
 
     if model is None:
@@ -36,5 +37,5 @@ def summary(
         classifier = BEExformerClassifier(config)
     else:
         classifier = runtime.load_classifier(model)
-    report = size.summarize(classifier, length)
+    report = size_report.summarize(classifier, length)
     print_figures(report.to_dict(), as_json, report.tables, "")

@@ -11,7 +11,8 @@ from beex_keras.cli.options import (
     setting,
 )
 from beex_keras.cli.terminal import print_figures
-from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
+from beex_keras.models.config import PRESETS, BEExformerConfig
+from beex_keras.precision import KINDS
 from beex_keras.training.config import TrainingConfig
 
 _ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_json", "settings")
@@ -27,7 +28,7 @@ _ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_jso
 )
 @click.option(
     "--bits",
-    type=click.Choice(list(BITS)),
+    type=click.Choice(list(KINDS)),
     panel="Model",
     help="Which of weights and activations are binarized; 'weights-only' by default.",
 )

@@ -1,16 +1,5 @@
 """What a model is worth: accuracy per exit, calibration, size, FLOPs, figures and baselines."""
 
-from beex_keras.evaluation.calibration import Calibration, Curve, calibrate
-from beex_keras.evaluation.exit_logits import predict_exit_logits
-from beex_keras.evaluation.scores import Evaluation, evaluate, evaluate_exits, score
+import lazy_loader
 
-__all__ = [
-    "Calibration",
-    "Curve",
-    "Evaluation",
-    "calibrate",
-    "evaluate",
-    "evaluate_exits",
-    "predict_exit_logits",
-    "score",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

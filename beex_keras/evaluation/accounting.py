@@ -34,12 +34,16 @@ stops early hence costs N − 1 heads more than full depth, and its saving is sl
 """
 
 import dataclasses
+from collections.abc import Iterator
+from math import prod
 from typing import Any
 
 import numpy as np
 
 from beex_keras.errors import BeexError
+from beex_keras.models import topology
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.models.topology import Part
 
 _SOFTMAX = 5
 _LAYER_NORM = 7
@@ -101,7 +105,7 @@ class Count:
 
 
 @dataclasses.dataclass(frozen=True)
-class Account:
+class Counts:
     """The counts of a whole architecture, for a text of `length` tokens.
 
     Attributes:
@@ -172,7 +176,7 @@ class Account:
         }
 
 
-def account(config: BEExformerConfig, length: int | None = None) -> Account:
+def count(config: BEExformerConfig, length: int | None = None) -> Counts:
     """Counts every layer of `config` for a text of `length` tokens (`max_length` if None).
 
     Raises:
@@ -182,23 +186,19 @@ def account(config: BEExformerConfig, length: int | None = None) -> Account:
         length = config.max_length
     if not 1 <= length <= config.max_length:
         raise BeexError(f"length={length} must lie between 1 and max_length={config.max_length}.")
-    return Account(config, length, _embedding(config, length), _block(config, length),
-                   _head(config, length))  # fmt: skip
-
-
-def depth_flops(config: BEExformerConfig, length: int | None = None) -> np.ndarray:
-    """FLOPs of a run that stops at exit i, int64 (N,); see the module for what is counted."""
-    return account(config, length).depth_flops()
-
-
-def full_depth_flops(config: BEExformerConfig, length: int | None = None) -> int:
-    """FLOPs of a run of all blocks with the last head alone."""
-    return account(config, length).full_depth_flops()
+    tables = topology.embedding(config)
+    return Counts(
+        config,
+        length,
+        tuple(_COUNTS[p.kind](config, f"embedding/{p.name}", p, length) for p in tables),
+        tuple(_block(config, length)),
+        _head(config, "exit", topology.head(config), length),
+    )
 
 
 def relative_costs(config: BEExformerConfig, length: int | None = None) -> np.ndarray:
     """FLOPs of leaving at exit i relative to full depth, float64 (N,); the last is a hair above 1."""
-    counted = account(config, length)
+    counted = count(config, length)
     return counted.depth_flops() / counted.full_depth_flops()
 
 
@@ -222,7 +222,7 @@ def flops_saved(
     lengths = np.broadcast_to(np.asarray(lengths), exits.shape)
     run, full = 0, 0
     for length in np.unique(lengths):
-        counted = account(config, int(length))
+        counted = count(config, int(length))
         taken = exits[lengths == length]
         run += int(counted.depth_flops()[taken].sum())
         full += counted.full_depth_flops() * len(taken)
@@ -237,91 +237,93 @@ def total(counts: "tuple[Count, ...] | list[Count]", name: str = "") -> Count:
 # === The layers ===
 
 
-def _linear(config: BEExformerConfig, name: str, inputs: int, outputs: int, length: int) -> Count:
+def _linear(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
     """A `BinaryLinear` of (T, inputs) → (T, outputs)."""
+    inputs, outputs = part.shape
     weights, macs = inputs * outputs, length * inputs * outputs
-    twin = weights + outputs
-    if config.weight_bits == 32:
-        return Count(
-            name, real_parameters=twin, twin_parameters=twin, real_macs=macs,
-            elementwise=length * outputs,
-        )  # fmt: skip
-    fully = config.activation_bits == 1
+    if not config.precision.is_binary:
+        return _real(name, weights + outputs, length * outputs, macs)
+    fully = config.precision.is_fully_binary
     return Count(
         name,
         binary_parameters=weights,
         real_parameters=2 * outputs,
         binary_bytes=-(-weights // 8),
-        twin_parameters=twin,
+        twin_parameters=weights + outputs,
         binary_macs=macs if fully else 0,
         mixed_macs=0 if fully else macs,
         elementwise=length * (2 * outputs + (inputs if fully else 0)),
     )
 
 
-def _real(name: str, parameters: int, elementwise: int, macs: int = 0) -> Count:
-    """A layer that is real in every mode."""
+def _table(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
+    """The token table."""
+    weights = prod(part.shape)
+    if config.precision.embedding == 32:
+        return _real(name, weights, 0)
     return Count(
-        name, real_parameters=parameters, twin_parameters=parameters, real_macs=macs,
-        elementwise=elementwise,
-    )  # fmt: skip
-
-
-def _embedding(config: BEExformerConfig, length: int) -> tuple[Count, ...]:
-    width, table = config.width, config.vocabulary_size * config.width
-    size = length * width
-    if config.embedding_bits == 1:
-        token = Count(
-            "embedding/token", binary_parameters=table, real_parameters=width,
-            binary_bytes=-(-table // 8), twin_parameters=table, elementwise=size,
-        )  # fmt: skip
-    else:
-        token = _real("embedding/token", table, 0)
-    counts = [token, _real("embedding/position", config.max_length * width, size)]
-    if config.num_segments > 1:
-        counts.append(_real("embedding/segment", config.num_segments * width, size))
-    return (*counts, _real("embedding/normalization", 2 * width, _LAYER_NORM * size))
-
-
-def _block(config: BEExformerConfig, length: int) -> tuple[Count, ...]:
-    width, hidden = config.width, config.hidden_width
-    size, scores = length * width, length * length * config.num_heads
-    # Queries times keys and weights times values: each T² products of D channels over all heads.
-    products = 2 * length * size
-    fully, gated = config.activation_bits == 1, config.gate_activation is not None
-    hidden_activations = 0 if fully else 2 * length * hidden
-    network: tuple[Count, ...]
-    if config.network == "ffn":
-        network = (
-            _linear(config, "block/ffn/up", width, 2 * hidden, length),
-            _linear(config, "block/ffn/down", 2 * hidden, width, length),
-            _real("block/ffn/activation", 0, hidden_activations),
-        )
-    else:
-        network = (
-            _linear(config, "block/slfn/gate_in", width, hidden, length),
-            _linear(config, "block/slfn/gate_out", hidden, width, length),
-            _linear(config, "block/slfn/content_in", width, hidden, length),
-            _linear(config, "block/slfn/content_out", hidden, width, length),
-            _real("block/slfn/gating", 0, size * (1 + gated) + hidden_activations),
-        )
-    norm = 2 * width, (1 + _LAYER_NORM) * size  # with the residual sum before it
-    return (
-        *(
-            _linear(config, f"block/attention/{name}", width, width, length)
-            for name in ("query", "key", "value", "output")
-        ),
-        _real("block/attention/scores", 0, size + (1 + _SOFTMAX) * scores, products),
-        _real("block/attention_norm", *norm),
-        *network,
-        _real("block/slfn_norm", *norm),
+        name,
+        binary_parameters=weights,
+        real_parameters=config.width,
+        binary_bytes=-(-weights // 8),
+        twin_parameters=weights,
+        elementwise=length * config.width,
     )
 
 
-def _head(config: BEExformerConfig, length: int) -> Count:
-    width, classes = config.width, config.num_classes
+def _rows(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
+    """Positions or segments, each with its sum."""
+    return _real(name, prod(part.shape), length * config.width)
+
+
+def _norm(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
+    """A normalization, in a block with the residual sum before it."""
+    steps = _LAYER_NORM + (not name.startswith("embedding"))
+    return _real(name, 2 * config.width, steps * length * config.width)
+
+
+def _head(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
+    width, classes = part.shape
     pooling = 2 * length * width + width
-    return _real("exit", width * classes + classes, pooling + classes, width * classes)
+    return _real(name, width * classes + classes, pooling + classes, width * classes)
+
+
+def _real(name: str, parameters: int, elementwise: int, macs: int = 0) -> Count:
+    """A layer that is real in every mode."""
+    return Count(
+        name,
+        real_parameters=parameters,
+        twin_parameters=parameters,
+        real_macs=macs,
+        elementwise=elementwise,
+    )
+
+
+_COUNTS = {
+    topology.TABLE: _table,
+    topology.REAL: _rows,
+    topology.NORM: _norm,
+    topology.MATRIX: _linear,
+    topology.HEAD: _head,
+}
+
+
+def _block(config: BEExformerConfig, length: int) -> Iterator[Count]:
+    """The parts of a block, and what is computed between them behind the last of either network."""
+    size, scores = length * config.width, length * length * config.num_heads
+    inner = 0 if config.precision.is_fully_binary else 2 * length * config.hidden_width
+    gated = size * (1 + (config.gate_activation is not None))
+    # Queries times keys and weights times values: each T² products of D channels over all heads.
+    behind = {
+        "attention/output": ("attention/scores", size + (1 + _SOFTMAX) * scores, 2 * length * size),
+        "slfn/content_out": ("slfn/gating", gated + inner, 0),
+        "ffn/down": ("ffn/activation", inner, 0),
+    }
+    for part in topology.block(config):
+        yield _COUNTS[part.kind](config, f"block/{part.name}", part, length)
+        if part.name in behind:
+            name, elementwise, macs = behind[part.name]
+            yield _real(f"block/{name}", 0, elementwise, macs)
 
 
 def _row(count: Count, label: str) -> dict[str, Any]:

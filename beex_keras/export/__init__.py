@@ -1,20 +1,9 @@
-"""Export of a classifier to ``.tflite`` files for Larq Compute Engine."""
+"""Export of a classifier to ``.tflite`` and ``.beex`` files and to C projects.
 
-from beex_keras.export.audit import AuditReport, audit, binary_matrices
-from beex_keras.export.byte_account import ByteAccount, account
-from beex_keras.export.conversion import convert, convert_segments
-from beex_keras.export.files import export_file
-from beex_keras.export.metadata import EXITS, Metadata
+What stands here is about ``.tflite`` files; `beex_keras.export.beex` and `beex_keras.export.mcu` have
+the rest.
+"""
 
-__all__ = [
-    "EXITS",
-    "AuditReport",
-    "ByteAccount",
-    "Metadata",
-    "account",
-    "audit",
-    "binary_matrices",
-    "convert",
-    "convert_segments",
-    "export_file",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -7,8 +7,16 @@ import tensorflow as tf
 from beex_keras.errors import BeexError
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
+from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _MASKED = -1e9
+
+
+def check_heads(width: int, num_heads: int) -> None:
+    """Raises `BeexError` unless the heads share the channels evenly."""
+    if width % num_heads:
+        raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
 
 
 def power_weights(scores: tf.Tensor) -> tf.Tensor:
@@ -34,7 +42,7 @@ def _power(z: tf.Tensor) -> tf.Tensor:
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class MultiHeadAttention(tf.keras.layers.Layer):
+class MultiHeadAttention(RecordedLayer):
     r"""\(\operatorname{softmax}(QK^\top / \sqrt{d})\,V\) in `num_heads` heads, then the output map.
 
     The four projections are `BinaryLinear`; scores and softmax are real. In fully binary mode the
@@ -56,25 +64,17 @@ class MultiHeadAttention(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        weight_bits: int = 1,
-        activation_bits: int = 32,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
-        **kwargs: Any,
+        self, width: int, num_heads: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        if width % num_heads:
-            raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
+        check_heads(width, num_heads)
         self.width = width
         self.num_heads = num_heads
-        linear = (width, weight_bits, activation_bits, quantizer, latent_scale)
-        self.query = BinaryLinear(*linear, name="query")
-        self.key = BinaryLinear(*linear, name="key")
-        self.value = BinaryLinear(*linear, name="value")
-        self.project = BinaryLinear(*linear, name="output")
+        self.is_fully_binary = precision.is_fully_binary
+        self.query = BinaryLinear(width, precision, name="query")
+        self.key = BinaryLinear(width, precision, name="key")
+        self.value = BinaryLinear(width, precision, name="value")
+        self.project = BinaryLinear(width, precision, name="output")
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The projections by name."""
@@ -83,7 +83,7 @@ class MultiHeadAttention(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
         query, key, value = self.query(inputs), self.key(inputs), self.value(inputs)
         scale = (self.width // self.num_heads) ** -0.5
-        if self.query.activation_bits == 1:
+        if self.is_fully_binary:
             query, key, value = (on_grid(x, ATTENTION_BITS) for x in (query, key, value))
             scores = self._scores(query, key) * scale
         else:
@@ -92,7 +92,7 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
             scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
-        if self.query.activation_bits == 1:
+        if self.is_fully_binary:
             weights = power_weights(scores)
             total = tf.reduce_sum(weights, axis=-1, keepdims=True)
             context = self._context(weights, value) / total
@@ -120,15 +120,3 @@ class MultiHeadAttention(tf.keras.layers.Layer):
         """(B, H, T, D/H) → (B, T, D)"""
         shape = tf.shape(x)
         return tf.reshape(tf.transpose(x, (0, 2, 1, 3)), (shape[0], shape[2], self.width))
-
-    def get_config(self) -> dict[str, Any]:
-        linear = self.query
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "num_heads": self.num_heads,
-            "weight_bits": linear.weight_bits,
-            "activation_bits": linear.activation_bits,
-            "quantizer": linear.quantizer,
-            "latent_scale": linear.latent_scale,
-        }

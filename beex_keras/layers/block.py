@@ -9,11 +9,13 @@ from beex_keras.layers.dropout import Dropout
 from beex_keras.layers.ffn import FeedForwardNetwork
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
+from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class BEExformerBlock(tf.keras.layers.Layer):
+class BEExformerBlock(RecordedLayer):
     r"""Attention and the SLFN, each with a residual connection that is normalized after the sum.
 
     \[
@@ -40,30 +42,23 @@ class BEExformerBlock(tf.keras.layers.Layer):
         hidden_width: int,
         gate_activation: str | None = None,
         content_activation: str = "tanh",
-        weight_bits: int = 1,
-        activation_bits: int = 32,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
+        precision: Precision = WEIGHTS_ONLY,
         dropout: float = 0.1,
         network: str = "slfn",
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.dropout_rate = dropout
-        linear = (weight_bits, activation_bits, quantizer, latent_scale)
-        exact = activation_bits == 1
-        self.attention = MultiHeadAttention(width, num_heads, *linear, name="attention")
+        exact = precision.is_fully_binary
+        self.attention = MultiHeadAttention(width, num_heads, precision, name="attention")
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
         self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
-        self.gate_activation = gate_activation
-        self.content_activation = content_activation
         # Each under its own name, by which saved weights are found again.
         if network == "slfn":
             self.slfn = SelectiveLearnForgetNetwork(
-                width, hidden_width, gate_activation, content_activation, *linear, name="slfn"
+                width, hidden_width, gate_activation, content_activation, precision, name="slfn"
             )
         else:
-            self.ffn = FeedForwardNetwork(width, hidden_width, *linear, name="ffn")
+            self.ffn = FeedForwardNetwork(width, hidden_width, precision, name="ffn")
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
         self.slfn_norm = LayerNorm(exact=exact, name="slfn_norm")
 
@@ -84,24 +79,8 @@ class BEExformerBlock(tf.keras.layers.Layer):
         }
 
     def call(
-        self,
-        inputs: tf.Tensor,
-        padding_mask: tf.Tensor | None = None,
-        training: bool | None = None,
+        self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         attended = self.attention(inputs, padding_mask=padding_mask)
         x = self.attention_norm(inputs + self.attention_dropout(attended, training=training))
         return self.slfn_norm(x + self.slfn_dropout(self.network()(x), training=training))
-
-    def get_config(self) -> dict[str, Any]:
-        network = self.network().get_config()
-        names = ("width", "hidden_width", "weight_bits", "activation_bits", "quantizer")
-        return {
-            **super().get_config(),
-            **{name: network[name] for name in (*names, "latent_scale")},
-            "gate_activation": self.gate_activation,
-            "content_activation": self.content_activation,
-            "network": self.network().name,
-            "num_heads": self.attention.num_heads,
-            "dropout": self.dropout_rate,
-        }

@@ -5,9 +5,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from beex_keras.layers.recorded import RecordedLayer
+
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class Dropout(tf.keras.layers.Layer):
+class Dropout(RecordedLayer):
     """Zeroes a share `rate` of the inputs in training and scales the rest by 1 / (1 − `rate`).
 
     Unlike Keras' own layer its random generator is part of a `tf.train.Checkpoint`, so that an
@@ -43,9 +45,6 @@ class Dropout(tf.keras.layers.Layer):
     def _keep(self, shape: tf.Tensor) -> tf.Tensor:
         """True with probability 1 − `rate`, of that shape."""
         return self.generator.uniform(shape) >= self.rate
-
-    def get_config(self) -> dict[str, Any]:
-        return {**super().get_config(), "rate": self.rate, "seed": self.seed}
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

@@ -8,8 +8,10 @@ import tensorflow as tf
 from beex_keras import quantizers
 from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.grid import POSITION_BITS, on_grid
-from beex_keras.layers.linear import LATENT_LIMIT, check_bits, latent_initializer
+from beex_keras.layers.linear import LATENT_LIMIT, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
+from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _REAL_DEVIATION = 0.05
 _INITIALIZER = tf.keras.initializers.RandomNormal
@@ -29,10 +31,10 @@ class PaddingMask(tf.keras.layers.Layer):
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class BinaryTokenEmbedding(tf.keras.layers.Layer):
+class BinaryTokenEmbedding(RecordedLayer):
     r"""Row \(t\) of \(\operatorname{sign}(E) \odot s\), with one learned real scale per column.
 
-    With ``bits=32`` it is the float32 twin, row \(t\) of \(E\).
+    With ``precision.embedding`` of 32 bits it is the float32 twin, row \(t\) of \(E\).
 
     Shapes: int32 (B, T) → (B, T, `width`). Weights: `vocabulary_size`·`width` latent and, if
     binary, `width` scales.
@@ -46,30 +48,23 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        vocabulary_size: int,
-        width: int,
-        bits: int = 1,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
-        **kwargs: Any,
+        self, vocabulary_size: int, width: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        check_bits(bits)
         self.vocabulary_size = vocabulary_size
         self.width = width
-        self.bits = bits
-        self.quantizer = quantizer
-        self.latent_scale = latent_scale
-        self.table_quantizer = quantizers.get(quantizer) if bits == 1 else None
+        self.precision = precision
+        self.table_quantizer = (
+            quantizers.get(precision.quantizer) if precision.embedding == 1 else None
+        )
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        binary = self.bits == 1
+        binary = self.precision.embedding == 1
         self.table = self.add_weight(
             name="table",
             shape=(self.vocabulary_size, self.width),
             initializer=(
-                latent_initializer(self.latent_scale)
+                latent_initializer(self.precision.embedding_latent_scale)
                 if binary
                 else _INITIALIZER(0, _REAL_DEVIATION)
             ),
@@ -86,22 +81,12 @@ class BinaryTokenEmbedding(tf.keras.layers.Layer):
     def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
         if self.table_quantizer is None:
             return tf.gather(self.table, token_ids)
-        if training and self.quantizer in quantizers.ELEMENTWISE:
+        if training and self.precision.quantizer in quantizers.ELEMENTWISE:
             # A batch has few of the table's rows: the same values and gradients, sooner.
             rows = tf.gather(_dense_gradient(tf.convert_to_tensor(self.table)), token_ids)
             return self.table_quantizer(rows) * self.scale
         # The sign comes before the look-up so that the exported table is a constant of ±1.
         return tf.gather(_dense_gradient(self.table_quantizer(self.table)), token_ids) * self.scale
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "vocabulary_size": self.vocabulary_size,
-            "width": self.width,
-            "bits": self.bits,
-            "quantizer": self.quantizer,
-            "latent_scale": self.latent_scale,
-        }
 
 
 @tf.custom_gradient
@@ -111,7 +96,7 @@ def _dense_gradient(table: tf.Tensor) -> tf.Tensor:
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class Embedding(tf.keras.layers.Layer):
+class Embedding(RecordedLayer):
     r"""\(\operatorname{Drop}(\operatorname{LN}(\mathrm{token} + \mathrm{position} + \mathrm{segment}))\).
 
     The segment of a token is 0 up to and including the first separator and 1 after it, so ids are
@@ -120,7 +105,7 @@ class Embedding(tf.keras.layers.Layer):
 
     In training a share `token_dropout` of the tokens is hidden: its vector is zero, its position
     stays. It keeps a model that learns its embedding from a small corpus from relying on single
-    words (our reading). With `exact` the outputs lie on a grid, as fully binary blocks need it.
+    words (our reading). In fully binary mode the outputs lie on a grid, as fully binary blocks need it.
 
     Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
     `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
@@ -139,26 +124,19 @@ class Embedding(tf.keras.layers.Layer):
         max_length: int,
         num_segments: int = 1,
         separator_id: int = 3,
-        bits: int = 1,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
+        precision: Precision = WEIGHTS_ONLY,
         dropout: float = 0.1,
         token_dropout: float = 0.1,
-        exact: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         self.max_length = max_length
         self.num_segments = num_segments
         self.separator_id = separator_id
-        self.dropout_rate = dropout
-        self.token = BinaryTokenEmbedding(
-            vocabulary_size, width, bits, quantizer, latent_scale, name="token"
-        )
-        self.exact = exact
+        self.token = BinaryTokenEmbedding(vocabulary_size, width, precision, name="token")
         # Finer grids than between blocks: the sums here are a twentieth of theirs.
         self.normalization = LayerNorm(
-            exact=exact, input_bits=16, square_bits=18, name="normalization"
+            exact=precision.is_fully_binary, input_bits=16, square_bits=18, name="normalization"
         )
         self.dropout = Dropout(dropout, name="dropout")
         self.token_dropout = TokenDropout(token_dropout, name="token_dropout")
@@ -189,20 +167,3 @@ class Embedding(tf.keras.layers.Layer):
             after = tf.minimum(tf.cumsum(separators, axis=1, exclusive=True), self.num_segments - 1)
             x = x + tf.gather(self.segment, tf.cast(after, tf.int32))
         return self.dropout(self.normalization(x), training=training)
-
-    def get_config(self) -> dict[str, Any]:
-        token = self.token
-        return {
-            **super().get_config(),
-            "vocabulary_size": token.vocabulary_size,
-            "width": token.width,
-            "max_length": self.max_length,
-            "num_segments": self.num_segments,
-            "separator_id": self.separator_id,
-            "bits": token.bits,
-            "quantizer": token.quantizer,
-            "latent_scale": token.latent_scale,
-            "dropout": self.dropout_rate,
-            "token_dropout": self.token_dropout.rate,
-            "exact": self.exact,
-        }

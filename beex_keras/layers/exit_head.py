@@ -5,10 +5,11 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.layers.dropout import Dropout
+from beex_keras.layers.recorded import RecordedLayer
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class ExitHead(tf.keras.layers.Layer):
+class ExitHead(RecordedLayer):
     r"""Mean of the real tokens, then a real-valued linear layer: (B, T, D) → logits (B, C).
 
     Masking: `padding_mask` (B, T), true at real tokens; padded rows take no part in the mean, so
@@ -23,16 +24,11 @@ class ExitHead(tf.keras.layers.Layer):
 
     def __init__(self, num_classes: int, dropout: float = 0.1, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.num_classes = num_classes
-        self.dropout_rate = dropout
         self.dropout = Dropout(dropout, name="dropout")
         self.dense = tf.keras.layers.Dense(num_classes, name="logits")
 
     def call(
-        self,
-        inputs: tf.Tensor,
-        padding_mask: tf.Tensor | None = None,
-        training: bool | None = None,
+        self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool | None = None
     ) -> tf.Tensor:
         if padding_mask is None:
             pooled = tf.reduce_mean(inputs, axis=1)
@@ -41,10 +37,3 @@ class ExitHead(tf.keras.layers.Layer):
             count = tf.maximum(tf.reduce_sum(real, axis=1), 1.0)
             pooled = tf.reduce_sum(inputs * real, axis=1) / count
         return self.dense(self.dropout(pooled, training=training))
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "num_classes": self.num_classes,
-            "dropout": self.dropout_rate,
-        }

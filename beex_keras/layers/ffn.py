@@ -4,11 +4,14 @@ from typing import Any
 
 import tensorflow as tf
 
+from beex_keras.layers.activations import ACTIVATIONS
 from beex_keras.layers.linear import BinaryLinear
+from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class FeedForwardNetwork(tf.keras.layers.Layer):
+class FeedForwardNetwork(RecordedLayer):
     r"""\(\mathrm{FFN}(x) = W_2\,\mathrm{GELU}(W_1 x)\), a transformer's usual second half of a block.
 
     The GELU is its approximation by a tanh, which every engine has. The inner width is
@@ -28,21 +31,12 @@ class FeedForwardNetwork(tf.keras.layers.Layer):
     """
 
     def __init__(
-        self,
-        width: int,
-        hidden_width: int,
-        weight_bits: int = 1,
-        activation_bits: int = 32,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
-        **kwargs: Any,
+        self, width: int, hidden_width: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.width = width
-        self.hidden_width = hidden_width
-        linear = (weight_bits, activation_bits, quantizer, latent_scale)
-        self.up = BinaryLinear(2 * hidden_width, *linear, name="up")
-        self.down = BinaryLinear(width, *linear, name="down")
+        self.is_fully_binary = precision.is_fully_binary
+        self.up = BinaryLinear(2 * hidden_width, precision, name="up")
+        self.down = BinaryLinear(width, precision, name="down")
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name."""
@@ -50,18 +44,6 @@ class FeedForwardNetwork(tf.keras.layers.Layer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         hidden = self.up(inputs)
-        if self.up.activation_bits == 32:
-            hidden = tf.nn.gelu(hidden, approximate=True)
+        if not self.is_fully_binary:
+            hidden = ACTIVATIONS["gelu"](hidden)
         return self.down(hidden)
-
-    def get_config(self) -> dict[str, Any]:
-        linear = self.up
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "hidden_width": self.hidden_width,
-            "weight_bits": linear.weight_bits,
-            "activation_bits": linear.activation_bits,
-            "quantizer": linear.quantizer,
-            "latent_scale": linear.latent_scale,
-        }

@@ -6,20 +6,12 @@ import larq as lq
 import tensorflow as tf
 
 from beex_keras import quantizers
-from beex_keras.errors import BeexError
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
+from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 LATENT_LIMIT = 1.0
 """Latent weights are clipped to ±1: beyond it every polynomial gradient is zero."""
-
-
-def check_bits(weight_bits: int, activation_bits: int = 32) -> None:
-    """Raises `BeexError` unless the bits are 32/32, 1/32 or 1/1 (weights/activations)."""
-    if (weight_bits, activation_bits) not in {(32, 32), (1, 32), (1, 1)}:
-        raise BeexError(
-            f"weight_bits={weight_bits} with activation_bits={activation_bits} is not supported; "
-            "use 32 and 32 (float), 1 and 32 (weights-only) or 1 and 1 (fully binary)."
-        )
 
 
 def latent_initializer(scale: float) -> tf.keras.initializers.Initializer:
@@ -68,14 +60,13 @@ class PointwiseConv(lq.layers.QuantConv2D):
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class BinaryLinear(tf.keras.layers.Layer):
+class BinaryLinear(RecordedLayer):
     r"""\(y = q(x) \cdot \operatorname{sign}(W) \odot \alpha + b\).
 
-    \(q\) is the identity (``activation_bits=32``, weights-only) or the sign (``activation_bits=1``,
-    fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
+    \(q\) is the identity (weights-only) or the sign (fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
     channel, \(b\) the bias. \(\alpha\) stands outside the product so that a product of ±1 is a
     whole number and hence the same in every engine; in fully binary mode \(\alpha\) and \(b\) lie on
-    a grid (see `beex_keras.layers.grid`), so that \(y\) is too. With ``weight_bits=32`` it is the
+    a grid (see `beex_keras.layers.grid`), so that \(y\) is too. With real weights it is the
     float32 twin, \(y = xW + b\), without \(\alpha\).
 
     Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
@@ -83,47 +74,34 @@ class BinaryLinear(tf.keras.layers.Layer):
 
     Args:
         units: output channels.
-        weight_bits: 1 or 32.
-        activation_bits: 1 or 32.
-        quantizer: name of the weights' quantizer, see `beex_keras.quantizers.QUANTIZERS`.
-        latent_scale: latent weights start uniformly in ±`latent_scale`.
+        precision: a `Precision`; weights-only by default.
 
     Raises:
-        BeexError: unsupported bits or an unknown quantizer.
+        BeexError: an unknown quantizer.
 
     Source: weights-only binarization is the paper's; \(\alpha\) per channel is our reading.
 
     Example:
-        >>> layer = beex.layers.BinaryLinear(3, weight_bits=1, activation_bits=1)
+        >>> layer = beex.layers.BinaryLinear(3)
         >>> layer(tf.ones((1, 5, 8))).shape.as_list()
         [1, 5, 3]
     """
 
-    def __init__(
-        self,
-        units: int,
-        weight_bits: int = 1,
-        activation_bits: int = 32,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
-        **kwargs: Any,
-    ) -> None:
+    def __init__(self, units: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        check_bits(weight_bits, activation_bits)
         self.units = units
-        self.weight_bits = weight_bits
-        self.activation_bits = activation_bits
-        self.quantizer = quantizer
-        self.latent_scale = latent_scale
-        binary = weight_bits == 1
+        self.precision = precision
+        binary, quantizer = precision.is_binary, precision.quantizer
         self.matmul = PointwiseConv(
             units,
             kernel_size=1,
             use_bias=False,
-            input_quantizer=quantizers.get(quantizer) if activation_bits == 1 else None,
+            input_quantizer=quantizers.get(quantizer) if precision.is_fully_binary else None,
             kernel_quantizer=quantizers.get(quantizer) if binary else None,
             kernel_constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
-            kernel_initializer=latent_initializer(latent_scale) if binary else "glorot_uniform",
+            kernel_initializer=(
+                latent_initializer(precision.latent_scale) if binary else "glorot_uniform"
+            ),
             name="matmul",
         )
 
@@ -131,7 +109,7 @@ class BinaryLinear(tf.keras.layers.Layer):
         channels = input_shape[-1]
         with tf.name_scope(self.matmul.name):
             self.matmul.build(tf.TensorShape([None, 1, None, channels]))
-        if self.weight_bits == 1:
+        if self.precision.is_binary:
             # Glorot's variance, carried by the scale since the binary kernel's is 1.
             deviation = (2.0 / (channels + self.units)) ** 0.5
             self.alpha = self.add_weight(
@@ -154,10 +132,10 @@ class BinaryLinear(tf.keras.layers.Layer):
 
     def on_grid(self, weights: tf.Variable) -> tf.Tensor:
         """Scales or biases as the layer uses them: on the grid if it is fully binary."""
-        return on_grid(weights, CHANNEL_BITS) if self.activation_bits == 1 else weights
+        return on_grid(weights, CHANNEL_BITS) if self.precision.is_fully_binary else weights
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if inputs.shape[0] == 1 and self.activation_bits == 32:
+        if inputs.shape[0] == 1 and not self.precision.is_fully_binary:
             return self._scaled(self.matmul(inputs))  # one matrix already
         shape = tf.shape(inputs)
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
@@ -166,16 +144,6 @@ class BinaryLinear(tf.keras.layers.Layer):
         return tf.reshape(outputs, (shape[0], shape[1], self.units))
 
     def _scaled(self, products: tf.Tensor) -> tf.Tensor:
-        if self.weight_bits == 1:
+        if self.precision.is_binary:
             products = products * self.on_grid(self.alpha)
         return products + self.on_grid(self.bias)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "units": self.units,
-            "weight_bits": self.weight_bits,
-            "activation_bits": self.activation_bits,
-            "quantizer": self.quantizer,
-            "latent_scale": self.latent_scale,
-        }

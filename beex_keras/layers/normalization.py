@@ -5,10 +5,11 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, on_grid
+from beex_keras.layers.recorded import RecordedLayer
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class LayerNorm(tf.keras.layers.Layer):
+class LayerNorm(RecordedLayer):
     r"""\(y = \gamma \odot (x - \mu) / \sigma + \beta\) over the last axis.
 
     Computed as \(\gamma \sqrt{D} \odot c / \lVert c \rVert + \beta\) with \(c = x - \mu\), which
@@ -71,12 +72,3 @@ class LayerNorm(tf.keras.layers.Layer):
         # TensorFlow's optimizer from turning the two into one.
         normal = centred / (tf.sqrt(variance + self.epsilon) + self._FLOOR)
         return on_grid(normal * self.gamma + self.beta, CHANNEL_BITS)
-
-    def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "epsilon": self.epsilon,
-            "exact": self.exact,
-            "input_bits": self.input_bits,
-            "square_bits": self.square_bits,
-        }

@@ -5,15 +5,26 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.errors import BeexError
+from beex_keras.layers.activations import ACTIVATIONS
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
+from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 GATE_ACTIVATIONS = (None, "sigmoid")
 CONTENT_ACTIVATIONS = ("tanh", "gelu")
 
 
+def check_activations(gate_activation: str | None, content_activation: str) -> None:
+    """Raises `BeexError` unless an SLFN has such activations."""
+    if gate_activation not in GATE_ACTIVATIONS:
+        raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
+    if content_activation not in CONTENT_ACTIVATIONS:
+        raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
+
+
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
+class SelectiveLearnForgetNetwork(RecordedLayer):
     r"""\(\mathrm{gate} \odot \mathrm{content}\), a gate that selects what to learn and what to forget.
 
     \[
@@ -48,26 +59,19 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
         hidden_width: int,
         gate_activation: str | None = None,
         content_activation: str = "tanh",
-        weight_bits: int = 1,
-        activation_bits: int = 32,
-        quantizer: str = "polynomial_sign",
-        latent_scale: float = 0.1,
+        precision: Precision = WEIGHTS_ONLY,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        if gate_activation not in GATE_ACTIVATIONS:
-            raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
-        if content_activation not in CONTENT_ACTIVATIONS:
-            raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
-        self.width = width
+        check_activations(gate_activation, content_activation)
         self.hidden_width = hidden_width
+        self.is_fully_binary = precision.is_fully_binary
         self.gate_activation = gate_activation
         self.content_activation = content_activation
-        linear = (weight_bits, activation_bits, quantizer, latent_scale)
-        self.gate_in = BinaryLinear(hidden_width, *linear, name="gate_in")
-        self.gate_out = BinaryLinear(width, *linear, name="gate_out")
-        self.content_in = BinaryLinear(hidden_width, *linear, name="content_in")
-        self.content_out = BinaryLinear(width, *linear, name="content_out")
+        self.gate_in = BinaryLinear(hidden_width, precision, name="gate_in")
+        self.gate_out = BinaryLinear(width, precision, name="gate_out")
+        self.content_in = BinaryLinear(hidden_width, precision, name="content_in")
+        self.content_out = BinaryLinear(width, precision, name="content_out")
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name."""
@@ -77,34 +81,14 @@ class SelectiveLearnForgetNetwork(tf.keras.layers.Layer):
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         gate = self.gate_in(inputs)
         content = self.content_in(inputs)
-        if self.gate_in.activation_bits == 32:
+        if not self.is_fully_binary:
             gate = tf.sigmoid(gate)
-            content = self.activate(content)
+            content = ACTIVATIONS[self.content_activation](content)
         gate, content = self.gate_out(gate), self.content_out(content)
-        if self.gate_in.activation_bits == 1:
+        if self.is_fully_binary:
             if self.gate_activation == "sigmoid":
                 gate = tf.clip_by_value(0.25 * gate + 0.5, 0.0, 1.0)
             return on_grid(gate * content, CHANNEL_BITS)
         if self.gate_activation == "sigmoid":
             gate = tf.sigmoid(gate)
         return gate * content
-
-    def activate(self, content: tf.Tensor) -> tf.Tensor:
-        r"""\(h\), the non-linearity of the content's inner channels."""
-        if self.content_activation == "gelu":
-            return tf.nn.gelu(content, approximate=True)
-        return tf.tanh(content)
-
-    def get_config(self) -> dict[str, Any]:
-        linear = self.gate_in
-        return {
-            **super().get_config(),
-            "width": self.width,
-            "hidden_width": self.hidden_width,
-            "gate_activation": self.gate_activation,
-            "content_activation": self.content_activation,
-            "weight_bits": linear.weight_bits,
-            "activation_bits": linear.activation_bits,
-            "quantizer": linear.quantizer,
-            "latent_scale": linear.latent_scale,
-        }

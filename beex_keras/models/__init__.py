@@ -1,12 +1,5 @@
 """Backbone and classifier, and the configuration that describes them."""
 
-from beex_keras.models.backbone import BEExformer
-from beex_keras.models.classifier import BEExformerClassifier
-from beex_keras.models.config import PRESETS, BEExformerConfig
+import lazy_loader
 
-__all__ = [
-    "PRESETS",
-    "BEExformer",
-    "BEExformerClassifier",
-    "BEExformerConfig",
-]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

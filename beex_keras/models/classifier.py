@@ -2,7 +2,6 @@
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,7 @@ from beex_keras.metrics import exit_metrics
 from beex_keras.models import saving
 from beex_keras.models.backbone import BEExformer
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.text import TextPreprocessor, read_vocabulary
-
-_FORMAT = "beex_keras"
+from beex_keras.text import TextPreprocessor
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -205,9 +202,7 @@ class BEExformerClassifier(tf.keras.Model):
         Raises:
             BeexError: the directory cannot be written.
         """
-        values = self.get_config()
-        vocabulary = (values["preprocessor"] or {}).pop("vocabulary", None)
-        saving.save(directory, self, _FORMAT, values, vocabulary)
+        saving.save(directory, self)
 
     @classmethod
     def from_pretrained(cls, directory: str | os.PathLike[str]) -> "BEExformerClassifier":
@@ -216,14 +211,7 @@ class BEExformerClassifier(tf.keras.Model):
         Raises:
             BeexError: a file is missing, is not ours, or does not fit the others.
         """
-
-        def build(values: dict[str, Any]) -> "BEExformerClassifier":
-            if values.get("preprocessor") is not None:
-                file = Path(directory) / saving.VOCABULARY_FILE
-                values["preprocessor"]["vocabulary"] = read_vocabulary(file)
-            return cls.from_config(values)
-
-        return saving.load(directory, _FORMAT, build)
+        return saving.load(directory, cls.from_config)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

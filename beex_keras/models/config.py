@@ -1,12 +1,11 @@
-"""The architecture of a BEExformer, as data."""
+"""The architecture of a BEExformer, as data. Nothing here needs TensorFlow."""
 
 import dataclasses
-from typing import Any
+from typing import Any, Literal
 
+from beex_keras import fields
 from beex_keras.errors import BeexError
-from beex_keras.layers.linear import check_bits
-from beex_keras.layers.slfn import CONTENT_ACTIVATIONS, GATE_ACTIVATIONS
-from beex_keras.quantizers import QUANTIZERS
+from beex_keras.precision import Precision
 
 PRESETS: dict[str, dict[str, Any]] = {
     "micro": {
@@ -34,13 +33,6 @@ PRESETS: dict[str, dict[str, Any]] = {
 """Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
 
 `minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less."""
-
-BITS = {
-    "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
-    "weights-only": {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1},
-    "fully-binary": {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1},
-}
-"""Precisions by name."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,58 +85,49 @@ class BEExformerConfig:
     weight_bits: int = 1
     activation_bits: int = 32
     embedding_bits: int = 1
-    network: str = "slfn"
-    gate_activation: str | None = None
-    content_activation: str = "tanh"
-    quantizer: str = "polynomial_sign"
+    network: Literal["slfn", "ffn"] = "slfn"
+    gate_activation: Literal["sigmoid"] | None = None
+    content_activation: Literal["tanh", "gelu"] = "tanh"
+    quantizer: Literal["polynomial_sign", "ste_sign", "swish_sign", "magnitude_aware_sign"] = (
+        "polynomial_sign"
+    )
     latent_scale: float = 0.1
     embedding_latent_scale: float = 0.1
     dropout: float = 0.2
     token_dropout: float = 0.2
 
     def __post_init__(self) -> None:
-        minima = {
-            "vocabulary_size": 5,
-            "max_length": 3,
-            "num_segments": 1,
-            "separator_id": 0,
-            "width": 1,
-            "num_heads": 1,
-            "hidden_width": 1,
-            "num_blocks": 1,
-            "num_classes": 2,
-        }
-        for name, minimum in minima.items():
-            value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-                raise BeexError(f"{name}={value!r} must be a whole number of at least {minimum}.")
-        for name in ("latent_scale", "embedding_latent_scale"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 < value <= 1:
-                raise BeexError(f"{name}={value!r} must lie in (0, 1].")
-        for name in ("dropout", "token_dropout"):
-            value = getattr(self, name)
-            if not isinstance(value, int | float) or not 0 <= value < 1:
-                raise BeexError(f"{name}={value!r} must lie in [0, 1).")
+        fields.check_choices(self)
+        fields.check_whole(
+            self,
+            vocabulary_size=5,
+            max_length=3,
+            num_segments=1,
+            separator_id=0,
+            width=1,
+            num_heads=1,
+            hidden_width=1,
+            num_blocks=1,
+            num_classes=2,
+        )
+        fields.check_share(self, "dropout", "token_dropout")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
-        if self.embedding_bits not in (1, 32):
-            raise BeexError(f"embedding_bits={self.embedding_bits!r} must be 1 or 32.")
-        check_bits(self.weight_bits, self.activation_bits)
-        if self.quantizer not in QUANTIZERS:
-            raise BeexError(
-                f"Unknown quantizer '{self.quantizer}'; choose one of {', '.join(QUANTIZERS)}."
-            )
-        if self.gate_activation not in GATE_ACTIVATIONS:
-            raise BeexError(f"gate_activation={self.gate_activation!r} must be None or 'sigmoid'.")
-        if self.content_activation not in CONTENT_ACTIVATIONS:
-            raise BeexError(
-                f"content_activation={self.content_activation!r} must be 'tanh' or 'gelu'."
-            )
-        if self.network not in ("slfn", "ffn"):
-            raise BeexError(f"network={self.network!r} must be 'slfn' or 'ffn'.")
         if self.network == "ffn" and self.gate_activation is not None:
             raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
+        _ = self.precision  # which checks its parts
+
+    @property
+    def precision(self) -> Precision:
+        """Bits, quantizer and latent scales as one object, as the layers take them."""
+        return Precision(
+            self.weight_bits,
+            self.activation_bits,
+            self.embedding_bits,
+            self.quantizer,
+            self.latent_scale,
+            self.embedding_latent_scale,
+        )
 
     @classmethod
     def preset(cls, name: str, bits: str = "weights-only", **overrides: Any) -> "BEExformerConfig":
@@ -152,7 +135,7 @@ class BEExformerConfig:
 
         Args:
             name: of the preset.
-            bits: name of the precision from `BITS`.
+            bits: name of the precision from `beex_keras.precision.KINDS`.
             overrides: values of fields.
 
         Raises:
@@ -160,15 +143,15 @@ class BEExformerConfig:
         """
         if name not in PRESETS:
             raise BeexError(f"Unknown preset '{name}'; choose one of {', '.join(PRESETS)}.")
-        return cls.from_dict({**PRESETS[name], **_bits(bits), **overrides})
+        return cls.from_dict({**PRESETS[name], **Precision.named(bits).bits(), **overrides})
 
     def with_bits(self, bits: str) -> "BEExformerConfig":
-        """The same architecture in a precision from `BITS`.
+        """The same architecture in a precision from `beex_keras.precision.KINDS`.
 
         Raises:
             BeexError: no precision has that name.
         """
-        return self.replace(**_bits(bits))
+        return self.replace(**Precision.named(bits).bits())
 
     def replace(self, **changes: Any) -> "BEExformerConfig":
         """A copy with some values replaced."""
@@ -197,9 +180,3 @@ class BEExformerConfig:
                 f"Unknown configuration field '{unknown[0]}'; known are {', '.join(sorted(known))}."
             )
         return cls(**values)
-
-
-def _bits(name: str) -> dict[str, int]:
-    if name not in BITS:
-        raise BeexError(f"Unknown bits '{name}'; choose one of {', '.join(BITS)}.")
-    return BITS[name]

@@ -10,7 +10,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.runtime import library
 from beex_keras.runtime.runner import Decisions, Runner, check_threads
 from beex_keras.text.preprocessor import Texts

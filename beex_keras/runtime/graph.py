@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export import lce, metadata
-from beex_keras.export.resize import Resizer
+from beex_keras.export.tflite import lce, metadata
+from beex_keras.export.tflite.resize import Resizer
 from beex_keras.runtime.runner import check_threads
 
 _BATCH = 8
@@ -21,7 +21,7 @@ class Graph:
     """One file, and the interpreters made of it for batches of texts of like length.
 
     The interpreter of a file takes one text of T tokens at a time. For more than a few texts the
-    same graph with other shapes (see `beex_keras.export.resize`) spares most of the padding and
+    same graph with other shapes (see `beex_keras.export.tflite.resize`) spares most of the padding and
     unpacks a kernel once a batch.
 
     Arguments, attribute and errors are those of `LCERunner`.

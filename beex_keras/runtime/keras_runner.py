@@ -10,7 +10,7 @@ import tensorflow as tf
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import predict_exit_logits
-from beex_keras.export import beex_reader
+from beex_keras.export import beex
 from beex_keras.files import read_bytes
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime.runner import Runner
@@ -44,7 +44,7 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
     if target.suffix == ".keras":
         return _load_keras(target)
     if target.suffix == ".beex":
-        return beex_reader.classifier(read_bytes(target, "model"), str(target))
+        return beex.classifier(read_bytes(target, "model"), str(target))
     raise BeexError(
         f"{path} is not a Keras model; give a run folder of `beex train`, a .keras or a .beex file."
     )

@@ -4,7 +4,7 @@ import os
 
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
-from beex_keras.export.files import is_segments
+from beex_keras.export.tflite.converter import is_segments
 from beex_keras.files import read_bytes
 from beex_keras.runtime import library
 from beex_keras.runtime.c_runner import CRunner

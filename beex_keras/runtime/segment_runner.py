@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import metadata
-from beex_keras.export.files import segment_name
+from beex_keras.export.tflite import metadata
+from beex_keras.export.tflite.converter import segment_name
 from beex_keras.files import read_bytes
 from beex_keras.runtime.graph import Graph
 from beex_keras.runtime.runner import Decisions, Runner

@@ -1,6 +1,5 @@
 """From text to token ids: WordPiece vocabularies and the preprocessor that models carry."""
 
-from beex_keras.text.preprocessor import TextPreprocessor
-from beex_keras.text.vocabulary import SPECIAL_TOKENS, learn_vocabulary, read_vocabulary
+import lazy_loader
 
-__all__ = ["SPECIAL_TOKENS", "TextPreprocessor", "learn_vocabulary", "read_vocabulary"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from beex_keras.layers.linear import latent_mean
 from beex_keras.quantizers import Quantizer
-from beex_keras.training.transfer import PARTS, Approximation, Start
+from beex_keras.training.transfer import PARTS, Approximation, Transfer
 
 
 class Annealing(tf.keras.callbacks.Callback):
@@ -42,7 +42,7 @@ class Annealing(tf.keras.callbacks.Callback):
         step: training steps done; to be saved with a checkpoint.
     """
 
-    def __init__(self, start: Start, steps: int) -> None:
+    def __init__(self, start: Transfer, steps: int) -> None:
         super().__init__()
         self.start = start
         self.steps = steps
@@ -62,7 +62,9 @@ class Annealing(tf.keras.callbacks.Callback):
         token = model.backbone.embedding.token
         own: Any = token.table_quantizer
         if "embedding" in self.start.real:
-            token.table_quantizer = self._of_weights(own, token.latent_scale, "embedding")
+            token.table_quantizer = self._of_weights(
+                own, token.precision.embedding_latent_scale, "embedding"
+            )
         linears = [
             (linear, linear.matmul.kernel_quantizer, linear.matmul.input_quantizer)
             for block in model.backbone.blocks
@@ -71,7 +73,8 @@ class Annealing(tf.keras.callbacks.Callback):
         for number, block in enumerate(model.backbone.blocks):
             for name, linear in block.linears().items():
                 if "weights" in self.start.real:
-                    kernel, scale = linear.matmul.kernel_quantizer, linear.latent_scale
+                    kernel = linear.matmul.kernel_quantizer
+                    scale = linear.precision.latent_scale
                     linear.set_kernel_quantizer(self._of_weights(kernel, scale, "weights"))
                 if "activations" in self.start.real:
                     linear.matmul.input_quantizer = self._of_activations(

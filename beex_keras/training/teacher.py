@@ -47,7 +47,7 @@ def _take_signs(teacher: BEExformerClassifier) -> None:
         token.table_quantizer = tf.identity
     for block in teacher.backbone.blocks:
         for linear in block.linears().values():
-            if linear.weight_bits == 1:
+            if linear.precision.is_binary:
                 latent = tf.convert_to_tensor(linear.kernel)
                 linear.kernel.assign(linear.matmul.kernel_quantizer(latent))
                 linear.set_kernel_quantizer(tf.identity)

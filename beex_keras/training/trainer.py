@@ -42,7 +42,7 @@ from beex_keras.training.precision import precision
 from beex_keras.training.settings import Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import make_teacher
-from beex_keras.training.transfer import Start
+from beex_keras.training.transfer import Transfer
 from beex_keras.training.warm_start import WarmStart
 
 _MONITOR = "val_calibrated_accuracy"
@@ -270,7 +270,7 @@ class Trainer:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
         config, ids, labels = self.config, self.ids["train"], self.task.train.labels
         steps = steps_per_epoch(ids, config.batch_size)
-        start = Start() if self.init is None else self.init.apply(model, ids)
+        start = Transfer() if self.init is None else self.init.apply(model, ids)
         teacher = None if self.teacher is None else make_teacher(model, self.teacher, ids)
         with distribution.scope(self.strategy):
             model.compile(

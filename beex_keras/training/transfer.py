@@ -27,33 +27,30 @@ Source: \(\overline{|W|}\) is XNOR-Net's scale (Rastegari et al., ECCV 2016); th
 """
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
 
 import numpy as np
 import tensorflow as tf
 
 from beex_keras.errors import BeexError
 from beex_keras.layers import BinaryLinear
+from beex_keras.layers.activations import ACTIVATIONS
 from beex_keras.layers.linear import LATENT_LIMIT, latent_mean
-from beex_keras.models import BEExformer
+from beex_keras.models import BEExformer, topology
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.precision import WEIGHTS_ONLY
 
 PARTS = ("weights", "embedding", "activations")
 """What is binarized, in the order of BiT's steps."""
 
-BITS = ("weight_bits", "embedding_bits", "activation_bits")
-"""The precision of each of `PARTS`, as `BEExformerConfig` names it."""
+BITS = tuple(WEIGHTS_ONLY.bits())
+"""The bits of each of `PARTS`, as `BEExformerConfig` names them."""
 
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
-_SHAPE = (
-    "width",
-    "num_heads",
-    "hidden_width",
-    "network",
-    "gate_activation",
-    "content_activation",
-)
+_SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "content_activation")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,7 +69,7 @@ class Approximation:
 
 
 @dataclasses.dataclass(frozen=True)
-class Start:
+class Transfer:
     """How far a model that has been given its first weights is from its binary form.
 
     Attributes:
@@ -92,31 +89,20 @@ def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -
         source, target: of the other one and of the model.
         path: of the other one, for errors.
     """
-    for name in _LENGTHS:
+    for name in (*_LENGTHS, *_SHAPE):
         its, mine = getattr(source, name), getattr(target, name)
-        if mine > its:
+        if mine > its if name in _LENGTHS else mine != its:
+            needs = "as many or more" if name in _LENGTHS else "the same shape"
             raise BeexError(
-                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs as many "
-                "or more."
+                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs "
+                f"{needs}."
             )
-    for name in _SHAPE:
-        its, mine = getattr(source, name), getattr(target, name)
-        if mine != its:
-            raise BeexError(
-                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs the "
-                "same shape."
-            )
-    for name, number in bits(source).items():
+    for name, number in source.precision.bits().items():
         if getattr(target, name) > number:
             raise BeexError(
                 f"The model in {path} has {name}={number}; only a model of as few or "
                 "fewer bits can start from it."
             )
-
-
-def bits(config: BEExformerConfig) -> dict[str, int]:
-    """The precision of a model: its `BITS`."""
-    return {name: getattr(config, name) for name in BITS}
 
 
 def part_of(source: BEExformer, target: BEExformer) -> BEExformer:
@@ -149,7 +135,7 @@ def sample(ids: np.ndarray) -> list[np.ndarray]:
     return [row[row != 0][None] for row in rows]
 
 
-def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Start:
+def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Transfer:
     """Gives `target` the weights of `source`.
 
     Args:
@@ -161,42 +147,35 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> S
     Returns:
         How real the weights are.
     """
-    real = tuple(
-        part
-        for part, name in zip(PARTS, BITS, strict=True)
-        if bits(target.config)[name] < bits(source.config)[name]
-    )
+    mine, its = (model.config.precision.bits() for model in (target, source))
+    real = tuple(part for part, name in zip(PARTS, BITS, strict=True) if mine[name] < its[name])
     if "activations" in real:
         between = BEExformer(target.config.replace(activation_bits=32))
         transfer(source, between, ids)
         activations = _binarize_activations(between, target, ids)
     else:
         activations = ()
-        for mine, its in zip(target.blocks, source.blocks, strict=True):
-            for name, linear in mine.linears().items():
-                _copy_linear(its.linears()[name], linear)
+        for block, other in zip(target.blocks, source.blocks, strict=True):
+            for name, linear in block.linears().items():
+                _copy_linear(other.linears()[name], linear)
     _copy_rest(source, target)
     if "embedding" in real:
         _binarize_table(source, target)
     else:
-        for mine, its in zip(
-            target.embedding.token.weights, source.embedding.token.weights, strict=True
-        ):
-            mine.assign(its)
-    return Start(real, activations)
+        target.embedding.token.set_weights(source.embedding.token.get_weights())
+    return Transfer(real, activations)
 
 
 def _copy_linear(source: BinaryLinear, target: BinaryLinear) -> None:
     target.bias.assign(source.bias)
-    if source.weight_bits == target.weight_bits:
-        for mine, its in zip(target.weights, source.weights, strict=True):
-            mine.assign(its)
+    if source.precision.weights == target.precision.weights:
+        target.set_weights(source.get_weights())
         return
     weights = source.kernel.numpy()
     alpha = np.abs(weights).mean(axis=(0, 1, 2))
     target.alpha.assign(alpha)
     # A channel of zeros has no signs to give: it keeps the ones it was made with.
-    latent = weights / np.where(alpha > 0, alpha, 1) * latent_mean(target.latent_scale)
+    latent = weights / np.where(alpha > 0, alpha, 1) * latent_mean(target.precision.latent_scale)
     latent = np.where(alpha > 0, latent, target.kernel.numpy())
     target.kernel.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
 
@@ -205,7 +184,8 @@ def _binarize_table(source: BEExformer, target: BEExformer) -> None:
     table, token = source.embedding.token.table.numpy(), target.embedding.token
     mean = table.mean(axis=0)
     scale = np.abs(table - mean).mean(axis=0)
-    latent = (table - mean) / np.where(scale > 0, scale, 1) * latent_mean(token.latent_scale)
+    unit = latent_mean(token.precision.embedding_latent_scale)
+    latent = (table - mean) / np.where(scale > 0, scale, 1) * unit
     token.scale.assign(scale)
     token.table.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
     target.embedding.position.assign_add(np.broadcast_to(mean, target.embedding.position.shape))
@@ -216,12 +196,11 @@ def _copy_rest(source: BEExformer, target: BEExformer) -> None:
     target.embedding.position.assign(source.embedding.position)
     if target.embedding.num_segments > 1:
         target.embedding.segment.assign(source.embedding.segment)
-    pairs = [(target.embedding.normalization, source.embedding.normalization)]
+    target.embedding.normalization.set_weights(source.embedding.normalization.get_weights())
+    norms = [part.name for part in topology.block(target.config) if part.kind == topology.NORM]
     for mine, its in zip(target.blocks, source.blocks, strict=True):
-        pairs += [(mine.attention_norm, its.attention_norm), (mine.slfn_norm, its.slfn_norm)]
-    for mine, its in pairs:
-        mine.gamma.assign(its.gamma)
-        mine.beta.assign(its.beta)
+        for name in norms:
+            getattr(mine, name).set_weights(getattr(its, name).get_weights())
 
 
 def _binarize_activations(
@@ -230,30 +209,18 @@ def _binarize_activations(
     activations = []
     read = _read_by_matrices(source, ids)
     for number, (mine, its) in enumerate(zip(target.blocks, source.blocks, strict=True)):
-        found = {}
-        for name, linear in mine.linears().items():
-            function = _function(name, its.network())
-            found[name] = _approximate(function, read[number, name])
-            other = its.linears()[name]
-            for weight, value in zip(linear.weights, other.weights, strict=True):
-                weight.assign(value)
+        found, linears, others = {}, mine.linears(), its.linears()
+        for part in topology.matrices(target.config):
+            linear, other = linears[part.name], others[part.name]
+            approximation = _approximate(ACTIVATIONS[part.activation], read[number, part.name])
+            linear.set_weights(other.get_weights())
             alpha = other.alpha.numpy()
             sums = np.where(other.kernel.numpy() >= 0, 1, -1).sum(axis=(0, 1, 2))
-            linear.alpha.assign(alpha * found[name].spread)
-            linear.bias.assign(other.bias.numpy() + alpha * found[name].centre * sums)
+            linear.alpha.assign(alpha * approximation.spread)
+            linear.bias.assign(other.bias.numpy() + alpha * approximation.centre * sums)
+            found[part.name] = approximation
         activations.append(found)
     return tuple(activations)
-
-
-def _function(name: str, network: tf.keras.layers.Layer) -> Callable[[tf.Tensor], tf.Tensor]:
-    """The non-linearity before the matrix of that name, which its sign takes the place of."""
-    if name == "slfn/gate_out":
-        return tf.sigmoid
-    if name == "slfn/content_out":
-        return network.activate
-    if name == "ffn/down":
-        return lambda z: tf.nn.gelu(z, approximate=True)
-    return tf.identity
 
 
 def _approximate(function: Callable[[tf.Tensor], tf.Tensor], z: np.ndarray) -> Approximation:
@@ -271,35 +238,39 @@ def _read_by_matrices(
     By block and name: each matrix's inputs, or, of one behind a non-linearity, what goes into that.
     """
     read: dict[tuple[int, str], list[np.ndarray]] = {}
-    behind = {"slfn/gate_in": "slfn/gate_out", "slfn/content_in": "slfn/content_out",
-              "ffn/up": "ffn/down"}  # fmt: skip
+    parts = topology.matrices(model.config)
+    after = {part.behind: part.name for part in parts}
 
-    def watch(number: int, name: str, linear: BinaryLinear) -> Callable[[tf.Tensor], tf.Tensor]:
-        call = linear.call
+    def note(number: int, part: topology.Part, inputs: tf.Tensor, outputs: tf.Tensor) -> None:
+        if part.behind is None:
+            read.setdefault((number, part.name), []).append(inputs.numpy().ravel())
+        if part.name in after:
+            read.setdefault((number, after[part.name]), []).append(outputs.numpy().ravel())
 
-        def watched(inputs: tf.Tensor) -> tf.Tensor:
-            outputs = call(inputs)
-            if name not in behind.values():
-                read.setdefault((number, name), []).append(inputs.numpy().ravel())
-            if name in behind:
-                read.setdefault((number, behind[name]), []).append(outputs.numpy().ravel())
-            return outputs
-
-        return watched
-
-    linears = [
-        (number, name, linear)
-        for number, block in enumerate(model.blocks)
-        for name, linear in block.linears().items()
-    ]
-    for number, name, linear in linears:
-        linear.call = watch(number, name, linear)  # type: ignore[method-assign, assignment]
-    try:
+    with ExitStack() as stack:
+        for number, block in enumerate(model.blocks):
+            for part in parts:
+                linear = block.linears()[part.name]
+                stack.enter_context(_watched(linear, partial(note, number, part)))
         for row in ids:
             x = model.embedding(row)
             for block in model.blocks:
                 x = block(x)
-    finally:
-        for _, _, linear in linears:
-            del linear.call
     return {key: np.concatenate(values) for key, values in read.items()}
+
+
+@contextmanager
+def _watched(linear: BinaryLinear, note: Callable[..., None]) -> Iterator[None]:
+    """Within, `note` is told the inputs and outputs of each call."""
+    call = linear.call
+
+    def watched(inputs: tf.Tensor) -> tf.Tensor:
+        outputs = call(inputs)
+        note(inputs, outputs)
+        return outputs
+
+    linear.call = watched  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        del linear.call

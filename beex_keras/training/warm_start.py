@@ -15,8 +15,8 @@ from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training.donor import MINILM, Donor, read_donor
-from beex_keras.training.transfer import BITS, Start, bits, check_start, part_of, sample, transfer
+from beex_keras.training.bert import MINILM, BertCheckpoint, load_bert_weights, read_bert
+from beex_keras.training.transfer import BITS, Transfer, check_start, part_of, sample, transfer
 
 
 class WarmStart(Protocol):
@@ -44,7 +44,7 @@ class WarmStart(Protocol):
             BeexError: a model of that shape cannot start so.
         """
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         """Gives the model its weights; `ids` are texts of the training split, (n, T)."""
 
 
@@ -52,7 +52,7 @@ class WarmStart(Protocol):
 class BertStart:
     """A start from a BERT-style encoder."""
 
-    donor: Donor
+    donor: BertCheckpoint
     layers: tuple[int, ...] | None = None
 
     @property
@@ -108,11 +108,12 @@ class BertStart:
             )
         return layers
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         if model.preprocessor is None:
             raise BeexError("A model without a vocabulary cannot start from a donor; attach one.")
         real = BEExformer(model.config.twin())
-        self.donor.pour(real, model.preprocessor.vocabulary, self._layers(model.config))
+        tokens, layers = model.preprocessor.vocabulary, self._layers(model.config)
+        load_bert_weights(real, self.donor, tokens, layers)
         return transfer(real, model.backbone, sample(ids))
 
 
@@ -137,7 +138,7 @@ class ModelStart:
 
     @property
     def bits(self) -> dict[str, int]:
-        return bits(self.source.config)
+        return self.source.config.precision.bits()
 
     @property
     def shape(self) -> BEExformerConfig:
@@ -150,7 +151,7 @@ class ModelStart:
         check_start(self.source.config, model_config, self.path)
         return model_config
 
-    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Start:
+    def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         part = part_of(self.source.backbone, model.backbone)
         start = transfer(part, model.backbone, sample(ids))
         if model.labels == self.source.labels:
@@ -176,7 +177,7 @@ def warm_start(
     """The start of that name or at that path; one that is read already as it is.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder (see `Donor`), or any
+        source: "minilm", a folder of a BERT-style encoder (see `BertCheckpoint`), or any
             classifier that `load_classifier` reads: a run folder, a directory of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
         layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
             None.
@@ -191,7 +192,7 @@ def warm_start(
     if not isinstance(source, str | os.PathLike):
         return source
     if is_bert(source):
-        return BertStart(read_donor(str(source)), None if layers is None else tuple(layers))
+        return BertStart(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
     path = Path(source)

@@ -41,8 +41,8 @@ def tflite_file(model: Any, ids: np.ndarray, batch: int = 1, quantize: str = "")
 def lce_file(model: Any, batch: int = 1) -> bytes:
     """All exits, without control flow, for `batch` texts of full length at once."""
     from beex_keras import convert
-    from beex_keras.export import metadata
-    from beex_keras.export.resize import Resizer
+    from beex_keras.export.tflite import metadata
+    from beex_keras.export.tflite.resize import Resizer
 
     data = convert(model, exit="all-outputs")
     if batch == 1:
@@ -59,7 +59,7 @@ def lce_exit_file(model: Any) -> bytes:
 
 
 def engine_file(model: Any) -> bytes:
-    from beex_keras.export import beex_format
+    from beex_keras.export import beex as beex_format
 
     return beex_format.convert(model)
 

@@ -15,10 +15,10 @@ from beex_keras import exits
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import baselines, calibrate, evaluate, score
-from beex_keras.evaluation.accounting import Account, account, relative_costs, total
+from beex_keras.evaluation.accounting import Counts, count, relative_costs, total
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import size
+from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training.config import TrainingConfig
@@ -196,7 +196,7 @@ def trial_figures(
             for name, policy in POLICIES.items()
         },
         "overthinking": overthinking(predicted, labels),
-        "account": size_figures(account(config)),
+        "account": size_figures(count(config)),
         **{name: result[name] for name in ("code", "best_epoch", "epochs", "seconds", "machine")},
     }
 
@@ -288,7 +288,7 @@ def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[fl
     }
 
 
-def size_figures(counted: Account) -> dict[str, Any]:
+def size_figures(counted: Counts) -> dict[str, Any]:
     """Weights, bytes by kind and place, and operations of a text of the greatest length."""
     places = {"embedding": total(counted.embedding)}
     for place in ("block", "exit"):
@@ -316,7 +316,7 @@ def file_figures(config: BEExformerConfig) -> dict[str, Any]:
     Most variants of a suite share a configuration, and each is exported once. Not to be changed by
     the caller, since the next one is given the same dictionary.
     """
-    report = size.summarize(BEExformerClassifier(config))
+    report = size_report.summarize(BEExformerClassifier(config))
     return {
         "bytes": report.file.total,
         "float32_bytes": report.twin_file.total,

@@ -85,7 +85,7 @@ typedef enum { BEEX_TANH, BEEX_GELU } beex_activation;
 /* The first bytes of a file; docs/beex_format.md describes it. */
 typedef struct {
   char magic[4];     /* "BEEX" */
-  uint32_t version;  /* BEEX_OLDEST_FORMAT to BEEX_FORMAT_VERSION */
+  uint32_t version;  /* BEEX_FORMAT_VERSION */
   uint32_t size;     /* bytes of the file */
   uint32_t checksum; /* CRC-32 of all that follows */
   uint32_t arena_size;
@@ -115,11 +115,10 @@ typedef struct {
   uint32_t words, words_size;   /* pieces that begin a word */
   uint32_t pieces, pieces_size; /* pieces that go on with one */
   uint32_t metadata, metadata_size;
-  uint32_t content_activation; /* beex_activation; of format 2 it is padding, 0 */
+  uint32_t content_activation; /* beex_activation */
 } beex_header;
 
 #define BEEX_FORMAT_VERSION 3
-#define BEEX_OLDEST_FORMAT 2
 
 typedef struct {
   const void *weights; /* [D][D], [D][F] or [F][D]: packed bits or int8, or float [inputs][outputs] */

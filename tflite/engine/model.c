@@ -239,7 +239,7 @@ beex_status beex_open(beex_model *model, const void *data, size_t size) {
   if ((uintptr_t)data % 8) return BEEX_ERROR_ALIGNMENT;
   const beex_header *h = (const beex_header *)data;
   if (size < sizeof *h || memcmp(h->magic, "BEEX", 4) != 0 ||
-      !in(h->version, BEEX_OLDEST_FORMAT, BEEX_FORMAT_VERSION) || h->size != size) {
+      h->version != BEEX_FORMAT_VERSION || h->size != size) {
     return BEEX_ERROR_FORMAT;
   }
   const size_t checked = offsetof(beex_header, checksum) + sizeof h->checksum;

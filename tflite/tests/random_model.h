@@ -274,7 +274,6 @@ static inline beex_header random_header(int large) {
   h.policy.below = random_below(2);
   h.policy.threshold = random_float();
   h.content_activation = random_below(2);
-  if (!h.content_activation && random_below(2)) h.version = BEEX_OLDEST_FORMAT;
   h.has_vocabulary = h.length >= 3 && random_below(4);
   if (h.has_vocabulary) {
     h.lower_case = random_below(2);

@@ -23,7 +23,7 @@ from record import recorded
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.files import read_text, write_atomically
 
 README = Path(__file__).parents[2] / "README.md"

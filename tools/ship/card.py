@@ -16,7 +16,7 @@ from command import training_command
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.export import beex_format
+from beex_keras.export import beex as beex_format
 from beex_keras.export.mcu import costs
 from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text

@@ -6,8 +6,8 @@ from typing import Any
 
 from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
-from beex_keras.models.config import BITS, PRESETS, BEExformerConfig
-from beex_keras.training import TrainingConfig, settings
+from beex_keras.models.config import PRESETS, BEExformerConfig
+from beex_keras.training import TrainingConfig, settings, transfer
 
 
 def training_command(
@@ -60,8 +60,7 @@ def training_command(
 def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
     model, training = run["model"], run["training"]
-    bits = ("weight_bits", "activation_bits")
-    mode = next(name for name, of in BITS.items() if all(of[bit] == model[bit] for bit in bits))
+    mode = BEExformerConfig.from_dict(model).precision.name
     preset, base = _preset(model, mode)
     words = ["beex", "train", run["task"]]
     if run["task"] != "rotten_tomatoes":
@@ -69,7 +68,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]
     words += ["--preset", preset, "--bits", mode]
     start = run.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    real = {name: before[name] for name in BITS["float"] if before}
+    real = {name: before[name] for name in transfer.BITS if before}
     if start and settings.starts_warm(start.get("kind") == "donor", real, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     else:

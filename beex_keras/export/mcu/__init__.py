@@ -1,8 +1,8 @@
 """C projects for microcontrollers, and what they take of a board."""
 
 from beex_keras.export.mcu.board import DEFAULT, Board, boards, parse_size
-from beex_keras.export.mcu.export import ProjectReport, export_project
 from beex_keras.export.mcu.project import write_project
+from beex_keras.export.mcu.project_report import ProjectReport, export_project
 from beex_keras.export.mcu.requirements import DoesNotFit
 
 __all__ = [

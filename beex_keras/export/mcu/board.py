@@ -5,7 +5,7 @@ import re
 from functools import cache
 
 from beex_keras.errors import BeexError
-from beex_keras.export.amalgamate import SOURCES
+from beex_keras.export.mcu.single_header import SOURCES
 
 FIRMWARE = SOURCES / "firmware"
 DEFAULT = "netduinoplus2"

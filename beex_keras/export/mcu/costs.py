@@ -7,6 +7,7 @@ board.
 import dataclasses
 import json
 from functools import cache
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.export.mcu.emulation import Sections
-from beex_keras.models import BEExformerConfig
+from beex_keras.models import BEExformerConfig, topology
 
 FILE = Path(__file__).with_name("costs.json")
 
@@ -79,22 +80,21 @@ def kind_of(config: BEExformerConfig, int8_weights: bool, int8_activations: bool
     Raises:
         BeexError: activations of other models than weights-only ones are to be quantized.
     """
-    if int8_activations and (config.weight_bits, config.activation_bits) != (1, 32):
+    if int8_activations and config.precision.name != "weights-only":
         raise BeexError(
             "Only activations of a weights-only model can be quantized beside its weights; leave out "
             "int8 activations."
         )
-    if config.weight_bits == 32:
+    if not config.precision.is_binary:
         return "int8" if int8_weights else "float32"
-    if config.activation_bits == 1:
+    if config.precision.is_fully_binary:
         return "fully binary"
     return "weights-only, int8 activations" if int8_activations else "weights-only"
 
 
 def stack(board: str, config: BEExformerConfig, kind: str) -> int:
     """Bytes to set aside for the stack, by the table."""
-    units = config.hidden_width * (2 if config.network == "ffn" else 1)
-    deep = max(config.width, units) > _SHALLOW
+    deep = max(config.width, topology.inner_width(config)) > _SHALLOW
     return with_margin(table()["boards"][board]["kinds"][kind]["stack"][deep])
 
 
@@ -115,14 +115,14 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     Once: channels of the embedding. In each block: multiply-accumulates of the linear layers and of
     attention, scores, channels, and hidden units, of all tokens.
     """
-    width, hidden = config.width, config.hidden_width
+    width = config.width
     start = tokens * width
     block = [
-        tokens * 4 * width * (width + hidden),
+        tokens * sum(prod(matrix.shape) for matrix in topology.matrices(config)),
         2 * tokens**2 * width,
         config.num_heads * tokens**2,
         tokens * width,
-        tokens * hidden,
+        tokens * config.hidden_width,
     ]
     return np.array(
         [[start, *(depth * n for n in block)] for depth in range(1, config.num_blocks + 1)], float

@@ -5,15 +5,13 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
-from beex_keras.export.amalgamate import single_header
+from beex_keras.export import beex
 from beex_keras.export.mcu.board import FIRMWARE
+from beex_keras.export.mcu.single_header import single_header
 from beex_keras.files import atomic_path, write_atomically
 
-FILES = (
-    "README.md", "Makefile", "memory.ld", "main.c", "engine.c", "board.h", "startup.c",
-    "semihosting.c", "counter.c",
-)  # fmt: skip
+_NAMES = "README.md Makefile memory.ld main.c engine.c board.h startup.c semihosting.c counter.c"
+FILES = tuple(_NAMES.split())
 """What every project has; model.h, model.c, model.mk and beex.h are written for it."""
 
 _BYTES_A_LINE = 24
@@ -64,7 +62,7 @@ def write_project(
 
 def model_arrays(data: bytes, int8_activations: bool) -> tuple[str, str]:
     """A ``.beex`` file as a constant array of C: its header and its source."""
-    values = beex_format.read_header(data)
+    values = beex.read_header(data)
     written = "/* Written by beex convert. */\n"
     header = (
         f"{written}#ifndef MODEL_H\n#define MODEL_H\n\n"

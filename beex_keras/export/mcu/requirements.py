@@ -3,14 +3,14 @@
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export import beex_format
+from beex_keras.export import beex
 from beex_keras.export.mcu.board import Board
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.models import PRESETS, BEExformerConfig
+from beex_keras.precision import Precision
 
 _SHORTEST = 16
 _STEP = 8
-_BITS = {"fully-binary": (1, 1), "weights-only": (1, 32)}
 
 
 class DoesNotFit(BeexError):
@@ -68,28 +68,26 @@ def alternatives(
 ) -> list[str]:
     """What would fit, in the words of the command line: a shorter --length; presets to train."""
     # Vocabulary, labels and the like, which stay as they are.
-    rest = found.model - beex_format.weights_size(config, length, int8_weights)
+    rest = found.model - beex.weights_size(config, length, int8_weights)
 
     def fits(other: BEExformerConfig, tokens: int, int8: bool = False) -> bool:
-        model = beex_format.weights_size(other, tokens, int8) + rest
-        arena = beex_format.arena_size(other, tokens, int8)
+        model = beex.weights_size(other, tokens, int8) + rest
+        arena = beex.arena_size(other, tokens, int8)
         return found.ram - found.arena + arena <= ram and found.flash - found.model + model <= flash
 
     shorter = range(_STEP * ((length - 1) // _STEP), _SHORTEST - 1, -_STEP)
     advice = [f"--length {tokens}" for tokens in shorter if fits(config, tokens, int8_weights)][:1]
-    if config.weight_bits == 32 and not int8_weights and fits(config, length, True):
+    if not config.precision.is_binary and not int8_weights and fits(config, length, True):
         advice.append("--weights int8")
-    for bits, (weight_bits, activation_bits) in _BITS.items():
+    for kind in ("fully-binary", "weights-only"):
         possible = []
         for preset, values in PRESETS.items():
             tokens = values.get("max_length", BEExformerConfig.max_length)
             other = config.replace(
                 **{**values, "vocabulary_size": config.vocabulary_size, "max_length": tokens},
-                weight_bits=weight_bits,
-                activation_bits=activation_bits,
-                embedding_bits=weight_bits,
+                **Precision.named(kind).bits(),
             )
             if fits(other, tokens):
-                possible.append(f"preset {preset} with --bits {bits}")
+                possible.append(f"preset {preset} with --bits {kind}")
         advice += possible[-1:]
     return advice

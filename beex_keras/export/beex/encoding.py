@@ -1,0 +1,138 @@
+"""From a classifier to the bytes of a file."""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras.errors import BeexError
+from beex_keras.export.beex.dictionary import pack_dictionary
+from beex_keras.export.beex.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
+from beex_keras.export.beex.parts import Writer
+from beex_keras.export.beex.sizes import arena_size
+from beex_keras.export.beex.weights import write_weights
+from beex_keras.export.description import checked_length, describe, to_json, to_values
+from beex_keras.files import write_atomically
+from beex_keras.layers.slfn import CONTENT_ACTIVATIONS
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.text import TextPreprocessor
+
+METADATA = ("versions", "config", "policy", "preprocessor", "calibration")
+"""What of the metadata is JSON; all else the engine reads too."""
+
+
+def convert(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
+) -> bytes:
+    """The classifier as a ``.beex`` file.
+
+    Args:
+        classifier: the model; preprocessor, labels and exit policy go into the file.
+        length: the most tokens it reads; `config.max_length` if None. Fewer take less memory.
+        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        int8_weights: store the matrices of a float32 model in 8 bits, with a scale for each output;
+            the engine then quantizes their inputs too, token by token.
+
+    Raises:
+        BeexError: `length` does not fit, a label or token cannot be stored, a weight is not finite
+            or too large, or 8 bits are asked for where weights are binary.
+    """
+    config = classifier.config
+    if int8_weights and config.precision.is_binary:
+        raise BeexError(
+            "The model's weights are binary, and take 1 bit; leave out int8 weights, or convert a "
+            "model that was trained with --bits float."
+        )
+    length = checked_length(config, length)
+    metadata = describe(classifier, length, calibration)
+    values = architecture(config, length) | _policy(metadata.policy)
+    if int8_weights:
+        values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
+    writer = Writer(HEADER.size, int8_weights)
+    values["weights"] = writer.align()
+    write_weights(writer, classifier, length)
+    values |= writer.section("labels", _pack_labels(metadata.labels))
+    values |= _write_vocabulary(writer, metadata.preprocessor)
+    stored = to_values(metadata)
+    values |= writer.section("metadata", to_json({n: stored[n] for n in METADATA}))
+    values["arena_size"] = arena_size(config, length, int8_weights)
+    return seal(values, bytes(writer.data))
+
+
+def export_file(
+    classifier: BEExformerClassifier,
+    path: str | os.PathLike[str],
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
+) -> dict[str, int]:
+    """Writes `convert`'s file to `path`, whole or not at all.
+
+    Returns:
+        Bytes of the file, of its weights and of its vocabulary, and the memory that the engine
+        needs to run it.
+
+    Raises:
+        BeexError: as `convert`, or the file cannot be written.
+    """
+    data = convert(classifier, length, calibration, int8_weights)
+    write_atomically(path, data)
+    values = read_header(data)
+    return {
+        "total": len(data),
+        "weights": values["labels"] - values["weights"],
+        "vocabulary": values["words_size"] + values["pieces_size"],
+        "arena": values["arena_size"],
+    }
+
+
+def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+    """The header's fields that the configuration tells."""
+    return {
+        **config.to_dict(),
+        "length": length,
+        "network": NETWORKS.index(config.network),
+        "sigmoid_gate": int(config.gate_activation == "sigmoid"),
+        "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
+        "attention_scale": (config.width // config.num_heads) ** -0.5,
+    }
+
+
+def _policy(policy: exits.ExitPolicy) -> dict[str, Any]:
+    name = exits.serialize(policy)["name"]
+    return {
+        "policy": POLICY_KINDS.index(name),
+        "below": int(policy.below),
+        "threshold": float(np.float32(policy.threshold)),
+    }
+
+
+def _pack_labels(labels: Iterable[str]) -> bytes:
+    for label in labels:
+        if "\0" in label:
+            raise BeexError(f"The label {label!r} holds a NUL character; rename it.")
+    return b"".join(label.encode("utf-8") + b"\0" for label in labels)
+
+
+def _write_vocabulary(writer: Writer, preprocessor: TextPreprocessor | None) -> dict[str, int]:
+    if preprocessor is None:
+        return {}
+    words: dict[bytes, int] = {}
+    pieces: dict[bytes, int] = {}
+    for number, token in enumerate(preprocessor.vocabulary):
+        is_piece = token.startswith("##") and len(token) > 2
+        (pieces if is_piece else words)[token[2 * is_piece :].encode("utf-8")] = number
+    return {
+        "has_vocabulary": 1,
+        "lower_case": int(preprocessor.lower_case),
+        "unknown_id": preprocessor.vocabulary.index("[UNK]"),
+        "classification_id": preprocessor.classification_id,
+        "text_length": preprocessor.max_length,
+        **writer.section("words", pack_dictionary(words)),
+        **writer.section("pieces", pack_dictionary(pieces)),
+    }

@@ -1,0 +1,43 @@
+"""The header: its fields in their order, and the numbers that stand for names."""
+
+import struct
+import zlib
+from typing import Any
+
+MAGIC = b"BEEX"
+FORMAT_VERSION = 3
+
+NETWORKS = ("slfn", "ffn")
+"""What stands behind the attention, in the order of the numbers in a file."""
+
+POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+"""The policies in the order of their numbers in a file."""
+
+_NAMES = """
+    arena_size vocabulary_size length num_segments separator_id width num_heads hidden_width network
+    num_blocks num_classes weight_bits activation_bits embedding_bits sigmoid_gate attention_scale
+    policy below threshold has_vocabulary lower_case unknown_id classification_id text_length weights
+    labels labels_size words words_size pieces pieces_size metadata metadata_size content_activation
+"""
+_FIELDS = tuple(_NAMES.split())
+_REAL_FIELDS = ("attention_scale", "threshold")
+HEADER = struct.Struct("<4sIII" + "".join("f" if name in _REAL_FIELDS else "I" for name in _FIELDS))
+CHECKED_FROM = 16
+"""The checksum covers everything behind it."""
+
+
+def seal(values: dict[str, Any], body: bytes) -> bytes:
+    """The file: a header of such values over the beginning of `body`, where there is room for it.
+
+    Fields that no value is given of are 0.
+    """
+    fields = [values.get(name, 0) for name in _FIELDS]
+    header = HEADER.pack(MAGIC, FORMAT_VERSION, len(body), 0, *fields)
+    data = header + body[HEADER.size :]
+    checksum = struct.pack("<I", zlib.crc32(data[CHECKED_FROM:]))
+    return data[: CHECKED_FROM - 4] + checksum + data[CHECKED_FROM:]
+
+
+def read_header(data: bytes) -> dict[str, Any]:
+    """The header's fields by name, as they are, without any check."""
+    return dict(zip(_FIELDS, HEADER.unpack_from(data)[4:], strict=True))

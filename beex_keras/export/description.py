@@ -1,0 +1,156 @@
+"""What a file of either format needs beside its weights to classify text, as data and as JSON."""
+
+import dataclasses
+import importlib.metadata
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras._version import __version__
+from beex_keras.errors import BeexError
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.text import TextPreprocessor
+
+EXITS = ("in-graph", "all-outputs", "segments")
+"""Where an exit is taken: by the file itself, by whoever reads the logits of all exits, or by whoever
+runs one file a block."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Metadata:
+    """All that a runtime knows of a file beside its graph.
+
+    Attributes:
+        config: the architecture.
+        length: tokens that the graph reads, at most `config.max_length`.
+        labels: the classes' names, in the order of the logits.
+        policy: the exit policy chosen for the file.
+        preprocessor: text to ids of at most `length` tokens; None if the model came without one.
+        calibration: figures of the policy's calibration, as the caller gave them.
+        versions: releases of the packages that wrote the file.
+        exit: where the exit is taken, one of `EXITS`.
+        threshold_input: whether the policy's threshold is an input of the graph.
+        segment: of "segments" the block that this file has, counted from 1.
+        model_digest: of "segments" a digest that all files of one model share.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     about = beex.export.metadata.read(file.read())
+        >>> about.labels, about.exit, about.policy
+        (('0', '1'), 'in-graph', Confidence(p=0.9))
+    """
+
+    config: BEExformerConfig
+    length: int
+    labels: tuple[str, ...]
+    policy: exits.ExitPolicy
+    preprocessor: TextPreprocessor | None = None
+    calibration: dict[str, Any] | None = None
+    versions: dict[str, str] = dataclasses.field(default_factory=dict)
+    exit: str = "all-outputs"
+    threshold_input: bool = False
+    segment: int | None = None
+    model_digest: str | None = None
+
+
+def describe(
+    classifier: BEExformerClassifier,
+    length: int,
+    calibration: dict[str, Any] | None = None,
+    **exit: Any,
+) -> Metadata:
+    """The metadata of a classifier that is exported for `length` tokens, `exit` as in `Metadata`."""
+    preprocessor = classifier.preprocessor
+    if preprocessor is not None and preprocessor.max_length > length:
+        preprocessor = TextPreprocessor.from_config(
+            {**preprocessor.get_config(), "max_length": length}
+        )
+    packages = ("tensorflow", "larq-compute-engine")
+    return Metadata(
+        config=classifier.config,
+        length=length,
+        labels=tuple(classifier.labels),
+        policy=classifier.policy,
+        preprocessor=preprocessor,
+        calibration=calibration,
+        versions={
+            "beex-keras": __version__,
+            **{package: importlib.metadata.version(package) for package in packages},
+        },
+        **exit,
+    )
+
+
+def checked_length(config: BEExformerConfig, length: int | None) -> int:
+    """The tokens that a file reads: `length`, or `config.max_length` if it is None.
+
+    Raises:
+        BeexError: `length` is not between 3 and `config.max_length`.
+    """
+    length = config.max_length if length is None else length
+    if isinstance(length, bool) or not isinstance(length, int | np.integer):
+        raise BeexError(f"length={length!r} must be a whole number of tokens.")
+    if not 3 <= length <= config.max_length:
+        raise BeexError(
+            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
+        )
+    return int(length)
+
+
+def to_values(metadata: Metadata) -> dict[str, Any]:
+    """Metadata as JSON can hold it, but for the vocabulary."""
+    preprocessor = None
+    if metadata.preprocessor is not None:
+        preprocessor = dict(metadata.preprocessor.get_config())
+        del preprocessor["vocabulary"]
+    return {
+        "versions": metadata.versions,
+        "config": metadata.config.to_dict(),
+        "length": metadata.length,
+        "labels": list(metadata.labels),
+        "policy": exits.serialize(metadata.policy),
+        "preprocessor": preprocessor,
+        "calibration": metadata.calibration,
+        "exit": metadata.exit,
+        "threshold_input": metadata.threshold_input,
+        "segment": metadata.segment,
+        "model_digest": metadata.model_digest,
+    }
+
+
+def from_values(values: dict[str, Any], vocabulary: Sequence[str]) -> Metadata:
+    """The inverse of `to_values`; what only ``.tflite`` files have may be missing.
+
+    Raises:
+        KeyError, TypeError, ValueError, BeexError: the values are not such.
+    """
+    preprocessor = values["preprocessor"]
+    if preprocessor is not None:
+        preprocessor = TextPreprocessor.from_config({**preprocessor, "vocabulary": vocabulary})
+    names = ("length", "calibration", "versions", "exit", "threshold_input", "segment")
+    return Metadata(
+        config=BEExformerConfig.from_dict(values["config"]),
+        labels=tuple(values["labels"]),
+        policy=exits.deserialize(values["policy"]),
+        preprocessor=preprocessor,
+        **{name: values[name] for name in (*names, "model_digest") if name in values},
+    )
+
+
+def to_json(values: dict[str, Any]) -> bytes:
+    """JSON in UTF-8.
+
+    Raises:
+        BeexError: the calibration figures are not JSON.
+    """
+    try:
+        text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise BeexError(
+            f"The calibration figures cannot be stored as JSON ({error}); give plain finite "
+            "numbers, strings, lists and dictionaries."
+        ) from None
+    return text.encode("utf-8")

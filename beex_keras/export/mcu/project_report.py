@@ -1,0 +1,148 @@
+"""From a classifier to a C project, with what it will take of its board."""
+
+import dataclasses
+import os
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from beex_keras.errors import BeexError
+from beex_keras.export import beex
+from beex_keras.export.mcu import costs, emulation, project, requirements
+from beex_keras.export.mcu.board import DEFAULT, Board, boards
+from beex_keras.export.mcu.costs import Footprint
+from beex_keras.export.mcu.emulation import Sections
+from beex_keras.export.tflite.freeze import checked_length
+from beex_keras.models import BEExformerClassifier
+
+_MOST = 3_000_000_000
+"""Instructions that are emulated without being asked for: some 20 seconds."""
+
+_MEASURING = 4096
+"""Bytes that a program may take more when it measures itself."""
+
+_DEEPEST = "20K"
+_ROOMY = {"RAM": "64M", "FLASH": "64M", "STACK": _DEEPEST}
+"""Built as if there were room, so that figures come out either way."""
+
+EMULATED, BY_TABLE = "by emulation", "by the table of costs"
+
+
+@dataclasses.dataclass(frozen=True)
+class ProjectReport:
+    """What a project takes of its board.
+
+    Attributes:
+        folder: of the project.
+        board: its name.
+        footprint: bytes of both memories.
+        stack_used: how deep the stack was under emulation, or None.
+        flash, ram: what there is of both.
+        tokens: of the text that the instructions are about: the longest that the model reads.
+        instructions: expected up to each exit.
+        source: where the instructions come from, `EMULATED` or `BY_TABLE`.
+    """
+
+    folder: str
+    board: str
+    footprint: Footprint
+    stack_used: int | None
+    flash: int
+    ram: int
+    tokens: int
+    instructions: list[int]
+    source: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**dataclasses.asdict(self), "footprint": self.footprint.to_dict()}
+
+    def tables(self) -> dict[str, list[dict[str, Any]]]:
+        full = self.instructions[-1]
+        return {
+            f"{self.folder}, bytes on {self.board}": requirements.rows(
+                self.footprint, self.ram, self.flash
+            ),
+            f"Instructions for a text of {self.tokens} tokens, {self.source}": [
+                {"exit": number, "instructions": count, "of full depth": count / full}
+                for number, count in enumerate(self.instructions, start=1)
+            ],
+        }
+
+
+def export_project(
+    classifier: BEExformerClassifier,
+    folder: str | os.PathLike[str],
+    board: str = DEFAULT,
+    ram: int | None = None,
+    flash: int | None = None,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    int8_weights: bool = False,
+    int8_activations: bool = False,
+) -> ProjectReport:
+    """Writes a classifier as a C project for microcontrollers; see `write_project`.
+
+    Args:
+        classifier: the model, with its vocabulary; labels and exit policy go along.
+        folder: of the project.
+        board: a name in `boards()`: what the figures are about. The project builds for all.
+        ram, flash: bytes that there are; the board's own if None.
+        length: the most tokens it reads; `config.max_length` if None.
+        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        int8_weights: as of `beex.convert`.
+        int8_activations: let a weights-only model quantize what its weights multiply to 8 bits, token
+            by token: faster, and less exact.
+
+    Raises:
+        DoesNotFit: it takes more memory than there is; the error says what would fit.
+        BeexError: there is no such board or no vocabulary, or as `beex.convert` and
+            `write_project`.
+    """
+    if board not in boards():
+        raise BeexError(f"There is no board '{board}'; choose one of {', '.join(boards())}.")
+    row, config = boards()[board], classifier.config
+    if classifier.preprocessor is None:
+        raise BeexError(
+            "A board reads text, but this model came without a vocabulary; give it one."
+        )
+    kind = costs.kind_of(config, int8_weights, int8_activations)
+    length = checked_length(config, length)
+    ram, flash = ram or row.ram, flash or row.flash
+    data = beex.convert(classifier, length, calibration, int8_weights)
+    arena = beex.arena_size(config, length, int8_weights)
+    stacks = {name: costs.stack(name, config, kind) for name in boards()}
+    footprint = costs.footprint(board, len(data), arena, config, kind)
+    instructions, source = costs.instructions(board, config, kind, length), BY_TABLE
+    stack_used = None
+    if emulation.is_available():
+        with tempfile.TemporaryDirectory() as temporary:
+            trial, build = Path(temporary) / "project", Path(temporary) / "build"
+            project.write_project(data, trial, stacks, int8_activations)
+            sections = emulation.build(trial, board, build, **_ROOMY)
+            if _is_quick(sections, row, sum(instructions)):
+                text = _longest_text(length, config.num_segments > 1)
+                (found,), memory = emulation.measure(trial, board, build, [text], STACK=_DEEPEST)
+                instructions, source, stack_used = list(found.exits), EMULATED, memory.stack
+                stacks[board] = costs.with_margin(stack_used)
+        sections = dataclasses.replace(sections, stack=stacks[board])
+        footprint = Footprint.of(sections, len(data), arena)
+    requirements.check(footprint, ram, flash, config, length, int8_weights, row)
+    project.write_project(data, folder, stacks, int8_activations)
+    return ProjectReport(
+        os.fspath(folder), board, footprint, stack_used, flash, ram, length, instructions, source
+    )
+
+
+def _longest_text(tokens: int, is_pair: bool) -> str:
+    """A text of so many tokens, special ones included, or a pair whose second text is empty."""
+    words = " ".join("." * (tokens - 3 if is_pair else tokens - 2))  # a token each
+    return f"{words}\t" if is_pair else words
+
+
+def _is_quick(sections: Sections, board: Board, instructions: int) -> bool:
+    """Whether the emulated board can hold the program that measures itself, and soon ends."""
+    return (
+        sections.ram + _MEASURING <= board.ram
+        and sections.flash + _MEASURING <= board.flash
+        and instructions <= _MOST
+    )

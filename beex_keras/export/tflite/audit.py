@@ -1,0 +1,221 @@
+"""Checks that what is binary by its configuration is binary in the converted file.
+
+The converter says nothing when a binarized layer comes out float, or when weights end up outside the
+branch that needs them; the audit raises.
+"""
+
+import dataclasses
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.export.binary_matrices import EMBEDDING, BinaryMatrix, matrix_shapes
+from beex_keras.export.tflite import flatbuffer
+from beex_keras.export.tflite.flatbuffer import Operation
+from beex_keras.models import BEExformerConfig
+
+_BCONV = "LceBconv2d"
+_THRESHOLDS = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class AuditReport:
+    """What the audit found; that there is one means that it passed.
+
+    Attributes:
+        operations: how often each op occurs.
+        matrices: for each binary matrix, by name, the op that reads it.
+        tensors: for each binary matrix, by name, the constant that holds it.
+    """
+
+    operations: dict[str, int]
+    matrices: dict[str, str]
+    tensors: dict[str, Any] = dataclasses.field(repr=False, compare=False)
+
+
+def audit(
+    data: bytes,
+    config: BEExformerConfig,
+    matrices: Mapping[str, BinaryMatrix] | None = None,
+    blocks: Collection[int] | None = None,
+) -> AuditReport:
+    """Finds every binary matrix of the configuration in the converted file.
+
+    All are stored at one bit. Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only:
+    constants that LceDequantize unpacks for a FULLY_CONNECTED. The embedding: a constant whose rows
+    are unpacked behind GATHER. With `matrices` the stored signs must equal them, weight for weight;
+    without, shapes must. In a file that exits by itself each must stand in the branch of its block,
+    and a branch must be given no constants.
+
+    Args:
+        data: the converted file.
+        config: the configuration that it must fulfil.
+        matrices: the Keras model's, from `binary_matrices`.
+        blocks: the blocks that the file has, counted from 1; all if None.
+
+    Raises:
+        BeexError: a matrix came out float, with other signs or outside its branch, there are more or
+            fewer binary ops than matrices, or an op is neither TensorFlow Lite's nor Larq Compute
+            Engine's.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     data = file.read()
+        >>> report = beex.export.audit(data, beex.export.metadata.read(data).config)
+        >>> len(report.matrices), report.matrices["block_1/attention/query"]
+        (17, 'FULLY_CONNECTED')
+    """
+    return audit_model(flatbuffer.parse(data), config, matrices, blocks)
+
+
+def audit_model(
+    model: Any,
+    config: BEExformerConfig,
+    matrices: Mapping[str, BinaryMatrix] | None = None,
+    blocks: Collection[int] | None = None,
+) -> AuditReport:
+    """`audit` of a parsed file."""
+    operations = list(flatbuffer.operations(model))
+    _check_operations(operations)
+    _check_branches(model, operations)
+    if matrices is not None and {
+        name: matrix.signs.shape for name, matrix in matrices.items()
+    } != matrix_shapes(config):
+        raise BeexError(
+            "The model's binary layers are not those of its configuration; build the model from "
+            "the configuration that it is exported with."
+        )
+    shapes = matrix_shapes(config, blocks)
+    graphs = flatbuffer.nested_graphs(model)
+    candidates = list(_candidates(model, operations, config))
+    _check_counts(candidates, shapes)
+    found: dict[str, _Candidate] = {}
+    for name, shape in shapes.items():
+        matrix = None if matrices is None else matrices[name]
+        home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
+        at_home = [candidate for candidate in candidates if candidate.operation.graph is home]
+        for candidate in (*at_home, *(other for other in candidates if other not in at_home)):
+            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
+                break
+        else:
+            raise BeexError(
+                f"{name} is binary by its configuration, but no {_carrier(name, config)} of the "
+                "converted file holds its signs: it came out float or altered; this file must not "
+                "be used, please report it with the versions of larq and larq-compute-engine."
+            )
+        if candidate not in at_home:
+            raise BeexError(
+                f"{name} stands outside the branch of its block, so it would be computed where the "
+                "exit was taken before; this file must not be used, please report it."
+            )
+        found[name] = candidate
+        candidates.remove(candidate)
+    return AuditReport(
+        operations=flatbuffer.operation_counts(model),
+        matrices={name: candidate.operation.name for name, candidate in found.items()},
+        tensors={name: candidate.tensor for name, candidate in found.items()},
+    )
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class _Candidate:
+    """A bit-packed constant; signs (outputs, inputs), or (vocabulary, width) of an embedding."""
+
+    operation: Operation
+    tensor: Any
+    signs: np.ndarray
+    is_embedding: bool = False
+    is_thresholded: bool = False
+
+    def holds(self, shape: tuple[int, ...], matrix: BinaryMatrix | None) -> bool:
+        if self.signs.shape != (shape if self.is_embedding else shape[::-1]):
+            return False
+        if matrix is None:
+            return True
+        expected = matrix.signs if self.is_embedding else matrix.signs.T
+        if self.is_thresholded:
+            # A sum is compared with a threshold from one side only, so the converter flips the
+            # rows whose scale is negative.
+            expected = expected * np.where(matrix.scale >= 0, 1.0, -1.0)[:, np.newaxis]
+        return np.array_equal(self.signs, expected)
+
+
+def _check_operations(operations: list[Operation]) -> None:
+    for operation in operations:
+        if operation.is_custom and not operation.name.startswith("Lce"):
+            raise BeexError(
+                f"The converted file needs the op {operation.name} (at {operation.label}), which "
+                "no interpreter of Larq Compute Engine has; export a model of beex_keras layers "
+                "only."
+            )
+
+
+def _check_branches(model: Any, operations: list[Operation]) -> None:
+    """Raises if a branch is given a constant, which an interpreter copies and a kernel cannot pack."""
+    for operation in operations:
+        if operation.name != "IF":
+            continue
+        for tensor in operation.inputs[1:]:
+            if flatbuffer.constant(model, tensor) is not None:
+                raise BeexError(
+                    f"The constant {flatbuffer.text(tensor.name)} stands outside the branch that "
+                    f"uses it (at {operation.label}); this file must not be used, please report it."
+                )
+
+
+def _block(name: str) -> int:
+    """The block whose branch a matrix belongs to; the embedding stands before the first."""
+    return 1 if name == EMBEDDING else int(name.split("/")[0].removeprefix("block_"))
+
+
+def _candidates(
+    model: Any, operations: list[Operation], config: BEExformerConfig
+) -> Iterator[_Candidate]:
+    """The constants that could be one of the matrices."""
+    producers = {id(tensor): o for o in operations for tensor in o.outputs}
+    for operation in operations:
+        if operation.name == _BCONV:
+            words = flatbuffer.constant(model, operation.inputs[1])
+            if words is not None and words.dtype == np.int32 and words.shape[1:3] == (1, 1):
+                signs = flatbuffer.unpack_bits(words[:, 0, 0], operation.options["channels_in"])
+                thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
+                yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
+        elif operation.name == "FULLY_CONNECTED" and config.activation_bits == 32:
+            unpack = producers.get(id(operation.inputs[1]))
+            if unpack is not None and unpack.name == flatbuffer.UNPACK:
+                kernel = _unpacked(model, unpack.inputs[0], unpack)
+                if kernel is not None:
+                    yield _Candidate(operation, unpack.inputs[0], kernel)
+        elif operation.name == flatbuffer.UNPACK:
+            gather = producers.get(id(operation.inputs[0]))
+            if gather is not None and gather.name == "GATHER":
+                table = _unpacked(model, gather.inputs[0], operation)
+                if table is not None:
+                    yield _Candidate(gather, gather.inputs[0], table, is_embedding=True)
+
+
+def _unpacked(model: Any, tensor: Any, unpack: Operation) -> np.ndarray | None:
+    """The signs in a packed matrix, as `unpack` reads its rows; None if it is no such constant."""
+    words = flatbuffer.constant(model, tensor)
+    if words is None or words.dtype != np.int32 or words.ndim != 2:
+        return None
+    return flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
+
+
+def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...]]) -> None:
+    """Raises if there are more LceBconv2d than matrices: some other layer was binarized."""
+    convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
+    wanted = sum(name != EMBEDDING for name in shapes)
+    if convolutions > wanted:
+        raise BeexError(
+            f"The converted file has {convolutions} {_BCONV} but its configuration has {wanted} "
+            "binary matrices; build the model from the configuration that it is exported with."
+        )
+
+
+def _carrier(name: str, config: BEExformerConfig) -> str:
+    if name == EMBEDDING:
+        return "GATHER"
+    return _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"

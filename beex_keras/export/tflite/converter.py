@@ -1,0 +1,220 @@
+"""From a classifier to ``.tflite`` files."""
+
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+from typing import Any
+
+from beex_keras.errors import BeexError
+from beex_keras.export.binary_matrices import binary_matrices
+from beex_keras.export.description import describe
+from beex_keras.export.tflite import (
+    fixedpoint,
+    flatbuffer,
+    freeze,
+    fuse,
+    graphs,
+    lce,
+    memory_plan,
+    metadata,
+    naming,
+    onebit,
+    tidy,
+)
+from beex_keras.export.tflite.audit import audit_model
+from beex_keras.export.tflite.file_sizes import file_sizes
+from beex_keras.files import atomic_path, write_atomically
+from beex_keras.models import BEExformerClassifier
+
+
+def convert(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    exit: str = "in-graph",
+    threshold_input: bool = False,
+    plan_memory: bool = False,
+) -> bytes:
+    """The classifier as a `.tflite` file: audited, named, with all that prediction needs.
+
+    Every binary weight takes one bit. Float32 twins convert too.
+
+    - ``exit="in-graph"``: the file exits by itself, by the classifier's policy. Input ``token_ids``
+      int32 (1, T); outputs ``logits`` float32 (1, C) and ``exit_index`` int32 (1,), counted from 0.
+      Blocks behind the exit do not run.
+    - ``exit="all-outputs"``: every block runs. Output ``exit_logits`` float32 (1, N, C).
+
+    The names are those of the file's signature, and the order is that of the interpreter.
+
+    Args:
+        classifier: the model; preprocessor, labels and exit policy go into the file.
+        length: T; `config.max_length` if None. A shorter graph is faster and reads less text.
+        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        exit: as above.
+        threshold_input: of "in-graph", make the policy's threshold a second input, ``threshold``
+            float32 (1,), in place of a constant.
+        plan_memory: put a plan of the arena into the file, with which TensorFlow Lite Micro needs less
+            of it; see `beex_keras.export.tflite.memory_plan`.
+
+    Raises:
+        BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
+            layer that is binary by its configuration did not come out binary.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> data = beex.convert(beex.BEExformerClassifier(config))
+        >>> beex.export.audit(data, config).matrices["block_1/attention/query"]
+        'FULLY_CONNECTED'
+    """
+    if exit not in ("in-graph", "all-outputs"):
+        raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
+    if threshold_input and exit != "in-graph":
+        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+    parts = freeze.freeze_parts(classifier, length)
+    if exit == "in-graph":
+        policy = classifier.policy
+        graph = graphs.self_exiting(parts, policy, threshold_input)
+        inputs = [graphs.TOKEN_IDS, graphs.THRESHOLD] if threshold_input else [graphs.TOKEN_IDS]
+        outputs = [graphs.LOGITS, graphs.EXIT_INDEX]
+        blocks = len(parts.blocks) if threshold_input else policy.deepest(len(parts.blocks))
+    else:
+        graph = graphs.all_exits(parts)
+        inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
+        blocks = len(parts.blocks)
+    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory)
+    description = describe(
+        classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
+    )
+    metadata.attach(model, description)
+    return metadata.seal(flatbuffer.pack(model))
+
+
+def convert_segments(
+    classifier: BEExformerClassifier,
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    plan_memory: bool = False,
+) -> list[bytes]:
+    """The classifier as one `.tflite` file a block, for a host that decides behind each.
+
+    The first reads ``token_ids`` int32 (1, T); the following read ``hidden`` float32 (1, T, D), what
+    the one before gave, and the same ``token_ids``. All give ``logits`` float32 (1, C), and all but
+    the last give ``hidden``. The vocabulary is in the first. Arguments and errors are those of
+    `convert`.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> files = beex.export.convert_segments(beex.BEExformerClassifier(config))
+        >>> len(files)
+        1
+    """
+    parts = freeze.freeze_parts(classifier, length)
+    models = []
+    for number, graph in enumerate(graphs.segments(parts), start=1):
+        inputs = [graphs.TOKEN_IDS] if number == 1 else [graphs.HIDDEN, graphs.TOKEN_IDS]
+        last = number == len(parts.blocks)
+        outputs = [graphs.LOGITS] if last else [graphs.LOGITS, graphs.HIDDEN]
+        blocks = range(number, number + 1)
+        models.append(_compiled(classifier, graph, inputs, outputs, blocks, plan_memory))
+    digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
+    files = []
+    for number, model in enumerate(models, start=1):
+        description = describe(
+            classifier,
+            parts.length,
+            calibration,
+            exit="segments",
+            segment=number,
+            model_digest=digest,
+        )
+        if number > 1:
+            description = dataclasses.replace(description, preprocessor=None)
+        metadata.attach(model, description)
+        files.append(metadata.seal(flatbuffer.pack(model)))
+    return files
+
+
+def export_file(
+    classifier: BEExformerClassifier,
+    path: str | os.PathLike[str],
+    length: int | None = None,
+    calibration: dict[str, Any] | None = None,
+    exit: str = "in-graph",
+    threshold_input: bool = False,
+    plan_memory: bool = False,
+) -> dict[str, int]:
+    """Writes `convert`'s file to `path`, whole or not at all, and says where its bytes go.
+
+    With ``exit="segments"`` `path` becomes a directory of `convert_segments`' files.
+
+    Returns:
+        The figures of its `FileSizes`, by name; of segments their sum.
+
+    Raises:
+        BeexError: as `convert`, or the file cannot be written.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
+        >>> sizes = beex.export.export_file(beex.BEExformerClassifier(config), "small.tflite")
+        >>> sizes["binary"] < sizes["total"]
+        True
+    """
+    if exit != "segments":
+        data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
+        write_atomically(path, data)
+        return dataclasses.asdict(file_sizes(data))
+    if threshold_input:
+        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+    target = Path(path)
+    if target.is_dir() and any(target.iterdir()) and not is_segments(target):
+        raise BeexError(
+            f"{path} is a directory that holds something else; name a new one for the segments."
+        )
+    files = convert_segments(classifier, length, calibration, plan_memory)
+    with atomic_path(path) as directory:
+        directory.mkdir()
+        for number, data in enumerate(files, start=1):
+            (directory / segment_name(number)).write_bytes(data)
+    sizes = [dataclasses.asdict(file_sizes(data)) for data in files]
+    return {kind: sum(figures[kind] for figures in sizes) for kind in sizes[0]}
+
+
+def segment_name(number: int) -> str:
+    """The file name of a segment, counted from 1."""
+    return f"block_{number}.tflite"
+
+
+def is_segments(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a directory of segments."""
+    return (Path(path) / segment_name(1)).is_file()
+
+
+def _compiled(
+    classifier: BEExformerClassifier,
+    graph: graphs.Graph,
+    inputs: list[str],
+    outputs: list[str],
+    blocks: range,
+    plan_memory: bool,
+) -> Any:
+    """The parsed file of a graph with some blocks: every pass applied, audited and named."""
+    config = classifier.config
+    model = flatbuffer.parse(lce.convert_function(graph))
+    tidy.remove_barriers(model)
+    tidy.unfold_gelu(model)
+    fuse.fuse(model)
+    onebit.pack_tables(model)
+    onebit.pack_kernels(model)
+    if config != config.twin():  # a float32 twin's file is float32 throughout
+        fixedpoint.pack_reals(model)
+    tidy.use_select_v2(model)
+    tidy.share_buffers(model)
+    tidy.drop_empty_quantization(model)
+    report = audit_model(model, config, binary_matrices(classifier), blocks)
+    naming.order_signature(model, inputs, outputs)
+    naming.name_tensors(model, report.tensors)
+    naming.name_graphs(model)
+    if plan_memory:
+        memory_plan.plan(model)
+    return model

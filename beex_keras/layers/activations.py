@@ -1,0 +1,13 @@
+"""The non-linearities between the matrices of a block, by the names that a configuration gives."""
+
+from collections.abc import Callable
+
+import tensorflow as tf
+
+ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
+    None: tf.identity,
+    "sigmoid": tf.sigmoid,
+    "tanh": tf.tanh,
+    # Its approximation by a tanh, which every engine has.
+    "gelu": lambda z: tf.nn.gelu(z, approximate=True),
+}

