@@ -3,11 +3,13 @@
 import json
 import re
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import mcu_page
 import results
+from suite.description import load_suite
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -66,3 +68,17 @@ def test_results_hold_no_text_of_the_data_sets(name):
     allowed = {*notes, found["about"], *found["skipped"].values()}
     allowed |= {failure["reason"] for failure in found["failed"]}
     assert all(len(text) <= 60 or text in allowed for text in strings(found))
+
+
+@pytest.mark.parametrize(("suite", "file"), [("paper", "results"), ("warm", "warm_results")])
+def test_every_recorded_training_is_one_of_its_suite(suite, file):
+    """None is left of a command or a variant that is gone."""
+    described = load_suite(suite)
+    tasks = {name: SimpleNamespace(fingerprint=str) for name in described.tasks}
+    trials = {(t.task, t.variant, t.seed) for t in described.trials(tasks)}
+    found = recorded(file)
+    rows = [*found["trials"], *found["missing"], *found["failed"]]
+    assert {(row["task"], row["variant"], row["seed"]) for row in rows} <= trials
+    assert {v for table in found["tables"].values() for v in table["variants"]} <= {
+        variant for _, variant, _ in trials
+    }

@@ -9,7 +9,7 @@ import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
-from beex_keras.export.metadata import Metadata
+from beex_keras.export.description import Metadata
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text.preprocessor import TextPreprocessor, Texts
 
