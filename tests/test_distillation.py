@@ -12,8 +12,8 @@ from toy import toy_rows, write_toy_files
 from beex_keras import BeexError, TrainingConfig, load_task
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training import train, warm_start
+from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
-from beex_keras.training.precision import precision
 from beex_keras.training.step import gradient_step, hidden_error, replace_tokens
 from beex_keras.training.teacher import make_teacher
 
@@ -287,7 +287,7 @@ def test_bfloat16_is_for_the_products_of_training_only(mode):
     model = BEExformerClassifier(tiny_config(**MODES[mode], dropout=0.0, token_dropout=0.0))
     ids = random_ids(4, 9)
     inference, training = model(ids).numpy(), model(ids, training=True).numpy()
-    with precision(model, "bfloat16"):
+    with matrix_dtype(model, "bfloat16"):
         np.testing.assert_array_equal(model(ids), inference)
         rounded = model(ids, training=True).numpy()
         with tf.GradientTape() as tape:

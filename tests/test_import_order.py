@@ -23,7 +23,7 @@ LAYERS = (
     {"export"},
     {"runtime"},
     {"training"},
-    {"demo"},
+    {"journey"},
     {"__init__", "cli"},
 )
 """Modules and folders of `beex_keras`, from the bottom up. Those of one layer may use each other, as long as

@@ -6,7 +6,7 @@ import rich_click as click
 
 from beex_keras.cli.options import chosen_task, data_options, json_option, model_argument, setting
 from beex_keras.cli.terminal import print_figures
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 
 
 @click.command()

@@ -17,7 +17,7 @@ from beex_keras.files import write_atomically
 @json_option
 def demo(output: str, epochs: int | None, seed: int, as_json: bool) -> None:
     """Train, calibrate, convert and classify on the packaged movie reviews, beside baselines."""
-    from beex_keras.demo import run
+    from beex_keras.journey import run
 
     figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
     write_atomically(Path(output) / "demo.json", json.dumps(figures, indent=2) + "\n")

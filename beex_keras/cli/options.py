@@ -9,7 +9,7 @@ import rich_click as click
 from beex_keras import fields
 from beex_keras.cli.terminal import assignment
 from beex_keras.errors import BeexError
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 
 if TYPE_CHECKING:
     from beex_keras.data import Task

@@ -13,7 +13,7 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 
 _ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_json", "settings")
 

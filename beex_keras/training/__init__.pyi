@@ -1,6 +1,6 @@
 from .callbacks import CalibratedAccuracy
-from .config import RunOptions, TrainingConfig
 from .distribution import make_strategy
+from .recipe import RunOptions, TrainingConfig
 from .trainer import Run, train
 from .warm_start import WarmStart, warm_start
 

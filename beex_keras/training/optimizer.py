@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 
 # Adam's second moment forgets in 50 steps, not in its usual 1,000: the one gradient of a rare word,
 # divided by the root of a small average, would otherwise move its embedding by 30 times the rate.

@@ -17,7 +17,7 @@ from typing import Any
 from beex_keras import fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training.config import RunOptions, TrainingConfig
+from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.warm_start import WarmStart, is_bert, warm_start
 
 Source = str | os.PathLike[str] | WarmStart | None

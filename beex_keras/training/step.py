@@ -31,8 +31,8 @@ from typing import Any
 import tensorflow as tf
 
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training.config import TrainingConfig
-from beex_keras.training.precision import precision
+from beex_keras.training.matrix_dtype import matrix_dtype
+from beex_keras.training.recipe import TrainingConfig
 
 
 @contextmanager
@@ -79,7 +79,7 @@ def gradient_step(
         if teacher is None:
             yield
         else:
-            with precision(teacher, config.precision):
+            with matrix_dtype(teacher, config.precision):
                 yield
     finally:
         del model.train_step

@@ -36,9 +36,9 @@ from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
 from beex_keras.training import distribution, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.config import RunOptions, TrainingConfig
+from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
-from beex_keras.training.precision import precision
+from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.settings import Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import make_teacher
@@ -141,32 +141,24 @@ def train(
             strategy, words.run.wait_seconds, lambda sentence: print(sentence, file=sys.stderr)
         )
     task = load_task(data, validation, test, **words.data)
-    model, training, start, tutor = words.resolve()
+    if isinstance(vocabulary, str | os.PathLike):
+        vocabulary = read_vocabulary(vocabulary)
+    settled = words.resolve()
     return Trainer(
-        task,
-        model,
-        training,
-        Path(output),
-        start,
-        tutor,
-        vocabulary,
-        strategy,
-        callbacks,
-        words.run,
-        verbose,
+        task, *settled, Path(output), vocabulary, strategy, callbacks, words.run, verbose
     ).run()
 
 
+@dataclasses.dataclass
 class Trainer:
     """One training; its parts are its methods, in the order in which they run.
 
-    Args:
+    Attributes:
         task: texts and labels.
-        model: the configuration of the model.
-        training: the recipe.
-        folder: of the run.
+        model_config, config: of the model, and of the training.
         init: the warm start; None starts from random weights.
         teacher: whose weights to learn from, or None.
+        folder: of the run.
         vocabulary, strategy, callbacks, verbose: as of `train`.
         options: how it is run.
 
@@ -174,34 +166,29 @@ class Trainer:
         BeexError: arguments that do not go together.
     """
 
-    def __init__(
-        self,
-        task: Task,
-        model: BEExformerConfig,
-        training: TrainingConfig,
-        folder: Path,
-        init: WarmStart | None,
-        teacher: WarmStart | None,
-        vocabulary: str | os.PathLike[str] | Sequence[str] | None,
-        strategy: tf.distribute.Strategy,
-        callbacks: Sequence[tf.keras.callbacks.Callback],
-        options: RunOptions,
-        verbose: int | str,
-    ) -> None:
-        if (teacher or training.soft_targets) and strategy.num_replicas_in_sync > 1:
+    task: Task
+    model_config: BEExformerConfig
+    config: TrainingConfig
+    init: WarmStart | None
+    teacher: WarmStart | None
+    folder: Path
+    vocabulary: Sequence[str] | None
+    strategy: tf.distribute.Strategy
+    callbacks: Sequence[tf.keras.callbacks.Callback]
+    options: RunOptions
+    verbose: int | str
+
+    def __post_init__(self) -> None:
+        replicas = self.strategy.num_replicas_in_sync
+        if (self.teacher or self.config.soft_targets) and replicas > 1:
             raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
-        if init is not None and vocabulary is not None:
-            raise BeexError(
-                "What a training starts from has a vocabulary of its own; leave yours out."
-            )
-        if isinstance(vocabulary, str | os.PathLike):
-            vocabulary = read_vocabulary(vocabulary)
-        self.task, self.config, self.folder = task, training, folder
-        self.model_config = model if init is None else init.config(model)
-        self.init, self.teacher, self.vocabulary = init, teacher, vocabulary
-        self.strategy, self.options = strategy, options
-        self.callbacks, self.verbose = callbacks, verbose
-        self.chief = distribution.is_chief(strategy)
+        if self.init is not None:
+            self.model_config = self.init.config(self.model_config)
+            if self.vocabulary is not None:
+                raise BeexError(
+                    "What a training starts from has a vocabulary of its own; leave yours out."
+                )
+        self.chief = distribution.is_chief(self.strategy)
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
@@ -216,20 +203,25 @@ class Trainer:
             model = self.new_model(preprocessor)
         self.costs = relative_costs(model.config)
         done = [(self.folder / run_folder.RESULTS).exists()]
-        if distribution.from_chief(self.strategy, done).all():
-            return self.measure(self.load_model())
-        self.fit(model)
-        if self.chief:
+        finished = bool(distribution.from_chief(self.strategy, done).all())
+        if not finished:
+            self.fit(model)
+            if not self.chief:
+                self.wait()  # the first worker finishes the run, the others then read it
+        if self.chief and not finished:
             model = distribution.local_copy(model)
             model.load_weights(self.folder / _BEST_WEIGHTS)
             run = self.measure(model)
             self.save(run)
-            distribution.wait_for_all(self.strategy)
+            self.wait()
         else:
-            distribution.wait_for_all(self.strategy)  # the first worker finishes, the others read
-            run = self.measure(self.load_model())
-        distribution.wait_for_all(self.strategy)  # one that left early would seem lost
+            run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
+        self.wait()  # a worker that left early would seem lost to the others
         return run
+
+    def wait(self) -> None:
+        """Returns when all workers of a cluster have come to this point."""
+        distribution.wait_for_all(self.strategy)
 
     def open_folder(self) -> TextPreprocessor:
         """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
@@ -290,21 +282,16 @@ class Trainer:
             config.margin,
             self.task.metric,
         )
-        board = [tf.keras.callbacks.TensorBoard(self.folder / "tensorboard")]
+        board = []
+        if self.options.tensorboard:
+            board.append(tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
-            return make_dataset(
-                ids,
-                labels,
-                batch_size=config.batch_size,
-                training=True,
-                seed=config.seed,
-                epoch=epoch,
-                skip=skip,
-            )
+            order = {"training": True, "seed": config.seed, "epoch": epoch, "skip": skip}
+            return make_dataset(ids, labels, batch_size=config.batch_size, **order)
 
         with ExitStack() as within:
-            within.enter_context(precision(model, config.precision))
+            within.enter_context(matrix_dtype(model, config.precision))
             within.enter_context(gradient_step(model, teacher, config))
             within.enter_context(annealing.quantizers(model))
             fit(
@@ -316,12 +303,7 @@ class Trainer:
                 monitor=_MONITOR,
                 slack=self.slack,
                 patience=config.patience,
-                callbacks=[
-                    annealing,
-                    calibrated,
-                    *(board if self.options.tensorboard else []),
-                    *self.callbacks,
-                ],
+                callbacks=[annealing, calibrated, *board, *self.callbacks],
                 trackables={"annealing_step": annealing.step},
                 checkpoint_seconds=self.options.checkpoint_seconds,
                 verbose=self.verbose,
@@ -338,9 +320,6 @@ class Trainer:
         if not margin:
             return None
         return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / count)
-
-    def load_model(self) -> BEExformerClassifier:
-        return BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL)
 
     def measure(self, model: BEExformerClassifier) -> Run:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
@@ -395,26 +374,21 @@ def fit(
     The weights of the epoch that `kept_epoch` names go to `best.weights.h5`, the logs of all to
     `history.json`.
 
-    Under the strategy of a model that was made in its scope, replicas share each batch (see
-    `beex_keras.training.distribution`). Of a cluster's workers all read the checkpoints and the
-    first one writes, measures and decides.
+    Under a strategy replicas share each batch (see `beex_keras.training.distribution`). Of a cluster's
+    workers all read the checkpoints and the first one writes, measures and decides.
 
     Args:
-        model: compiled; its weights are those of the last step in the end.
+        model: compiled, in the scope of its strategy; it ends with the weights of the last step.
         make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
             same arguments have to give the same batches.
-        steps_per_epoch: batches of a whole epoch.
-        epochs: at most this many.
+        steps_per_epoch, epochs: batches of a whole epoch, and how many epochs at most.
         directory: of the run.
         monitor: the log by which epochs are compared; its highest value is best.
         slack: as in `kept_epoch`.
-        patience: stop after this many epochs that are no better than the best; 0 never stops.
-        callbacks: Keras callbacks; one that sets `stop_training` ends the training. Each epoch is a
-            `fit` of its own. What they change within a step is part of that step's checkpoint.
+        patience, checkpoint_seconds, verbose: as of a training.
+        callbacks: Keras callbacks. What they change within a step is part of that step's checkpoint.
         trackables: what a step changes beside model and optimizer, to be kept in the checkpoints,
             such as a variable that follows a schedule, by name.
-        checkpoint_seconds: time between checkpoints within an epoch.
-        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
 
     Raises:
         BeexError: the monitored log is no finite number, so that no epoch could be the best; or a

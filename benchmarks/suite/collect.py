@@ -21,7 +21,7 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 from suite.code_version import library_versions
 from suite.description import Suite
 from suite.trial import DONE, FAILED, FAILURE_FILE, Trial, read_logits, read_result, state

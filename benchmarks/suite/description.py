@@ -14,7 +14,7 @@ from beex_keras.data import Split, Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 from suite.trial import Trial
 
 if sys.version_info >= (3, 11):

@@ -11,7 +11,7 @@ import numpy as np
 from beex_keras import pretrained
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training.config import TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 from suite.code_version import code_version
 
 TRIAL_FILE, LOGITS_FILE, RESULT_FILE = "trial.json", "logits.npz", "result.json"

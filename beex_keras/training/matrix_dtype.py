@@ -16,7 +16,7 @@ _SLOWER = 1.5
 
 
 @contextmanager
-def precision(model: BEExformerClassifier, name: str) -> Iterator[None]:
+def matrix_dtype(model: BEExformerClassifier, name: str) -> Iterator[None]:
     """Within, the blocks' matrices multiply in the dtype `name` while they train.
 
     Only those products: sums of gradients, normalizations, softmax, optimizer and every inference
