@@ -287,7 +287,12 @@ class Trainer:
             board.append(tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
-            order = {"training": True, "seed": config.seed, "epoch": epoch, "skip": skip}
+            order: dict[str, Any] = {
+                "training": True,
+                "seed": config.seed,
+                "epoch": epoch,
+                "skip": skip,
+            }
             return make_dataset(ids, labels, batch_size=config.batch_size, **order)
 
         with ExitStack() as within:
