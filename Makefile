@@ -19,7 +19,7 @@ help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
 
 demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
-	@$(BIN)/beex demo
+	@$(BIN)/python examples/demo.py
 
 # Two files at a time, in the order of tests/durations.json.
 PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder

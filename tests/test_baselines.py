@@ -6,9 +6,9 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+import baselines
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation import baselines
 
 pytest.importorskip("sklearn")
 

@@ -469,7 +469,7 @@ def test_every_setting_is_described():
 def test_help_names_every_command(capsys):
     assert beex("--help") == 0
     output = capsys.readouterr().out
-    for command in ("train", "calibrate", "evaluate", "predict", "convert", "summary", "demo"):
+    for command in ("train", "calibrate", "evaluate", "predict", "convert", "summary"):
         assert command in output
     assert np.all([beex(command, "--help") == 0 for command in ("train", "predict")])
 

@@ -23,7 +23,6 @@ LAYERS = (
     {"export"},
     {"runtime"},
     {"training"},
-    {"journey"},
     {"__init__", "cli"},
 )
 """Modules and folders of `beex_keras`, from the bottom up. Those of one layer may use each other, as long as

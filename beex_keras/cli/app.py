@@ -9,7 +9,6 @@ from click.exceptions import NoArgsIsHelpError
 from beex_keras._version import __version__
 from beex_keras.cli.calibrate import calibrate
 from beex_keras.cli.convert import convert
-from beex_keras.cli.demo import demo
 from beex_keras.cli.evaluate import evaluate
 from beex_keras.cli.models import models
 from beex_keras.cli.predict import predict
@@ -52,7 +51,7 @@ def _report_engine() -> int:
     return int(any(result != "passed" for result in results.values()))
 
 
-for command in (train, calibrate, evaluate, predict, convert, summary, models, demo):
+for command in (train, calibrate, evaluate, predict, convert, summary, models):
     app.add_command(command)
 
 

@@ -1,4 +1,4 @@
-"""What a model is worth: accuracy per exit, calibration, size, FLOPs, figures and baselines."""
+"""What a model is worth: accuracy per exit, calibration, size, FLOPs and figures."""
 
 import lazy_loader
 

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+import baselines
 from beex_keras import exits
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation import baselines, calibrate, evaluate, score
+from beex_keras.evaluation import calibrate, evaluate, score
 from beex_keras.evaluation.accounting import Counts, count, relative_costs, total
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.exits import ExitPolicy

@@ -1,0 +1,117 @@
+"""The whole journey on the packaged movie reviews: train, calibrate, convert and classify.
+
+    python examples/demo.py
+
+It trains a BEExformer and its float32 twin, converts both and compares all with baselines.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import rich_click as click
+
+import beex_keras as beex
+from beex_keras.cli.options import json_option
+from beex_keras.cli.terminal import print_figures, quiet_libraries
+from beex_keras.files import write_atomically
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+SENTENCES = (
+    "a gorgeous, witty, seductive movie.",
+    "the plot is a mess and the jokes fall flat.",
+    "not a bad film, but it never quite comes together.",
+    "one of the best of the year.",
+)
+
+
+def run(directory: Path, epochs: int, seed: int, verbose: int | str) -> dict[str, Any]:
+    """Does all of it, in a folder.
+
+    Returns:
+        `models`, one row each (accuracy on the test split, mean depth, FLOPs saved, file size);
+        `examples`, sentences classified by the .tflite.
+    """
+    from baselines import majority_predictions, tfidf_predictions
+    from beex_keras.evaluation import Evaluation, plots, score
+
+    task = beex.load_task("rotten_tomatoes")
+    runs, files = [], []
+    for name, bits in {"float32": "float", "weights-only": "weights-only"}.items():
+        if verbose:
+            print(f"Training {name} on {len(task.train):,} texts")
+        finished = beex.train(
+            task,
+            directory / name,
+            preset="tiny",
+            bits=bits,
+            epochs=epochs,
+            seed=seed,
+            verbose=verbose,
+        )
+        plots.save_run_figures(finished)
+        file, figures = finished.directory / "model.tflite", finished.calibration.to_dict()
+        beex.export.export_file(finished.model, file, calibration=figures)
+        runs.append(finished.evaluation)
+        files.append(file)
+    twin, binary = runs
+    twin_size, size = (file.stat().st_size for file in files)
+
+    runner = beex.load(files[1])
+    converted = beex.runtime.evaluate_runner(runner, task, task.test)
+
+    def full_depth(found: Evaluation) -> dict[str, Any]:
+        depth = float(len(found.exit_scores))
+        return {"accuracy": found.full_depth_score, "mean depth": depth, "FLOPs saved": 0.0}
+
+    def with_exits(found: Evaluation) -> dict[str, Any]:
+        saved = {"mean depth": found.mean_depth, "FLOPs saved": found.flops_saved}
+        return {"accuracy": found.score, **saved}
+
+    labels, smaller = task.test.labels, twin_size / size
+    models: dict[str, dict[str, Any]] = {
+        "majority class": {"accuracy": score(labels, majority_predictions(task))},
+        "TF-IDF + logistic regression": {"accuracy": score(labels, tfidf_predictions(task))},
+        "float32 twin, full depth": {**full_depth(twin), "bytes": twin_size, "smaller": 1.0},
+        "BEExformer, full depth": full_depth(binary),
+        "BEExformer, calibrated exit": with_exits(binary),
+        f"{file.name}, calibrated exit": {
+            **with_exits(converted),
+            "bytes": size,
+            "smaller": smaller,
+        },
+    }
+    return {
+        "task": task.name,
+        "seed": seed,
+        "models": [{"model": name, **figures} for name, figures in models.items()],
+        "examples": [
+            {"text": text, **prediction.to_dict()}
+            for text, prediction in zip(SENTENCES, runner.classify(SENTENCES), strict=True)
+        ],
+    }
+
+
+@click.command(help=(__doc__ or "").split("\n")[0])
+@click.option("-o", "--output", type=click.Path(), default="runs/demo", show_default=True)
+@click.option("--epochs", type=int, default=beex.TrainingConfig.epochs, show_default=True)
+@click.option("--seed", type=int, default=0, show_default=True)
+@json_option
+def main(output: str, epochs: int, seed: int, as_json: bool) -> None:
+    """See the module."""
+    try:
+        with quiet_libraries():
+            figures = run(Path(output), epochs, seed, verbose=0 if as_json else "auto")
+    except beex.BeexError as error:
+        raise click.ClickException(str(error)) from error
+    write_atomically(Path(output) / "demo.json", json.dumps(figures, indent=2) + "\n")
+    print_figures(figures, as_json, lambda: figures["models"], "rotten_tomatoes, test split")
+    if not as_json:
+        for example in figures["examples"]:
+            click.echo("{label}\t{score:.4f}\texit {exit}\t{text}".format(**example))
+
+
+if __name__ == "__main__":
+    main()
