@@ -21,6 +21,7 @@ from .exits import Confidence, Entropy, ExitPolicy, FixedDepth, FractionalEntrop
 from .export import convert
 from .losses import SoftRoutingLoss
 from .models import BEExformer, BEExformerClassifier, BEExformerConfig
+from .precision import Precision
 from .quantizers import PolynomialSign
 from .runtime import load, pipeline
 from .text import TextPreprocessor
@@ -39,6 +40,7 @@ __all__ = [
     "FractionalEntropy",
     "Patience",
     "PolynomialSign",
+    "Precision",
     "SoftRoutingLoss",
     "TextPreprocessor",
     "TrainingConfig",

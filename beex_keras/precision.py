@@ -25,8 +25,7 @@ class Precision:
         BeexError: bits that are not supported, or a scale outside (0, 1].
 
     Example:
-        >>> from beex_keras.precision import Precision
-        >>> Precision(weights=1, activations=1).name
+        >>> beex.Precision(weights=1, activations=1).name
         'fully-binary'
     """
 
@@ -59,8 +58,7 @@ class Precision:
             BeexError: no precision has that name.
 
         Example:
-            >>> from beex_keras.precision import Precision
-            >>> Precision.named("float").embedding
+            >>> beex.Precision.named("float").embedding
             32
         """
         if name not in KINDS:
