@@ -12,7 +12,7 @@ PACKAGE = Path(beex_keras.__file__).parent
 # What a trial's logits follow from, besides its settings and its data. Figures are computed from
 # stored logits each time, so evaluation is here only as far as it chooses the best epoch.
 SOURCES = (
-    *("quantizers.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
+    *("quantizers.py", "precision.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
     *("layers", "models", "text", "training", "data/task.py", "data/pipeline.py"),
     *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "exit_logits")),
 )
