@@ -205,7 +205,12 @@ def test_json_and_tables_agree():
     layers, stages = counted.tables().values()
     assert len(layers) == len(values["embedding"]) + len(values["block"]) + 1
     assert [row["stage"] for row in stages] == [
-        "embedding", "block_1", "exit_1", "block_2", "exit_2", "total",
-    ]  # fmt: skip
+        "embedding",
+        "block_1",
+        "exit_1",
+        "block_2",
+        "exit_2",
+        "total",
+    ]
     assert stages[-1]["FLOPs"] == values["total"]["flops"] == values["depth_flops"][-1]
     assert stages[2]["relative cost"] == values["depth_flops"][0] / values["full_depth_flops"]

@@ -61,10 +61,14 @@ sys.stdin.read()
 
 def test_of_many_that_want_a_lock_one_has_it(tmp_path):
     processes = [
-        subprocess.Popen([sys.executable, "-c", HOLD, str(tmp_path / "lock")], text=True,
-                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        subprocess.Popen(
+            [sys.executable, "-c", HOLD, str(tmp_path / "lock")],
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+        )
         for _ in range(4)
-    ]  # fmt: skip
+    ]
     answers = [process.stdout.readline().strip() for process in processes]
     for process in processes:
         process.communicate("")
@@ -126,41 +130,72 @@ def toy_results(**changes):
     """Collected results of two tasks, two variants and two seeds, one training missing."""
 
     def trial(task, variant, seed, full, taken, saved):
-        policy = {"accuracy": taken, "strict_score": taken, "flops_saved": saved,
-                  "strict_flops_saved": saved, "mean_depth": 1.5, "exit_shares": [0.5, 0.5],
-                  "curve": [[1.0, full], [0.5, taken]]}  # fmt: skip
+        policy = {
+            "accuracy": taken,
+            "strict_score": taken,
+            "flops_saved": saved,
+            "strict_flops_saved": saved,
+            "mean_depth": 1.5,
+            "exit_shares": [0.5, 0.5],
+            "curve": [[1.0, full], [0.5, taken]],
+        }
         return {
-            "task": task, "variant": variant, "seed": seed, "settings": "a",
+            "task": task,
+            "variant": variant,
+            "seed": seed,
+            "settings": "a",
             "exits": {"accuracy": [taken, full]},
             "policies": dict.fromkeys(collect.POLICIES, policy),
             "overthinking": {"lost": [0.1], "gained": [0.2]},
             "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
-        }  # fmt: skip
+        }
 
     baselines = {
         "majority class": {"accuracy": 0.5},
         "TF-IDF + logistic regression": {"accuracy": 0.6},
     }
-    task = {"metric": "accuracy", "classes": 2, "pairs": False, "splits": "a note",
-            "texts": {"train": 4, "validation": 3, "test": 2}, "baselines": baselines}  # fmt: skip
-    file = {"bytes": 50, "float32_bytes": 1000, "ratio": 20.0,
-            "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE)))}  # fmt: skip
+    task = {
+        "metric": "accuracy",
+        "classes": 2,
+        "pairs": False,
+        "splits": "a note",
+        "texts": {"train": 4, "validation": 3, "test": 2},
+        "baselines": baselines,
+    }
+    file = {
+        "bytes": 50,
+        "float32_bytes": 1000,
+        "ratio": 20.0,
+        "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
+    }
     return {
-        "suite": "toy", "about": "A toy", "code": {"0": 5}, "versions": {"numpy": "1"},
+        "suite": "toy",
+        "about": "A toy",
+        "code": {"0": 5},
+        "versions": {"numpy": "1"},
         "tasks": {"one": task, "two": task},
         "tables": {"Main": {"tasks": ["one", "two"], "variants": ["twin", "binary"]}},
         "trials": [
-            trial("one", "twin", 0, 0.8, 0.8, 0.1), trial("one", "twin", 1, 0.9, 0.8, 0.3),
-            trial("one", "binary", 0, 0.7, 0.8, 0.5), trial("one", "binary", 1, 0.7, 0.6, 0.5),
+            trial("one", "twin", 0, 0.8, 0.8, 0.1),
+            trial("one", "twin", 1, 0.9, 0.8, 0.3),
+            trial("one", "binary", 0, 0.7, 0.8, 0.5),
+            trial("one", "binary", 1, 0.7, 0.6, 0.5),
             trial("two", "twin", 0, 0.6, 0.6, 0.5),
         ],
         "files": {"twin": file, "binary": file},
         "missing": [{"task": "two", "variant": "binary", "seed": 0, "settings": "a"}],
-        "failed": [{"task": "two", "variant": "twin", "seed": 1, "settings": "a",
-                    "reason": "No disk is left."}],
+        "failed": [
+            {
+                "task": "two",
+                "variant": "twin",
+                "seed": 1,
+                "settings": "a",
+                "reason": "No disk is left.",
+            }
+        ],
         "skipped": {"three": "There is no folder THREE."},
         **changes,
-    }  # fmt: skip
+    }
 
 
 def test_rows_by_hand():

@@ -112,8 +112,13 @@ def test_what_trained_variants_leave(smoke):
 
 def left_behind(output, rows):
     assert {path.name for path in output.iterdir()} == {
-        "trials", "results.json", "results.csv", "report.md", "report.html", "figures",
-    }  # fmt: skip
+        "trials",
+        "results.json",
+        "results.csv",
+        "report.md",
+        "report.html",
+        "figures",
+    }
     report = (output / "report.md").read_text("utf-8")
     for figure in (output / "figures").iterdir():
         assert f"](figures/{figure.name})" in report
@@ -202,10 +207,10 @@ def test_one_training_starts_from_another(tmp_path, capsys):
 )
 def test_order_that_cannot_be(tmp_path, start, reason):
     (tmp_path / "toy.toml").write_text(
-        f'[variants]\nround = {{ start = {{ init = {start} }} }}\n'
+        f"[variants]\nround = {{ start = {{ init = {start} }} }}\n"
         '[[groups]]\ntable = "Main"\ntasks = ["toy"]\nvariants = ["round"]\n',
         "utf-8",
-    )  # fmt: skip
+    )
     with pytest.raises(BeexError, match=reason):
         load_suite(tmp_path / "toy.toml")
 
@@ -222,10 +227,16 @@ def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = program
     for argument in (
-        "headless=new", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-        "disable-background-networking", "disable-component-update", "disable-sync",
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
         "window-size=1100,1400",
-    ):  # fmt: skip
+    ):
         options.add_argument(f"--{argument}")
     service = webdriver.ChromeService(executable_path=driver)
     return webdriver.Chrome(options=options, service=service)

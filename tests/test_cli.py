@@ -42,9 +42,19 @@ def folder(tmp_path_factory):
     write_toy_files(path)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     code = beex(
-        "train", *data(path), *sizes, "--epochs", 3, "--set=batch_size=8", "--learning-rate", 0.01,
-        "--set=tensorboard=true", "--json", "-o", path / "run",
-    )  # fmt: skip
+        "train",
+        *data(path),
+        *sizes,
+        "--epochs",
+        3,
+        "--set=batch_size=8",
+        "--learning-rate",
+        0.01,
+        "--set=tensorboard=true",
+        "--json",
+        "-o",
+        path / "run",
+    )
     assert code == 0
     assert beex("convert", path / "run", "-o", path / "model.tflite", "--json") == 0
     assert beex("convert", path / "run", "-o", path / "model.beex", "--json") == 0
@@ -85,11 +95,19 @@ def dtypes(monkeypatch):
 def test_train_leaves_model_figures_and_results(folder):
     names = {path.name for path in (folder / "run").iterdir()}
     assert names == {
-        "model", "figures", "tensorboard", "results.json", "history.json", "vocab.txt", "run.json",
-    }  # fmt: skip
+        "model",
+        "figures",
+        "tensorboard",
+        "results.json",
+        "history.json",
+        "vocab.txt",
+        "run.json",
+    }
     assert {path.name for path in (folder / "run" / "figures").iterdir()} == {
-        "history.png", "trade_off.png", "exits.png",
-    }  # fmt: skip
+        "history.png",
+        "trade_off.png",
+        "exits.png",
+    }
 
 
 @pytest.mark.parametrize("cost, warned", [(3.3, "take 3.3 times as long"), (0.5, "")])
@@ -106,9 +124,23 @@ def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dty
 @pytest.mark.slow
 def test_bfloat16_trains_to_the_end(folder, tmp_path, capsys):
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
-    assert beex("train", *data(folder), *sizes, "--epochs", 3, "--set=batch_size=8",
-                "--learning-rate", 0.01, "--set=precision=bfloat16", "--json",
-                "-o", tmp_path / "run") == 0  # fmt: skip
+    assert (
+        beex(
+            "train",
+            *data(folder),
+            *sizes,
+            "--epochs",
+            3,
+            "--set=batch_size=8",
+            "--learning-rate",
+            0.01,
+            "--set=precision=bfloat16",
+            "--json",
+            "-o",
+            tmp_path / "run",
+        )
+        == 0
+    )
     assert json.loads(capsys.readouterr().out)["test"]["score"] > 0.8
 
 
@@ -140,8 +172,19 @@ def test_keras_and_tflite_evaluate_alike(folder, capsys, read_once):
     one_exit_only = {"exit_scores": [], "full_depth_score": None}
     assert {**figures[0], **one_exit_only} == figures[1]
     assert figures[0] == json.loads((folder / "run" / "results.json").read_text())["test"]
-    assert beex("evaluate", folder / "run", *data(folder), "--policy", "fixed_depth",
-                "--threshold", 1, "--json") == 0  # fmt: skip
+    assert (
+        beex(
+            "evaluate",
+            folder / "run",
+            *data(folder),
+            "--policy",
+            "fixed_depth",
+            "--threshold",
+            1,
+            "--json",
+        )
+        == 0
+    )
     first = json.loads(capsys.readouterr().out)
     assert first["mean_depth"] == 1 and first["score"] == first["exit_scores"][0]
 
@@ -167,8 +210,9 @@ def test_a_preset_has_the_bits_that_were_asked_for(monkeypatch):
     for bits in ("weights-only", "fully-binary"):
         assert beex("summary", "--preset", "micro", "--bits", bits) == 2
     assert [(c.weight_bits, c.activation_bits, c.embedding_bits) for c in asked] == [
-        (1, 32, 1), (1, 1, 1),
-    ]  # fmt: skip
+        (1, 32, 1),
+        (1, 1, 1),
+    ]
 
 
 def test_converted_file_keeps_the_calibration(folder):
@@ -205,8 +249,23 @@ def test_summary_of_a_preset_in_each_mode(monkeypatch, capsys, bits):
 def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
     run, figure = tmp_path / "run", tmp_path / "curve.png"
     shutil.copytree(folder / "run", run)
-    assert beex("calibrate", run, *data(folder), "--policy", "entropy", "--tolerance", 0.05,
-                "--margin", 2, "--figure", figure, "--json") == 0  # fmt: skip
+    assert (
+        beex(
+            "calibrate",
+            run,
+            *data(folder),
+            "--policy",
+            "entropy",
+            "--tolerance",
+            0.05,
+            "--margin",
+            2,
+            "--figure",
+            figure,
+            "--json",
+        )
+        == 0
+    )
     figures = json.loads(capsys.readouterr().out)
     assert figures["margin"] == 2 and figures["policy"]["name"] == "entropy"
     assert load(run).policy.get_config() == {"tau": figures["policy"]["tau"]}
@@ -228,8 +287,20 @@ def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
     rows = [{"id": n, "body": text} for n, text in enumerate(["the good film", "a poor plot"] * 20)]
     lines = tmp_path / "rows.jsonl"
     lines.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    assert beex("predict", folder / "model.tflite", "--file", lines, "--jsonl", "--text-column",
-                "body", "--batch-size", 7) == 0  # fmt: skip
+    assert (
+        beex(
+            "predict",
+            folder / "model.tflite",
+            "--file",
+            lines,
+            "--jsonl",
+            "--text-column",
+            "body",
+            "--batch-size",
+            7,
+        )
+        == 0
+    )
     found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [{"id": value["id"], "body": value["body"]} for value in found] == rows
     assert all(value["label"] in ("negative", "positive") for value in found)
@@ -278,8 +349,22 @@ def test_a_stream_is_answered_line_by_line(folder):
 )
 def test_every_form_predicts_and_evaluates_alike(folder, tmp_path, exit_kind, capsys):
     target = tmp_path / ("parts" if exit_kind == "segments" else "model.tflite")
-    assert beex("convert", folder / "run", "--exit", exit_kind, "--policy", "confidence",
-                "--threshold", 0.7, "-o", target, "--json") == 0  # fmt: skip
+    assert (
+        beex(
+            "convert",
+            folder / "run",
+            "--exit",
+            exit_kind,
+            "--policy",
+            "confidence",
+            "--threshold",
+            0.7,
+            "-o",
+            target,
+            "--json",
+        )
+        == 0
+    )
     capsys.readouterr()
     figures = []
     for model, options in (
@@ -592,7 +677,9 @@ def test_what_follows_from_the_start(starts, tmp_path):
 
 
 def test_words_beside_the_object_that_has_them(starts):
-    for words in ({"model": BEExformerConfig(), "preset": "tiny"},
-                  {"training": TrainingConfig(), "epochs": 3}):  # fmt: skip
+    for words in (
+        {"model": BEExformerConfig(), "preset": "tiny"},
+        {"training": TrainingConfig(), "epochs": 3},
+    ):
         with pytest.raises(BeexError, match="is given beside a .*; put it in there"):
             beex_train("rotten_tomatoes", "none", **words)

@@ -549,10 +549,16 @@ COLUMNS = {"text": TEXTS, "label": LABELS}
 
 @pytest.mark.parametrize(
     "data",
-    [(TEXTS, LABELS), [TEXTS, LABELS], COLUMNS, Frame(COLUMNS), HubDataset(COLUMNS),
-     {"train": HubDataset(COLUMNS)}],
+    [
+        (TEXTS, LABELS),
+        [TEXTS, LABELS],
+        COLUMNS,
+        Frame(COLUMNS),
+        HubDataset(COLUMNS),
+        {"train": HubDataset(COLUMNS)},
+    ],
     ids=["tuple", "list", "dictionary", "frame", "hub", "splits"],
-)  # fmt: skip
+)
 def test_every_form_gives_the_task_of_the_file(tmp_path, data):
     of_file = load_task(write_rows(tmp_path / "t.jsonl", zip(TEXTS, LABELS, strict=True)))
     task = load_task(data)

@@ -55,9 +55,7 @@ def gradients_of_a_step(config, with_teacher):
         student.train_step((tf.constant(ids), tf.constant(labels)))
     assert "train_step" not in vars(student)
     names = [weight.name for weight in student.trainable_variables]
-    return student, teacher, ids, labels, dict(
-        zip(names, student.optimizer.gradients, strict=True)
-    )  # fmt: skip
+    return student, teacher, ids, labels, dict(zip(names, student.optimizer.gradients, strict=True))
 
 
 def test_exits_learn_from_the_labels_and_the_teachers_last_exit():
@@ -155,9 +153,13 @@ def task(tmp_path_factory):
 def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     write_donor(tmp_path / "donor")
     recipe = TrainingConfig(
-        epochs=1, batch_size=16, hidden_weight=5.0, learning_rate=3e-3, replaced_tokens=0.3,
+        epochs=1,
+        batch_size=16,
+        hidden_weight=5.0,
+        learning_rate=3e-3,
+        replaced_tokens=0.3,
         anneal=0.6,
-    )  # fmt: skip
+    )
     start = warm_start(tmp_path / "donor")
 
     class Interrupt(tf.keras.callbacks.Callback):
@@ -168,16 +170,24 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     config = config_of(num_blocks=1)
     arguments = {"init": start, "verbose": 0}
     alone = train(
-        task, tmp_path / "alone", model=config, training=dataclasses.replace(recipe, replaced_tokens=0.0),
+        task,
+        tmp_path / "alone",
+        model=config,
+        training=dataclasses.replace(recipe, replaced_tokens=0.0),
         **arguments,
-    )  # fmt: skip
+    )
     arguments["teacher"] = start
     taught = train(task, tmp_path / "taught", model=config, training=recipe, **arguments)
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, tmp_path / "cut", model=config, training=recipe, checkpoint_seconds=0,
-            callbacks=[Interrupt()], **arguments,
-        )  # fmt: skip
+            task,
+            tmp_path / "cut",
+            model=config,
+            training=recipe,
+            checkpoint_seconds=0,
+            callbacks=[Interrupt()],
+            **arguments,
+        )
     again = train(task, tmp_path / "cut", model=config, training=recipe, **arguments)
     for one, other in zip(taught.model.get_weights(), again.model.get_weights(), strict=True):
         np.testing.assert_array_equal(one, other)

@@ -175,9 +175,14 @@ def layer_trained(folder, strategy):
         )
     batches = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(7)  # of 7, and one of 5
     trainer.fit(
-        model, lambda epoch, skip: batches.skip(skip), 6, 3, folder,
-        monitor="accuracy", verbose=0,
-    )  # fmt: skip
+        model,
+        lambda epoch, skip: batches.skip(skip),
+        6,
+        3,
+        folder,
+        monitor="accuracy",
+        verbose=0,
+    )
     copy = distribution.local_copy(model)
     assert copy.distribute_strategy.num_replicas_in_sync == 1
     return run_folder.read_history(folder), copy.get_weights()

@@ -29,9 +29,14 @@ def donor(tmp_path_factory):
 
 def config_of(**changes):
     values = {
-        "vocabulary_size": 500, "max_length": 14, "width": WIDTH, "num_heads": HEADS,
-        "hidden_width": INNER, "num_blocks": LAYERS, "content_activation": "gelu",
-    }  # fmt: skip
+        "vocabulary_size": 500,
+        "max_length": 14,
+        "width": WIDTH,
+        "num_heads": HEADS,
+        "hidden_width": INNER,
+        "num_blocks": LAYERS,
+        "content_activation": "gelu",
+    }
     return BEExformerConfig(**{**values, **changes})
 
 
@@ -140,14 +145,16 @@ def test_fully_binary_start_approximates_by_least_squares(donor):
     model, start, ids = shared(donor[0], **MODES["fully-binary"])
     source, _, _ = shared(donor[0])
     network = source.backbone.blocks[0].slfn
-    z = np.concatenate([
-        network.content_in(
-            source.backbone.blocks[0].attention_norm(
-                x + source.backbone.blocks[0].attention(x)
+    z = np.concatenate(
+        [
+            network.content_in(
+                source.backbone.blocks[0].attention_norm(x + source.backbone.blocks[0].attention(x))
             )
-        ).numpy().ravel()
-        for x in (source.backbone.embedding(row[None]) for row in unpadded(ids))
-    ])  # fmt: skip
+            .numpy()
+            .ravel()
+            for x in (source.backbone.embedding(row[None]) for row in unpadded(ids))
+        ]
+    )
     h = z * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
     design = np.stack([np.ones_like(z), np.where(z >= 0, 1.0, -1.0)], axis=1)
     centre, spread = np.linalg.lstsq(design.astype(np.float64), h, rcond=None)[0]
@@ -236,9 +243,14 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
     arguments = {"init": warm_start(donor[0]), "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, tmp_path / "cut", model=config, training=RECIPE, checkpoint_seconds=0,
-            callbacks=[Interrupt()], **arguments,
-        )  # fmt: skip
+            task,
+            tmp_path / "cut",
+            model=config,
+            training=RECIPE,
+            checkpoint_seconds=0,
+            callbacks=[Interrupt()],
+            **arguments,
+        )
     runs.append(train(task, tmp_path / "cut", model=config, training=RECIPE, **arguments))
     for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
         np.testing.assert_array_equal(one, other)

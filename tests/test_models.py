@@ -266,7 +266,12 @@ def test_weights_are_saved_under_their_layers_names(network, tmp_path):
     with h5py.File(tmp_path / "model.weights.h5") as file:
         block = file["layers/be_exformer/layers/be_exformer_block"]
         assert set(block) == {
-            "attention", "attention_dropout", "attention_norm", network, "slfn_dropout",
-            "slfn_norm", "vars",
-        }  # fmt: skip
+            "attention",
+            "attention_dropout",
+            "attention_norm",
+            network,
+            "slfn_dropout",
+            "slfn_norm",
+            "vars",
+        }
         assert set(block["attention"]) == {"key", "project", "query", "value", "vars"}

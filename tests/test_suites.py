@@ -25,8 +25,12 @@ def test_cells_in_the_order_of_groups_and_each_name_once(toy):
     assert not skipped and list(tasks) == ["toy"]
     trials = described.trials(tasks)
     assert [(c.variant, c.seed) for c in trials] == [
-        ("plain", 0), ("long", 0), ("plain", 1), ("long", 1), ("wide", 0),
-    ]  # fmt: skip
+        ("plain", 0),
+        ("long", 0),
+        ("plain", 1),
+        ("long", 1),
+        ("wide", 0),
+    ]
     # The suite's settings, then the task's, then the variant's.
     assert [c.training.epochs for c in trials] == [2, 3, 2, 3, 2]
     assert [c.training.batch_size for c in trials] == [50] * 5
@@ -71,7 +75,9 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
     values = ", ".join(f"{name} = {value}" for name, value in shape.items())
     (toy / "toy.toml").write_text(
-        TOY.replace("[variants]", f"""
+        TOY.replace(
+            "[variants]",
+            f"""
             [tasks.few]
             source = "rotten_tomatoes"
             rows = 70
@@ -79,10 +85,12 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
             [variants.warm]
             model = {{ {values}, content_activation = "gelu" }}
             start = {{ init = "{toy}/donor", init_layers = [0, 2], teacher = "{toy}/donor" }}
-            [variants]""").replace('["plain", "long"]', '["plain", "warm"]')
+            [variants]""",
+        )
+        .replace('["plain", "long"]', '["plain", "warm"]')
         .replace('tasks = ["toy"]', 'tasks = ["few"]'),
         "utf-8",
-    )  # fmt: skip
+    )
     described = load_suite(toy / "toy.toml")
     tasks, _ = load_tasks(described, str(toy))
     few = tasks["few"]
@@ -102,15 +110,18 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
 def test_start_may_be_trained_on_another_task(toy):
     """It is loaded and trained though no table shows it; without its data nothing can start there."""
     (toy / "toy.toml").write_text(
-        TOY.replace("[variants]", """
+        TOY.replace(
+            "[variants]",
+            """
             [tasks.related]
             source = "rotten_tomatoes"
             train_rows = 64
             [variants.moved]
             start = { init = { variant = "plain", task = "related" } }
-            [variants]""").replace('["plain", "long"]', '["moved"]'),
+            [variants]""",
+        ).replace('["plain", "long"]', '["moved"]'),
         "utf-8",
-    )  # fmt: skip
+    )
     described = load_suite(toy / "toy.toml")
     assert described.tasks == ["toy", "related"]
     toys = described.load("toy", str(toy))
@@ -185,8 +196,19 @@ def test_own_suites_are_sound():
 
 def test_paper_suite_has_what_the_evaluation_needs():
     paper = load_suite("paper")
-    assert {"glue/sst2", "glue/cola", "glue/mrpc", "glue/rte", "glue/qnli", "glue/qqp", "glue/mnli",
-            "sick", "trec", "snips", "rotten_tomatoes"} == set(paper.tasks)  # fmt: skip
+    assert {
+        "glue/sst2",
+        "glue/cola",
+        "glue/mrpc",
+        "glue/rte",
+        "glue/qnli",
+        "glue/qqp",
+        "glue/mnli",
+        "sick",
+        "trec",
+        "snips",
+        "rotten_tomatoes",
+    } == set(paper.tasks)
     assert all(len(group.seeds) >= 3 for group in paper.groups)
 
 

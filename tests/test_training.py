@@ -178,9 +178,14 @@ def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_
     epoch, batch = 0, 4
     with pytest.raises(KeyboardInterrupt):
         train(
-            task, tmp_path / "run", model=toy_config(), training=RECIPE, verbose=0,
-            callbacks=[Interrupt(epoch, batch)], checkpoint_seconds=0,
-        )  # fmt: skip
+            task,
+            tmp_path / "run",
+            model=toy_config(),
+            training=RECIPE,
+            verbose=0,
+            callbacks=[Interrupt(epoch, batch)],
+            checkpoint_seconds=0,
+        )
     assert not (tmp_path / "run" / "results.json").exists()
     rest = Count()
     run = train(
@@ -197,11 +202,23 @@ def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_
 def test_killed_command_continues_to_the_same_weights(toy_run, undisturbed, tmp_path, capsys):
     """And to those that `train` of the package found with these settings."""
     arguments = [
-        "train", "--preset", "tiny", "--json", "--epochs", "3", "--set", "batch_size=8",
-        "--learning-rate", "0.01", "--set", "checkpoint_seconds=0", "-o", str(tmp_path / "run"),
+        "train",
+        "--preset",
+        "tiny",
+        "--json",
+        "--epochs",
+        "3",
+        "--set",
+        "batch_size=8",
+        "--learning-rate",
+        "0.01",
+        "--set",
+        "checkpoint_seconds=0",
+        "-o",
+        str(tmp_path / "run"),
         *data_options(toy_run),
         *(f"--set={name}={value}" for name, value in TOY_SIZE.items()),
-    ]  # fmt: skip
+    ]
     process = subprocess.Popen(
         [sys.executable, "-m", "beex_keras.cli", *arguments], stdout=subprocess.DEVNULL
     )
@@ -264,9 +281,16 @@ def fit_dense(directory, values=range(4), callbacks=(), **options):
 
     score = Score(list(values))
     trainer.fit(
-        model, make_epoch, STEPS, len(score.values), directory,
-        monitor="val_score", callbacks=[score, *callbacks], verbose=0, **options,
-    )  # fmt: skip
+        model,
+        make_epoch,
+        STEPS,
+        len(score.values),
+        directory,
+        monitor="val_score",
+        callbacks=[score, *callbacks],
+        verbose=0,
+        **options,
+    )
     return model, score
 
 
