@@ -147,7 +147,7 @@ def toy_results(**changes):
             "exits": {"accuracy": [taken, full]},
             "policies": dict.fromkeys(collect.POLICIES, policy),
             "overthinking": {"lost": [0.1], "gained": [0.2]},
-            "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
+            "account": collect.size_figures(collect.count(BEExformerConfig(**TOY_SIZE))),
         }
 
     baselines = {
@@ -166,7 +166,7 @@ def toy_results(**changes):
         "bytes": 50,
         "float32_bytes": 1000,
         "ratio": 20.0,
-        "account": collect.size_figures(collect.account(BEExformerConfig(**TOY_SIZE))),
+        "account": collect.size_figures(collect.count(BEExformerConfig(**TOY_SIZE))),
     }
     return {
         "suite": "toy",
