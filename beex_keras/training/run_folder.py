@@ -9,39 +9,31 @@ from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
-SETTINGS, VOCABULARY, HISTORY, RESULTS, MODEL = (
-    "run.json",
-    "vocab.txt",
-    "history.json",
-    "results.json",
-    "model",
-)
+SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
+HISTORY, RESULTS = "history.json", "results.json"
 
 
 def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
     """Makes the run folder, or checks that it holds a run with the same settings.
 
     Args:
-        directory: of the run.
-        settings: that the same command brings again.
+        directory, settings: of the run.
         create: False where another worker of a cluster has made the folder.
 
     Raises:
         BeexError: the folder holds a run with other settings, or something else, or there is none
             where it should be.
     """
-    file = directory / SETTINGS
+    file, anew = directory / SETTINGS, "to start anew"
     if file.exists():
         try:
             found = json.loads(read_text(file, "run settings"))
         except json.JSONDecodeError:
-            raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
+            raise BeexError(f"{file} is damaged; remove {directory} {anew}.") from None
         if found != settings:
-            changed = ", ".join(_differences(found, settings))
-            raise BeexError(
-                f"{directory} holds a run with other settings ({changed}); choose another folder, "
-                "or remove this one to start anew."
-            )
+            other = f"a run with other settings ({', '.join(_differences(found, settings))})"
+            fix = f"choose another folder, or remove this one {anew}"
+            raise BeexError(f"{directory} holds {other}; {fix}.")
         return
     if not create:
         raise BeexError(

@@ -29,26 +29,21 @@ DATA = ("data_dir", "text_column", "pair_column", "label_column")
 CHOICE = ("preset", "bits", "init_layers")
 """Words that stand for several settings of a model, or for a part of its start."""
 
-MODEL = tuple(
-    name
-    for name in fields.names(BEExformerConfig)
-    if name not in ("num_classes", "num_segments", "separator_id")
-)
+_OF_DATA = {"num_classes", "num_segments", "separator_id"}
+MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in _OF_DATA)
 """Fields of a model's configuration that the data does not decide."""
 
-NEEDS = {
-    "init_layers": "init",
-    "anneal": "init",
-    "hidden_weight": "teacher",
-    "replaced_tokens": "teacher",
-}
+_OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")
+NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
 """Settings that mean nothing without an argument of `train`."""
+
+Resolved = tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]
+"""The model's configuration, the recipe, the start and the teacher."""
 
 
 def known() -> list[str]:
     """All words, in alphabetical order."""
-    configs = (TrainingConfig, RunOptions)
-    own = (name for config in configs for name in fields.names(config))
+    own = (*fields.names(TrainingConfig), *fields.names(RunOptions))
     return sorted({*DATA, *CHOICE, *MODEL, *own})
 
 
@@ -96,41 +91,26 @@ class Words:
         sources = {"init": init, "teacher": teacher}
         for name, needed in NEEDS.items():
             if asked[name] != defaults[name] and sources[needed] is None:
-                raise BeexError(
-                    f"{name} means nothing without {needed}; give {needed}, or leave it out."
-                )
+                fix = f"give {needed}, or leave it out"
+                raise BeexError(f"{name} means nothing without {needed}; {fix}.")
 
         def of(names: Iterable[str]) -> dict[str, Any]:
             return {name: settings[name] for name in names if name in settings}
 
-        for given, own in (
-            (model, (*MODEL, "preset", "bits")),
-            (training, fields.names(TrainingConfig)),
-        ):
+        recipe = fields.names(TrainingConfig)
+        for given, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
             if given is not None and of(own):
-                raise BeexError(
-                    f"{min(of(own))} is given beside a {type(given).__name__}; put it in there."
-                )
-        words = cls(
-            of(DATA),
-            of(CHOICE),
-            of(MODEL) if model is None else model,
-            of(fields.names(TrainingConfig)) if training is None else training,
-            RunOptions(**of(fields.names(RunOptions))),
-            init,
-            teacher,
-        )
-        words._model(None)  # so that faults show before anything is read
-        words._training(None, False)
+                kind = type(given).__name__
+                raise BeexError(f"{min(of(own))} is given beside a {kind}; put it in there.")
+        of_model = of(MODEL) if model is None else model
+        of_training = of(recipe) if training is None else training
+        options = RunOptions(**of(fields.names(RunOptions)))
+        words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
+        words._training(words._model(None), False)  # so that faults show before anything is read
         return words
 
-    def resolve(
-        self,
-    ) -> tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]:
+    def resolve(self) -> Resolved:
         """Reads what the training starts from and learns from.
-
-        Returns:
-            The model's configuration, the recipe, the start and the teacher.
 
         Raises:
             BeexError: one of them cannot be read.
@@ -156,10 +136,10 @@ class Words:
         default = "tiny" if init is None else "minilm"
         return BEExformerConfig.preset(preset or default, bits, **self.model)
 
-    def _training(self, model: BEExformerConfig | None, warm: bool) -> TrainingConfig:
+    def _training(self, model: BEExformerConfig, warm: bool) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
-        if model is not None and warm:
+        if warm:
             return TrainingConfig.warm(model.weight_bits == 1, **self.training)
         return TrainingConfig(**self.training)
 

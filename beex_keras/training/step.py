@@ -25,7 +25,7 @@ relative to the variance is our reading.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
@@ -49,9 +49,8 @@ def gradient_step(
         share = config.soft_targets
         if config.replaced_tokens:
             seed = tf.stack([config.seed, tf.cast(model.optimizer.iterations, tf.int32)])
-            ids, replaced = replace_tokens(
-                ids, model.config.separator_id, config.replaced_tokens, seed
-            )
+            separator, most = model.config.separator_id, config.replaced_tokens
+            ids, replaced = replace_tokens(ids, separator, most, seed)
             # Nobody has labelled such a text: only the teacher knows what it says.
             weights = tf.cast(~replaced, tf.float32)
             share = 1 - weights * (1 - config.soft_targets)
@@ -76,11 +75,8 @@ def gradient_step(
 
     model.train_step = train_step
     try:
-        if teacher is None:
+        with nullcontext() if teacher is None else matrix_dtype(teacher, config.precision):
             yield
-        else:
-            with matrix_dtype(teacher, config.precision):
-                yield
     finally:
         del model.train_step
         model.train_function = None
