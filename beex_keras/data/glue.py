@@ -40,15 +40,12 @@ class _Glue:
 
 
 _SENTENCES = ("sentence1", "sentence2")
+_QUESTIONS = ("question1", "question2")
+_STRINGS = ("#1 String", "#2 String")
 
+_SST2 = _Glue("SST-2", ("sentence", "label"), ("sentence",), ("negative", "positive"), phrases=True)
 GLUE = {
-    "sst2": _Glue(
-        "SST-2",
-        ("sentence", "label"),
-        ("sentence",),
-        ("negative", "positive"),
-        phrases=True,
-    ),
+    "sst2": _SST2,
     "cola": _Glue(
         "CoLA",
         ("sentence", "label"),
@@ -57,20 +54,10 @@ GLUE = {
         metric="matthews",
         header=("source", "label", "mark", "sentence"),
     ),
-    "mrpc": _Glue(
-        "MRPC",
-        ("#1 String", "#2 String", "Quality"),
-        _SENTENCES,
-        ("not_equivalent", "equivalent"),
-    ),
+    "mrpc": _Glue("MRPC", (*_STRINGS, "Quality"), _SENTENCES, ("not_equivalent", "equivalent")),
     "rte": _Glue("RTE", (*_SENTENCES, "label"), _SENTENCES, _ENTAILMENT),
     "qnli": _Glue("QNLI", ("question", "sentence", "label"), ("question", "sentence"), _ENTAILMENT),
-    "qqp": _Glue(
-        "QQP",
-        ("question1", "question2", "is_duplicate"),
-        ("question1", "question2"),
-        ("not_duplicate", "duplicate"),
-    ),
+    "qqp": _Glue("QQP", (*_QUESTIONS, "is_duplicate"), _QUESTIONS, ("not_duplicate", "duplicate")),
     "mnli": _Glue(
         "MNLI",
         (*_SENTENCES, "gold_label"),
@@ -79,9 +66,8 @@ GLUE = {
         dev="dev_matched.tsv",
         tfds_dev="validation_matched",
     ),
+    "sst2-sentences": replace(_SST2, parts=False, tfds="sst2"),
 }
-
-GLUE["sst2-sentences"] = replace(GLUE["sst2"], parts=False, tfds="sst2")
 
 
 def load_glue(name: str, data_dir: Path | None) -> Task:
@@ -130,42 +116,34 @@ def _folder(data_dir: Path, name: str) -> Path:
     for folder in (data_dir / name, data_dir / "glue" / name):
         if folder.is_dir():
             return folder
-    raise BeexError(
-        f"There is no folder {name} in {data_dir}; give the folder of the GLUE download that "
-        f"holds {name}/train.tsv."
-    )
+    fix = f"give the folder of the GLUE download that holds {name}/train.tsv"
+    raise BeexError(f"There is no folder {name} in {data_dir}; {fix}.")
 
 
 def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
     """Texts and class of each row, None for a malformed row."""
     lines = [line.removesuffix("\r") for line in read_text(path, "GLUE file").split("\n")]
-    header = glue.header
-    first = 1
+    header, first = glue.header, 1
     if header is None:
-        header = tuple(lines.pop(0).split("\t"))
-        first = 2
-    missing = [column for column in glue.columns if column not in header]
-    if missing:
-        raise BeexError(
-            f"There is no column '{missing[0]}' in {path}; its columns are {', '.join(header)}."
-        )
+        header, first = tuple(lines.pop(0).split("\t")), 2
+    for column in glue.columns:
+        if column not in header:
+            present = ", ".join(header)
+            raise BeexError(f"There is no column '{column}' in {path}; its columns are {present}.")
     *texts, label = [header.index(column) for column in glue.columns]
     classes = {name: number for number, name in enumerate(glue.labels)}
     classes |= {str(number): number for number in range(len(glue.labels))}
     rows: list[Row] = []
     for number, line in enumerate(lines, first):
-        if not line:
-            continue
         values = line.split("\t")
-        if len(values) != len(header):
+        if line and len(values) != len(header):
             rows.append(None)
-            continue
-        if values[label] not in classes:
-            raise BeexError(
-                f"The label '{values[label]}' on line {number} of {path} is none of "
-                f"{', '.join(glue.labels)}; give a file with labels."
-            )
-        rows.append(([values[column] for column in texts], classes[values[label]]))
+        elif line and values[label] not in classes:
+            found = f"The label '{values[label]}' on line {number} of {path}"
+            known = ", ".join(glue.labels)
+            raise BeexError(f"{found} is none of {known}; give a file with labels.")
+        elif line:
+            rows.append(([values[column] for column in texts], classes[values[label]]))
     return rows
 
 

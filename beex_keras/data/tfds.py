@@ -26,16 +26,13 @@ def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[s
         if not builder.is_prepared():
             _require_network()
             builder.download_and_prepare()
-        return {
-            split: [
-                ([text.decode("utf-8") for text in texts], int(label))
-                for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator()
-                for *texts, label in zip(
-                    *(batch[feature] for feature in features), batch["label"], strict=True
-                )
-            ]
-            for split in splits
-        }
+        rows: dict[str, list[Row]] = {split: [] for split in splits}
+        for split in splits:
+            for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator():
+                columns = (batch[name] for name in (*features, "label"))
+                for *texts, label in zip(*columns, strict=True):
+                    rows[split].append(([text.decode("utf-8") for text in texts], int(label)))
+        return rows
     except ImportError as error:  # TFDS imports some of what it needs as late as in builder()
         raise BeexError(
             f"{name} needs tensorflow-datasets, which does not load ({error}); install it with "

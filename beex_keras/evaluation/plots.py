@@ -41,9 +41,8 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
     left.plot(epochs, logs["loss"], "-", marker="o", color=style.BLUE, label="training")
     if "val_loss" in logs:
-        left.plot(
-            epochs, logs["val_loss"], "--", marker="o", color=style.ORANGE, label="validation"
-        )
+        look: dict[str, Any] = {"marker": "o", "color": style.ORANGE, "label": "validation"}
+        left.plot(epochs, logs["val_loss"], "--", **look)
     left.legend()
     left.set(title="Loss, all exits", xlabel="epoch", ylabel="loss")
 
@@ -168,23 +167,17 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         BeexError: an unknown suffix, or a path that cannot be written.
     """
     suffix = Path(path).suffix.lstrip(".").lower()
-    known = figure.canvas.get_supported_filetypes()
-    if suffix not in known:
-        raise BeexError(
-            f"A figure cannot be written as '{path}'; end its name in .png, .pdf or .svg."
-        )
+    if suffix not in figure.canvas.get_supported_filetypes():
+        fix = "end its name in .png, .pdf or .svg"
+        raise BeexError(f"A figure cannot be written as '{path}'; {fix}.")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=160, format=suffix)
 
 
 def save_run_figures(run: Any) -> list[Path]:
-    """Draws a training run into its folder's `figures/`: history, trade-off and exits taken.
+    """Draws what `beex_keras.train` returns into its folder: history, trade-off and exits taken.
 
-    Args:
-        run: what `beex_keras.train` returns.
-
-    Returns:
-        The files written; none where matplotlib is missing, since figures are an extra.
+    Returns the files of `figures/`; none where matplotlib is missing, since figures are an extra.
     """
     try:
         import matplotlib  # noqa: F401

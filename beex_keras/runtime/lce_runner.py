@@ -12,12 +12,9 @@ class LCERunner(Runner):
     """Runs a converted file, of all exits or one that exits by itself.
 
     Args:
-        model: the file's bytes.
+        model: the file's bytes; `metadata` is what it says of itself.
         source: names the file in errors.
         num_threads: threads of the interpreter.
-
-    Attributes:
-        metadata: what the file says of itself.
 
     Raises:
         BeexError: the file is not ours or damaged, or Larq Compute Engine is missing.
@@ -28,9 +25,8 @@ class LCERunner(Runner):
         self._source = source
         self.metadata = self._graph.metadata
         if self.metadata.exit == "segments":
-            raise BeexError(
-                f"{source} is one block of a model in segments; give the directory of all of them."
-            )
+            block = f"{source} is one block of a model in segments"
+            raise BeexError(f"{block}; give the directory of all of them.")
         super().__init__(self.metadata, self.metadata.length)
         self.exits_by_itself = self.metadata.exit == "in-graph"
 

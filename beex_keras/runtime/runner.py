@@ -133,9 +133,8 @@ class Runner:
         start = 0
         while taken := list(itertools.islice(first, chunk)):
             beside = None if pairs is None else list(itertools.islice(second, len(taken)))
-            yield from self.predictions(
-                self.decide(self.encode(taken, beside, truncate, start), policy)
-            )
+            ids = self.encode(taken, beside, truncate, start)
+            yield from self.predictions(self.decide(ids, policy))
             start += len(taken)
         if next(second, None) is not None:
             raise BeexError(
@@ -190,20 +189,15 @@ class Runner:
         """The ids as int32, if the model can read them."""
         ids = np.asarray(ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu":
-            raise BeexError(
-                f"Token ids must be a matrix of whole numbers (texts, tokens), not {ids.dtype} of "
-                f"shape {ids.shape}."
-            )
+            needed = "a matrix of whole numbers (texts, tokens)"
+            raise BeexError(f"Token ids must be {needed}, not {ids.dtype} of shape {ids.shape}.")
         if not 1 <= ids.shape[1] <= self.length:
-            raise BeexError(
-                f"The ids have {ids.shape[1]} tokens a row, but the model reads 1 to {self.length}; "
-                "cut or pad them."
-            )
-        for wrong in ids[(ids < 0) | (ids >= self.config.vocabulary_size)][:1]:
-            raise BeexError(
-                f"Token id {wrong} is outside the vocabulary of {self.config.vocabulary_size}; use "
-                "the preprocessor that the model was trained with."
-            )
+            read = f"but the model reads 1 to {self.length}; cut or pad them"
+            raise BeexError(f"The ids have {ids.shape[1]} tokens a row, {read}.")
+        size = self.config.vocabulary_size
+        for wrong in ids[(ids < 0) | (ids >= size)][:1]:
+            fix = "use the preprocessor that the model was trained with"
+            raise BeexError(f"Token id {wrong} is outside the vocabulary of {size}; {fix}.")
         return ids.astype(np.int32)
 
 

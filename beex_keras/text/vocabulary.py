@@ -35,9 +35,8 @@ def split_words(texts: Sequence[str], lower_case: bool = True) -> tf.RaggedTenso
     own. `TextPreprocessor` splits in the same way before it looks for word pieces.
     """
     normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lower_case)
-    return tf_text.regex_split(
-        normalizer.normalize(texts), f"{_SPACE}|{_ONE_CHARACTER_WORDS}", _ONE_CHARACTER_WORDS
-    )
+    between = f"{_SPACE}|{_ONE_CHARACTER_WORDS}"
+    return tf_text.regex_split(normalizer.normalize(texts), between, _ONE_CHARACTER_WORDS)
 
 
 def learn_vocabulary(
@@ -69,10 +68,8 @@ def learn_vocabulary(
         raise BeexError("A vocabulary is learned from a list of texts, but one string was given.")
     alphabet = (size - len(SPECIAL_TOKENS)) // 2  # every character needs "x" and "##x"
     if alphabet < 1:
-        raise BeexError(
-            f"A vocabulary of {size} tokens has no room beside the {len(SPECIAL_TOKENS)} special "
-            "ones; ask for a larger size."
-        )
+        room = f"no room beside the {len(SPECIAL_TOKENS)} special ones"
+        raise BeexError(f"A vocabulary of {size} tokens has {room}; ask for a larger size.")
     words = _count_words(texts, lower_case)
     if not words:
         raise BeexError(
