@@ -86,15 +86,11 @@ def read_records(
             continue
         parts = line.split("\t") if pairs else [line]
         if pairs and len(parts) != 2:
-            raise BeexError(
-                f"Text {number:,} is not a pair; the model reads two sentences with a tab between "
-                "them, or one and --pair."
-            )
+            reads = "the model reads two sentences with a tab between them, or one and --pair"
+            raise BeexError(f"Text {number:,} is not a pair; {reads}.")
         yield make_record(*parts)
     if number == 0:
-        raise BeexError(
-            "There is no text to classify; give it as an argument or on standard input."
-        )
+        raise BeexError("There is no text to classify; give one as argument or on standard input.")
 
 
 def _lines(file: str | None) -> Iterator[str]:

@@ -45,10 +45,8 @@ def _by_name(data: Any, columns: Columns, part: str) -> tuple[dict[str, list[Any
     if names is not None:
         for name in columns:
             if name not in names:
-                present = ", ".join(map(str, names)) or "none"
-                raise BeexError(
-                    f"The {part} data has no column '{name}'; its columns are {present}."
-                )
+                its = ", ".join(map(str, names)) or "none"
+                raise BeexError(f"The {part} data has no column '{name}'; its columns are {its}.")
         return {name: list(data[name]) for name in columns}, columns
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], str):
         texts, labels = (list(part) for part in data)

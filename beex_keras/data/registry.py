@@ -91,10 +91,8 @@ def _own(
 
 def _named(name: str, data_dir: FilePath | None) -> Task:
     if name == "glue/stsb":
-        raise BeexError(
-            "The task 'glue/stsb' is regression, similarity from 0 to 5, and a BEExformer "
-            "classifies; choose one of GLUE's classification tasks, such as glue/qqp."
-        )
+        what = "regression, similarity from 0 to 5, and a BEExformer classifies"
+        raise BeexError(f"The task '{name}' is {what}; choose another one, such as glue/qqp.")
     if name not in TASKS:
         fix = f"choose {', '.join(TASKS)}, or give a .jsonl, .json, .csv or .tsv file"
         raise BeexError(f"There is no task '{name}' and no such file; {fix}.")

@@ -53,10 +53,8 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
         chosen.update(own[: max(1, round(share * len(own)))].tolist())
     held = np.fromiter((h in chosen for h in hashes.tolist()), bool, len(split))
     if len(np.unique(split.labels[~held])) < len(classes):
-        raise BeexError(
-            "A class has too few different texts to be split into training, validation and test; "
-            "add rows, or give the validation and test files."
-        )
+        few = "A class has too few different texts to be split into training, validation and test"
+        raise BeexError(f"{few}; add rows, or give the validation and test files.")
     return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))
 
 

@@ -43,10 +43,8 @@ def _json_rows(content: str, path: Path) -> Iterator[NumberedRow]:
             invalid = f"Line {number} of {path} is not valid JSON ({reason})"
             raise BeexError(f"{invalid}; write one JSON object on each line.") from None
         if not isinstance(row, dict):
-            raise BeexError(
-                f"Line {number} of {path} is not a JSON object; write one object on each line, "
-                'such as {"text": "...", "label": "..."}.'
-            )
+            fix = 'write one object on each line, such as {"text": "...", "label": "..."}'
+            raise BeexError(f"Line {number} of {path} is not a JSON object; {fix}.")
         yield number, row
 
 

@@ -32,10 +32,10 @@ class LCERunner(Runner):
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         if self.exits_by_itself:
-            raise BeexError(
-                f"{self._source} exits by itself, so it does not compute the logits of every exit; "
-                "convert the model with --exit all-outputs for that."
+            alone = (
+                f"{self._source} exits by itself, so it does not compute the logits of every exit"
             )
+            raise BeexError(f"{alone}; convert the model with --exit all-outputs for that.")
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
         for rows, tokens in self._graph.groups(ids):
             (logits[rows],) = self._graph.run(tokens)
@@ -59,8 +59,7 @@ class LCERunner(Runner):
         if self.metadata.threshold_input and alike:
             return [policy.threshold]
         if policy != own:
-            raise BeexError(
-                f"{self._source} exits by itself, by {own}, and by no other policy; convert the "
-                "model with that policy, with --threshold-input, or with --exit all-outputs."
-            )
+            fix = "convert the model with that policy, --threshold-input, or --exit all-outputs"
+            alone = f"{self._source} exits by itself, by {own}, and by no other policy"
+            raise BeexError(f"{alone}; {fix}.")
         return []

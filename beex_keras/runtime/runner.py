@@ -137,9 +137,7 @@ class Runner:
             yield from self.predictions(self.decide(ids, policy))
             start += len(taken)
         if next(second, None) is not None:
-            raise BeexError(
-                f"There are more second texts than the {start} texts; give one for each."
-            )
+            raise BeexError(f"There are more second texts than {start} texts; give one for each.")
 
     def encode(
         self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
@@ -175,10 +173,9 @@ class Runner:
     def _preprocessor_for(self, pairs: Texts | None) -> TextPreprocessor:
         """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
         if self.preprocessor is None:
-            raise BeexError(
-                "The model came without a vocabulary, so it reads token ids, not text; attach a "
-                "TextPreprocessor before saving or converting it."
-            )
+            reads = "The model came without a vocabulary, so it reads token ids, not text"
+            fix = "attach a TextPreprocessor before saving or converting it"
+            raise BeexError(f"{reads}; {fix}.")
         if pairs is not None and self.config.num_segments == 1:
             raise BeexError("The model reads single texts, not pairs; give one text each.")
         if pairs is None and self.config.num_segments > 1:

@@ -42,11 +42,10 @@ class SegmentRunner(Runner):
             for number, data in enumerate(segments, start=1)
         ]
         self.metadata = self._graphs[0].metadata
-        blocks, found = self.metadata.config.num_blocks, len(segments)
-        if found != blocks:
-            raise BeexError(
-                f"{source} has {found} of the {blocks} segments of its model; copy all."
-            )
+        blocks = self.metadata.config.num_blocks
+        if len(segments) != blocks:
+            found = f"{len(segments)} of the {blocks} segments of its model"
+            raise BeexError(f"{source} has {found}; copy all.")
         for number, graph in enumerate(self._graphs, start=1):
             mine = (graph.metadata.segment, graph.metadata.model_digest)
             if mine != (number, self.metadata.model_digest):

@@ -56,17 +56,13 @@ class TextPreprocessor:
         if max_length < 3:
             raise BeexError(f"max_length is {max_length}, but a text needs at least 3 tokens.")
         self.max_length = int(max_length)
-        self.lower_case = bool(lower_case)
-        self.truncate = bool(truncate)
+        self.lower_case, self.truncate = bool(lower_case), bool(truncate)
         special = map(self.vocabulary.index, ("[PAD]", "[CLS]", "[SEP]"))
         self.padding_id, self.classification_id, self.separator_id = special
         # The tokenizer keeps its model in a constant, which must not belong to a caller's graph.
         with tf.init_scope():
-            self._tokenizer = tf_text.FastBertTokenizer(
-                list(self.vocabulary),
-                token_out_type=tf.int32,
-                lower_case_nfd_strip_accents=self.lower_case,
-            )
+            settings = {"lower_case_nfd_strip_accents": self.lower_case, "token_out_type": tf.int32}
+            self._tokenizer = tf_text.FastBertTokenizer(list(self.vocabulary), **settings)
 
     @property
     def vocabulary_size(self) -> int:

@@ -72,9 +72,7 @@ def learn_vocabulary(
         raise BeexError(f"A vocabulary of {size} tokens has {room}; ask for a larger size.")
     words = _count_words(texts, lower_case)
     if not words:
-        raise BeexError(
-            "The texts hold no words to learn a vocabulary from; check the text column."
-        )
+        raise BeexError("The texts hold no words to learn from; check the text column.")
     if pieces:
         vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
     else:
@@ -141,19 +139,13 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
     tried here, because they are halved on a logarithmic scale and the rarest tokens can be dropped.
     """
     best: list[str] = []
+    fixed = {"reserved_tokens": list(SPECIAL_TOKENS), "max_unique_chars": alphabet}
     # More than `size` tokens, each `high` times, would need more characters than there are.
     low, high = 2, sum(len(word) * count for word, count in words) // size + 2
     while low <= high:
         threshold = math.isqrt(low * high)
-        tokens = learner.learn(
-            words,
-            vocab_size=size,
-            reserved_tokens=list(SPECIAL_TOKENS),
-            lower_thresh=threshold,
-            upper_thresh=threshold,
-            max_unique_chars=alphabet,
-            joiner=_JOINER,
-        )
+        range_of_one = {"lower_thresh": threshold, "upper_thresh": threshold}
+        tokens = learner.learn(words, vocab_size=size, joiner=_JOINER, **fixed, **range_of_one)
         if 0.95 * size <= len(tokens) <= 1.05 * size:
             return tokens
         if len(tokens) >= size or len(best) < size:

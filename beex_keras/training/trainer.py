@@ -152,23 +152,13 @@ def train(
 class Trainer:
     """One training; its parts are its methods, in the order in which they run.
 
-    Attributes:
-        task: texts and labels.
-        model_config, config: of the model, and of the training.
-        init: the warm start; None starts from random weights.
-        teacher: whose weights to learn from, or None.
-        folder: of the run.
-        vocabulary, strategy, callbacks, verbose: as of `train`.
-        options: how it is run.
-
-    Raises:
-        BeexError: arguments that do not go together.
+    What it is made of are the arguments of `train`, read and settled.
     """
 
     task: Task
     model_config: BEExformerConfig
     config: TrainingConfig
-    init: WarmStart | None
+    init: WarmStart | None  # None starts from random weights
     teacher: WarmStart | None
     folder: Path
     vocabulary: Sequence[str] | None
@@ -184,9 +174,7 @@ class Trainer:
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
-                raise BeexError(
-                    "What a training starts from has its own vocabulary; leave yours out."
-                )
+                raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.chief = distribution.is_chief(self.strategy)
 
     def run(self) -> Run:
@@ -314,10 +302,8 @@ class Trainer:
     def measure(self, model: BEExformerClassifier) -> Run:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
         task = self.task
-        logits = {
-            part: predict_exit_logits(model, self.ids[part]) for part in ("validation", "test")
-        }
-        labels = task.validation.labels
+        parts, labels = ("validation", "test"), task.validation.labels
+        logits = {part: predict_exit_logits(model, self.ids[part]) for part in parts}
         calibration = calibrate(model.policy, logits["validation"], labels, **self.calibration)
         policy = model.policy = calibration.policy
         evaluation = evaluate(logits["test"], task.test.labels, policy, self.costs, task.metric)
@@ -362,10 +348,9 @@ def fit(
         make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
             same arguments have to give the same batches.
         steps_per_epoch, epochs: batches of a whole epoch, and how many epochs at most.
-        directory: of the run.
+        directory, patience, checkpoint_seconds, verbose: of the training.
         monitor: the log by which epochs are compared; its highest value is best.
         slack: as in `kept_epoch`.
-        patience, checkpoint_seconds, verbose: as of a training.
         callbacks: Keras callbacks. What they change within a step is part of that step's checkpoint.
         trackables: what a step changes beside model and optimizer, to be kept in the checkpoints.
 
@@ -385,10 +370,8 @@ def fit(
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
     place = [int(epoch), int(step)]
     if distribution.from_chief(strategy, place).tolist() != place:
-        raise BeexError(
-            f"The checkpoints in {directory} are not those of the first worker; give all workers "
-            "one folder, on storage that they share."
-        )
+        fix = "give all workers one folder, on storage that they share"
+        raise BeexError(f"The checkpoints in {directory} are not the first worker's; {fix}.")
 
     # Every worker has the same state, so that saving needs nobody else, if only the variable that
     # counts it is there: within `fit` the others would be waited for to make one too.
