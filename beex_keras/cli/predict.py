@@ -23,9 +23,7 @@ def _count(name: str, default: int, text: str) -> Decorator:
 @click.option("--model", "named", metavar="MODEL", help="The model; all arguments are texts then.")
 @click.option("--pair", help="Second sentence, for a model of sentence pairs.")
 @click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
-@click.option(
-    "--jsonl", is_flag=True, help="Lines are JSON objects; they are written back with the answer."
-)
+@click.option("--jsonl", is_flag=True, help="Lines are JSON objects, written with the answer.")
 @click.option(
     "--text-column", default="text", show_default=True, help="Field of the text, with --jsonl."
 )

@@ -58,6 +58,6 @@ def _by_name(data: Any, columns: Columns, part: str) -> tuple[dict[str, list[Any
             return {"text": first, "pair": second, "label": labels}, Columns(pair="pair")
         return {"text": texts, "label": labels}, Columns()
     raise BeexError(
-        f"A {type(data).__name__} is no data to train on; give a task's name, a file, a Task, (texts, "
-        "labels), or columns such as a data frame's or a Hugging Face Dataset's."
+        f"A {type(data).__name__} is no data to train on; give a task's name, a file, a Task, "
+        "(texts, labels), or columns such as a data frame's or a Hugging Face Dataset's."
     )

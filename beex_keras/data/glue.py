@@ -26,44 +26,47 @@ class _Glue:
     """Where a task's columns are, and the names of its classes in the order of their numbers."""
 
     folder: str
-    columns: tuple[str, ...]  # text, second text if any, label
-    features: tuple[str, ...]  # the texts in TFDS
+    texts: tuple[str, ...]  # columns of a text, or of two
+    label: str  # its column
     labels: tuple[str, ...]
     # Accuracy also for MRPC and QQP, as in the published tables to compare with.
     metric: str = "accuracy"
     dev: str = "dev.tsv"
-    tfds_dev: str = "validation"
     header: tuple[str, ...] | None = None  # for files without one
+    features: tuple[str, ...] = ()  # the texts in TFDS, if they have other names
+    tfds: str = ""  # the task's name there, if it is another one
+    tfds_dev: str = "validation"
     phrases: bool = False  # training also holds the parts of its sentences
     parts: bool = True  # which are left in it
-    tfds: str = ""  # its name there, if it is another one
 
 
-_SENTENCES = ("sentence1", "sentence2")
-_QUESTIONS = ("question1", "question2")
-_STRINGS = ("#1 String", "#2 String")
+_SENTENCE, _SENTENCES = ("sentence",), ("sentence1", "sentence2")
+_QUESTIONS, _STRINGS = ("question1", "question2"), ("#1 String", "#2 String")
+_SST2 = _Glue("SST-2", _SENTENCE, "label", ("negative", "positive"), phrases=True)
 
-_SST2 = _Glue("SST-2", ("sentence", "label"), ("sentence",), ("negative", "positive"), phrases=True)
 GLUE = {
     "sst2": _SST2,
     "cola": _Glue(
         "CoLA",
-        ("sentence", "label"),
-        ("sentence",),
+        _SENTENCE,
+        "label",
         ("unacceptable", "acceptable"),
         metric="matthews",
         header=("source", "label", "mark", "sentence"),
     ),
-    "mrpc": _Glue("MRPC", (*_STRINGS, "Quality"), _SENTENCES, ("not_equivalent", "equivalent")),
-    "rte": _Glue("RTE", (*_SENTENCES, "label"), _SENTENCES, _ENTAILMENT),
-    "qnli": _Glue("QNLI", ("question", "sentence", "label"), ("question", "sentence"), _ENTAILMENT),
-    "qqp": _Glue("QQP", (*_QUESTIONS, "is_duplicate"), _QUESTIONS, ("not_duplicate", "duplicate")),
+    "mrpc": _Glue(
+        "MRPC", _STRINGS, "Quality", ("not_equivalent", "equivalent"), features=_SENTENCES
+    ),
+    "rte": _Glue("RTE", _SENTENCES, "label", _ENTAILMENT),
+    "qnli": _Glue("QNLI", ("question", "sentence"), "label", _ENTAILMENT),
+    "qqp": _Glue("QQP", _QUESTIONS, "is_duplicate", ("not_duplicate", "duplicate")),
     "mnli": _Glue(
         "MNLI",
-        (*_SENTENCES, "gold_label"),
-        ("premise", "hypothesis"),
+        _SENTENCES,
+        "gold_label",
         ("entailment", "neutral", "contradiction"),
         dev="dev_matched.tsv",
+        features=("premise", "hypothesis"),
         tfds_dev="validation_matched",
     ),
     "sst2-sentences": replace(_SST2, parts=False, tfds="sst2"),
@@ -83,9 +86,9 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
     """
     glue = GLUE[name]
     if data_dir is None:
-        sources = {"train": "train", "test": glue.tfds_dev}
-        origin = f"TFDS glue/{glue.tfds or name}"
-        read = read_tfds(f"glue/{glue.tfds or name}", glue.features, list(sources.values()))
+        sources, of_tfds = {"train": "train", "test": glue.tfds_dev}, f"glue/{glue.tfds or name}"
+        origin, features = f"TFDS {of_tfds}", glue.features or glue.texts
+        read = read_tfds(of_tfds, features, list(sources.values()))
     else:
         folder = _folder(data_dir, glue.folder)
         sources = {"train": "train.tsv", "test": glue.dev}
@@ -93,7 +96,7 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
         read = {file: _read_tsv(folder / file, glue) for file in sources.values()}
     splits, notes = {}, []
     for part, source in sources.items():
-        splits[part], left_out = _split(read[source], len(glue.columns) > 2, f"{origin} {source}")
+        splits[part], left_out = _split(read[source], len(glue.texts) > 1, f"{origin} {source}")
         notes.append(f"{part}: {origin} {source}")
         if left_out:
             notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
@@ -126,11 +129,11 @@ def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
     header, first = glue.header, 1
     if header is None:
         header, first = tuple(lines.pop(0).split("\t")), 2
-    for column in glue.columns:
+    for column in (*glue.texts, glue.label):
         if column not in header:
             present = ", ".join(header)
             raise BeexError(f"There is no column '{column}' in {path}; its columns are {present}.")
-    *texts, label = [header.index(column) for column in glue.columns]
+    *texts, label = [header.index(column) for column in (*glue.texts, glue.label)]
     classes = {name: number for number, name in enumerate(glue.labels)}
     classes |= {str(number): number for number in range(len(glue.labels))}
     rows: list[Row] = []

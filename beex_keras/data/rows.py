@@ -107,10 +107,9 @@ def make_task(
     needed = 1 + (validation is None) + (test is None)
     for label in classes:
         if (count := train.labels.count(label)) < needed:
-            raise BeexError(
-                f"The label '{label}' is on {count} row{'s' if count > 1 else ''} of {train.source}, "
-                f"but at least {needed} are needed for training and the splits that are missing."
-            )
+            place = f"{count} row{'s' if count > 1 else ''} of {train.source}"
+            more = f"at least {needed} are needed for training and the splits that are missing"
+            raise BeexError(f"The label '{label}' is on {place}, but {more}.")
     splits = [None if rows is None else rows.split(classes) for rows in (validation, test)]
     parts, made = complete_splits(train.split(classes), *splits)
     if classes == [str(number) for number in range(len(class_names))]:

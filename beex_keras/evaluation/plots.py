@@ -1,6 +1,7 @@
 """Figures of a training, a calibration, the exits taken and the quantizers.
 
-Every function returns a `matplotlib.figure.Figure` in the style of `beex_keras.evaluation.style`.
+Every function that draws returns a `matplotlib.figure.Figure` in the style of
+`beex_keras.evaluation.style`, and raises `BeexError` where matplotlib is missing.
 """
 
 import os
@@ -30,7 +31,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     `val_calibrated_accuracy` if there.
 
     Raises:
-        BeexError: matplotlib is missing, or the history has no epoch.
+        BeexError: the history has no epoch.
     """
     if not logs.get("loss"):
         raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
@@ -67,9 +68,6 @@ def trade_off(calibration: Calibration) -> "Figure":
     """Accuracy against cost for every threshold tried, with the chosen point marked.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
-
-    Raises:
-        BeexError: matplotlib is missing.
     """
     curve, chosen = calibration.curve, calibration.index
     figure, (axes,) = style.subplots(1, width=6.4, height=4.6)
@@ -103,11 +101,7 @@ def trade_off(calibration: Calibration) -> "Figure":
 
 @styled
 def exit_histogram(evaluation: Evaluation) -> "Figure":
-    """Share of the texts that leave at each exit, with the score of that exit if all left there.
-
-    Raises:
-        BeexError: matplotlib is missing.
-    """
+    """Share of the texts that leave at each exit, with the score of that exit if all left there."""
     heights = percent(evaluation.exit_shares)
     numbers = np.arange(1, len(heights) + 1)
     figure, (axes,) = style.subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
@@ -133,7 +127,7 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
     beside the forward.
 
     Raises:
-        BeexError: matplotlib is missing, or an unknown quantizer.
+        BeexError: an unknown quantizer.
     """
     import tensorflow as tf
 

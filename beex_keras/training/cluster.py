@@ -175,8 +175,8 @@ def _greet(cluster: Cluster, index: int) -> bool:
         return False
     if answer != _greeting(dataclasses.replace(cluster, index=index)):
         raise BeexError(
-            f"What answers at {address} is not worker {index} of this cluster; give all workers the "
-            f"same cluster in {VARIABLE}, each its own index, and the same version of BEEx-Keras."
+            f"What answers at {address} is not worker {index} of this cluster; give all workers "
+            f"one cluster in {VARIABLE}, each its own index, and the same version of BEEx-Keras."
         )
     return True
 

@@ -403,7 +403,7 @@ def fit(
             raise BeexError(f"{ended}; start anew with a lower learning rate.")
         history[monitor][-1] = score
         if kept_epoch(history[monitor], slack) == int(epoch):
-            # Keras writes the metrics too, which are sums over all workers, so that all have to save.
+            # Keras writes the metrics too, which are sums over all workers: all have to save.
             with distribution.as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
                 folder = directory if chief else Path(elsewhere)
                 with atomic_path(folder / _BEST_WEIGHTS) as path:
