@@ -23,17 +23,25 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         ids: validation inputs, int32 (B, T).
         labels: whole numbers (B,).
         policy: the policy to calibrate.
-        options: further arguments of `calibrate`: tolerance, costs, margin, metric.
+        tolerance, costs, margin, metric: as in `calibrate`.
 
     Attributes:
         calibration: the last; None on the workers that are only told.
     """
 
     def __init__(
-        self, ids: np.ndarray, labels: np.ndarray, policy: ExitPolicy, **options: Any
+        self,
+        ids: np.ndarray,
+        labels: np.ndarray,
+        policy: ExitPolicy,
+        tolerance: float = 0.0,
+        costs: np.ndarray | None = None,
+        margin: float = 0.0,
+        metric: str = "accuracy",
     ) -> None:
         super().__init__()
-        self.ids, self.labels, self.policy, self.options = ids, labels, policy, options
+        self.ids, self.labels, self.policy = ids, labels, policy
+        self.options = (costs, tolerance, margin, metric)
         self.calibration: Calibration | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
@@ -47,6 +55,6 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
 
     def _measure(self) -> list[float]:
         logits = predict_exit_logits(self.model, self.ids)
-        self.calibration = calibrate(self.policy, logits, self.labels, **self.options)
+        self.calibration = calibrate(self.policy, logits, self.labels, *self.options)
         accuracy = (logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]

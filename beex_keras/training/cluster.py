@@ -85,9 +85,7 @@ def meet(cluster: Cluster, seconds: float, report: Callable[[str], Any] = lambda
 
     TensorFlow would wait too, but for an hour, deaf to interruptions, and without a word on who is
     missing. Each worker answers at its own address until all others have asked; then the address is
-    free again for TensorFlow.
-
-    `report` is told once, in a sentence, whom this worker is waiting for.
+    free again for TensorFlow. `report` is told once, in a sentence, whom this worker is waiting for.
 
     Raises:
         BeexError: a worker cannot be reached in that time, or belongs to another cluster.

@@ -24,15 +24,15 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
         BeexError: the folder holds a run with other settings, or something else, or there is none
             where it should be.
     """
-    file, anew = directory / SETTINGS, "to start anew"
+    file = directory / SETTINGS
     if file.exists():
         try:
             found = json.loads(read_text(file, "run settings"))
         except json.JSONDecodeError:
-            raise BeexError(f"{file} is damaged; remove {directory} {anew}.") from None
+            raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
         if found != settings:
             other = f"a run with other settings ({', '.join(_differences(found, settings))})"
-            fix = f"choose another folder, or remove this one {anew}"
+            fix = "choose another folder, or remove this one to start anew"
             raise BeexError(f"{directory} holds {other}; {fix}.")
         return
     if not create:
