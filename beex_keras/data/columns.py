@@ -8,13 +8,9 @@ from beex_keras.errors import BeexError
 
 
 def take_rows(data: Any, columns: Columns, part: str) -> Rows:
-    """The rows of `data`.
+    """The rows of (texts, labels), where texts are strings or pairs of them, or of what has columns.
 
-    Args:
-        data: (texts, labels), where texts are strings or pairs of strings, or anything with columns:
-            a dictionary of lists, a pandas DataFrame, a Hugging Face `Dataset`.
-        columns: which of them hold what.
-        part: what errors call the data: "train", "validation" or "test".
+    That is a dictionary of lists, a pandas DataFrame, a Hugging Face `Dataset`; errors name the part.
 
     Raises:
         BeexError: `data` is nothing of these, columns differ in length, or the rows are faulty.

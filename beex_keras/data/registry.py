@@ -86,7 +86,7 @@ def _own(
         elif part is not None:
             rows[name] = take_rows(part, columns, name)
     task = task or ("files" if isinstance(parts["train"], str | os.PathLike) else "data")
-    return make_task(rows["train"], rows.get("validation"), rows.get("test"), task, notes, names)
+    return make_task(rows, task, notes, names)
 
 
 def _named(name: str, data_dir: FilePath | None) -> Task:

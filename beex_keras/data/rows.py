@@ -10,6 +10,9 @@ from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.errors import BeexError
 
+NumberedRow = tuple[int, Mapping[str, Any]]
+"""The number that a row has in its source, and its values by column."""
+
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
@@ -27,8 +30,7 @@ class Rows:
     """Checked rows of one split.
 
     Args:
-        rows: the number that a row has in its source, and its values by column.
-        columns: which ones to take.
+        rows, columns: the rows, and which of their values to take.
         source, unit: what errors call the source, such as a path, and a row of it.
 
     Raises:
@@ -37,11 +39,7 @@ class Rows:
     """
 
     def __init__(
-        self,
-        rows: Iterator[tuple[int, Mapping[str, Any]]],
-        columns: Columns,
-        source: str,
-        unit: str = "line",
+        self, rows: Iterator[NumberedRow], columns: Columns, source: str, unit: str = "line"
     ) -> None:
         self.source, self.unit = source, unit
         self.texts: list[str] = []
@@ -64,11 +62,7 @@ class Rows:
             raise BeexError(f"{source} has no rows; give texts and labels.")
 
     def split(self, classes: list[str]) -> Split:
-        """The rows with labels as class numbers.
-
-        Raises:
-            BeexError: a label is none of `classes`.
-        """
+        """The rows with labels as class numbers; raises `BeexError` for one that has none."""
         numbers = {label: number for number, label in enumerate(classes)}
         for label, number in zip(self.labels, self._numbers, strict=True):
             if label not in numbers:
@@ -82,14 +76,9 @@ class Rows:
 
 
 def make_task(
-    train: Rows,
-    validation: Rows | None,
-    test: Rows | None,
-    name: str,
-    notes: list[str],
-    class_names: tuple[str, ...] = (),
+    rows: dict[str, Rows], name: str, notes: list[str], class_names: tuple[str, ...] = ()
 ) -> Task:
-    """A task whose classes are the labels of `train`; splits that are missing are taken out of it.
+    """A task whose classes are the labels of "train"; splits that are missing are taken out of it.
 
     Classes are in numerical order if all labels are whole numbers, else in alphabetical order. The
     labels 0, 1, 2, ... get the `class_names` where the rows have just these.
@@ -97,6 +86,7 @@ def make_task(
     Raises:
         BeexError: a label is not known from training, or a class has too few rows.
     """
+    train, others = rows["train"], [rows.get(part) for part in ("validation", "test")]
     try:
         classes = sorted(set(train.labels), key=lambda label: (int(label), label))
     except ValueError:  # not all are numbers
@@ -104,13 +94,13 @@ def make_task(
     if len(classes) < 2:
         same = f"Every row of {train.source} has the label '{classes[0]}'"
         raise BeexError(f"{same}; give at least two classes.")
-    needed = 1 + (validation is None) + (test is None)
+    needed = 1 + others.count(None)
     for label in classes:
         if (count := train.labels.count(label)) < needed:
             place = f"{count} row{'s' if count > 1 else ''} of {train.source}"
             more = f"at least {needed} are needed for training and the splits that are missing"
             raise BeexError(f"The label '{label}' is on {place}, but {more}.")
-    splits = [None if rows is None else rows.split(classes) for rows in (validation, test)]
+    splits = [None if part is None else part.split(classes) for part in others]
     parts, made = complete_splits(train.split(classes), *splits)
     if classes == [str(number) for number in range(len(class_names))]:
         classes = list(class_names)

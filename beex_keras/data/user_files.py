@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from beex_keras.data.rows import Columns, Rows
+from beex_keras.data.rows import Columns, NumberedRow, Rows
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 
 FilePath = str | os.PathLike[str]
-NumberedRow = tuple[int, dict[str, Any]]  # line number, values by column
 
 
 def read_rows(path: FilePath, columns: Columns) -> Rows:

@@ -67,11 +67,9 @@ class Graph:
             yield rows, tokens
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """The graph's outputs for rows of its inputs, in the file's order.
+        """The graph's outputs for its inputs, in the file's order.
 
-        Args:
-            inputs: arrays of as many rows each; those of rank 2 and more have the same number of
-                tokens.
+        All have as many rows, and those of rank 2 and more the same number of tokens.
         """
         rows = len(inputs[0])
         length = next(array.shape[1] for array in inputs if array.ndim > 1)

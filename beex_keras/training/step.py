@@ -91,15 +91,8 @@ def replace_tokens(
     \([-r, r)\), by one drawn from all tokens of the batch, so as often as it comes in the data. The
     first token of a row, separators and padding stay.
 
-    Args:
-        ids: int32, (B, T).
-        separator_id: of [SEP].
-        most: r.
-        seed: two integers, (2,); the same ones give the same result.
-
-    Returns:
-        ids: int32, (B, T).
-        replaced: (B,), true of the texts that may have changed.
+    Takes ids int32 (B, T), the id of [SEP], \(r\) and two integers, (2,), by which the result is
+    random. Returns other ids, and which of the texts may have changed, (B,).
     """
     rates, draws, order = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     shape = tf.shape(ids)
@@ -115,9 +108,7 @@ def replace_tokens(
 def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
     r"""\(\frac{1}{N} \sum_i\) of the squared error, relative to the teacher's variance.
 
-    Args:
-        hidden, known: outputs of the student's and the teacher's blocks, N of (B, T, D).
-        mask: (B, T), true at real tokens.
+    Of the outputs of the student's and the teacher's blocks, N of (B, T, D), at real tokens (B, T).
     """
     real = tf.cast(mask, tf.float32)[..., tf.newaxis]
     count = tf.reduce_sum(real)
