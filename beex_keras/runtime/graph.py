@@ -80,7 +80,7 @@ class Graph:
             self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
         interpreter = self._interpreters[size, length]
         padding = [np.zeros((-rows % size, *array.shape[1:]), array.dtype) for array in inputs]
-        batches = [np.concatenate(parts) for parts in zip(inputs, padding, strict=True)]
+        batches = [np.concatenate(pair) for pair in zip(inputs, padding, strict=True)]
         starts = range(0, rows, size)
         parts = [interpreter.predict([array[s : s + size] for array in batches]) for s in starts]
         return [np.concatenate(outputs)[:rows] for outputs in zip(*parts, strict=True)]

@@ -32,10 +32,9 @@ class LCERunner(Runner):
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         if self.exits_by_itself:
-            alone = (
-                f"{self._source} exits by itself, so it does not compute the logits of every exit"
-            )
-            raise BeexError(f"{alone}; convert the model with --exit all-outputs for that.")
+            alone = "exits by itself, so it does not compute the logits of every exit"
+            fix = "convert the model with --exit all-outputs for that"
+            raise BeexError(f"{self._source} {alone}; {fix}.")
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
         for rows, tokens in self._graph.groups(ids):
             (logits[rows],) = self._graph.run(tokens)
