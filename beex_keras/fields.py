@@ -2,8 +2,10 @@
 
 import dataclasses
 import inspect
+import itertools
 import re
 import typing
+from collections.abc import Callable, Iterable
 from typing import Any
 
 from beex_keras.errors import BeexError
@@ -32,9 +34,8 @@ def choices(config: type) -> dict[str, tuple[Any, ...]]:
     for name, hint in typing.get_type_hints(config).items():
         kinds = typing.get_args(hint) if type(None) in typing.get_args(hint) else (hint,)
         if any(typing.get_origin(kind) is typing.Literal for kind in kinds):
-            found[name] = tuple(
-                value for kind in kinds for value in (typing.get_args(kind) or (None,))
-            )
+            values = (typing.get_args(kind) or (None,) for kind in kinds)
+            found[name] = tuple(itertools.chain(*values))
     return found
 
 
@@ -43,9 +44,8 @@ def check_choices(config: Any) -> None:
     for name, allowed in choices(type(config)).items():
         value = getattr(config, name)
         if value not in allowed or isinstance(value, bool):
-            raise BeexError(
-                f"{name}={value!r} is unknown; choose one of {', '.join(map(str, allowed))}."
-            )
+            known = ", ".join(map(str, allowed))
+            raise BeexError(f"{name}={value!r} is unknown; choose one of {known}.")
 
 
 def check_whole(config: Any, **minima: int) -> None:
@@ -58,15 +58,21 @@ def check_whole(config: Any, **minima: int) -> None:
 
 def check_share(config: Any, *fields: str) -> None:
     """Raises `BeexError` unless the named fields lie in [0, 1)."""
-    for name in fields:
-        value = getattr(config, name)
-        if not isinstance(value, int | float) or not 0 <= value < 1:
-            raise BeexError(f"{name}={value!r} must lie in [0, 1).")
+    _check(config, fields, lambda value: 0 <= value < 1, "lie in [0, 1)")
 
 
 def check_positive(config: Any, *fields: str) -> None:
     """Raises `BeexError` unless the named fields are greater than 0."""
-    for name in fields:
+    _check(config, fields, lambda value: value > 0, "be greater than 0")
+
+
+def check_not_negative(config: Any, *fields: str) -> None:
+    """Raises `BeexError` unless the named fields are at least 0."""
+    _check(config, fields, lambda value: value >= 0, "be at least 0")
+
+
+def _check(config: Any, names: Iterable[str], holds: Callable[[float], bool], must: str) -> None:
+    for name in names:
         value = getattr(config, name)
-        if not isinstance(value, int | float) or not value > 0:
-            raise BeexError(f"{name}={value!r} must be greater than 0.")
+        if not isinstance(value, int | float) or not holds(value):
+            raise BeexError(f"{name}={value!r} must {must}.")

@@ -27,9 +27,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         target.parent.mkdir(parents=True, exist_ok=True)
         holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     except OSError as error:
-        raise BeexError(
-            f"Cannot write {target}: {error.strerror}; choose a path in a directory you can write."
-        ) from error
+        fix = "choose a path in a directory you can write"
+        raise BeexError(f"Cannot write {target}: {error.strerror}; {fix}.") from error
     try:
         # The suffix is kept because some writers (Keras, NumPy) choose the format by it.
         temporary = holder / target.name
@@ -84,20 +83,14 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
 
 
 def decode(data: bytes, name: str, line: int = 1) -> str:
-    """UTF-8 bytes as text, without a byte-order mark; `name` names their source in errors.
+    """UTF-8 bytes as text, without a byte-order mark.
 
-    Args:
-        data: the bytes.
-        name: of their source.
-        line: the number of their first line there.
-
-    Raises:
-        BeexError: not valid UTF-8.
+    `name` is their source's, and `line` the number of their first line there, for the `BeexError` of
+    what is not valid UTF-8.
     """
     try:
         return data.decode("utf-8-sig" if line == 1 else "utf-8")
     except UnicodeDecodeError as error:
         line += data.count(b"\n", 0, error.start)
-        raise BeexError(
-            f"The {name} is not valid UTF-8 (line {line}, byte {error.start}); save it as UTF-8."
-        ) from None
+        place = f"line {line}, byte {error.start}"
+        raise BeexError(f"The {name} is not valid UTF-8 ({place}); save it as UTF-8.") from None

@@ -56,18 +56,13 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
     ) -> None:
         super().__init__(name=name, **kwargs)
         if weights not in WEIGHTS:
-            raise BeexError(
-                f"Unknown loss weights '{weights}'; choose one of {', '.join(WEIGHTS)}."
-            )
+            known = ", ".join(WEIGHTS)
+            raise BeexError(f"Unknown loss weights '{weights}'; choose one of {known}.")
         if temperature <= 0 or not 0 <= floor <= 1 or not 0 <= label_smoothing < 1:
-            raise BeexError(
-                "The loss needs temperature > 0, floor in [0, 1] and label_smoothing in [0, 1)."
-            )
-        self.weights = weights
-        self.delta = delta
-        self.temperature = temperature
-        self.floor = floor
-        self.label_smoothing = label_smoothing
+            needs = "temperature > 0, floor in [0, 1] and label_smoothing in [0, 1)"
+            raise BeexError(f"The loss needs {needs}.")
+        self.weights, self.label_smoothing = weights, label_smoothing
+        self.delta, self.temperature, self.floor = delta, temperature, floor
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         exits, classes = y_pred.shape[1], y_pred.shape[2]

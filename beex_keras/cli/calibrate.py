@@ -17,17 +17,10 @@ from beex_keras.training.recipe import TrainingConfig
 @setting(TrainingConfig, "margin", default=TrainingConfig.margin)
 @click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
 @json_option
-def calibrate(
-    model: str,
-    policy: str,
-    tolerance: float,
-    margin: float,
-    figure: str | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> None:
     """Choose a Keras MODEL's exit threshold on the validation split, and keep it in MODEL."""
-    TrainingConfig(tolerance=tolerance, margin=margin)  # raises where they are out of range
+    allowed = {name: options[name] for name in ("tolerance", "margin")}
+    TrainingConfig(**allowed)  # raises where they are out of range
     task = chosen_task(options)
     from beex_keras import exits, runtime
     from beex_keras.evaluation import calibrate as choose
@@ -38,22 +31,14 @@ def calibrate(
     folder = runtime.model_directory(model)
     classifier = runtime.load_classifier(folder)
     runner = runtime.KerasRunner(classifier)
-    labels = class_numbers(runner, task)
-    logits = split_logits(runner, task.validation)
-    found = choose(
-        exits.get(policy),
-        logits,
-        labels[task.validation.labels],
-        relative_costs(classifier.config),
-        tolerance,
-        margin,
-        task.metric,
-    )
+    labels = class_numbers(runner, task)[task.validation.labels]
+    logits, costs = split_logits(runner, task.validation), relative_costs(classifier.config)
+    policy = exits.get(options["policy"])
+    found = choose(policy, logits, labels, costs, **allowed, metric=task.metric)
     classifier.policy = found.policy
     classifier.save_pretrained(folder)
     if figure:
         plots.save(plots.trade_off(found), figure)
     figures = found.to_dict()
-    print_figures(
-        figures, as_json, lambda: [{**figures, "policy": repr(found.policy)}], "Validation split"
-    )
+    row = {**figures, "policy": repr(found.policy)}
+    print_figures(figures, as_json, lambda: [row], "Validation split")

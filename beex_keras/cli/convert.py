@@ -1,12 +1,20 @@
 """`beex convert`: a trained model as a file for a device, or as a C project."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
-from beex_keras.cli.options import chosen_policy, given, json_option, model_argument, policy_options
+from beex_keras.cli.options import (
+    Decorator,
+    chosen_policy,
+    given,
+    json_option,
+    model_argument,
+    policy_options,
+)
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 from beex_keras.files import read_bytes, read_text
@@ -18,18 +26,23 @@ if TYPE_CHECKING:
 EXITS = ("in-graph", "all-outputs", "segments")
 
 _TFLITE, _BEEX, _MCU = ".tflite files", ".beex files", "--target mcu"
+_OF_TFLITE = ("exit", "threshold_input", "plan_memory")
+_OF_MCU = ("board", "ram", "flash", "int8_activations")
 _GOES_WITH = {
-    "exit": (_TFLITE,),
-    "threshold_input": (_TFLITE,),
-    "plan_memory": (_TFLITE,),
+    **dict.fromkeys(_OF_TFLITE, (_TFLITE,)),
+    **dict.fromkeys(_OF_MCU, (_MCU,)),
     "weights": (_BEEX, _MCU),
     "file_format": (_TFLITE, _BEEX),
-    "board": (_MCU,),
-    "ram": (_MCU,),
-    "flash": (_MCU,),
-    "int8_activations": (_MCU,),
 }
 """What each option is for."""
+
+
+def _flag(name: str, text: str) -> Decorator:
+    return click.option(name, is_flag=True, default=None, help=text)
+
+
+def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decorator:
+    return click.option(name, *others, type=click.Choice(values), help=text)
 
 
 @click.command()
@@ -41,50 +54,37 @@ _GOES_WITH = {
     required=True,
     help="The file to write; with --exit segments or --target mcu a directory.",
 )
-@click.option(
-    "--target",
-    type=click.Choice(["mcu"]),
-    help="Write a C project for microcontrollers: model, engine, start-up code, Makefile.",
-)
+@_choice("--target", ["mcu"], "Write a C project for microcontrollers: model, engine, Makefile.")
 @click.option("--board", help="Of --target mcu: an emulated board; netduinoplus2 by default.")
 @click.option("--ram", help="Of --target mcu: RAM there is, such as 128K; the board's by default.")
 @click.option("--flash", help="Of --target mcu: flash there is, such as 1M.")
-@click.option(
+@_choice(
     "--format",
+    ["tflite", "beex"],
+    "By default beex if the output's suffix says so, or else tflite.",
     "file_format",
-    type=click.Choice(["tflite", "beex"]),
-    help="By default beex if the output's suffix says so, or else tflite.",
 )
-@click.option(
+@_choice(
     "--exit",
-    type=click.Choice(EXITS),
-    help="Let the file exit by itself (in-graph, the default), give the logits of all exits, "
+    EXITS,
+    "Let the file exit by itself (in-graph, the default), give the logits of all exits, "
     "or be one file a block.",
 )
-@click.option(
-    "--threshold-input",
-    is_flag=True,
-    default=None,
-    help="Make the policy's threshold an input of the file instead of a constant.",
-)
-@click.option(
+@_flag("--threshold-input", "Make the policy's threshold an input of the file, not a constant.")
+@_flag(
     "--plan-memory",
-    is_flag=True,
-    default=None,
-    help="Put a plan of the arena into the file, so that TensorFlow Lite Micro needs less of it.",
+    "Put a plan of the arena into the file, so that TensorFlow Lite Micro needs less of it.",
 )
 @policy_options
 @click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
-@click.option(
+@_choice(
     "--weights",
-    type=click.Choice(["float32", "int8"]),
-    help="How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
+    ["float32", "int8"],
+    "How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
 )
-@click.option(
+@_flag(
     "--int8-activations",
-    is_flag=True,
-    default=None,
-    help="Of --target mcu: quantize what weights-only layers multiply; faster, less exact.",
+    "Of --target mcu: quantize what weights-only layers multiply; faster, less exact.",
 )
 @json_option
 def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
@@ -105,19 +105,17 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     from beex_keras.export import beex
 
     classifier = runtime.load_classifier(model)
-    classifier.policy = chosen_policy(classifier.policy, options["policy"], options["threshold"])
-    arguments: dict[str, Any] = {
-        "length": options["length"],
-        "calibration": _calibration(model, classifier.policy),
-    }
+    classifier.policy = chosen_policy(classifier.policy, options)
+    figures = _calibration(model, classifier.policy)
+    arguments: dict[str, Any] = {"length": options["length"], "calibration": figures}
     if options["weights"] is not None:
         arguments["int8_weights"] = options["weights"] == "int8"
     if kind == _MCU:
-        arguments |= given(options, "board", "ram", "flash", "int8_activations")
+        arguments |= given(options, *_OF_MCU)
         _convert_for_mcu(classifier, output, arguments, as_json)
         return
     if kind == _TFLITE:
-        arguments |= given(options, "exit", "threshold_input", "plan_memory")
+        arguments |= given(options, *_OF_TFLITE)
         report = export.export_file(classifier, output, **arguments)
     else:
         report = beex.export_file(classifier, output, **arguments)
@@ -154,6 +152,5 @@ def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
         figures = beex.read(read_bytes(path, "model"), str(path)).calibration
     elif (path / "results.json").is_file():
         figures = json.loads(read_text(path / "results.json", "results"))["calibration"]
-    if figures is None or figures["policy"] != exits.serialize(policy):
-        return None
-    return figures
+    own = figures is not None and figures["policy"] == exits.serialize(policy)
+    return figures if own else None

@@ -14,28 +14,21 @@ from beex_keras.cli.options import (
 )
 from beex_keras.cli.terminal import print_figures
 
+SPLITS = click.Choice(["train", "validation", "test"])
+
 
 @click.command()
 @model_argument
 @data_options()
-@click.option(
-    "--split", type=click.Choice(["train", "validation", "test"]), default="test", show_default=True
-)
+@click.option("--split", type=SPLITS, default="test", show_default=True)
 @policy_options
 @json_option
-def evaluate(
-    model: str,
-    split: str,
-    policy: str | None,
-    threshold: float | None,
-    as_json: bool,
-    **options: Any,
-) -> None:
+def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     """Accuracy of a MODEL (as for predict) with its policy, and at each exit if it computes all."""
     task = chosen_task(options)
     from beex_keras import runtime
 
     runner = runtime.load(model)
-    rule = chosen_policy(runner.policy, policy, threshold)
+    rule = chosen_policy(runner.policy, options)
     found = runtime.evaluate_runner(runner, task, getattr(task, split), rule)
     print_figures(found.to_dict(), as_json, found.rows, f"{task.name}, {split} split")

@@ -1,21 +1,20 @@
 """Options that several commands share, and options that stand for a setting."""
 
+import json
 import typing
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from beex_keras import fields
-from beex_keras.cli.terminal import assignment
 from beex_keras.errors import BeexError
 from beex_keras.training.recipe import TrainingConfig
 
 if TYPE_CHECKING:
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
-
-POLICIES = fields.choices(TrainingConfig)["policy"]
 
 Decorator = Callable[[Any], Any]
 
@@ -47,38 +46,22 @@ def setting(config: type, name: str, panel: str | None = None, default: Any = No
 
 def data_options(panel: str | None = None) -> Decorator:
     """The argument DATA, and where its parts are: what `load_task` takes."""
+    option = partial(click.option, panel=panel)
+    path = partial(option, type=click.Path())
     return together(
         click.argument("data", default="rotten_tomatoes"),
-        click.option(
-            "--data-dir",
-            type=click.Path(),
-            panel=panel,
-            help="Folder with a GLUE download, or with the JSON lines of sick, trec, snips.",
-        ),
-        click.option(
-            "--validation",
-            type=click.Path(),
-            panel=panel,
-            help="Your own validation file; taken out of DATA by default.",
-        ),
-        click.option(
-            "--test",
-            type=click.Path(),
-            panel=panel,
-            help="Your own test file; taken out of DATA by default.",
-        ),
-        click.option("--text-column", panel=panel, help="Column of the text, 'text' by default."),
-        click.option("--pair-column", panel=panel, help="Column of the second text, for pairs."),
-        click.option(
-            "--label-column", panel=panel, help="Column of the label, 'label' by default."
-        ),
+        path("--data-dir", help="Folder of a GLUE download, or of JSON lines (sick, trec, snips)."),
+        path("--validation", help="Your own validation file; taken out of DATA by default."),
+        path("--test", help="Your own test file; taken out of DATA by default."),
+        option("--text-column", help="Column of the text, 'text' by default."),
+        option("--pair-column", help="Column of the second text, for pairs."),
+        option("--label-column", help="Column of the label, 'label' by default."),
     )
 
 
+_policy = click.Choice(fields.choices(TrainingConfig)["policy"])
 policy_options = together(
-    click.option(
-        "--policy", type=click.Choice(POLICIES), help="Exit policy instead of the model's own."
-    ),
+    click.option("--policy", type=_policy, help="Exit policy instead of the model's own."),
     click.option("--threshold", type=float, help="Its threshold."),
 )
 
@@ -100,26 +83,34 @@ def given(options: dict[str, Any], *names: str) -> dict[str, Any]:
 
 
 def assignments(texts: tuple[str, ...], known: list[str], taken: dict[str, Any]) -> dict[str, Any]:
-    """The settings of `--set`, none of which may be unknown or among those that are taken."""
-    found = dict(map(assignment, texts))
-    for name in found:
+    """The settings of `--set`: NAME=VALUE with a JSON value, or else a plain string.
+
+    None may be unknown, or among those that are `taken`.
+    """
+    found: dict[str, Any] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise BeexError(f"--set {text} must have the form NAME=VALUE.")
         if name not in known:
             raise BeexError(f"Unknown setting '{name}'; known are {', '.join(known)}.")
         if name in taken:
             raise BeexError(f"{name} is given twice; leave out --set {name}.")
+        try:
+            found[name] = json.loads(value)
+        except json.JSONDecodeError:
+            found[name] = value
     return found
 
 
-def chosen_policy(own: "ExitPolicy", name: str | None, threshold: float | None) -> "ExitPolicy":
-    """The model's own policy, or the one that the options ask for."""
+def chosen_policy(own: "ExitPolicy", options: dict[str, Any]) -> "ExitPolicy":
+    """The model's own policy, or the one that `policy_options` ask for."""
     from beex_keras import exits
 
-    if name is None:
-        return own if threshold is None else own.with_threshold(_number(threshold))
+    name, threshold = options["policy"], options["threshold"]
     if threshold is None:
+        if name is None:
+            return own
         raise BeexError("--policy needs --threshold beside it; or calibrate with 'beex calibrate'.")
-    return exits.get(name).with_threshold(_number(threshold))
-
-
-def _number(value: float) -> int | float:
-    return int(value) if value == int(value) else value
+    rule = own if name is None else exits.get(name)
+    return rule.with_threshold(int(threshold) if threshold == int(threshold) else threshold)

@@ -8,15 +8,13 @@ from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
 
+_presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
+
 
 @click.command()
 @click.argument("model", type=click.Path(), required=False)
-@click.option(
-    "--preset", type=click.Choice(list(PRESETS)), help="A preset instead of a trained MODEL."
-)
-@click.option(
-    "--bits", type=click.Choice(list(KINDS)), help="Of the preset; weights-only by default."
-)
+@click.option("--preset", type=_presets, help="A preset instead of a trained MODEL.")
+@click.option("--bits", type=_bits, help="Of the preset; weights-only by default.")
 @click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
 @json_option
 def summary(
@@ -31,11 +29,10 @@ def summary(
     from beex_keras.export.tflite import size_report
     from beex_keras.models import BEExformerClassifier
 
-    if model is None:
-        assert preset is not None
-        config = BEExformerConfig.preset(preset, bits or "weights-only")
-        classifier = BEExformerClassifier(config)
-    else:
+    if model is not None:
         classifier = runtime.load_classifier(model)
+    else:
+        assert preset is not None
+        classifier = BEExformerClassifier(BEExformerConfig.preset(preset, bits or "weights-only"))
     report = size_report.summarize(classifier, length)
     print_figures(report.to_dict(), as_json, report.tables, "")

@@ -49,17 +49,6 @@ def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
     click.echo(f"warning: {message}", err=True)
 
 
-def assignment(text: str) -> tuple[str, Any]:
-    """NAME=VALUE with a JSON value, or else a plain string."""
-    name, equals, value = text.partition("=")
-    if not equals or not name:
-        raise BeexError(f"--set {text} must have the form NAME=VALUE.")
-    try:
-        return name, json.loads(value)
-    except json.JSONDecodeError:
-        return name, value
-
-
 @dataclasses.dataclass(frozen=True)
 class Record:
     """A text to classify, or a pair, with what came beside it."""
@@ -94,14 +83,14 @@ def read_records(
     for number, line in enumerate(texts or _lines(file), start=1):
         if columns is not None and not texts:
             yield _json_record(line, number, columns, pairs)
-        elif pairs:
-            yield make_record(*_split_pair(line, number))
-        else:
-            yield make_record(line)
+            continue
+        parts = line.split("\t") if pairs else [line]
+        if pairs and len(parts) != 2:
+            reads = "the model reads two sentences with a tab between them, or one and --pair"
+            raise BeexError(f"Text {number:,} is not a pair; {reads}.")
+        yield make_record(*parts)
     if number == 0:
-        raise BeexError(
-            "There is no text to classify; give it as an argument or on standard input."
-        )
+        raise BeexError("There is no text to classify; give one as argument or on standard input.")
 
 
 def _lines(file: str | None) -> Iterator[str]:
@@ -115,26 +104,13 @@ def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) 
     try:
         values = json.loads(line)
     except json.JSONDecodeError as error:
-        raise BeexError(
-            f"Line {number:,} is not JSON: {error.msg}; give one object a line."
-        ) from None
+        invalid = f"Line {number:,} is not JSON: {error.msg}"
+        raise BeexError(f"{invalid}; give one object a line.") from None
     wanted = columns if pairs else columns[:1]
     if not isinstance(values, dict) or any(name not in values for name in wanted):
-        raise BeexError(
-            f"Line {number:,} has no field '{wanted[-1]}'; name the fields that hold the text by "
-            "--text-column and --pair-column."
-        )
+        fix = "name the fields that hold the text by --text-column and --pair-column"
+        raise BeexError(f"Line {number:,} has no field '{wanted[-1]}'; {fix}.")
     return Record(values[columns[0]], values[columns[1]] if pairs else None, values)
-
-
-def _split_pair(line: str, number: int) -> tuple[str, str]:
-    parts = line.split("\t")
-    if len(parts) != 2:
-        raise BeexError(
-            f"Text {number:,} is not a pair; the model reads two sentences with a tab between "
-            "them, or one and --pair."
-        )
-    return parts[0], parts[1]
 
 
 def show_progress(items: Iterable[Any], total: int | None) -> Iterator[Any]:

@@ -4,12 +4,7 @@ from typing import Any
 
 import rich_click as click
 
-from beex_keras.cli.options import (
-    assignments,
-    data_options,
-    given,
-    setting,
-)
+from beex_keras.cli.options import assignments, data_options, given, setting
 from beex_keras.cli.terminal import print_figures
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
@@ -76,21 +71,11 @@ def train(**options: Any) -> None:
     from beex_keras.evaluation import plots
     from beex_keras.training import train as run_training
 
-    run = run_training(
-        options["data"],
-        options["output"],
-        validation=options["validation"],
-        test=options["test"],
-        init=options["init"],
-        teacher=options["teacher"],
-        verbose=0 if options["as_json"] else "auto",
-        **chosen,
-    )
+    output, as_json = options["output"], options["as_json"]
+    chosen |= given(options, "validation", "test", "init", "teacher")
+    run = run_training(options["data"], output, verbose=0 if as_json else "auto", **chosen)
     if run.is_chief:
         plots.save_run_figures(run)
-    figures = {
-        "run": options["output"],
-        "calibration": run.calibration.to_dict(),
-        "test": run.evaluation.to_dict(),
-    }
-    print_figures(figures, options["as_json"], run.evaluation.rows, "Test split")
+    calibration, test = run.calibration.to_dict(), run.evaluation.to_dict()
+    figures = {"run": output, "calibration": calibration, "test": test}
+    print_figures(figures, as_json, run.evaluation.rows, "Test split")

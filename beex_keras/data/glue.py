@@ -26,62 +26,51 @@ class _Glue:
     """Where a task's columns are, and the names of its classes in the order of their numbers."""
 
     folder: str
-    columns: tuple[str, ...]  # text, second text if any, label
-    features: tuple[str, ...]  # the texts in TFDS
+    texts: tuple[str, ...]  # columns of a text, or of two
+    label: str  # its column
     labels: tuple[str, ...]
     # Accuracy also for MRPC and QQP, as in the published tables to compare with.
     metric: str = "accuracy"
     dev: str = "dev.tsv"
-    tfds_dev: str = "validation"
     header: tuple[str, ...] | None = None  # for files without one
+    features: tuple[str, ...] = ()  # the texts in TFDS, if they have other names
+    tfds: str = ""  # the task's name there, if it is another one
+    tfds_dev: str = "validation"
     phrases: bool = False  # training also holds the parts of its sentences
     parts: bool = True  # which are left in it
-    tfds: str = ""  # its name there, if it is another one
 
 
-_SENTENCES = ("sentence1", "sentence2")
+_SENTENCE, _SENTENCES = ("sentence",), ("sentence1", "sentence2")
+_QUESTIONS, _STRINGS = ("question1", "question2"), ("#1 String", "#2 String")
+_SST2 = _Glue("SST-2", _SENTENCE, "label", ("negative", "positive"), phrases=True)
 
 GLUE = {
-    "sst2": _Glue(
-        "SST-2",
-        ("sentence", "label"),
-        ("sentence",),
-        ("negative", "positive"),
-        phrases=True,
-    ),
+    "sst2": _SST2,
     "cola": _Glue(
         "CoLA",
-        ("sentence", "label"),
-        ("sentence",),
+        _SENTENCE,
+        "label",
         ("unacceptable", "acceptable"),
         metric="matthews",
         header=("source", "label", "mark", "sentence"),
     ),
     "mrpc": _Glue(
-        "MRPC",
-        ("#1 String", "#2 String", "Quality"),
-        _SENTENCES,
-        ("not_equivalent", "equivalent"),
+        "MRPC", _STRINGS, "Quality", ("not_equivalent", "equivalent"), features=_SENTENCES
     ),
-    "rte": _Glue("RTE", (*_SENTENCES, "label"), _SENTENCES, _ENTAILMENT),
-    "qnli": _Glue("QNLI", ("question", "sentence", "label"), ("question", "sentence"), _ENTAILMENT),
-    "qqp": _Glue(
-        "QQP",
-        ("question1", "question2", "is_duplicate"),
-        ("question1", "question2"),
-        ("not_duplicate", "duplicate"),
-    ),
+    "rte": _Glue("RTE", _SENTENCES, "label", _ENTAILMENT),
+    "qnli": _Glue("QNLI", ("question", "sentence"), "label", _ENTAILMENT),
+    "qqp": _Glue("QQP", _QUESTIONS, "is_duplicate", ("not_duplicate", "duplicate")),
     "mnli": _Glue(
         "MNLI",
-        (*_SENTENCES, "gold_label"),
-        ("premise", "hypothesis"),
+        _SENTENCES,
+        "gold_label",
         ("entailment", "neutral", "contradiction"),
         dev="dev_matched.tsv",
+        features=("premise", "hypothesis"),
         tfds_dev="validation_matched",
     ),
+    "sst2-sentences": replace(_SST2, parts=False, tfds="sst2"),
 }
-
-GLUE["sst2-sentences"] = replace(GLUE["sst2"], parts=False, tfds="sst2")
 
 
 def load_glue(name: str, data_dir: Path | None) -> Task:
@@ -97,9 +86,9 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
     """
     glue = GLUE[name]
     if data_dir is None:
-        sources = {"train": "train", "test": glue.tfds_dev}
-        origin = f"TFDS glue/{glue.tfds or name}"
-        read = read_tfds(f"glue/{glue.tfds or name}", glue.features, list(sources.values()))
+        sources, of_tfds = {"train": "train", "test": glue.tfds_dev}, f"glue/{glue.tfds or name}"
+        origin, features = f"TFDS {of_tfds}", glue.features or glue.texts
+        read = read_tfds(of_tfds, features, list(sources.values()))
     else:
         folder = _folder(data_dir, glue.folder)
         sources = {"train": "train.tsv", "test": glue.dev}
@@ -107,7 +96,7 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
         read = {file: _read_tsv(folder / file, glue) for file in sources.values()}
     splits, notes = {}, []
     for part, source in sources.items():
-        splits[part], left_out = _split(read[source], len(glue.columns) > 2, f"{origin} {source}")
+        splits[part], left_out = _split(read[source], len(glue.texts) > 1, f"{origin} {source}")
         notes.append(f"{part}: {origin} {source}")
         if left_out:
             notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
@@ -130,42 +119,34 @@ def _folder(data_dir: Path, name: str) -> Path:
     for folder in (data_dir / name, data_dir / "glue" / name):
         if folder.is_dir():
             return folder
-    raise BeexError(
-        f"There is no folder {name} in {data_dir}; give the folder of the GLUE download that "
-        f"holds {name}/train.tsv."
-    )
+    fix = f"give the folder of the GLUE download that holds {name}/train.tsv"
+    raise BeexError(f"There is no folder {name} in {data_dir}; {fix}.")
 
 
 def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
     """Texts and class of each row, None for a malformed row."""
     lines = [line.removesuffix("\r") for line in read_text(path, "GLUE file").split("\n")]
-    header = glue.header
-    first = 1
+    header, first = glue.header, 1
     if header is None:
-        header = tuple(lines.pop(0).split("\t"))
-        first = 2
-    missing = [column for column in glue.columns if column not in header]
-    if missing:
-        raise BeexError(
-            f"There is no column '{missing[0]}' in {path}; its columns are {', '.join(header)}."
-        )
-    *texts, label = [header.index(column) for column in glue.columns]
+        header, first = tuple(lines.pop(0).split("\t")), 2
+    for column in (*glue.texts, glue.label):
+        if column not in header:
+            present = ", ".join(header)
+            raise BeexError(f"There is no column '{column}' in {path}; its columns are {present}.")
+    *texts, label = [header.index(column) for column in (*glue.texts, glue.label)]
     classes = {name: number for number, name in enumerate(glue.labels)}
     classes |= {str(number): number for number in range(len(glue.labels))}
     rows: list[Row] = []
     for number, line in enumerate(lines, first):
-        if not line:
-            continue
         values = line.split("\t")
-        if len(values) != len(header):
+        if line and len(values) != len(header):
             rows.append(None)
-            continue
-        if values[label] not in classes:
-            raise BeexError(
-                f"The label '{values[label]}' on line {number} of {path} is none of "
-                f"{', '.join(glue.labels)}; give a file with labels."
-            )
-        rows.append(([values[column] for column in texts], classes[values[label]]))
+        elif line and values[label] not in classes:
+            found = f"The label '{values[label]}' on line {number} of {path}"
+            known = ", ".join(glue.labels)
+            raise BeexError(f"{found} is none of {known}; give a file with labels.")
+        elif line:
+            rows.append(([values[column] for column in texts], classes[values[label]]))
     return rows
 
 

@@ -43,10 +43,8 @@ def without_parts(split: Split) -> Split:
     """
     alone = np.flatnonzero(whole_sentences(split.texts) == np.arange(len(split)))
     if not len(alone):
-        raise BeexError(
-            f"No training text has {_SHORTEST} words, so none is a sentence; take the task that keeps "
-            "all phrases."
-        )
+        none = f"No training text has {_SHORTEST} words, so none is a sentence"
+        raise BeexError(f"{none}; take the task that keeps all phrases.")
     return split.rows(alone)
 
 

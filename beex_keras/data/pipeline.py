@@ -41,14 +41,11 @@ def make_dataset(
     """
     ids, labels = np.asarray(ids, np.int32), np.asarray(labels, np.int32)
     if ids.ndim != 2 or labels.shape != ids.shape[:1]:
-        raise BeexError(
-            f"Ids of shape {ids.shape} and labels of shape {labels.shape} do not fit; "
-            "give (n, length) and (n,)."
-        )
+        shapes = f"Ids of shape {ids.shape} and labels of shape {labels.shape}"
+        raise BeexError(f"{shapes} do not fit; give (n, length) and (n,).")
     widths = _bucket_widths(ids)
     steps = steps_per_epoch(ids, batch_size)
-    order = np.arange(len(ids))
-    batches = np.arange(steps)
+    order, batches = np.arange(len(ids)), np.arange(steps)
     if training:
         random = np.random.default_rng([seed, epoch])
         order = random.permutation(len(ids))

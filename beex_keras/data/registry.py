@@ -70,42 +70,35 @@ def load_task(
     if data_dir is not None:
         raise BeexError("Your own data needs no other folder; leave out --data-dir.")
     columns = Columns(text_column, pair_column, label_column)
-    return _own(data, validation, test, columns, class_names(data, columns))
+    parts = {"train": data, "validation": validation, "test": test}
+    return _own(parts, columns, class_names(data, columns))
 
 
 def _own(
-    train: Any,
-    validation: Any,
-    test: Any,
-    columns: Columns,
-    names: tuple[str, ...] = (),
-    task: str | None = None,
+    parts: dict[str, Any], columns: Columns, names: tuple[str, ...] = (), task: str | None = None
 ) -> Task:
     """A task of files or of what is in memory, whose labels 0, 1, 2, ... may have names."""
-    parts = {"train": train, "validation": validation, "test": test}
-    paths = {n: Path(p) for n, p in parts.items() if isinstance(p, str | os.PathLike)}
-    rows = {
-        name: read_rows(part, columns) if name in paths else take_rows(part, columns, name)
-        for name, part in parts.items()
-        if part is not None
-    }
-    notes = [f"{part}: {path.name}" for part, path in paths.items()]
-    name = task or ("files" if "train" in paths else "data")
-    return make_task(rows["train"], rows.get("validation"), rows.get("test"), name, notes, names)
+    rows, notes = {}, []
+    for name, part in parts.items():
+        if isinstance(part, str | os.PathLike):
+            rows[name] = read_rows(part, columns)
+            notes.append(f"{name}: {Path(part).name}")
+        elif part is not None:
+            rows[name] = take_rows(part, columns, name)
+    task = task or ("files" if isinstance(parts["train"], str | os.PathLike) else "data")
+    return make_task(rows, task, notes, names)
 
 
 def _named(name: str, data_dir: FilePath | None) -> Task:
     if name == "glue/stsb":
-        raise BeexError(
-            "The task 'glue/stsb' is regression, similarity from 0 to 5, and a BEExformer "
-            "classifies; choose one of GLUE's classification tasks, such as glue/qqp."
-        )
+        what = "regression, similarity from 0 to 5, and a BEExformer classifies"
+        raise BeexError(f"The task '{name}' is {what}; choose another one, such as glue/qqp.")
     if name not in TASKS:
-        raise BeexError(
-            f"There is no task '{name}' and no such file; choose {', '.join(TASKS)}, or give a "
-            ".jsonl, .json, .csv or .tsv file."
-        )
-    return TASKS[name](_existing(data_dir))
+        fix = f"choose {', '.join(TASKS)}, or give a .jsonl, .json, .csv or .tsv file"
+        raise BeexError(f"There is no task '{name}' and no such file; {fix}.")
+    if data_dir is not None and not os.path.isdir(data_dir):
+        raise BeexError(f"There is no folder {data_dir}; check --data-dir.")
+    return TASKS[name](None if data_dir is None else Path(data_dir))
 
 
 def _packaged(data_dir: Path | None) -> Task:
@@ -115,37 +108,18 @@ def _packaged(data_dir: Path | None) -> Task:
 
 
 def _json_lines(
-    name: str,
-    data_dir: Path | None,
-    pair_column: str | None = None,
-    names: tuple[str, ...] = (),
+    name: str, data_dir: Path | None, pair_column: str | None = None, names: tuple[str, ...] = ()
 ) -> Task:
     """A public data set as JSON lines in its folder: train, and the other splits if there."""
     if data_dir is None:
-        raise BeexError(
-            f"The task '{name}' is read from files; pass the folder that holds "
-            f"{name}/train.jsonl with --data-dir."
-        )
+        fix = f"pass the folder that holds {name}/train.jsonl with --data-dir"
+        raise BeexError(f"The task '{name}' is read from files; {fix}.")
     folder = data_dir / name
     if not folder.is_dir():
         raise BeexError(f"There is no folder {name} in {data_dir}; put train.jsonl there.")
-    validation, test = (folder / f"{part}.jsonl" for part in ("validation", "test"))
-    return _own(
-        folder / "train.jsonl",
-        validation if validation.is_file() else None,
-        test if test.is_file() else None,
-        Columns(pair=pair_column),
-        names,
-        name,
-    )
-
-
-def _existing(data_dir: FilePath | None) -> Path | None:
-    if data_dir is None:
-        return None
-    if not os.path.isdir(data_dir):
-        raise BeexError(f"There is no folder {data_dir}; check --data-dir.")
-    return Path(data_dir)
+    files = {part: folder / f"{part}.jsonl" for part in ("train", "validation", "test")}
+    parts = {part: file for part, file in files.items() if part == "train" or file.is_file()}
+    return _own(parts, Columns(pair=pair_column), names, name)
 
 
 TASKS: dict[str, Callable[[Path | None], Task]] = {

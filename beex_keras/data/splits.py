@@ -23,14 +23,15 @@ def complete_splits(
         BeexError: a class has too few rows to be in all the splits.
     """
     rows, notes = len(train), []
+    taken = f"of the {rows:,} rows for training, taken out by label and a hash of the text"
     validation_share = min(0.05, 2500 / rows) if rows >= 10_000 else 0.1
     if test is None:
         train, test = hold_out(train, 0.1)
         validation_share = 1 / 9  # of the nine tenths that are left
-        notes.append(_note("test", test, rows))
+        notes.append(f"test: {len(test):,} {taken}")
     if validation is None:
         train, validation = hold_out(train, validation_share)
-        notes.append(_note("validation", validation, rows))
+        notes.append(f"validation: {len(validation):,} {taken}")
     return (train, validation, test), notes
 
 
@@ -52,20 +53,11 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
         chosen.update(own[: max(1, round(share * len(own)))].tolist())
     held = np.fromiter((h in chosen for h in hashes.tolist()), bool, len(split))
     if len(np.unique(split.labels[~held])) < len(classes):
-        raise BeexError(
-            "A class has too few different texts to be split into training, validation and test; "
-            "add rows, or give the validation and test files."
-        )
+        few = "A class has too few different texts to be split into training, validation and test"
+        raise BeexError(f"{few}; add rows, or give the validation and test files.")
     return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))
 
 
 def _hash(text: str, pair: str) -> str:
     key = "\t".join(" ".join(part.lower().split()) for part in (text, pair))
     return hashlib.sha256(key.encode("utf-8")).hexdigest()
-
-
-def _note(name: str, split: Split, rows: int) -> str:
-    return (
-        f"{name}: {len(split):,} of the {rows:,} rows for training, "
-        "taken out by label and a hash of the text"
-    )

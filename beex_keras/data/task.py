@@ -26,10 +26,9 @@ class Split:
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The rows of the given numbers, in that order."""
+        texts, labels = [self.texts[i] for i in indices], self.labels[np.asarray(indices, np.int64)]
         return Split(
-            [self.texts[i] for i in indices],
-            None if self.pairs is None else [self.pairs[i] for i in indices],
-            self.labels[np.asarray(indices, np.int64)],
+            texts, None if self.pairs is None else [self.pairs[i] for i in indices], labels
         )
 
 

@@ -26,27 +26,22 @@ def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[s
         if not builder.is_prepared():
             _require_network()
             builder.download_and_prepare()
-        return {
-            split: [
-                ([text.decode("utf-8") for text in texts], int(label))
-                for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator()
-                for *texts, label in zip(
-                    *(batch[feature] for feature in features), batch["label"], strict=True
-                )
-            ]
-            for split in splits
-        }
+        rows: dict[str, list[Row]] = {split: [] for split in splits}
+        for split in splits:
+            for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator():
+                columns = (batch[name] for name in (*features, "label"))
+                for *texts, label in zip(*columns, strict=True):
+                    rows[split].append(([text.decode("utf-8") for text in texts], int(label)))
+        return rows
     except ImportError as error:  # TFDS imports some of what it needs as late as in builder()
-        raise BeexError(
-            f"{name} needs tensorflow-datasets, which does not load ({error}); install it with "
-            "pip install tensorflow-datasets importlib_resources, or pass --data-dir."
-        ) from None
+        fix = "pip install tensorflow-datasets importlib_resources, or pass --data-dir"
+        needs = f"{name} needs tensorflow-datasets, which does not load ({error})"
+        raise BeexError(f"{needs}; {fix}.") from None
     except Exception as error:  # whatever a downloader, a disk or a changed site may raise
         reason = " ".join(str(error).split())[:150] or type(error).__name__
-        raise BeexError(
-            f"{name} could not be prepared by TensorFlow Datasets ({reason}); download GLUE where "
-            "there is a network and pass its folder with --data-dir."
-        ) from error
+        failed = f"{name} could not be prepared by TensorFlow Datasets ({reason})"
+        fix = "download GLUE where there is a network and pass its folder with --data-dir"
+        raise BeexError(f"{failed}; {fix}.") from error
     finally:
         log.setLevel(level)
 

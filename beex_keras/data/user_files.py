@@ -8,12 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from beex_keras.data.rows import Columns, Rows
+from beex_keras.data.rows import Columns, NumberedRow, Rows
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 
 FilePath = str | os.PathLike[str]
-NumberedRow = tuple[int, dict[str, Any]]  # line number, values by column
 
 
 def read_rows(path: FilePath, columns: Columns) -> Rows:
@@ -24,10 +23,9 @@ def read_rows(path: FilePath, columns: Columns) -> Rows:
     """
     path = Path(path)
     readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
-    if path.is_dir():
-        raise BeexError(f"{path} is a directory; give a .jsonl, .json, .csv or .tsv file.")
-    if path.suffix.lower() not in readers:
-        raise BeexError(f"{path} ends in '{path.suffix}'; give a .jsonl, .json, .csv or .tsv file.")
+    if path.is_dir() or path.suffix.lower() not in readers:
+        wrong = "is a directory" if path.is_dir() else f"ends in '{path.suffix}'"
+        raise BeexError(f"{path} {wrong}; give a .jsonl, .json, .csv or .tsv file.")
     content = read_text(path, "data file")
     return Rows(readers[path.suffix.lower()](content, path), columns, str(path))
 
@@ -41,15 +39,11 @@ def _json_rows(content: str, path: Path) -> Iterator[NumberedRow]:
             row = json.loads(line)
         except (ValueError, RecursionError) as error:
             reason = getattr(error, "msg", "a value too large to read")
-            raise BeexError(
-                f"Line {number} of {path} is not valid JSON ({reason}); "
-                "write one JSON object on each line."
-            ) from None
+            invalid = f"Line {number} of {path} is not valid JSON ({reason})"
+            raise BeexError(f"{invalid}; write one JSON object on each line.") from None
         if not isinstance(row, dict):
-            raise BeexError(
-                f"Line {number} of {path} is not a JSON object; write one object on each line, "
-                'such as {"text": "...", "label": "..."}.'
-            )
+            fix = 'write one object on each line, such as {"text": "...", "label": "..."}'
+            raise BeexError(f"Line {number} of {path} is not a JSON object; {fix}.")
         yield number, row
 
 
@@ -61,10 +55,8 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
         try:
             values = next(reader, None)
         except csv.Error as error:
-            raise BeexError(
-                f"The row that begins on line {start} of {path} is not valid CSV ({error}); "
-                "check its quotes."
-            ) from None
+            row = f"The row that begins on line {start} of {path}"
+            raise BeexError(f"{row} is not valid CSV ({error}); check its quotes.") from None
         if values is None:
             return
         if header is None:
@@ -84,8 +76,6 @@ def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
 
 def _by_column(header: list[str], values: list[str], line: int, path: Path) -> dict[str, Any]:
     if len(values) != len(header):
-        raise BeexError(
-            f"Line {line} of {path} has {len(values)} columns, but its header has {len(header)}; "
-            "repair the line."
-        )
+        found = f"Line {line} of {path} has {len(values)} columns, but its header has {len(header)}"
+        raise BeexError(f"{found}; repair the line.")
     return dict(zip(header, values, strict=True))

@@ -130,13 +130,10 @@ def calibrate(
         >>> found.accuracy, found.full_depth_accuracy, found.depth < 2
         (1.0, 1.0, True)
     """
-    exit_logits = np.asarray(exit_logits, np.float32)
-    labels = np.asarray(labels)
+    exit_logits, labels = np.asarray(exit_logits, np.float32), np.asarray(labels)
     if exit_logits.ndim != 3 or len(exit_logits) != len(labels) or not len(labels):
-        raise BeexError(
-            f"Calibration needs exit logits (B, N, C) and B labels, B > 0, but got shapes "
-            f"{exit_logits.shape} and {labels.shape}."
-        )
+        needs = "Calibration needs exit logits (B, N, C) and B labels, B > 0"
+        raise BeexError(f"{needs}, but got shapes {exit_logits.shape} and {labels.shape}.")
     depths = exit_logits.shape[1]
     if costs is None:
         costs = np.arange(1, depths + 1) / depths

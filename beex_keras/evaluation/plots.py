@@ -1,6 +1,7 @@
 """Figures of a training, a calibration, the exits taken and the quantizers.
 
-Every function returns a `matplotlib.figure.Figure` in the style of `beex_keras.evaluation.style`.
+Every function that draws returns a `matplotlib.figure.Figure` in the style of
+`beex_keras.evaluation.style`, and raises `BeexError` where matplotlib is missing.
 """
 
 import os
@@ -30,7 +31,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     `val_calibrated_accuracy` if there.
 
     Raises:
-        BeexError: matplotlib is missing, or the history has no epoch.
+        BeexError: the history has no epoch.
     """
     if not logs.get("loss"):
         raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
@@ -41,9 +42,8 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
     left.plot(epochs, logs["loss"], "-", marker="o", color=style.BLUE, label="training")
     if "val_loss" in logs:
-        left.plot(
-            epochs, logs["val_loss"], "--", marker="o", color=style.ORANGE, label="validation"
-        )
+        look: dict[str, Any] = {"marker": "o", "color": style.ORANGE, "label": "validation"}
+        left.plot(epochs, logs["val_loss"], "--", **look)
     left.legend()
     left.set(title="Loss, all exits", xlabel="epoch", ylabel="loss")
 
@@ -68,9 +68,6 @@ def trade_off(calibration: Calibration) -> "Figure":
     """Accuracy against cost for every threshold tried, with the chosen point marked.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
-
-    Raises:
-        BeexError: matplotlib is missing.
     """
     curve, chosen = calibration.curve, calibration.index
     figure, (axes,) = style.subplots(1, width=6.4, height=4.6)
@@ -104,11 +101,7 @@ def trade_off(calibration: Calibration) -> "Figure":
 
 @styled
 def exit_histogram(evaluation: Evaluation) -> "Figure":
-    """Share of the texts that leave at each exit, with the score of that exit if all left there.
-
-    Raises:
-        BeexError: matplotlib is missing.
-    """
+    """Share of the texts that leave at each exit, with the score of that exit if all left there."""
     heights = percent(evaluation.exit_shares)
     numbers = np.arange(1, len(heights) + 1)
     figure, (axes,) = style.subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
@@ -134,7 +127,7 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
     beside the forward.
 
     Raises:
-        BeexError: matplotlib is missing, or an unknown quantizer.
+        BeexError: an unknown quantizer.
     """
     import tensorflow as tf
 
@@ -168,23 +161,17 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
         BeexError: an unknown suffix, or a path that cannot be written.
     """
     suffix = Path(path).suffix.lstrip(".").lower()
-    known = figure.canvas.get_supported_filetypes()
-    if suffix not in known:
-        raise BeexError(
-            f"A figure cannot be written as '{path}'; end its name in .png, .pdf or .svg."
-        )
+    if suffix not in figure.canvas.get_supported_filetypes():
+        fix = "end its name in .png, .pdf or .svg"
+        raise BeexError(f"A figure cannot be written as '{path}'; {fix}.")
     with atomic_path(path) as temporary:
         figure.savefig(temporary, dpi=160, format=suffix)
 
 
 def save_run_figures(run: Any) -> list[Path]:
-    """Draws a training run into its folder's `figures/`: history, trade-off and exits taken.
+    """Draws what `beex_keras.train` returns into its folder: history, trade-off and exits taken.
 
-    Args:
-        run: what `beex_keras.train` returns.
-
-    Returns:
-        The files written; none where matplotlib is missing, since figures are an extra.
+    Returns the files of `figures/`; none where matplotlib is missing, since figures are an extra.
     """
     try:
         import matplotlib  # noqa: F401

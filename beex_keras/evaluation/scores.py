@@ -85,11 +85,7 @@ def evaluate_exits(
 ) -> Evaluation:
     """As `evaluate`, of a model that computed the exits taken and no others.
 
-    Args:
-        predictions: class numbers (B,).
-        exits: the exits taken, counted from 0, (B,).
-        num_exits: N.
-        labels, costs, metric: as for `evaluate`.
+    `predictions` are class numbers (B,), `exits` are counted from 0 (B,), `num_exits` is N.
     """
     if costs is None:
         costs = np.arange(1, num_exits + 1) / num_exits
@@ -118,7 +114,6 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
     try:
         from sklearn import metrics
     except ModuleNotFoundError:
-        raise BeexError(
-            f"The metric '{metric}' needs scikit-learn; pip install 'beex-keras[baselines]'."
-        ) from None
+        needs = f"The metric '{metric}' needs scikit-learn"
+        raise BeexError(f"{needs}; pip install 'beex-keras[baselines]'.") from None
     return float(getattr(metrics, functions[metric])(labels, predictions))

@@ -21,23 +21,12 @@ BLUE, ORANGE, GREEN, PURPLE, GREY = "#0072B2", "#D55E00", "#009E73", "#AA4499", 
 CYCLE = (BLUE, ORANGE, GREEN, PURPLE)
 DASHES = ("-", "--", "-.", ":")
 MARKERS = "osD^vP*X"
-_STYLE: Any = {
-    "font.size": 10.5,
-    "axes.titlesize": 11.5,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.edgecolor": GREY,
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E3E5E8",
-    "grid.linewidth": 0.8,
-    "lines.linewidth": 1.8,
-    "lines.markersize": 5,
-    "legend.frameon": False,
-    "legend.fontsize": 9.5,
-}
+_TITLE = {"axes.titlesize": 11.5, "axes.titleweight": "bold", "axes.titlelocation": "left"}
+_FRAME = {"axes.spines.top": False, "axes.spines.right": False, "axes.edgecolor": GREY}
+_GRID = {"axes.grid": True, "axes.axisbelow": True, "grid.color": "#E3E5E8", "grid.linewidth": 0.8}
+_LINES = {"lines.linewidth": 1.8, "lines.markersize": 5}
+_LEGEND = {"legend.frameon": False, "legend.fontsize": 9.5}
+_STYLE: Any = {"font.size": 10.5, **_TITLE, **_FRAME, **_GRID, **_LINES, **_LEGEND}
 
 Arguments = ParamSpec("Arguments")
 

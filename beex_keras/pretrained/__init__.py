@@ -25,28 +25,19 @@ def find(model: str | os.PathLike[str]) -> Path:
     """Where a model stands that is given by its path or by the name of one that comes along.
 
     Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
-    folder or a suffix), is returned as it is.
-
-    Raises:
-        BeexError: a mere name that nothing has.
+    folder or a suffix), is returned as it is; for a mere name that nothing has `BeexError` is raised.
     """
     path = Path(model)
     if path.exists() or path.name != os.fspath(model) or path.suffix:
         return path
     if path.name in names():
         return FOLDER / f"{path.name}.beex"
-    raise BeexError(
-        f"There is no model at {path}, and none of that name comes along; give a path, or one of "
-        f"{', '.join(names())}."
-    )
+    missing = f"There is no model at {path}, and none of that name comes along"
+    raise BeexError(f"{missing}; give a path, or one of {', '.join(names())}.")
 
 
 def fingerprint(name: str) -> str:
-    """16 hexadecimal digits that change with a model's file.
-
-    Raises:
-        BeexError: no model of that name comes along.
-    """
+    """16 hexadecimal digits that change with a model's file; errors as `card`."""
     return hashlib.sha256(_file(name, "beex").read_bytes()).hexdigest()[:16]
 
 

@@ -13,7 +13,7 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.runtime import library
 from beex_keras.runtime.runner import Decisions, Runner, check_threads
-from beex_keras.text.preprocessor import Texts
+from beex_keras.text.preprocessor import Texts, too_long
 
 _ROWS = 16
 """Texts that a thread takes at a time: few, so that all threads end together."""
@@ -92,10 +92,7 @@ class CRunner(Runner):
             )
             name = f"{'Text' if pairs is None else 'Pair'} {start + first + done.value + 1:,}"
             if status == library.TOO_LONG:
-                raise BeexError(
-                    f"{name} has {tokens.value:,} tokens, the model reads "
-                    f"{preprocessor.max_length:,}: shorten it, or allow truncation."
-                )
+                raise too_long(name, tokens.value, preprocessor.max_length)
             self._check(status, name)
 
         self._divide(len(texts), encode)
@@ -138,14 +135,10 @@ class CRunner(Runner):
         try:
             engine = _Engine(_memory(self._library.beex_engine_bytes()), _memory(size))
         except (MemoryError, ValueError):
-            raise BeexError(
-                f"There is no memory for the {size:,} bytes that the model needs; convert it with a "
-                "smaller --length."
-            ) from None
-        arena = _at(engine.arena), size
-        status = self._library.beex_start_named(
-            _at(engine.state), _at(self._model), *arena, kernels.encode(), int8_activations
-        )
+            missing = f"There is no memory for the {size:,} bytes that the model needs"
+            raise BeexError(f"{missing}; convert it with a smaller --length.") from None
+        parts = _at(engine.state), _at(self._model), _at(engine.arena), size
+        status = self._library.beex_start_named(*parts, kernels.encode(), int8_activations)
         if status == library.PLATFORM:
             raise BeexError(f"This machine has no kernels '{kernels}'; leave the choice to it.")
         self._check(status, "The engine")
@@ -153,8 +146,7 @@ class CRunner(Runner):
 
     def _check(self, status: int, subject: str) -> None:
         if status != library.OK:
-            message = self._library.beex_status_message(status).decode()
-            raise BeexError(f"{subject}: {message}.")
+            raise BeexError(f"{subject}: {self._library.beex_status_message(status).decode()}.")
 
 
 class _Engine(NamedTuple):

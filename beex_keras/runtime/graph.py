@@ -33,8 +33,7 @@ class Graph:
         # The interpreter trusts its input: nothing reaches it that is not verified.
         model = metadata.verified(data, source)
         self.metadata = metadata.read_parsed(model, source)
-        self._source = source
-        self._num_threads = num_threads
+        self._source, self._num_threads = source, num_threads
         # Several times faster and bit-identical, but wrong within the branches of a conditional.
         self._indirect = len(model.subgraphs) == 1
         self._resizer = Resizer(model, self.metadata.length)
@@ -43,14 +42,12 @@ class Graph:
     def _load(self, data: bytes) -> Any:
         from larq_compute_engine.tflite.python.interpreter import Interpreter
 
+        settings = {"num_threads": self._num_threads, "use_indirect_bgemm": self._indirect}
         try:
-            return Interpreter(
-                data, num_threads=self._num_threads, use_indirect_bgemm=self._indirect
-            ).interpreter
+            return Interpreter(data, **settings).interpreter
         except Exception as error:
-            raise BeexError(
-                f"{self._source} does not load in Larq Compute Engine: {error}."
-            ) from error
+            what = f"{self._source} does not load in Larq Compute Engine"
+            raise BeexError(f"{what}: {error}.") from error
 
     def groups(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """Rows of token ids (B, ·) that go through the graph together, and their ids at one length.
@@ -70,11 +67,9 @@ class Graph:
             yield rows, tokens
 
     def run(self, *inputs: np.ndarray) -> list[np.ndarray]:
-        """The graph's outputs for rows of its inputs, in the file's order.
+        """The graph's outputs for its inputs, in the file's order.
 
-        Args:
-            inputs: arrays of as many rows each; those of rank 2 and more have the same number of
-                tokens.
+        All have as many rows, and those of rank 2 and more the same number of tokens.
         """
         rows = len(inputs[0])
         length = next(array.shape[1] for array in inputs if array.ndim > 1)
@@ -84,13 +79,8 @@ class Graph:
         if (size, length) not in self._interpreters:
             self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
         interpreter = self._interpreters[size, length]
-        missing = -rows % size
-        batches = [
-            np.concatenate([array, np.zeros((missing, *array.shape[1:]), array.dtype)])
-            for array in inputs
-        ]
-        parts = [
-            interpreter.predict([array[start : start + size] for array in batches])
-            for start in range(0, rows, size)
-        ]
+        padding = [np.zeros((-rows % size, *array.shape[1:]), array.dtype) for array in inputs]
+        batches = [np.concatenate(pair) for pair in zip(inputs, padding, strict=True)]
+        starts = range(0, rows, size)
+        parts = [interpreter.predict([array[s : s + size] for array in batches]) for s in starts]
         return [np.concatenate(outputs)[:rows] for outputs in zip(*parts, strict=True)]

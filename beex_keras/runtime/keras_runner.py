@@ -45,9 +45,8 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
         return _load_keras(target)
     if target.suffix == ".beex":
         return beex.classifier(read_bytes(target, "model"), str(target))
-    raise BeexError(
-        f"{path} is not a Keras model; give a run folder of `beex train`, a .keras or a .beex file."
-    )
+    fix = "give a run folder of `beex train`, a .keras or a .beex file"
+    raise BeexError(f"{path} is not a Keras model; {fix}.")
 
 
 def model_directory(path: str | os.PathLike[str]) -> Path:
@@ -59,10 +58,8 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
     for candidate in (Path(path), Path(path) / "model"):
         if (candidate / "config.json").is_file():
             return candidate
-    raise BeexError(
-        f"{path} has neither config.json nor model/config.json; give a run folder of `beex train` "
-        "or a directory of save_pretrained."
-    )
+    fix = "give a run folder of `beex train` or a directory of save_pretrained"
+    raise BeexError(f"{path} has neither config.json nor model/config.json; {fix}.")
 
 
 def _load_keras(path: Path) -> BEExformerClassifier:

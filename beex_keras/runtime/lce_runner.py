@@ -12,12 +12,9 @@ class LCERunner(Runner):
     """Runs a converted file, of all exits or one that exits by itself.
 
     Args:
-        model: the file's bytes.
+        model: the file's bytes; `metadata` is what it says of itself.
         source: names the file in errors.
         num_threads: threads of the interpreter.
-
-    Attributes:
-        metadata: what the file says of itself.
 
     Raises:
         BeexError: the file is not ours or damaged, or Larq Compute Engine is missing.
@@ -28,18 +25,16 @@ class LCERunner(Runner):
         self._source = source
         self.metadata = self._graph.metadata
         if self.metadata.exit == "segments":
-            raise BeexError(
-                f"{source} is one block of a model in segments; give the directory of all of them."
-            )
+            block = f"{source} is one block of a model in segments"
+            raise BeexError(f"{block}; give the directory of all of them.")
         super().__init__(self.metadata, self.metadata.length)
         self.exits_by_itself = self.metadata.exit == "in-graph"
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         if self.exits_by_itself:
-            raise BeexError(
-                f"{self._source} exits by itself, so it does not compute the logits of every exit; "
-                "convert the model with --exit all-outputs for that."
-            )
+            alone = "exits by itself, so it does not compute the logits of every exit"
+            fix = "convert the model with --exit all-outputs for that"
+            raise BeexError(f"{self._source} {alone}; {fix}.")
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
         for rows, tokens in self._graph.groups(ids):
             (logits[rows],) = self._graph.run(tokens)
@@ -63,8 +58,7 @@ class LCERunner(Runner):
         if self.metadata.threshold_input and alike:
             return [policy.threshold]
         if policy != own:
-            raise BeexError(
-                f"{self._source} exits by itself, by {own}, and by no other policy; convert the "
-                "model with that policy, with --threshold-input, or with --exit all-outputs."
-            )
+            fix = "convert the model with that policy, --threshold-input, or --exit all-outputs"
+            alone = f"{self._source} exits by itself, by {own}, and by no other policy"
+            raise BeexError(f"{alone}; {fix}.")
         return []

@@ -15,7 +15,7 @@ SELF_TEST_SIZE = 10240
 """BEEX_SELF_TEST_SIZE of tflite/engine/beex.h."""
 
 _size, _pointer, _int, _text = ctypes.c_size_t, ctypes.c_void_p, ctypes.c_int, ctypes.c_char_p
-_status = _int
+_status, _word = _int, ctypes.c_uint32
 _SIGNATURES = {
     "beex_status_message": (_text, [_status]),
     "beex_model_bytes": (_size, []),
@@ -37,11 +37,7 @@ _SIGNATURES = {
 class Policy(ctypes.Structure):
     """`beex_policy` of tflite/engine/beex.h."""
 
-    _fields_ = [
-        ("kind", ctypes.c_uint32),
-        ("below", ctypes.c_uint32),
-        ("threshold", ctypes.c_float),
-    ]
+    _fields_ = [("kind", _word), ("below", _word), ("threshold", ctypes.c_float)]
 
 
 def path() -> Path:
@@ -69,10 +65,8 @@ def load() -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
-        raise BeexError(
-            f"The C engine at {file} does not load ({error}); run `pip install -e .` in the "
-            "checkout again."
-        ) from None
+        fix = "run `pip install -e .` in the checkout again"
+        raise BeexError(f"The C engine at {file} does not load ({error}); {fix}.") from None
     return library
 
 

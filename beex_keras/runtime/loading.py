@@ -44,7 +44,5 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
         return CRunner(read_bytes(target, "model"), str(target), num_threads)
     if target.suffix in (".keras", ".beex") or target.is_dir() or not target.exists():
         return KerasRunner(load_classifier(target))
-    raise BeexError(
-        f"{path} is not a model; give a .tflite, .beex or .keras file, a run folder of `beex train` "
-        "or a directory of save_pretrained."
-    )
+    folders = "a run folder of `beex train` or a directory of save_pretrained"
+    raise BeexError(f"{path} is not a model; give a .tflite, .beex or .keras file, {folders}.")

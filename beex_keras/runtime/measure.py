@@ -13,15 +13,9 @@ from beex_keras.runtime.runner import Runner
 def evaluate_runner(
     runner: Runner, task: Task, split: Split, policy: ExitPolicy | None = None
 ) -> Evaluation:
-    """The figures of a model on one of a task's splits.
+    """The figures of a model on one of a task's splits, with a policy in place of its own if given.
 
     A model that exits by itself has none for each exit: it computes only the exit taken.
-
-    Args:
-        runner: the model.
-        task: names the classes and the metric.
-        split: labelled texts of the task.
-        policy: an exit policy in place of the runner's own.
 
     Raises:
         BeexError: the task has a label that the model does not know, or the model exits by itself
@@ -43,12 +37,10 @@ def class_numbers(runner: Runner, task: Task) -> np.ndarray:
         BeexError: the task has a label that the model does not know.
     """
     known = runner.labels
-    missing = [label for label in task.labels if label not in known]
-    if missing:
-        raise BeexError(
-            f"The task has the label '{missing[0]}' but the model knows {', '.join(known)}; "
-            "evaluate it on the task it was trained on."
-        )
+    for label in task.labels:
+        if label not in known:
+            other = f"The task has the label '{label}' but the model knows {', '.join(known)}"
+            raise BeexError(f"{other}; evaluate it on the task it was trained on.")
     return np.array([known.index(label) for label in task.labels])
 
 

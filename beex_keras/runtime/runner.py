@@ -133,14 +133,11 @@ class Runner:
         start = 0
         while taken := list(itertools.islice(first, chunk)):
             beside = None if pairs is None else list(itertools.islice(second, len(taken)))
-            yield from self.predictions(
-                self.decide(self.encode(taken, beside, truncate, start), policy)
-            )
+            ids = self.encode(taken, beside, truncate, start)
+            yield from self.predictions(self.decide(ids, policy))
             start += len(taken)
         if next(second, None) is not None:
-            raise BeexError(
-                f"There are more second texts than the {start} texts; give one for each."
-            )
+            raise BeexError(f"There are more second texts than {start} texts; give one for each.")
 
     def encode(
         self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
@@ -176,10 +173,9 @@ class Runner:
     def _preprocessor_for(self, pairs: Texts | None) -> TextPreprocessor:
         """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
         if self.preprocessor is None:
-            raise BeexError(
-                "The model came without a vocabulary, so it reads token ids, not text; attach a "
-                "TextPreprocessor before saving or converting it."
-            )
+            reads = "The model came without a vocabulary, so it reads token ids, not text"
+            fix = "attach a TextPreprocessor before saving or converting it"
+            raise BeexError(f"{reads}; {fix}.")
         if pairs is not None and self.config.num_segments == 1:
             raise BeexError("The model reads single texts, not pairs; give one text each.")
         if pairs is None and self.config.num_segments > 1:
@@ -190,20 +186,15 @@ class Runner:
         """The ids as int32, if the model can read them."""
         ids = np.asarray(ids)
         if ids.ndim != 2 or ids.dtype.kind not in "iu":
-            raise BeexError(
-                f"Token ids must be a matrix of whole numbers (texts, tokens), not {ids.dtype} of "
-                f"shape {ids.shape}."
-            )
+            needed = "a matrix of whole numbers (texts, tokens)"
+            raise BeexError(f"Token ids must be {needed}, not {ids.dtype} of shape {ids.shape}.")
         if not 1 <= ids.shape[1] <= self.length:
-            raise BeexError(
-                f"The ids have {ids.shape[1]} tokens a row, but the model reads 1 to {self.length}; "
-                "cut or pad them."
-            )
-        for wrong in ids[(ids < 0) | (ids >= self.config.vocabulary_size)][:1]:
-            raise BeexError(
-                f"Token id {wrong} is outside the vocabulary of {self.config.vocabulary_size}; use "
-                "the preprocessor that the model was trained with."
-            )
+            read = f"but the model reads 1 to {self.length}; cut or pad them"
+            raise BeexError(f"The ids have {ids.shape[1]} tokens a row, {read}.")
+        size = self.config.vocabulary_size
+        for wrong in ids[(ids < 0) | (ids >= size)][:1]:
+            fix = "use the preprocessor that the model was trained with"
+            raise BeexError(f"Token id {wrong} is outside the vocabulary of {size}; {fix}.")
         return ids.astype(np.int32)
 
 

@@ -23,15 +23,11 @@ class SegmentRunner(Runner):
 
     Behind each block the policy decides for every text of the batch; those that are finished leave
     it, and the rest goes on in full batches. Early exit so saves time with many texts too, not only
-    with one.
+    with one. `metadata` is what the first file says of itself.
 
     Args:
         segments: the files' bytes, in order.
-        source: names the model in errors.
-        num_threads: threads of each interpreter.
-
-    Attributes:
-        metadata: what the first file says of itself.
+        source, num_threads: as of `LCERunner`.
 
     Raises:
         BeexError: a file is not ours or damaged, the files are not those of one model, or Larq
@@ -48,16 +44,13 @@ class SegmentRunner(Runner):
         self.metadata = self._graphs[0].metadata
         blocks = self.metadata.config.num_blocks
         if len(segments) != blocks:
-            raise BeexError(
-                f"{source} has {len(segments)} of the {blocks} segments of its model; copy all."
-            )
+            found = f"{len(segments)} of the {blocks} segments of its model"
+            raise BeexError(f"{source} has {found}; copy all.")
         for number, graph in enumerate(self._graphs, start=1):
-            found = graph.metadata
-            if (found.segment, found.model_digest) != (number, self.metadata.model_digest):
-                raise BeexError(
-                    f"{source} mixes segments of different models (segment {number} is not the "
-                    "first one's); convert the model again."
-                )
+            mine = (graph.metadata.segment, graph.metadata.model_digest)
+            if mine != (number, self.metadata.model_digest):
+                mixed = f"segments of different models (segment {number} is not the first one's)"
+                raise BeexError(f"{source} mixes {mixed}; convert the model again.")
         super().__init__(self.metadata, self.metadata.length)
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:

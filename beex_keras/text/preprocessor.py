@@ -56,18 +56,13 @@ class TextPreprocessor:
         if max_length < 3:
             raise BeexError(f"max_length is {max_length}, but a text needs at least 3 tokens.")
         self.max_length = int(max_length)
-        self.lower_case = bool(lower_case)
-        self.truncate = bool(truncate)
-        self.padding_id, self.classification_id, self.separator_id = map(
-            self.vocabulary.index, ("[PAD]", "[CLS]", "[SEP]")
-        )
+        self.lower_case, self.truncate = bool(lower_case), bool(truncate)
+        special = map(self.vocabulary.index, ("[PAD]", "[CLS]", "[SEP]"))
+        self.padding_id, self.classification_id, self.separator_id = special
         # The tokenizer keeps its model in a constant, which must not belong to a caller's graph.
         with tf.init_scope():
-            self._tokenizer = tf_text.FastBertTokenizer(
-                list(self.vocabulary),
-                token_out_type=tf.int32,
-                lower_case_nfd_strip_accents=self.lower_case,
-            )
+            settings = {"lower_case_nfd_strip_accents": self.lower_case, "token_out_type": tf.int32}
+            self._tokenizer = tf_text.FastBertTokenizer(list(self.vocabulary), **settings)
 
     @property
     def vocabulary_size(self) -> int:
@@ -76,12 +71,7 @@ class TextPreprocessor:
     def __call__(self, texts: tf.Tensor, pairs: tf.Tensor | None = None) -> tf.Tensor:
         """Token ids by TensorFlow operations alone; longer texts are always cut.
 
-        Args:
-            texts: string, (B,).
-            pairs: string, (B,), or None.
-
-        Returns:
-            int32, (B, max_length).
+        Strings (B,), and others or None → int32 (B, max_length).
         """
         first = self._tokenizer.tokenize(tf.convert_to_tensor(texts, tf.string))
         column = tf.ones([first.nrows(), 1], tf.int32)
@@ -135,18 +125,14 @@ class TextPreprocessor:
         if pairs is not None:
             _check_strings(pairs, "Second text", start)
             if len(pairs) != len(texts):
-                raise BeexError(
-                    f"{len(texts)} texts came with {len(pairs)} second texts; give one for each."
-                )
+                counts = f"{len(texts)} texts came with {len(pairs)} second texts"
+                raise BeexError(f"{counts}; give one for each.")
         if self.truncate if truncate is None else truncate:
             return
         lengths = self.lengths(texts, pairs)
         for index in np.flatnonzero(lengths > self.max_length)[:1]:
-            name = f"{'Text' if pairs is None else 'Pair'} {start + index + 1:,}"
-            raise BeexError(
-                f"{name} has {lengths[index]:,} tokens, the model reads {self.max_length:,}: "
-                "shorten it, or allow truncation."
-            )
+            kind = "Text" if pairs is None else "Pair"
+            raise too_long(f"{kind} {start + index + 1:,}", lengths[index], self.max_length)
 
     def get_config(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in ("max_length", "lower_case", "truncate")}
@@ -155,6 +141,12 @@ class TextPreprocessor:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TextPreprocessor":
         return cls(**config)
+
+
+def too_long(name: str, tokens: int, most: int) -> BeexError:
+    """The error that refuses a text."""
+    reads = f"{tokens:,} tokens, the model reads {most:,}"
+    return BeexError(f"{name} has {reads}: shorten it, or allow truncation.")
 
 
 def _head(tokens: tf.RaggedTensor, lengths: tf.Tensor | int) -> tf.RaggedTensor:
@@ -185,6 +177,5 @@ def _check_strings(texts: Texts, what: str, start: int) -> None:
         try:
             text.encode("utf-8")
         except UnicodeEncodeError:
-            raise BeexError(
-                f"{what} {number:,} is not valid Unicode; repair its encoding."
-            ) from None
+            invalid = f"{what} {number:,} is not valid Unicode"
+            raise BeexError(f"{invalid}; repair its encoding.") from None

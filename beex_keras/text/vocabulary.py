@@ -35,9 +35,8 @@ def split_words(texts: Sequence[str], lower_case: bool = True) -> tf.RaggedTenso
     own. `TextPreprocessor` splits in the same way before it looks for word pieces.
     """
     normalizer = tf_text.FastBertNormalizer(lower_case_nfd_strip_accents=lower_case)
-    return tf_text.regex_split(
-        normalizer.normalize(texts), f"{_SPACE}|{_ONE_CHARACTER_WORDS}", _ONE_CHARACTER_WORDS
-    )
+    between = f"{_SPACE}|{_ONE_CHARACTER_WORDS}"
+    return tf_text.regex_split(normalizer.normalize(texts), between, _ONE_CHARACTER_WORDS)
 
 
 def learn_vocabulary(
@@ -69,15 +68,11 @@ def learn_vocabulary(
         raise BeexError("A vocabulary is learned from a list of texts, but one string was given.")
     alphabet = (size - len(SPECIAL_TOKENS)) // 2  # every character needs "x" and "##x"
     if alphabet < 1:
-        raise BeexError(
-            f"A vocabulary of {size} tokens has no room beside the {len(SPECIAL_TOKENS)} special "
-            "ones; ask for a larger size."
-        )
+        room = f"no room beside the {len(SPECIAL_TOKENS)} special ones"
+        raise BeexError(f"A vocabulary of {size} tokens has {room}; ask for a larger size.")
     words = _count_words(texts, lower_case)
     if not words:
-        raise BeexError(
-            "The texts hold no words to learn a vocabulary from; check the text column."
-        )
+        raise BeexError("The texts hold no words to learn from; check the text column.")
     if pieces:
         vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
     else:
@@ -144,19 +139,13 @@ def _search(words: list[tuple[str, int]], size: int, alphabet: int) -> list[str]
     tried here, because they are halved on a logarithmic scale and the rarest tokens can be dropped.
     """
     best: list[str] = []
+    fixed = {"reserved_tokens": list(SPECIAL_TOKENS), "max_unique_chars": alphabet}
     # More than `size` tokens, each `high` times, would need more characters than there are.
     low, high = 2, sum(len(word) * count for word, count in words) // size + 2
     while low <= high:
         threshold = math.isqrt(low * high)
-        tokens = learner.learn(
-            words,
-            vocab_size=size,
-            reserved_tokens=list(SPECIAL_TOKENS),
-            lower_thresh=threshold,
-            upper_thresh=threshold,
-            max_unique_chars=alphabet,
-            joiner=_JOINER,
-        )
+        range_of_one = {"lower_thresh": threshold, "upper_thresh": threshold}
+        tokens = learner.learn(words, vocab_size=size, joiner=_JOINER, **fixed, **range_of_one)
         if 0.95 * size <= len(tokens) <= 1.05 * size:
             return tokens
         if len(tokens) >= size or len(best) < size:

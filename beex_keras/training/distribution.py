@@ -20,13 +20,8 @@ from beex_keras.training.cluster import meet, read_cluster
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 
-_LOST = (
-    tf.errors.AbortedError,
-    tf.errors.CancelledError,
-    tf.errors.DeadlineExceededError,
-    tf.errors.FailedPreconditionError,
-    tf.errors.UnavailableError,
-)
+_LATE = (tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError)
+_LOST = (tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.UnavailableError, *_LATE)
 _LOST_SENTENCE = (
     "A worker of the cluster has ended or can no longer be reached; start the same command on all "
     "workers again, which continues from the last checkpoint."
@@ -63,10 +58,8 @@ def make_strategy(
     try:
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     except RuntimeError as error:
-        raise BeexError(
-            f"The cluster cannot be joined any more ({error}); make the strategy before TensorFlow "
-            "computes anything."
-        ) from error
+        fix = "make the strategy before TensorFlow computes anything"
+        raise BeexError(f"The cluster cannot be joined any more ({error}); {fix}.") from error
     except _LOST as error:
         raise BeexError(_LOST_SENTENCE) from error
     if threading.current_thread() is threading.main_thread():
@@ -77,9 +70,9 @@ def make_strategy(
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
     """Whether this process is the one that decides and writes: the only one, or the first worker."""
-    resolver = strategy.cluster_resolver
     if not _is_cluster(strategy):
         return True
+    resolver = strategy.cluster_resolver
     has_chief = "chief" in resolver.cluster_spec().jobs
     return resolver.task_type == "chief" or (not has_chief and resolver.task_id == 0)
 
@@ -103,16 +96,7 @@ def share_rows(
 
 
 def share_batches(dataset: tf.data.Dataset, strategy: tf.distribute.Strategy) -> Any:
-    """Each replica's share of each batch, for `fit`.
-
-    Args:
-        dataset: batches.
-        strategy: of the model.
-
-    Returns:
-        `dataset` itself where there is one replica. Else a distributed dataset without an end: `fit`
-        has to be told the steps.
-    """
+    """Each replica's share of each batch, for `fit`; without an end if there are replicas."""
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return dataset
@@ -160,12 +144,12 @@ def from_chief(strategy: tf.distribute.Strategy, values: Sequence[float]) -> np.
 
 
 @contextmanager
-def chief_first(strategy: tf.distribute.Strategy) -> Iterator[bool]:
-    """A block that the chief runs before the others; yields whether this process is the chief."""
+def chief_first(strategy: tf.distribute.Strategy) -> Iterator[None]:
+    """A block that the chief runs before the others."""
     chief = is_chief(strategy)
     if not chief:
         wait_for_all(strategy)
-    yield chief
+    yield
     if chief:
         wait_for_all(strategy)
 

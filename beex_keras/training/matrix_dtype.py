@@ -30,9 +30,8 @@ def matrix_dtype(model: BEExformerClassifier, name: str) -> Iterator[None]:
             BeexWarning,
             stacklevel=3,  # this generator, contextlib, the caller
         )
-    products = [
-        linear.matmul for block in model.backbone.blocks for linear in block.linears().values()
-    ]
+    linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
+    products = [linear.matmul for linear in linears]
     for product in products:
         product.training_dtype = tf.as_dtype(name)
     try:

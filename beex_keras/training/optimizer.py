@@ -17,9 +17,7 @@ _NOT_DECAYED = ("alpha", "scale", "bias", "gamma", "beta")
 
 
 def make_optimizer(
-    config: TrainingConfig,
-    total_steps: int,
-    model_config: BEExformerConfig,
+    config: TrainingConfig, total_steps: int, model_config: BEExformerConfig
 ) -> tf.keras.optimizers.Optimizer:
     """The optimizer of the recipe for `total_steps` steps.
 
@@ -42,11 +40,8 @@ def make_optimizer(
         layer_decay=config.layer_decay,
         num_blocks=model_config.num_blocks,
     )
-    latent = []
-    if model_config.weight_bits == 1:
-        latent.append("matmul/kernel")
-    if model_config.embedding_bits == 1:
-        latent.append("token/table")
+    bits = {"matmul/kernel": model_config.weight_bits, "token/table": model_config.embedding_bits}
+    latent = [name for name, number in bits.items() if number == 1]
     optimizer.exclude_from_weight_decay(var_names=[*_NOT_DECAYED, *latent])
     return optimizer
 
@@ -76,9 +71,7 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise BeexError("LayerwiseAdamW has no amsgrad; leave it out.")
-        self.head_rate = head_rate
-        self.layer_decay = layer_decay
-        self.num_blocks = num_blocks
+        self.head_rate, self.layer_decay, self.num_blocks = head_rate, layer_decay, num_blocks
 
     def factor(self, name: str) -> float:
         """f of the variable of that name."""
@@ -90,9 +83,8 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
 
     def update_step(self, gradient: tf.Tensor, variable: tf.Variable) -> None:
         if isinstance(gradient, tf.IndexedSlices):  # Adam moves the other rows too
-            gradient = tf.math.unsorted_segment_sum(
-                gradient.values, gradient.indices, variable.shape[0]
-            )
+            values, rows = gradient.values, gradient.indices
+            gradient = tf.math.unsorted_segment_sum(values, rows, variable.shape[0])
         index = self._index_dict[self._var_key(variable)]
         step = tf.cast(self.iterations + 1, variable.dtype)
         # Keras writes the update as a dozen operations, each of which runs over all of a matrix's
@@ -111,9 +103,5 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         )
 
     def get_config(self) -> dict[str, Any]:
-        return {
-            **super().get_config(),
-            "head_rate": self.head_rate,
-            "layer_decay": self.layer_decay,
-            "num_blocks": self.num_blocks,
-        }
+        own = ("head_rate", "layer_decay", "num_blocks")
+        return {**super().get_config(), **{name: getattr(self, name) for name in own}}

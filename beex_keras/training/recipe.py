@@ -4,7 +4,6 @@ import dataclasses
 from typing import Any, Literal
 
 from beex_keras import fields
-from beex_keras.errors import BeexError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -80,21 +79,11 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         fields.check_choices(self)
         fields.check_whole(self, epochs=1, batch_size=1, patience=0, seed=0)
-        fields.check_positive(
-            self, "learning_rate", "clip_norm", "head_rate", "layer_decay", "hidden_weight"
-        )
-        fields.check_share(
-            self,
-            "warmup",
-            "weight_decay",
-            "label_smoothing",
-            "tolerance",
-            "anneal",
-            "soft_targets",
-            "replaced_tokens",
-        )
-        if not self.margin >= 0:
-            raise BeexError(f"margin={self.margin!r} must be at least 0.")
+        fields.check_positive(self, "learning_rate", "clip_norm", "head_rate", "layer_decay")
+        fields.check_positive(self, "hidden_weight")
+        fields.check_share(self, "warmup", "weight_decay", "label_smoothing", "tolerance")
+        fields.check_share(self, "anneal", "soft_targets", "replaced_tokens")
+        fields.check_not_negative(self, "margin")
 
     @classmethod
     def warm(cls, is_binary: bool, **overrides: Any) -> "TrainingConfig":
@@ -137,6 +126,4 @@ class RunOptions:
     tensorboard: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("wait_seconds", "checkpoint_seconds"):
-            if not getattr(self, name) >= 0:
-                raise BeexError(f"{name}={getattr(self, name)!r} must be at least 0.")
+        fields.check_not_negative(self, "wait_seconds", "checkpoint_seconds")

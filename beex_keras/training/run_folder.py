@@ -9,21 +9,15 @@ from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
-SETTINGS, VOCABULARY, HISTORY, RESULTS, MODEL = (
-    "run.json",
-    "vocab.txt",
-    "history.json",
-    "results.json",
-    "model",
-)
+SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
+HISTORY, RESULTS = "history.json", "results.json"
 
 
 def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
     """Makes the run folder, or checks that it holds a run with the same settings.
 
     Args:
-        directory: of the run.
-        settings: that the same command brings again.
+        directory, settings: of the run.
         create: False where another worker of a cluster has made the folder.
 
     Raises:
@@ -37,17 +31,13 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
         except json.JSONDecodeError:
             raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
         if found != settings:
-            changed = ", ".join(_differences(found, settings))
-            raise BeexError(
-                f"{directory} holds a run with other settings ({changed}); choose another folder, "
-                "or remove this one to start anew."
-            )
+            other = f"a run with other settings ({', '.join(_differences(found, settings))})"
+            fix = "choose another folder, or remove this one to start anew"
+            raise BeexError(f"{directory} holds {other}; {fix}.")
         return
     if not create:
-        raise BeexError(
-            f"{directory} is not the folder that the first worker has opened; give all workers one "
-            "folder, on storage that they share."
-        )
+        fix = "give all workers one folder, on storage that they share"
+        raise BeexError(f"{directory} is not the folder that the first worker has opened; {fix}.")
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
     write_atomically(file, json.dumps(settings, indent=2) + "\n")

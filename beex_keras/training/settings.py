@@ -29,45 +29,31 @@ DATA = ("data_dir", "text_column", "pair_column", "label_column")
 CHOICE = ("preset", "bits", "init_layers")
 """Words that stand for several settings of a model, or for a part of its start."""
 
-MODEL = tuple(
-    name
-    for name in fields.names(BEExformerConfig)
-    if name not in ("num_classes", "num_segments", "separator_id")
-)
+_OF_DATA = {"num_classes", "num_segments", "separator_id"}
+MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in _OF_DATA)
 """Fields of a model's configuration that the data does not decide."""
 
-NEEDS = {
-    "init_layers": "init",
-    "anneal": "init",
-    "hidden_weight": "teacher",
-    "replaced_tokens": "teacher",
-}
+_OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")
+NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
 """Settings that mean nothing without an argument of `train`."""
+
+Resolved = tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]
+"""The model's configuration, the recipe, the start and the teacher."""
 
 
 def known() -> list[str]:
     """All words, in alphabetical order."""
-    configs = (TrainingConfig, RunOptions)
-    own = (name for config in configs for name in fields.names(config))
+    own = (*fields.names(TrainingConfig), *fields.names(RunOptions))
     return sorted({*DATA, *CHOICE, *MODEL, *own})
 
 
 @dataclasses.dataclass(frozen=True)
 class Words:
-    """The words of a call, sorted by what they are about and checked as far as data need not be read.
+    """The words of a call, sorted by what they are about and checked as far as data need not be read."""
 
-    Attributes:
-        data: arguments of `load_task`.
-        choice: those of `CHOICE`.
-        model: fields of `BEExformerConfig`, or all of it.
-        training: fields of `TrainingConfig`, or all of it.
-        run: how it is run.
-        init, teacher: what to start from and to learn from.
-    """
-
-    data: dict[str, Any]
-    choice: dict[str, Any]
-    model: dict[str, Any] | BEExformerConfig
+    data: dict[str, Any]  # arguments of `load_task`
+    choice: dict[str, Any]  # those of `CHOICE`
+    model: dict[str, Any] | BEExformerConfig  # some fields, or all
     training: dict[str, Any] | TrainingConfig
     run: RunOptions
     init: Source
@@ -82,59 +68,34 @@ class Words:
         init: Source = None,
         teacher: Source = None,
     ) -> "Words":
-        """Sorts `settings` and checks them.
-
-        Raises:
-            BeexError: one is unknown or out of range, needs an argument that is missing, or is given
-                twice.
-        """
-        unknown = sorted(set(settings) - set(known()))
-        if unknown:
-            raise BeexError(f"Unknown setting '{unknown[0]}'; known are {', '.join(known())}.")
+        """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
+        for unknown in sorted(set(settings) - set(known())):
+            raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
         defaults = {**TrainingConfig().to_dict(), "init_layers": None}
         asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
         sources = {"init": init, "teacher": teacher}
         for name, needed in NEEDS.items():
             if asked[name] != defaults[name] and sources[needed] is None:
-                raise BeexError(
-                    f"{name} means nothing without {needed}; give {needed}, or leave it out."
-                )
+                fix = f"give {needed}, or leave it out"
+                raise BeexError(f"{name} means nothing without {needed}; {fix}.")
 
         def of(names: Iterable[str]) -> dict[str, Any]:
             return {name: settings[name] for name in names if name in settings}
 
-        for given, own in (
-            (model, (*MODEL, "preset", "bits")),
-            (training, fields.names(TrainingConfig)),
-        ):
+        recipe = fields.names(TrainingConfig)
+        for given, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
             if given is not None and of(own):
-                raise BeexError(
-                    f"{min(of(own))} is given beside a {type(given).__name__}; put it in there."
-                )
-        words = cls(
-            of(DATA),
-            of(CHOICE),
-            of(MODEL) if model is None else model,
-            of(fields.names(TrainingConfig)) if training is None else training,
-            RunOptions(**of(fields.names(RunOptions))),
-            init,
-            teacher,
-        )
-        words._model(None)  # so that faults show before anything is read
-        words._training(None, False)
+                kind = type(given).__name__
+                raise BeexError(f"{min(of(own))} is given beside a {kind}; put it in there.")
+        of_model = of(MODEL) if model is None else model
+        of_training = of(recipe) if training is None else training
+        options = RunOptions(**of(fields.names(RunOptions)))
+        words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
+        words._training(words._model(None), False)  # so that faults show before anything is read
         return words
 
-    def resolve(
-        self,
-    ) -> tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]:
-        """Reads what the training starts from and learns from.
-
-        Returns:
-            The model's configuration, the recipe, the start and the teacher.
-
-        Raises:
-            BeexError: one of them cannot be read.
-        """
+    def resolve(self) -> Resolved:
+        """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
         # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
@@ -156,10 +117,10 @@ class Words:
         default = "tiny" if init is None else "minilm"
         return BEExformerConfig.preset(preset or default, bits, **self.model)
 
-    def _training(self, model: BEExformerConfig | None, warm: bool) -> TrainingConfig:
+    def _training(self, model: BEExformerConfig, warm: bool) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
-        if model is not None and warm:
+        if warm:
             return TrainingConfig.warm(model.weight_bits == 1, **self.training)
         return TrainingConfig(**self.training)
 

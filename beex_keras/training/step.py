@@ -25,7 +25,7 @@ relative to the variance is our reading.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import tensorflow as tf
@@ -49,9 +49,8 @@ def gradient_step(
         share = config.soft_targets
         if config.replaced_tokens:
             seed = tf.stack([config.seed, tf.cast(model.optimizer.iterations, tf.int32)])
-            ids, replaced = replace_tokens(
-                ids, model.config.separator_id, config.replaced_tokens, seed
-            )
+            separator, most = model.config.separator_id, config.replaced_tokens
+            ids, replaced = replace_tokens(ids, separator, most, seed)
             # Nobody has labelled such a text: only the teacher knows what it says.
             weights = tf.cast(~replaced, tf.float32)
             share = 1 - weights * (1 - config.soft_targets)
@@ -76,11 +75,8 @@ def gradient_step(
 
     model.train_step = train_step
     try:
-        if teacher is None:
+        with nullcontext() if teacher is None else matrix_dtype(teacher, config.precision):
             yield
-        else:
-            with matrix_dtype(teacher, config.precision):
-                yield
     finally:
         del model.train_step
         model.train_function = None
@@ -95,15 +91,8 @@ def replace_tokens(
     \([-r, r)\), by one drawn from all tokens of the batch, so as often as it comes in the data. The
     first token of a row, separators and padding stay.
 
-    Args:
-        ids: int32, (B, T).
-        separator_id: of [SEP].
-        most: r.
-        seed: two integers, (2,); the same ones give the same result.
-
-    Returns:
-        ids: int32, (B, T).
-        replaced: (B,), true of the texts that may have changed.
+    Takes ids int32 (B, T), the id of [SEP], \(r\) and two integers, (2,), by which the result is
+    random. Returns other ids, and which of the texts may have changed, (B,).
     """
     rates, draws, order = tf.unstack(tf.random.experimental.stateless_split(seed, 3))
     shape = tf.shape(ids)
@@ -119,9 +108,7 @@ def replace_tokens(
 def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tensor) -> tf.Tensor:
     r"""\(\frac{1}{N} \sum_i\) of the squared error, relative to the teacher's variance.
 
-    Args:
-        hidden, known: outputs of the student's and the teacher's blocks, N of (B, T, D).
-        mask: (B, T), true at real tokens.
+    Of the outputs of the student's and the teacher's blocks, N of (B, T, D), at real tokens (B, T).
     """
     real = tf.cast(mask, tf.float32)[..., tf.newaxis]
     count = tf.reduce_sum(real)

@@ -27,10 +27,8 @@ def make_teacher(
     for name, number in source.bits.items():
         mine = getattr(model.config, name)
         if number < mine:
-            raise BeexError(
-                f"The teacher has {name}={number}, the model to train {mine}; a teacher needs as many "
-                "bits or more."
-            )
+            having = f"The teacher has {name}={number}, the model to train {mine}"
+            raise BeexError(f"{having}; a teacher needs as many bits or more.")
     config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
     source.config(config)
     teacher = BEExformerClassifier(config, model.preprocessor, model.labels)

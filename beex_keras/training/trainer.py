@@ -15,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -137,39 +138,27 @@ def train(
     """
     words = Words.read(settings, model, training, init, teacher)
     if isinstance(strategy, str):  # made before TensorFlow computes anything
-        strategy = distribution.make_strategy(
-            strategy, words.run.wait_seconds, lambda sentence: print(sentence, file=sys.stderr)
-        )
+        report = partial(print, file=sys.stderr)
+        strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
-    settled = words.resolve()
-    return Trainer(
-        task, *settled, Path(output), vocabulary, strategy, callbacks, words.run, verbose
-    ).run()
+    settled, folder = words.resolve(), Path(output)
+    trainer = Trainer(task, *settled, folder, vocabulary, strategy, callbacks, words.run, verbose)
+    return trainer.run()
 
 
 @dataclasses.dataclass
 class Trainer:
     """One training; its parts are its methods, in the order in which they run.
 
-    Attributes:
-        task: texts and labels.
-        model_config, config: of the model, and of the training.
-        init: the warm start; None starts from random weights.
-        teacher: whose weights to learn from, or None.
-        folder: of the run.
-        vocabulary, strategy, callbacks, verbose: as of `train`.
-        options: how it is run.
-
-    Raises:
-        BeexError: arguments that do not go together.
+    What it is made of are the arguments of `train`, read and settled.
     """
 
     task: Task
     model_config: BEExformerConfig
     config: TrainingConfig
-    init: WarmStart | None
+    init: WarmStart | None  # None starts from random weights
     teacher: WarmStart | None
     folder: Path
     vocabulary: Sequence[str] | None
@@ -185,59 +174,47 @@ class Trainer:
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
-                raise BeexError(
-                    "What a training starts from has a vocabulary of its own; leave yours out."
-                )
+                raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.chief = distribution.is_chief(self.strategy)
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
-        preprocessor = self.open_folder()
-        self.ids = {
-            name: preprocessor.encode(split.texts, split.pairs)
-            for name, split in self.task.splits().items()
-        }
+        preprocessor, splits = self.open_folder(), self.task.splits().items()
+        self.ids = {name: preprocessor.encode(split.texts, split.pairs) for name, split in splits}
         # Everything random from here on follows from the seed.
         tf.keras.utils.set_random_seed(self.config.seed)
         with distribution.scope(self.strategy):
             model = self.new_model(preprocessor)
         self.costs = relative_costs(model.config)
-        done = [(self.folder / run_folder.RESULTS).exists()]
-        finished = bool(distribution.from_chief(self.strategy, done).all())
+        done = (self.folder / run_folder.RESULTS).exists()
+        finished = bool(distribution.from_chief(self.strategy, [done]).all())
         if not finished:
             self.fit(model)
-            if not self.chief:
-                self.wait()  # the first worker finishes the run, the others then read it
-        if self.chief and not finished:
-            model = distribution.local_copy(model)
-            model.load_weights(self.folder / _BEST_WEIGHTS)
-            run = self.measure(model)
-            self.save(run)
-            self.wait()
-        else:
+            if self.chief:
+                model = distribution.local_copy(model)
+                model.load_weights(self.folder / _BEST_WEIGHTS)
+                run = self.measure(model)
+                self.save(run)
+            distribution.wait_for_all(self.strategy)  # the other workers read what the first wrote
+        if finished or not self.chief:
             run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
-        self.wait()  # a worker that left early would seem lost to the others
+        distribution.wait_for_all(self.strategy)  # who left early would seem lost to the others
         return run
-
-    def wait(self) -> None:
-        """Returns when all workers of a cluster have come to this point."""
-        distribution.wait_for_all(self.strategy)
 
     def open_folder(self) -> TextPreprocessor:
         """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
+        sources = {"init": self.init, "teacher": self.teacher}
         settings = {
             "task": self.task.name,
             "data": self.task.fingerprint(self.vocabulary or ()),
             "model": self.model_config.to_dict(),
             "training": self.config.to_dict(),
-            **({} if self.init is None else {"init": self.init.identity}),
-            **({} if self.teacher is None else {"teacher": self.teacher.identity}),
+            **{name: source.identity for name, source in sources.items() if source is not None},
         }
+        length = self.model_config.max_length
         with distribution.chief_first(self.strategy):
             run_folder.open_run(self.folder, settings, create=self.chief)
-            return run_folder.open_preprocessor(
-                self.folder, self.model_config.max_length, self.new_vocabulary
-            )
+            return run_folder.open_preprocessor(self.folder, length, self.new_vocabulary)
 
     def new_vocabulary(self) -> Sequence[str]:
         if self.vocabulary is not None:
@@ -260,40 +237,29 @@ class Trainer:
 
     def fit(self, model: BEExformerClassifier) -> None:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
-        config, ids, labels = self.config, self.ids["train"], self.task.train.labels
+        config, ids = self.config, self.ids["train"]
         steps = steps_per_epoch(ids, config.batch_size)
+        all_steps = config.epochs * steps
         start = Transfer() if self.init is None else self.init.apply(model, ids)
         teacher = None if self.teacher is None else make_teacher(model, self.teacher, ids)
         with distribution.scope(self.strategy):
             model.compile(
-                make_optimizer(config, config.epochs * steps, model.config),
+                make_optimizer(config, all_steps, model.config),
                 SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing),
                 # Weighted, since rows that only fill up a replica's share must not count.
                 metrics=[],
                 weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
             )
-        annealing = Annealing(start, round(config.anneal * config.epochs * steps))
-        calibrated = CalibratedAccuracy(
-            self.ids["validation"],
-            self.task.validation.labels,
-            model.policy,
-            config.tolerance,
-            self.costs,
-            config.margin,
-            self.task.metric,
-        )
-        board = []
+        annealing = Annealing(start, round(config.anneal * all_steps))
+        validation, labels = self.ids["validation"], self.task.validation.labels
+        calibrated = CalibratedAccuracy(validation, labels, model.policy, **self.calibration)
+        callbacks = [annealing, calibrated, *self.callbacks]
         if self.options.tensorboard:
-            board.append(tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
+            callbacks.insert(2, tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
+        batches = partial(make_dataset, ids, self.task.train.labels, training=True)
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
-            order: dict[str, Any] = {
-                "training": True,
-                "seed": config.seed,
-                "epoch": epoch,
-                "skip": skip,
-            }
-            return make_dataset(ids, labels, batch_size=config.batch_size, **order)
+            return batches(batch_size=config.batch_size, seed=config.seed, epoch=epoch, skip=skip)
 
         with ExitStack() as within:
             within.enter_context(matrix_dtype(model, config.precision))
@@ -308,11 +274,18 @@ class Trainer:
                 monitor=_MONITOR,
                 slack=self.slack,
                 patience=config.patience,
-                callbacks=[annealing, calibrated, *board, *self.callbacks],
+                callbacks=callbacks,
                 trackables={"annealing_step": annealing.step},
                 checkpoint_seconds=self.options.checkpoint_seconds,
                 verbose=self.verbose,
             )
+
+    @property
+    def calibration(self) -> dict[str, Any]:
+        """Arguments of `calibrate`."""
+        config = self.config
+        accuracy = {"tolerance": config.tolerance, "margin": config.margin}
+        return {"costs": self.costs, "metric": self.task.metric, **accuracy}
 
     @property
     def slack(self) -> Callable[[float], float] | None:
@@ -328,23 +301,12 @@ class Trainer:
 
     def measure(self, model: BEExformerClassifier) -> Run:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
-        task, config = self.task, self.config
-        logits = {
-            name: predict_exit_logits(model, self.ids[name]) for name in ("validation", "test")
-        }
-        calibration = calibrate(
-            model.policy,
-            logits["validation"],
-            task.validation.labels,
-            self.costs,
-            config.tolerance,
-            config.margin,
-            task.metric,
-        )
-        model.policy = calibration.policy
-        evaluation = evaluate(
-            logits["test"], task.test.labels, model.policy, self.costs, task.metric
-        )
+        task = self.task
+        parts, labels = ("validation", "test"), task.validation.labels
+        logits = {part: predict_exit_logits(model, self.ids[part]) for part in parts}
+        calibration = calibrate(model.policy, logits["validation"], labels, **self.calibration)
+        policy = model.policy = calibration.policy
+        evaluation = evaluate(logits["test"], task.test.labels, policy, self.costs, task.metric)
         history = run_folder.read_history(self.folder)
         epoch = 1 + kept_epoch(history[_MONITOR], self.slack)
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
@@ -377,23 +339,20 @@ def fit(
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
 
     The weights of the epoch that `kept_epoch` names go to `best.weights.h5`, the logs of all to
-    `history.json`.
-
-    Under a strategy replicas share each batch (see `beex_keras.training.distribution`). Of a cluster's
-    workers all read the checkpoints and the first one writes, measures and decides.
+    `history.json`. Under a strategy replicas share each batch (see
+    `beex_keras.training.distribution`); of a cluster's workers all read the checkpoints and the first
+    one writes, measures and decides.
 
     Args:
         model: compiled, in the scope of its strategy; it ends with the weights of the last step.
         make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
             same arguments have to give the same batches.
         steps_per_epoch, epochs: batches of a whole epoch, and how many epochs at most.
-        directory: of the run.
+        directory, patience, checkpoint_seconds, verbose: of the training.
         monitor: the log by which epochs are compared; its highest value is best.
         slack: as in `kept_epoch`.
-        patience, checkpoint_seconds, verbose: as of a training.
         callbacks: Keras callbacks. What they change within a step is part of that step's checkpoint.
-        trackables: what a step changes beside model and optimizer, to be kept in the checkpoints,
-            such as a variable that follows a schedule, by name.
+        trackables: what a step changes beside model and optimizer, to be kept in the checkpoints.
 
     Raises:
         BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
@@ -404,26 +363,15 @@ def fit(
     with distribution.scope(strategy):
         model.optimizer.build(model.trainable_variables)
     epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-    best, best_epoch = tf.Variable(-math.inf, dtype=tf.float64), tf.Variable(-1, dtype=tf.int64)
-    checkpoint = tf.train.Checkpoint(
-        model=model,
-        optimizer=model.optimizer,
-        epoch=epoch,
-        step=step,
-        best=best,
-        best_epoch=best_epoch,
-        **(trackables or {}),
-    )
+    state = {"model": model, "optimizer": model.optimizer, "epoch": epoch, "step": step}
+    checkpoint = tf.train.Checkpoint(**state, **(trackables or {}))
     manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
     if manager.latest_checkpoint:
         checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    if [int(epoch), int(step)] != distribution.from_chief(
-        strategy, [int(epoch), int(step)]
-    ).tolist():
-        raise BeexError(
-            f"The checkpoints in {directory} are not those of the first worker; give all workers "
-            "one folder, on storage that they share."
-        )
+    place = [int(epoch), int(step)]
+    if distribution.from_chief(strategy, place).tolist() != place:
+        fix = "give all workers one folder, on storage that they share"
+        raise BeexError(f"The checkpoints in {directory} are not the first worker's; {fix}.")
 
     # Every worker has the same state, so that saving needs nobody else, if only the variable that
     # counts it is there: within `fit` the others would be waited for to make one too.
@@ -434,7 +382,7 @@ def fit(
     one_epoch, stop = _OneEpoch(), False
     shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
     while int(epoch) < epochs and not stop:
-        if patience and int(epoch) - int(best_epoch) > patience:
+        if patience and int(epoch) - kept_epoch(history.get(monitor, ())) > patience:
             break
         with distribution.as_one(strategy):
             logs = model.fit(
@@ -451,16 +399,11 @@ def fit(
         own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
         score, stop = distribution.from_chief(strategy, own).tolist()
         if not math.isfinite(score):
-            raise BeexError(
-                f"Epoch {int(epoch) + 1} ended with {monitor}={score}; start anew "
-                "with a lower learning rate."
-            )
-        kept = _is_kept(score, float(best), slack)
-        if score > float(best):
-            best.assign(score)
-            best_epoch.assign(epoch)
-        if kept:
-            # Keras writes the metrics too, which are sums over all workers, so that all have to save.
+            ended = f"Epoch {int(epoch) + 1} ended with {monitor}={score}"
+            raise BeexError(f"{ended}; start anew with a lower learning rate.")
+        history[monitor][-1] = score
+        if kept_epoch(history[monitor], slack) == int(epoch):
+            # Keras writes the metrics too, which are sums over all workers: all have to save.
             with distribution.as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
                 folder = directory if chief else Path(elsewhere)
                 with atomic_path(folder / _BEST_WEIGHTS) as path:
@@ -480,26 +423,18 @@ def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None =
         slack: best value so far → by how much a later epoch may fall short of it, for values so
             noisy that a falling learning rate says more; a later epoch has to be better if None.
     """
-    best = -math.inf
-    kept = 0
+    kept, best = 0, -math.inf
     for epoch, value in enumerate(values):
-        if _is_kept(value, best, slack):
+        if value > best or (slack is not None and value >= best - slack(best)):
             kept = epoch
         best = max(best, value)
     return kept
 
 
-def _is_kept(value: float, best: float, slack: Callable[[float], float] | None) -> bool:
-    if slack is None or math.isinf(best):
-        return value > best
-    return value >= best - slack(best)
-
-
 class _OneEpoch(tf.keras.callbacks.Callback):
     """Ends `fit` after one epoch, so that the next can have its own shuffle; the last callback.
 
-    Attributes:
-        asked_to_stop: whether a callback before it had asked to end the training.
+    Whether a callback before it had asked to end the training is in `asked_to_stop`.
     """
 
     asked_to_stop = False
@@ -517,23 +452,16 @@ class _StepCheckpoint(tf.keras.callbacks.Callback):
     """
 
     def __init__(
-        self,
-        save: Callable[[], Any],
-        step: tf.Variable,
-        steps_per_epoch: int,
-        seconds: float,
+        self, save: Callable[[], Any], step: tf.Variable, steps: int, seconds: float
     ) -> None:
         super().__init__()
-        self.save = save
-        self.step = step
-        self.steps_per_epoch = steps_per_epoch
-        self.seconds = seconds
+        self.save, self.step, self.steps, self.seconds = save, step, steps, seconds
         self._last = time.monotonic()
 
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step.assign_add(1)
         # Not after the last step: an epoch without any step left could not be resumed.
-        last = int(self.step) == self.steps_per_epoch
+        last = int(self.step) == self.steps
         if not last and time.monotonic() - self._last >= self.seconds:
             self.save()
             self._last = time.monotonic()

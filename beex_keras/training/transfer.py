@@ -27,6 +27,7 @@ Source: \(\overline{|W|}\) is XNOR-Net's scale (Rastegari et al., ECCV 2016); th
 """
 
 import dataclasses
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
@@ -55,54 +56,36 @@ _SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "c
 
 @dataclasses.dataclass(frozen=True)
 class Approximation:
-    r"""\(h(z) \approx c + s \operatorname{sign}(z)\), what one matrix reads.
+    r"""\(h(z) \approx c + s \operatorname{sign}(z)\), what one matrix reads."""
 
-    Attributes:
-        function: h, of the tensor that the fully binary layer is given.
-        centre: c.
-        spread: s.
-    """
-
-    function: Callable[[tf.Tensor], tf.Tensor]
-    centre: float
-    spread: float
+    function: Callable[[tf.Tensor], tf.Tensor]  # h, of what the fully binary layer is given
+    centre: float  # c
+    spread: float  # s
 
 
 @dataclasses.dataclass(frozen=True)
 class Transfer:
-    """How far a model that has been given its first weights is from its binary form.
-
-    Attributes:
-        real: those of `PARTS` that its weights come from as real numbers.
-        activations: for each block the `Approximation` of each matrix, by its name; empty unless
-            "activations" is real.
-    """
+    """How far a model that has been given its first weights is from its binary form."""
 
     real: tuple[str, ...] = ()
+    """Those of `PARTS` that its weights come from as real numbers."""
+
     activations: tuple[dict[str, Approximation], ...] = ()
+    """For each block those of its matrices by name; empty unless "activations" is real."""
 
 
 def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -> None:
-    """Raises `BeexError` unless a model can start from another one, or from a part of it.
-
-    Args:
-        source, target: of the other one and of the model.
-        path: of the other one, for errors.
-    """
+    """Raises `BeexError` unless `target` can start from `source`, or from a part of it."""
     for name in (*_LENGTHS, *_SHAPE):
         its, mine = getattr(source, name), getattr(target, name)
         if mine > its if name in _LENGTHS else mine != its:
             needs = "as many or more" if name in _LENGTHS else "the same shape"
-            raise BeexError(
-                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs "
-                f"{needs}."
-            )
+            having = f"The model in {path} has {name}={its}, the one to train {mine}"
+            raise BeexError(f"{having}; a start needs {needs}.")
     for name, number in source.precision.bits().items():
         if getattr(target, name) > number:
-            raise BeexError(
-                f"The model in {path} has {name}={number}; only a model of as few or "
-                "fewer bits can start from it."
-            )
+            fix = "only a model of as few or fewer bits can start from it"
+            raise BeexError(f"The model in {path} has {name}={number}; {fix}.")
 
 
 def part_of(source: BEExformer, target: BEExformer) -> BEExformer:
@@ -136,25 +119,19 @@ def sample(ids: np.ndarray) -> list[np.ndarray]:
 
 
 def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Transfer:
-    """Gives `target` the weights of `source`.
+    """Gives `target` the weights of `source`, which has the same shape and as many bits or more.
 
-    Args:
-        source: of the same shape, with as many bits or more.
-        target: changed in place.
-        ids: a sample of texts, token ids without padding, (1, T) each; read only if `target` is
-            fully binary and `source` is not.
-
-    Returns:
-        How real the weights are.
+    `ids` are a sample of texts without padding, (1, T) each, read only if `target` is fully binary
+    and `source` is not.
     """
     mine, its = (model.config.precision.bits() for model in (target, source))
     real = tuple(part for part, name in zip(PARTS, BITS, strict=True) if mine[name] < its[name])
+    activations: tuple[dict[str, Approximation], ...] = ()
     if "activations" in real:
         between = BEExformer(target.config.replace(activation_bits=32))
         transfer(source, between, ids)
         activations = _binarize_activations(between, target, ids)
     else:
-        activations = ()
         for block, other in zip(target.blocks, source.blocks, strict=True):
             for name, linear in block.linears().items():
                 _copy_linear(other.linears()[name], linear)
@@ -172,22 +149,25 @@ def _copy_linear(source: BinaryLinear, target: BinaryLinear) -> None:
         target.set_weights(source.get_weights())
         return
     weights = source.kernel.numpy()
-    alpha = np.abs(weights).mean(axis=(0, 1, 2))
+    alpha, latent = _binarized(weights, target.precision.latent_scale)
     target.alpha.assign(alpha)
     # A channel of zeros has no signs to give: it keeps the ones it was made with.
-    latent = weights / np.where(alpha > 0, alpha, 1) * latent_mean(target.precision.latent_scale)
-    latent = np.where(alpha > 0, latent, target.kernel.numpy())
-    target.kernel.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
+    target.kernel.assign(np.where(alpha > 0, latent, target.kernel.numpy()))
+
+
+def _binarized(weights: np.ndarray, latent_scale: float) -> tuple[np.ndarray, np.ndarray]:
+    """The scale of each of the last axis' channels, and the latent weights."""
+    scale = np.abs(weights).mean(axis=tuple(range(weights.ndim - 1)))
+    latent = weights / np.where(scale > 0, scale, 1) * latent_mean(latent_scale)
+    return scale, np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT)
 
 
 def _binarize_table(source: BEExformer, target: BEExformer) -> None:
     table, token = source.embedding.token.table.numpy(), target.embedding.token
     mean = table.mean(axis=0)
-    scale = np.abs(table - mean).mean(axis=0)
-    unit = latent_mean(token.precision.embedding_latent_scale)
-    latent = (table - mean) / np.where(scale > 0, scale, 1) * unit
+    scale, latent = _binarized(table - mean, token.precision.embedding_latent_scale)
     token.scale.assign(scale)
-    token.table.assign(np.clip(latent, -LATENT_LIMIT, LATENT_LIMIT))
+    token.table.assign(latent)
     target.embedding.position.assign_add(np.broadcast_to(mean, target.embedding.position.shape))
 
 
@@ -206,21 +186,20 @@ def _copy_rest(source: BEExformer, target: BEExformer) -> None:
 def _binarize_activations(
     source: BEExformer, target: BEExformer, ids: list[np.ndarray]
 ) -> tuple[dict[str, Approximation], ...]:
-    activations = []
+    activations: tuple[dict[str, Approximation], ...] = tuple({} for _ in target.blocks)
     read = _read_by_matrices(source, ids)
     for number, (mine, its) in enumerate(zip(target.blocks, source.blocks, strict=True)):
-        found, linears, others = {}, mine.linears(), its.linears()
+        linears, others = mine.linears(), its.linears()
         for part in topology.matrices(target.config):
             linear, other = linears[part.name], others[part.name]
-            approximation = _approximate(ACTIVATIONS[part.activation], read[number, part.name])
+            found = _approximate(ACTIVATIONS[part.activation], read[number, part.name])
             linear.set_weights(other.get_weights())
             alpha = other.alpha.numpy()
             sums = np.where(other.kernel.numpy() >= 0, 1, -1).sum(axis=(0, 1, 2))
-            linear.alpha.assign(alpha * approximation.spread)
-            linear.bias.assign(other.bias.numpy() + alpha * approximation.centre * sums)
-            found[part.name] = approximation
-        activations.append(found)
-    return tuple(activations)
+            linear.alpha.assign(alpha * found.spread)
+            linear.bias.assign(other.bias.numpy() + alpha * found.centre * sums)
+            activations[number][part.name] = found
+    return activations
 
 
 def _approximate(function: Callable[[tf.Tensor], tf.Tensor], z: np.ndarray) -> Approximation:
@@ -237,15 +216,15 @@ def _read_by_matrices(
 
     By block and name: each matrix's inputs, or, of one behind a non-linearity, what goes into that.
     """
-    read: dict[tuple[int, str], list[np.ndarray]] = {}
+    read: dict[tuple[int, str], list[np.ndarray]] = defaultdict(list)
     parts = topology.matrices(model.config)
     after = {part.behind: part.name for part in parts}
 
     def note(number: int, part: topology.Part, inputs: tf.Tensor, outputs: tf.Tensor) -> None:
         if part.behind is None:
-            read.setdefault((number, part.name), []).append(inputs.numpy().ravel())
+            read[number, part.name].append(inputs.numpy().ravel())
         if part.name in after:
-            read.setdefault((number, after[part.name]), []).append(outputs.numpy().ravel())
+            read[number, after[part.name]].append(outputs.numpy().ravel())
 
     with ExitStack() as stack:
         for number, block in enumerate(model.blocks):

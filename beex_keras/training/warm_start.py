@@ -3,7 +3,6 @@
 import dataclasses
 import hashlib
 import os
-from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -57,11 +56,8 @@ class BertStart:
 
     @property
     def identity(self) -> dict[str, Any]:
-        return {
-            "kind": "donor",
-            "name": self.donor.name,
-            "layers": self.layers and list(self.layers),
-        }
+        layers = self.layers and list(self.layers)
+        return {"kind": "donor", "name": self.donor.name, "layers": layers}
 
     @property
     def bits(self) -> dict[str, int]:
@@ -77,23 +73,16 @@ class BertStart:
         tokens = [token for token in self.donor.vocabulary if not token.startswith("[unused")]
         special = [token for token in SPECIAL_TOKENS if token in tokens]
         others = [token for token in tokens if token not in SPECIAL_TOKENS]
-        if len(tokens) > size:
-            counts = self._counts([*special, *others], texts)
-            # Characters first, so that a rare word falls back to them, then by frequency.
-            used = [t for t in others if counts[t]]
-            characters = {t for t in used if len(t.removeprefix("##")) == 1}
-            used.sort(key=lambda t: (t not in characters, -counts[t]))
-            kept = set(used[: max(size - len(special), 0)])
-            others = [token for token in others if token in kept]
-        return [*special, *others]
-
-    def _counts(self, vocabulary: Sequence[str], texts: Sequence[str]) -> Counter[str]:
-        preprocessor = TextPreprocessor(vocabulary, 512)
-        ids = preprocessor.encode(list(texts))
-        numbers, counts = np.unique(ids, return_counts=True)
-        return Counter(
-            {preprocessor.vocabulary[n]: int(c) for n, c in zip(numbers, counts, strict=True)}
-        )
+        whole = [*special, *others]
+        if len(tokens) <= size:
+            return whole
+        ids = TextPreprocessor(whole, 512).encode(list(texts))
+        counts = dict(zip(whole, np.bincount(ids.ravel(), minlength=len(whole)), strict=True))
+        # Characters first, so that a rare word falls back to them, then by frequency.
+        used = [t for t in others if counts[t]]
+        used.sort(key=lambda t: (len(t.removeprefix("##")) != 1, -counts[t]))
+        kept = {*special, *used[: max(size - len(special), 0)]}
+        return [token for token in whole if token in kept]
 
     def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
         self.donor.check(model_config, self._layers(model_config))
@@ -102,10 +91,8 @@ class BertStart:
     def _layers(self, config: BEExformerConfig) -> tuple[int, ...]:
         layers = tuple(range(config.num_blocks)) if self.layers is None else self.layers
         if len(layers) != config.num_blocks:
-            raise BeexError(
-                f"{len(layers)} layers were chosen for num_blocks={config.num_blocks}; "
-                "choose one a block."
-            )
+            chosen = f"{len(layers)} layers were chosen for num_blocks={config.num_blocks}"
+            raise BeexError(f"{chosen}; choose one a block.")
         return layers
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
@@ -177,8 +164,8 @@ def warm_start(
     """The start of that name or at that path; one that is read already as it is.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder (see `BertCheckpoint`), or any
-            classifier that `load_classifier` reads: a run folder, a directory of `save_pretrained`, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
+        source: "minilm", a folder of a BERT-style encoder, or any classifier that `load_classifier`
+            reads: a run folder, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
         layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
             None.
 
@@ -195,12 +182,11 @@ def warm_start(
         return BertStart(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
-    path = Path(source)
-    if not path.exists() and os.fspath(source) not in pretrained.names():
+    path, packaged = Path(source), pretrained.names()
+    if not path.exists() and os.fspath(source) not in packaged:
         raise BeexError(
-            f"There is nothing to start from at {source}; give '{MINILM}', a folder of a BERT-style "
-            "encoder, a run folder, a .keras or .beex file, or one of "
-            f"{', '.join(pretrained.names())}."
+            f"There is nothing to start from at {source}; give '{MINILM}', a BERT-style encoder's "
+            f"folder, a run folder, a .keras or .beex file, or one of {', '.join(packaged)}."
         )
     if (path / "run.json").is_file() and not (path / "model").is_dir():
         raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
