@@ -85,10 +85,9 @@ def source(name: str) -> str:
     }
     macros = set(MACRO.findall(text))
     names -= {"NAME", "TARGET", *macros}
-    prefix = f"beex_{Path(name).stem}_"
-    before = "".join(f"#define {own} {prefix}{own}\n" for own in sorted(names))
-    ends = sorted(names | macros)
-    after = "".join(f"#undef {own}\n" for own in ends)
+    stem = Path(name).stem
+    before = "".join(f"#define {own} beex_{stem}_{own}\n" for own in sorted(names))
+    after = "".join(f"#undef {own}\n" for own in sorted(names | macros))
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 
 

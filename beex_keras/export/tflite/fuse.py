@@ -46,7 +46,7 @@ def fuse_products(model: Any) -> None:
             _give_batch(product, links)
         product.name = flatbuffer.text(product.name).split(";")[0].rstrip("0123456789")
         outputs = indices(operation.operator.outputs)
-        return [flatbuffer.builtin_operator(model, "BATCH_MATMUL", options, factors, outputs)]
+        return [flatbuffer.new_operator(model, "BATCH_MATMUL", factors, outputs, options)]
 
     flatbuffer.rewrite(model, fused)
 
@@ -86,7 +86,7 @@ def fuse_norms(model: Any) -> None:
         options = flatbuffer.schema().L2NormOptionsT()
         inputs = [indices(operation.operator.inputs)[place]]
         outputs = indices(operation.operator.outputs)
-        return [flatbuffer.builtin_operator(model, "L2_NORMALIZATION", options, inputs, outputs)]
+        return [flatbuffer.new_operator(model, "L2_NORMALIZATION", inputs, outputs, options)]
 
     flatbuffer.rewrite(model, fused)
 
@@ -102,14 +102,11 @@ def keep_batch(model: Any) -> None:
             return
         rows, (output,) = operation.inputs[0], operation.outputs
         reshape = links.producer(rows, "RESHAPE")
-        if (
-            reshape is not None
-            and len(rows.shape) == 2
-            and len(reshape.inputs[0].shape) > 2
-            and reshape.inputs[0].shape[0] == 1
-            and sum(tensor is rows for o in links.operations for tensor in o.inputs) == 1
-            and _takes_batch(output, links)
-        ):
+        if reshape is None or len(rows.shape) != 2 or not _takes_batch(output, links):
+            return
+        before = flatbuffer.shape(reshape.inputs[0])
+        uses = sum(tensor is rows for o in links.operations for tensor in o.inputs)
+        if len(before) > 2 and before[0] == 1 and uses == 1:
             rows.shape = [1, *rows.shape]
             _give_batch(output, links)
             operation.operator.builtinOptions.keepNumDims = True
@@ -130,11 +127,9 @@ def skip_reshapes(model: Any) -> None:
         before = links.producer(graph.tensors[operator.inputs[0]], "RESHAPE")
         if before is not None:
             operator.inputs = [before.operator.inputs[0], *operator.inputs[1:]]
-        is_same = flatbuffer.shape(graph.tensors[operator.inputs[0]]) == flatbuffer.shape(
-            operation.outputs[0]
-        )
-        is_output = operator.outputs[0] in indices(graph.outputs)
-        return int(operator.inputs[0]) if is_same and not is_output else None
+        place, (output,) = int(operator.inputs[0]), operation.outputs
+        is_same = flatbuffer.shape(graph.tensors[place]) == flatbuffer.shape(output)
+        return place if is_same and operator.outputs[0] not in indices(graph.outputs) else None
 
     flatbuffer.bypass(model, source)
 
@@ -147,15 +142,13 @@ def _give_constant(model: Any, operation: Operation, name: str, value: np.ndarra
 
 def _takes_batch(tensor: Any, links: Links) -> bool:
     """Whether a leading axis of size 1 makes no difference to whatever reads the tensor."""
-    return all(
-        reader.name in _ALIGNED
-        and (
-            reader.name == "RESHAPE"
-            or len(reader.outputs[0].shape) > len(tensor.shape)
-            or _takes_batch(reader.outputs[0], links)
-        )
-        for reader in links.readers(tensor)
-    )
+    for reader in links.readers(tensor):
+        if reader.name not in _ALIGNED:
+            return False
+        is_apart = reader.name == "RESHAPE" or len(reader.outputs[0].shape) > len(tensor.shape)
+        if not is_apart and not _takes_batch(reader.outputs[0], links):
+            return False
+    return True
 
 
 def _give_batch(tensor: Any, links: Links) -> None:
@@ -171,8 +164,7 @@ def _batched_product(pack: Operation, links: Links) -> tuple[Operation, Operatio
     """The SPLITs of the left and the right factor, and whether the right one was transposed."""
     if pack.name != "PACK" or pack.operator.builtinOptions.axis != 0:
         return None
-    found: set[tuple[int, int, bool]] = set()
-    splits: list[Operation] = []
+    found: dict[tuple[int, int, bool], tuple[Operation, Operation, bool]] = {}
     for number, tensor in enumerate(pack.inputs):
         product = links.producer(tensor, "FULLY_CONNECTED")
         if product is None or product.inputs[2:] != (None,):
@@ -186,19 +178,16 @@ def _batched_product(pack: Operation, links: Links) -> tuple[Operation, Operatio
         rows, columns = right.outputs[0].shape[-2:]
         if rows != columns:  # a column may have become a row by a RESHAPE
             transposed = list(product.inputs[1].shape) == [columns, rows]
-        found.add((id(left), id(right), transposed))
-        splits = [left, right]
-    if len(found) != 1 or any(len(split.outputs) != len(pack.inputs) for split in splits):
-        return None
-    ((_, _, transposed),) = found
-    return splits[0], splits[1], transposed
+        if len(left.outputs) != len(pack.inputs) or len(right.outputs) != len(pack.inputs):
+            return None
+        found[id(left), id(right), transposed] = left, right, transposed
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _part(tensor: Any, number: int, links: Links) -> Operation | None:
     """The SPLIT whose output `number` the tensor is, perhaps reshaped."""
     reshape = links.producer(tensor, "RESHAPE")
-    if reshape is not None:
-        tensor = reshape.inputs[0]
+    tensor = tensor if reshape is None else reshape.inputs[0]
     split = links.producer(tensor, "SPLIT")
     if split is None or number >= len(split.outputs):
         return None
@@ -241,8 +230,6 @@ def _is_square(square: Operation | None, tensor: Any, links: Links) -> bool:
     if square.name in ("SQUARE", "MUL"):
         return all(factor is tensor for factor in square.inputs)
     difference = links.producer(tensor, "SUB")
-    return (
-        square.name == "SQUARED_DIFFERENCE"
-        and difference is not None
-        and all(a is b for a, b in zip(difference.inputs, square.inputs, strict=True))
-    )
+    if square.name != "SQUARED_DIFFERENCE" or difference is None:
+        return False
+    return all(a is b for a, b in zip(difference.inputs, square.inputs, strict=True))

@@ -44,12 +44,8 @@ def seal(data: bytes) -> bytes:
     return data[: found.start(1)] + _digest(data) + data[found.end(1) :]
 
 
-def verify(data: bytes, source: str) -> None:
-    """Checks, without interpreting the content, that the file is ours and undamaged.
-
-    Args:
-        data: the file's bytes.
-        source: names the file in errors.
+def verified(data: bytes, source: str) -> Any:
+    """The parsed model of a file, once it is known, from its bytes, to be ours and undamaged.
 
     Raises:
         BeexError: it is not a TFLite model, not one of ours, or its checksum fails.
@@ -72,21 +68,16 @@ def verify(data: bytes, source: str) -> None:
             f"{source} is damaged: its checksum does not match its content; copy the file again or "
             "convert the model again."
         )
+    return flatbuffer.parse(data)
 
 
 def read(data: bytes, source: str = "The model") -> Metadata:
-    """Verifies a file and returns its metadata.
+    """Verifies a file, which errors call `source`, and returns its metadata.
 
     Raises:
-        BeexError: as `verify`, or the metadata was written by a release we cannot read.
+        BeexError: as `verified`, or the metadata was written by a release we cannot read.
     """
     return read_parsed(verified(data, source), source)
-
-
-def verified(data: bytes, source: str) -> Any:
-    """The parsed model of a file that is ours and undamaged; errors as `verify`."""
-    verify(data, source)
-    return flatbuffer.parse(data)
 
 
 def read_parsed(model: Any, source: str) -> Metadata:

@@ -77,4 +77,4 @@ def _takes_rows(operation: Operation) -> bool:
 
 
 def _unpack(model: Any, words: int, signs: int) -> Any:
-    return flatbuffer.custom_operator(model, flatbuffer.UNPACK, [words], [signs])
+    return flatbuffer.new_operator(model, flatbuffer.UNPACK, [words], [signs])

@@ -28,9 +28,8 @@ class SizeReport:
     @property
     def ratio(self) -> float:
         """Bytes of the twin's file over the model's, both without the vocabulary."""
-        return (self.twin_file.total - self.twin_file.vocabulary) / (
-            self.file.total - self.file.vocabulary
-        )
+        twin, own = (file.total - file.vocabulary for file in (self.twin_file, self.file))
+        return twin / own
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -75,9 +74,8 @@ def _with_random_weights(
     classifier: BEExformerClassifier, config: BEExformerConfig
 ) -> BEExformerClassifier:
     """A model of another configuration, or the same one, with all that goes into a file."""
-    model = BEExformerClassifier(
-        config, classifier.preprocessor, classifier.labels, classifier.policy
-    )
+    others = classifier.preprocessor, classifier.labels, classifier.policy
+    model = BEExformerClassifier(config, *others)
     generator = np.random.default_rng(0)
     model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])
     return model

@@ -51,10 +51,9 @@ def use_select_v2(model: Any) -> None:
         if operation.name != "SELECT":
             return None
         options = flatbuffer.schema().SelectV2OptionsT()
-        inputs, outputs = map(
-            flatbuffer.indices, (operation.operator.inputs, operation.operator.outputs)
-        )
-        return [flatbuffer.builtin_operator(model, "SELECT_V2", options, inputs, outputs)]
+        inputs = flatbuffer.indices(operation.operator.inputs)
+        outputs = flatbuffer.indices(operation.operator.outputs)
+        return [flatbuffer.new_operator(model, "SELECT_V2", inputs, outputs, options)]
 
     flatbuffer.rewrite(model, replaced)
 
@@ -89,10 +88,8 @@ def unfold_gelu(model: Any) -> None:
 
 
 def _elementwise(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
-    classes = flatbuffer.schema()
-    options = {"MUL": classes.MulOptionsT, "ADD": classes.AddOptionsT}
-    known = options[name]() if name in options else None
-    return flatbuffer.builtin_operator(model, name, known, inputs, outputs)
+    kind = getattr(flatbuffer.schema(), f"{name.capitalize()}OptionsT", None)
+    return flatbuffer.new_operator(model, name, inputs, outputs, kind and kind())
 
 
 def _is_infinity(model: Any, tensor: Any) -> bool:
