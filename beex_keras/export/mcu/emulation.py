@@ -37,13 +37,9 @@ class Sections:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What a program built with MEASURE says of one text.
+    """What a program built with MEASURE says of one text: the answer, tokens, and instructions.
 
-    Attributes:
-        label, score, exit: the answer.
-        tokens: of the text.
-        tokenizer: instructions from text to tokens.
-        exits: instructions from tokens to each exit.
+    `tokenizer` counts those from text to tokens, `exits` those from tokens to each exit.
     """
 
     label: str

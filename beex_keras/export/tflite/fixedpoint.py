@@ -21,9 +21,7 @@ def pack_reals(model: Any) -> None:
     product is then exactly the number that was there.
     """
 
-    def packed(operation: Operation, links: Links) -> list[Any] | None:
-        if operation.name not in ("ADD", "MUL", "SUB"):
-            return None
+    def packed(operation: Operation, links: Links) -> list[Any]:
         operator, graph, classes = operation.operator, operation.graph, flatbuffer.schema()
         operators = [operator]
         for place, tensor in enumerate(operation.inputs):
@@ -46,7 +44,7 @@ def pack_reals(model: Any) -> None:
             operator.inputs[place] = real
         return operators
 
-    flatbuffer.rewrite(model, packed)
+    flatbuffer.rewrite(model, packed, "ADD", "MUL", "SUB")
 
 
 def fitting_bits(value: np.ndarray) -> int | None:

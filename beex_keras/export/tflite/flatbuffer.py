@@ -181,8 +181,10 @@ class Links:
         return [o for o in self.operations if any(known is tensor for known in o.inputs)]
 
 
-def rewrite(model: Any, replace: Callable[[Operation, Links], list[Any] | None]) -> None:
-    """Puts the operators that `replace` gives in place of an operation; None leaves it as it is.
+def rewrite(
+    model: Any, replace: Callable[[Operation, Links], list[Any] | None], *names: str
+) -> None:
+    """Puts the operators that `replace` gives in place of an op of these names; None leaves it.
 
     What nothing reads any more goes, and what only that referred to.
     """
@@ -190,14 +192,14 @@ def rewrite(model: Any, replace: Callable[[Operation, Links], list[Any] | None])
         links = Links(graph_operations(model, graph))
         operators = []
         for operation in links.operations:
-            others = replace(operation, links)
+            others = replace(operation, links) if operation.name in names else None
             operators += [operation.operator] if others is None else others
         graph.operators = operators
     drop_unread(model)
 
 
-def bypass(model: Any, source: Callable[[Operation, Links], int | None]) -> None:
-    """Takes out each operation whose output is an input of it: the one that `source` gives, or None."""
+def bypass(model: Any, source: Callable[[Operation, Links], int | None], name: str) -> None:
+    """Takes out each op of a name whose output is an input of it: what `source` gives, or None."""
     for graph in model.subgraphs:
         links = Links(graph_operations(model, graph))
         renamed: dict[int, int] = {}
@@ -205,7 +207,7 @@ def bypass(model: Any, source: Callable[[Operation, Links], int | None]) -> None
         for operation in links.operations:
             operator = operation.operator
             operator.inputs = [renamed.get(i, i) for i in indices(operator.inputs)]
-            place = source(operation, links)
+            place = source(operation, links) if operation.name == name else None
             if place is None:
                 kept.append(operator)
             else:

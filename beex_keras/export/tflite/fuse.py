@@ -48,7 +48,7 @@ def fuse_products(model: Any) -> None:
         outputs = indices(operation.operator.outputs)
         return [flatbuffer.new_operator(model, "BATCH_MATMUL", factors, outputs, options)]
 
-    flatbuffer.rewrite(model, fused)
+    flatbuffer.rewrite(model, fused, "PACK")
 
 
 def turn_right_factors(model: Any) -> None:
@@ -59,21 +59,19 @@ def turn_right_factors(model: Any) -> None:
     """
 
     def turn(operation: Operation, links: Links) -> None:
-        if operation.name != "BATCH_MATMUL" or operation.operator.builtinOptions.adjY:
-            return
         factor = operation.inputs[1]
         transpose = links.producer(factor, "TRANSPOSE")
-        if transpose is None or len(links.readers(factor)) > 1:
+        if transpose is None or operation.operator.builtinOptions.adjY:
             return
         order = flatbuffer.constant(model, transpose.inputs[1])
-        if order is None:
+        if order is None or len(links.readers(factor)) > 1:
             return
         turned = np.array([*order[:-2], order[-1], order[-2]], np.int32)
         _give_constant(model, transpose, "permutation", turned)
         factor.shape = [*factor.shape[:-2], factor.shape[-1], factor.shape[-2]]
         operation.operator.builtinOptions.adjY = True
 
-    flatbuffer.rewrite(model, turn)
+    flatbuffer.rewrite(model, turn, "BATCH_MATMUL")
 
 
 def fuse_norms(model: Any) -> None:
@@ -88,7 +86,7 @@ def fuse_norms(model: Any) -> None:
         outputs = indices(operation.operator.outputs)
         return [flatbuffer.new_operator(model, "L2_NORMALIZATION", inputs, outputs, options)]
 
-    flatbuffer.rewrite(model, fused)
+    flatbuffer.rewrite(model, fused, "MUL")
 
 
 def keep_batch(model: Any) -> None:
@@ -98,8 +96,6 @@ def keep_batch(model: Any) -> None:
     """
 
     def keep(operation: Operation, links: Links) -> None:
-        if operation.name != "FULLY_CONNECTED":
-            return
         rows, (output,) = operation.inputs[0], operation.outputs
         reshape = links.producer(rows, "RESHAPE")
         if reshape is None or len(rows.shape) != 2 or not _takes_batch(output, links):
@@ -114,15 +110,13 @@ def keep_batch(model: Any) -> None:
             reshape.operator.builtinOptions = None
             reshape.operator.builtinOptionsType = 0
 
-    flatbuffer.rewrite(model, keep)
+    flatbuffer.rewrite(model, keep, "FULLY_CONNECTED")
 
 
 def skip_reshapes(model: Any) -> None:
     """Takes out each RESHAPE to the shape that is there already, and joins one after another."""
 
     def source(operation: Operation, links: Links) -> int | None:
-        if operation.name != "RESHAPE":
-            return None
         operator, graph = operation.operator, operation.graph
         before = links.producer(graph.tensors[operator.inputs[0]], "RESHAPE")
         if before is not None:
@@ -131,7 +125,7 @@ def skip_reshapes(model: Any) -> None:
         is_same = flatbuffer.shape(graph.tensors[place]) == flatbuffer.shape(output)
         return place if is_same and operator.outputs[0] not in indices(graph.outputs) else None
 
-    flatbuffer.bypass(model, source)
+    flatbuffer.bypass(model, source, "RESHAPE")
 
 
 def _give_constant(model: Any, operation: Operation, name: str, value: np.ndarray) -> None:
@@ -162,7 +156,7 @@ def _give_batch(tensor: Any, links: Links) -> None:
 
 def _batched_product(pack: Operation, links: Links) -> tuple[Operation, Operation, bool] | None:
     """The SPLITs of the left and the right factor, and whether the right one was transposed."""
-    if pack.name != "PACK" or pack.operator.builtinOptions.axis != 0:
+    if pack.operator.builtinOptions.axis != 0:
         return None
     found: dict[tuple[int, int, bool], tuple[Operation, Operation, bool]] = {}
     for number, tensor in enumerate(pack.inputs):
@@ -204,8 +198,6 @@ def _with_batch(tensor: Any, links: Links) -> int | None:
 
 def _normalized_input(model: Any, product: Operation, links: Links) -> int | None:
     """Which input of the product is a vector that the other input is the inverse norm of."""
-    if product.name != "MUL":
-        return None
     for place, tensor in enumerate(product.inputs):
         root = links.producer(product.inputs[1 - place], "RSQRT")
         limit = root and links.producer(root.inputs[0], "MAXIMUM")

@@ -25,9 +25,7 @@ class Resizer:
     The first axis of every computed tensor counts texts. Which ones count tokens follows from the
     input's second axis, op by op.
 
-    Args:
-        model: a parsed file that `convert` or `convert_segments` made; it is changed by `resized`.
-        length: T.
+    `resized` changes the model, a parsed file that `convert` or `convert_segments` made.
 
     Attributes:
         batchable: whether the graph can take more than one text: not if it decides for itself where

@@ -54,10 +54,6 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     Both are measured with random weights. A converter folds zeros and ones and stores equal
     constants once, so that the file of an untrained model is smaller than it will ever be again.
 
-    Args:
-        classifier: trained or not; a size does not depend on the weights' values.
-        length: tokens of a text, `config.max_length` if None.
-
     Raises:
         BeexError: `length` does not fit, or the conversion fails.
     """
