@@ -87,10 +87,9 @@ def checked_length(config: BEExformerConfig, length: int | None) -> int:
     length = config.max_length if length is None else length
     if isinstance(length, bool) or not isinstance(length, int | np.integer):
         raise BeexError(f"length={length!r} must be a whole number of tokens.")
-    if not 3 <= length <= config.max_length:
-        raise BeexError(
-            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
-        )
+    most = config.max_length
+    if not 3 <= length <= most:
+        raise BeexError(f"length={length} must lie between 3 and the model's max_length={most}.")
     return int(length)
 
 
@@ -135,8 +134,7 @@ def to_json(values: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise BeexError(
-            f"The calibration figures cannot be stored as JSON ({error}); give plain finite "
-            "numbers, strings, lists and dictionaries."
-        ) from None
+        advice = "give plain finite numbers, strings, lists and dictionaries"
+        problem = f"The calibration figures cannot be stored as JSON ({error})"
+        raise BeexError(f"{problem}; {advice}.") from None
     return text.encode("utf-8")

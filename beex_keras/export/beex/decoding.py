@@ -55,9 +55,8 @@ def verify(data: bytes, source: str) -> None:
         BeexError: it is not.
     """
     if data[:4] != MAGIC:
-        raise BeexError(
-            f"{source} is not a .beex file; give one that `beex convert --format beex` wrote."
-        )
+        advice = "give one that `beex convert --format beex` wrote"
+        raise BeexError(f"{source} is not a .beex file; {advice}.")
     if len(data) < HEADER.size:
         raise BeexError(f"{source} is cut short; copy the file again or convert the model again.")
     _, version, size, checksum = struct.unpack_from("<4sIII", data)

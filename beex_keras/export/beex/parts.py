@@ -87,9 +87,8 @@ def check_range(
     """Raises `BeexError` where a number is not finite or its magnitude beyond `most`."""
     wrong = values[~(np.abs(values) <= most)]
     if wrong.size:
-        raise BeexError(
-            f"{name} holds {wrong[0]:g}, but the engine takes numbers within ±{most:g}; {advice}."
-        )
+        problem = f"{name} holds {wrong[0]:g}, but the engine takes numbers within ±{most:g}"
+        raise BeexError(f"{problem}; {advice}.")
 
 
 def round_up(value: int, multiple: int) -> int:

@@ -89,17 +89,15 @@ def audit(
                 break
         else:
             kernel = _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"
+            reader = "GATHER" if name == EMBEDDING else kernel
             raise BeexError(
-                f"{name} is binary by its configuration, but no "
-                f"{'GATHER' if name == EMBEDDING else kernel} of the converted file holds its signs: "
-                f"it came out float or altered; {_REPORT} with the versions of larq and "
-                "larq-compute-engine."
+                f"{name} is binary by its configuration, but no {reader} of the converted file "
+                f"holds its signs: it came out float or altered; {_REPORT} with the versions of "
+                "larq and larq-compute-engine."
             )
         if candidate.operation.graph is not home:
-            raise BeexError(
-                f"{name} stands outside the branch of its block, so it would be computed where the "
-                f"exit was taken before; {_REPORT}."
-            )
+            problem = "outside the branch of its block, so it would run after an earlier exit too"
+            raise BeexError(f"{name} stands {problem}; {_REPORT}.")
         found[name] = candidate
         candidates.remove(candidate)
     return AuditReport(
@@ -142,10 +140,9 @@ def _check_operations(model: Any, operations: list[Operation]) -> None:
         # A constant given to a branch is copied by an interpreter, and no kernel can pack it.
         for tensor in operation.inputs[1:] if operation.name == "IF" else ():
             if flatbuffer.constant(model, tensor) is not None:
-                raise BeexError(
-                    f"The constant {flatbuffer.text(tensor.name)} stands outside the branch that "
-                    f"uses it (at {operation.label}); {_REPORT}."
-                )
+                constant = f"The constant {flatbuffer.text(tensor.name)}"
+                place = f"outside the branch that uses it (at {operation.label})"
+                raise BeexError(f"{constant} stands {place}; {_REPORT}.")
 
 
 def _block(name: str) -> int:
@@ -190,7 +187,5 @@ def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...
     convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
     wanted = sum(name != EMBEDDING for name in shapes)
     if convolutions > wanted:
-        raise BeexError(
-            f"The converted file has {convolutions} {_BCONV} but its configuration has {wanted} "
-            f"binary matrices; {_BUILD}."
-        )
+        known = f"its configuration has {wanted} binary matrices"
+        raise BeexError(f"The converted file has {convolutions} {_BCONV} but {known}; {_BUILD}.")

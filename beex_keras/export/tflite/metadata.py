@@ -53,10 +53,8 @@ def verified(data: bytes, source: str) -> Any:
     if not data:
         raise BeexError(f"{source} is empty; export the model again.")
     if data[4:8] != flatbuffer.IDENTIFIER:
-        raise BeexError(
-            f"{source} is not a TFLite model (it lacks the identifier TFL3); give a .tflite file "
-            "that `beex convert` wrote."
-        )
+        problem = "is not a TFLite model (it lacks the identifier TFL3)"
+        raise BeexError(f"{source} {problem}; give a .tflite file that `beex convert` wrote.")
     found = list(_CHECKSUM.finditer(data))
     if len(found) != 1:
         raise BeexError(
@@ -64,10 +62,8 @@ def verified(data: bytes, source: str) -> Any:
             "checksum of ours; give the whole file, or convert the model again."
         )
     if _digest(data) != found[0].group(1):
-        raise BeexError(
-            f"{source} is damaged: its checksum does not match its content; copy the file again or "
-            "convert the model again."
-        )
+        problem = "is damaged: its checksum does not match its content"
+        raise BeexError(f"{source} {problem}; copy the file again or convert the model again.")
     return flatbuffer.parse(data)
 
 
@@ -86,10 +82,8 @@ def read_parsed(model: Any, source: str) -> Metadata:
         values = json.loads((flatbuffer.get_metadata(model, ENTRY) or b"").decode("utf-8"))
         version = values["format"]
         if version != FORMAT_VERSION:
-            raise BeexError(
-                f"{source} has metadata of format {version}, but this release reads format "
-                f"{FORMAT_VERSION}; use the release that wrote it."
-            )
+            known = f"this release reads format {FORMAT_VERSION}; use the release that wrote it"
+            raise BeexError(f"{source} has metadata of format {version}, but {known}.")
         packed = flatbuffer.get_metadata(model, VOCABULARY_ENTRY)
         lines = zlib.decompress(packed).decode("utf-8").split("\n") if packed else []
         return from_values(values, lines)

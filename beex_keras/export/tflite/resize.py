@@ -71,9 +71,7 @@ class Resizer:
         if not 1 <= length <= self.length:
             raise BeexError(f"length={length} must lie between 1 and the file's {self.length}.")
         if batch > 1 and not self.batchable:
-            raise BeexError(
-                "The file takes one text at a time; convert it to segments for batches."
-            )
+            raise BeexError("The file takes one text at a time; convert to segments for batches.")
         model = self.model
         num_buffers, metadata = len(model.buffers), model.metadata
         num_tensors = [len(graph.tensors) for graph in model.subgraphs]
