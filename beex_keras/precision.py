@@ -38,11 +38,9 @@ class Precision:
 
     def __post_init__(self) -> None:
         if (self.weights, self.activations) not in KINDS.values():
-            kinds = [f"{w} and {a} ({name})" for name, (w, a) in KINDS.items()]
-            raise BeexError(
-                f"weight_bits={self.weights} with activation_bits={self.activations} is not "
-                f"supported; use {', '.join(kinds[:-1])} or {kinds[-1]}."
-            )
+            *kinds, last = (f"{w} and {a} ({name})" for name, (w, a) in KINDS.items())
+            given = f"weight_bits={self.weights} with activation_bits={self.activations}"
+            raise BeexError(f"{given} is not supported; use {', '.join(kinds)} or {last}.")
         if self.embedding not in (1, 32):
             raise BeexError(f"embedding_bits={self.embedding!r} must be 1 or 32.")
         for name in ("latent_scale", "embedding_latent_scale"):
@@ -64,9 +62,8 @@ class Precision:
         if name not in KINDS:
             raise BeexError(f"Unknown bits '{name}'; choose one of {', '.join(KINDS)}.")
         weights, activations = KINDS[name]
-        return cls(
-            **{"weights": weights, "activations": activations, "embedding": weights, **others}
-        )
+        bits = {"weights": weights, "activations": activations, "embedding": weights}
+        return cls(**{**bits, **others})
 
     @property
     def name(self) -> str:

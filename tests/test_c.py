@@ -119,7 +119,7 @@ def test_beexrun(plain, models):
 
 
 @pytest.fixture
-def single_header(tmp_path) -> Path:
+def joined(tmp_path) -> Path:
     """beexrun as one source beside the one header."""
     run(sys.executable, single_header.__file__, tmp_path / "beex.h")
     program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
@@ -128,18 +128,18 @@ def single_header(tmp_path) -> Path:
     return source
 
 
-def test_single_header(plain, models, single_header):
+def test_single_header(plain, models, joined):
     """A program of one file, beside one linked from many."""
-    program = single_header.with_name("program")
-    run(plain.compiler, *FLAGS, "-O1", single_header, "-lm", "-o", program)
+    program = joined.with_name("program")
+    run(plain.compiler, *FLAGS, "-O1", joined, "-lm", "-o", program)
     check_same_answers(program, plain.link("beexrun.c"), models)
 
 
 @pytest.mark.parametrize("compiler", each(CPP_COMPILERS, "gcc"))
-def test_single_header_as_cpp(plain, models, single_header, compiler):
+def test_single_header_as_cpp(plain, models, joined, compiler):
     """The same answers, and no warning by any standard from C++11 on."""
-    source, program = single_header.with_suffix(".cc"), single_header.with_name("program")
-    single_header.rename(source)
+    source, program = joined.with_suffix(".cc"), joined.with_name("program")
+    joined.rename(source)
     for standard in (11, 14, 20):
         run(compiler, f"-std=c++{standard}", *WARNINGS, "-fsyntax-only", source)
     run(compiler, "-std=c++17", *WARNINGS, "-O1", source, "-o", program)

@@ -370,7 +370,7 @@ def test_command_line(command, tmp_path, capsys):
 
 def test_mistakes_are_named(command, capsys):
     mistakes = {
-        ("--ram", "128K"): "go with --target mcu",
+        ("--ram", "128K"): "is for --target mcu",
         ("--target", "mcu", "--ram", "lots"): "--ram lots",
         ("--target", "mcu", "--board", "arduino"): "netduinoplus2",
         ("--target", "mcu", "--format", "beex"): "--format",

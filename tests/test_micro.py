@@ -77,7 +77,7 @@ def file_of(
             quantization = classes.QuantizationParametersT()
             quantization.scale, quantization.zeroPoint = [scale], [zero]
             graph.tensors[place].quantization = quantization
-    operator = flatbuffer.custom_operator(model, name, places, [output])
+    operator = flatbuffer.new_operator(model, name, places, [output])
     operator.customOptions = np.frombuffer(options, np.uint8)
     graph.operators = [operator]
     graph.inputs, graph.outputs = np.array([0], np.int32), np.array([output], np.int32)

@@ -160,19 +160,16 @@ class Counts:
     def tables(self) -> dict[str, list[dict[str, Any]]]:
         """Tables by title, each a list of rows: the distinct layers, and the run stage by stage."""
         layers = [*self.embedding, *self.block, self.head.renamed("exit")]
-        number, full = self.config.num_blocks, self.full_depth_flops()
-        stages, flops = [], 0
-        for count in self.stages():
-            flops += count.flops
-            row = _row(count, "stage")
-            if count.name.startswith("exit"):
-                row["relative cost"] = flops / full
-            stages.append(row)
+        number, flops = self.config.num_blocks, 0
+        stages = [_row(count, "stage") for count in (*self.stages(), self.total())]
+        for row in stages[:-1]:
+            flops += row["FLOPs"]
+            if row["stage"].startswith("exit"):
+                row["relative cost"] = flops / self.full_depth_flops()
+        title = f"Layers ({number} blocks and {number} exits like these)"
         return {
-            f"Layers ({number} blocks and {number} exits like these)": [
-                _row(count, "layer") for count in layers
-            ],
-            f"Stages of a text of {self.length} tokens": [*stages, _row(self.total(), "stage")],
+            title: [_row(count, "layer") for count in layers],
+            f"Stages of a text of {self.length} tokens": stages,
         }
 
 
@@ -182,18 +179,13 @@ def count(config: BEExformerConfig, length: int | None = None) -> Counts:
     Raises:
         BeexError: `length` is not in 1…`max_length`.
     """
-    if length is None:
-        length = config.max_length
+    length = config.max_length if length is None else length
     if not 1 <= length <= config.max_length:
         raise BeexError(f"length={length} must lie between 1 and max_length={config.max_length}.")
     tables = topology.embedding(config)
-    return Counts(
-        config,
-        length,
-        tuple(_COUNTS[p.kind](config, f"embedding/{p.name}", p, length) for p in tables),
-        tuple(_block(config, length)),
-        _head(config, "exit", topology.head(config), length),
-    )
+    embedding = tuple(_layer(config, f"embedding/{p.name}", p, length) for p in tables)
+    head = _layer(config, "exit", topology.head(config), length)
+    return Counts(config, length, embedding, tuple(_block(config, length)), head)
 
 
 def relative_costs(config: BEExformerConfig, length: int | None = None) -> np.ndarray:
@@ -217,9 +209,7 @@ def flops_saved(
     exits = np.asarray(exits)
     if not exits.size or exits.min() < 0 or exits.max() >= config.num_blocks:
         raise BeexError(f"exits must be one or more numbers from 0 to {config.num_blocks - 1}.")
-    if lengths is None:
-        lengths = config.max_length
-    lengths = np.broadcast_to(np.asarray(lengths), exits.shape)
+    lengths = np.broadcast_to(config.max_length if lengths is None else lengths, exits.shape)
     run, full = 0, 0
     for length in np.unique(lengths):
         counted = count(config, int(length))
@@ -237,75 +227,35 @@ def total(counts: "tuple[Count, ...] | list[Count]", name: str = "") -> Count:
 # === The layers ===
 
 
-def _linear(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
-    """A `BinaryLinear` of (T, inputs) → (T, outputs)."""
-    inputs, outputs = part.shape
-    weights, macs = inputs * outputs, length * inputs * outputs
+def _layer(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
+    """What a part holds, and what it computes for T tokens."""
+    weights, outputs = prod(part.shape), part.shape[-1]
+    steps = length * outputs
+    if part.kind == topology.REAL:  # each row with its sum
+        return _real(name, weights, steps)
+    if part.kind == topology.NORM:  # in a block with the residual sum before it
+        return _real(name, 2 * outputs, steps * (_LAYER_NORM + (not name.startswith("embedding"))))
+    inputs = part.shape[0]
+    if part.kind == topology.HEAD:
+        pooling = 2 * length * inputs + inputs
+        return _real(name, weights + outputs, pooling + outputs, weights)
+    if part.kind == topology.TABLE:
+        if config.precision.embedding == 32:
+            return _real(name, weights, 0)
+        return Count(name, weights, outputs, -(-weights // 8), weights, elementwise=steps)
     if not config.precision.is_binary:
-        return _real(name, weights + outputs, length * outputs, macs)
-    fully = config.precision.is_fully_binary
-    return Count(
-        name,
-        binary_parameters=weights,
-        real_parameters=2 * outputs,
-        binary_bytes=-(-weights // 8),
-        twin_parameters=weights + outputs,
-        binary_macs=macs if fully else 0,
-        mixed_macs=0 if fully else macs,
-        elementwise=length * (2 * outputs + (inputs if fully else 0)),
-    )
-
-
-def _table(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
-    """The token table."""
-    weights = prod(part.shape)
-    if config.precision.embedding == 32:
-        return _real(name, weights, 0)
-    return Count(
-        name,
-        binary_parameters=weights,
-        real_parameters=config.width,
-        binary_bytes=-(-weights // 8),
-        twin_parameters=weights,
-        elementwise=length * config.width,
-    )
-
-
-def _rows(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
-    """Positions or segments, each with its sum."""
-    return _real(name, prod(part.shape), length * config.width)
-
-
-def _norm(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
-    """A normalization, in a block with the residual sum before it."""
-    steps = _LAYER_NORM + (not name.startswith("embedding"))
-    return _real(name, 2 * config.width, steps * length * config.width)
-
-
-def _head(config: BEExformerConfig, name: str, part: Part, length: int) -> Count:
-    width, classes = part.shape
-    pooling = 2 * length * width + width
-    return _real(name, width * classes + classes, pooling + classes, width * classes)
+        return _real(name, weights + outputs, steps, length * weights)
+    own = name, weights, 2 * outputs, -(-weights // 8), weights + outputs
+    if config.precision.is_fully_binary:
+        signs = length * inputs
+        return Count(*own, binary_macs=length * weights, elementwise=2 * steps + signs)
+    return Count(*own, mixed_macs=length * weights, elementwise=2 * steps)
 
 
 def _real(name: str, parameters: int, elementwise: int, macs: int = 0) -> Count:
     """A layer that is real in every mode."""
-    return Count(
-        name,
-        real_parameters=parameters,
-        twin_parameters=parameters,
-        real_macs=macs,
-        elementwise=elementwise,
-    )
-
-
-_COUNTS = {
-    topology.TABLE: _table,
-    topology.REAL: _rows,
-    topology.NORM: _norm,
-    topology.MATRIX: _linear,
-    topology.HEAD: _head,
-}
+    own = {"real_parameters": parameters, "twin_parameters": parameters}
+    return Count(name, **own, real_macs=macs, elementwise=elementwise)
 
 
 def _block(config: BEExformerConfig, length: int) -> Iterator[Count]:
@@ -320,7 +270,7 @@ def _block(config: BEExformerConfig, length: int) -> Iterator[Count]:
         "ffn/down": ("ffn/activation", inner, 0),
     }
     for part in topology.block(config):
-        yield _COUNTS[part.kind](config, f"block/{part.name}", part, length)
+        yield _layer(config, f"block/{part.name}", part, length)
         if part.name in behind:
             name, elementwise, macs = behind[part.name]
             yield _real(f"block/{name}", 0, elementwise, macs)

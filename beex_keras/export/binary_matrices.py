@@ -29,9 +29,7 @@ def matrix_shapes(
 ) -> dict[str, tuple[int, ...]]:
     """The matrices that are binary by the configuration: name → (inputs, outputs).
 
-    Args:
-        config: the configuration.
-        blocks: only these blocks, counted from 1; the embedding belongs to the first.
+    `blocks` are the only ones to look at, counted from 1; the embedding belongs to the first.
     """
     blocks = range(1, config.num_blocks + 1) if blocks is None else blocks
     shapes: dict[str, tuple[int, ...]] = {}
@@ -55,9 +53,8 @@ def binary_matrices(classifier: BEExformerClassifier) -> dict[str, BinaryMatrix]
     matrices = {}
     token = classifier.backbone.embedding.token
     if token.table_quantizer is not None:
-        matrices[EMBEDDING] = BinaryMatrix(
-            _signs(token.table_quantizer, token.table), token.scale.numpy()
-        )
+        signs = _signs(token.table_quantizer, token.table)
+        matrices[EMBEDDING] = BinaryMatrix(signs, token.scale.numpy())
     for number, block in enumerate(classifier.backbone.blocks, start=1):
         for name, linear in block.linears().items():
             if linear.precision.is_binary:

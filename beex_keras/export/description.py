@@ -19,6 +19,9 @@ EXITS = ("in-graph", "all-outputs", "segments")
 runs one file a block."""
 
 
+_PLAIN = ("calibration", "exit", "threshold_input", "segment", "model_digest")
+
+
 @dataclasses.dataclass(frozen=True)
 class Metadata:
     """All that a runtime knows of a file beside its graph.
@@ -65,23 +68,14 @@ def describe(
     """The metadata of a classifier that is exported for `length` tokens, `exit` as in `Metadata`."""
     preprocessor = classifier.preprocessor
     if preprocessor is not None and preprocessor.max_length > length:
-        preprocessor = TextPreprocessor.from_config(
-            {**preprocessor.get_config(), "max_length": length}
-        )
-    packages = ("tensorflow", "larq-compute-engine")
-    return Metadata(
-        config=classifier.config,
-        length=length,
-        labels=tuple(classifier.labels),
-        policy=classifier.policy,
-        preprocessor=preprocessor,
-        calibration=calibration,
-        versions={
-            "beex-keras": __version__,
-            **{package: importlib.metadata.version(package) for package in packages},
-        },
-        **exit,
-    )
+        values = {**preprocessor.get_config(), "max_length": length}
+        preprocessor = TextPreprocessor.from_config(values)
+    versions = {"beex-keras": __version__}
+    for package in ("tensorflow", "larq-compute-engine"):
+        versions[package] = importlib.metadata.version(package)
+    labels, policy = tuple(classifier.labels), classifier.policy
+    own = classifier.config, length, labels, policy, preprocessor
+    return Metadata(*own, calibration, versions, **exit)
 
 
 def checked_length(config: BEExformerConfig, length: int | None) -> int:
@@ -93,10 +87,9 @@ def checked_length(config: BEExformerConfig, length: int | None) -> int:
     length = config.max_length if length is None else length
     if isinstance(length, bool) or not isinstance(length, int | np.integer):
         raise BeexError(f"length={length!r} must be a whole number of tokens.")
-    if not 3 <= length <= config.max_length:
-        raise BeexError(
-            f"length={length} must lie between 3 and the model's max_length={config.max_length}."
-        )
+    most = config.max_length
+    if not 3 <= length <= most:
+        raise BeexError(f"length={length} must lie between 3 and the model's max_length={most}.")
     return int(length)
 
 
@@ -113,11 +106,7 @@ def to_values(metadata: Metadata) -> dict[str, Any]:
         "labels": list(metadata.labels),
         "policy": exits.serialize(metadata.policy),
         "preprocessor": preprocessor,
-        "calibration": metadata.calibration,
-        "exit": metadata.exit,
-        "threshold_input": metadata.threshold_input,
-        "segment": metadata.segment,
-        "model_digest": metadata.model_digest,
+        **{name: getattr(metadata, name) for name in _PLAIN},
     }
 
 
@@ -130,14 +119,10 @@ def from_values(values: dict[str, Any], vocabulary: Sequence[str]) -> Metadata:
     preprocessor = values["preprocessor"]
     if preprocessor is not None:
         preprocessor = TextPreprocessor.from_config({**preprocessor, "vocabulary": vocabulary})
-    names = ("length", "calibration", "versions", "exit", "threshold_input", "segment")
-    return Metadata(
-        config=BEExformerConfig.from_dict(values["config"]),
-        labels=tuple(values["labels"]),
-        policy=exits.deserialize(values["policy"]),
-        preprocessor=preprocessor,
-        **{name: values[name] for name in (*names, "model_digest") if name in values},
-    )
+    plain = {name: values[name] for name in ("versions", "length", *_PLAIN) if name in values}
+    config, labels = BEExformerConfig.from_dict(values["config"]), tuple(values["labels"])
+    policy = exits.deserialize(values["policy"])
+    return Metadata(config, labels=labels, policy=policy, preprocessor=preprocessor, **plain)
 
 
 def to_json(values: dict[str, Any]) -> bytes:
@@ -149,8 +134,7 @@ def to_json(values: dict[str, Any]) -> bytes:
     try:
         text = json.dumps(values, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     except (TypeError, ValueError) as error:
-        raise BeexError(
-            f"The calibration figures cannot be stored as JSON ({error}); give plain finite "
-            "numbers, strings, lists and dictionaries."
-        ) from None
+        advice = "give plain finite numbers, strings, lists and dictionaries"
+        problem = f"The calibration figures cannot be stored as JSON ({error})"
+        raise BeexError(f"{problem}; {advice}.") from None
     return text.encode("utf-8")

@@ -13,12 +13,6 @@ from beex_keras.precision import WEIGHTS_ONLY, Precision
 _MASKED = -1e9
 
 
-def check_heads(width: int, num_heads: int) -> None:
-    """Raises `BeexError` unless the heads share the channels evenly."""
-    if width % num_heads:
-        raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
-
-
 def power_weights(scores: tf.Tensor) -> tf.Tensor:
     r"""\(\max(0, 1 + z/64)^{64}\) on a grid, with \(z\) the scores less their maximum: (..., T).
 
@@ -67,7 +61,8 @@ class MultiHeadAttention(RecordedLayer):
         self, width: int, num_heads: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        check_heads(width, num_heads)
+        if width % num_heads:
+            raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
         self.width = width
         self.num_heads = num_heads
         self.is_fully_binary = precision.is_fully_binary
@@ -111,10 +106,8 @@ class MultiHeadAttention(RecordedLayer):
     def _split(self, x: tf.Tensor) -> tf.Tensor:
         """(B, T, D) → (B, H, T, D/H)"""
         shape = tf.shape(x)
-        depth = self.width // self.num_heads
-        return tf.transpose(
-            tf.reshape(x, (shape[0], shape[1], self.num_heads, depth)), (0, 2, 1, 3)
-        )
+        heads = shape[0], shape[1], self.num_heads, self.width // self.num_heads
+        return tf.transpose(tf.reshape(x, heads), (0, 2, 1, 3))
 
     def _merge(self, x: tf.Tensor) -> tf.Tensor:
         """(B, H, T, D/H) → (B, T, D)"""

@@ -54,28 +54,20 @@ class BinaryTokenEmbedding(RecordedLayer):
         self.vocabulary_size = vocabulary_size
         self.width = width
         self.precision = precision
-        self.table_quantizer = (
-            quantizers.get(precision.quantizer) if precision.embedding == 1 else None
-        )
+        binary = precision.embedding == 1
+        self.table_quantizer = quantizers.get(precision.quantizer) if binary else None
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        binary = self.precision.embedding == 1
-        self.table = self.add_weight(
-            name="table",
-            shape=(self.vocabulary_size, self.width),
-            initializer=(
-                latent_initializer(self.precision.embedding_latent_scale)
-                if binary
-                else _INITIALIZER(0, _REAL_DEVIATION)
-            ),
-            constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
-        )
+        binary, constraint = self.table_quantizer is not None, None
+        initializer = _INITIALIZER(0, _REAL_DEVIATION)
         if binary:
-            self.scale = self.add_weight(
-                name="scale",
-                shape=(self.width,),
-                initializer=tf.keras.initializers.Constant(_REAL_DEVIATION),
-            )
+            initializer = latent_initializer(self.precision.embedding_latent_scale)
+            constraint = lq.constraints.WeightClip(LATENT_LIMIT)
+        shape = self.vocabulary_size, self.width
+        self.table = self.add_weight("table", shape, None, initializer, constraint=constraint)
+        if binary:
+            constant = tf.keras.initializers.Constant(_REAL_DEVIATION)
+            self.scale = self.add_weight("scale", (self.width,), initializer=constant)
         super().build(input_shape)
 
     def call(self, token_ids: tf.Tensor, training: bool | None = None) -> tf.Tensor:
@@ -142,15 +134,14 @@ class Embedding(RecordedLayer):
         self.token_dropout = TokenDropout(token_dropout, name="token_dropout")
 
     def build(self, input_shape: tf.TensorShape) -> None:
-        width = self.token.width
-        self.position = self.add_weight(
-            name="position", shape=(self.max_length, width), initializer=_INITIALIZER(0, 0.02)
-        )
+        self.position = self._rows("position", self.max_length)
         if self.num_segments > 1:
-            self.segment = self.add_weight(
-                name="segment", shape=(self.num_segments, width), initializer=_INITIALIZER(0, 0.02)
-            )
+            self.segment = self._rows("segment", self.num_segments)
         super().build(input_shape)
+
+    def _rows(self, name: str, number: int) -> tf.Variable:
+        shape = number, self.token.width
+        return self.add_weight(name, shape, initializer=_INITIALIZER(0, 0.02))
 
     @property
     def positions(self) -> tf.Tensor:

@@ -63,18 +63,14 @@ class PointwiseConv(lq.layers.QuantConv2D):
 class BinaryLinear(RecordedLayer):
     r"""\(y = q(x) \cdot \operatorname{sign}(W) \odot \alpha + b\).
 
-    \(q\) is the identity (weights-only) or the sign (fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
-    channel, \(b\) the bias. \(\alpha\) stands outside the product so that a product of ±1 is a
-    whole number and hence the same in every engine; in fully binary mode \(\alpha\) and \(b\) lie on
-    a grid (see `beex_keras.layers.grid`), so that \(y\) is too. With real weights it is the
-    float32 twin, \(y = xW + b\), without \(\alpha\).
+    \(q\) is the identity (weights-only) or the sign (fully binary); \(W\) are the latent weights,
+    \(\alpha\) is one learned real scale per output channel, \(b\) the bias. \(\alpha\) stands outside
+    the product so that a product of ±1 is a whole number and hence the same in every engine; in fully
+    binary mode \(\alpha\) and \(b\) lie on a grid (see `beex_keras.layers.grid`), so that \(y\) is too.
+    With real weights it is the float32 twin, \(y = xW + b\), without \(\alpha\).
 
     Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
     \(\alpha\) (binary only) and \(b\). Tokens do not mix, so padding needs no mask.
-
-    Args:
-        units: output channels.
-        precision: a `Precision`; weights-only by default.
 
     Raises:
         BeexError: an unknown quantizer.
@@ -91,19 +87,15 @@ class BinaryLinear(RecordedLayer):
         super().__init__(**kwargs)
         self.units = units
         self.precision = precision
-        binary, quantizer = precision.is_binary, precision.quantizer
-        self.matmul = PointwiseConv(
-            units,
-            kernel_size=1,
-            use_bias=False,
-            input_quantizer=quantizers.get(quantizer) if precision.is_fully_binary else None,
-            kernel_quantizer=quantizers.get(quantizer) if binary else None,
-            kernel_constraint=lq.constraints.WeightClip(LATENT_LIMIT) if binary else None,
-            kernel_initializer=(
-                latent_initializer(precision.latent_scale) if binary else "glorot_uniform"
-            ),
-            name="matmul",
-        )
+        options: dict[str, Any] = {}
+        # Before the other quantizer: Keras numbers them, and a file has their names.
+        if precision.is_fully_binary:
+            options["input_quantizer"] = quantizers.get(precision.quantizer)
+        if precision.is_binary:
+            options["kernel_quantizer"] = quantizers.get(precision.quantizer)
+            options["kernel_constraint"] = lq.constraints.WeightClip(LATENT_LIMIT)
+            options["kernel_initializer"] = latent_initializer(precision.latent_scale)
+        self.matmul = PointwiseConv(units, 1, use_bias=False, name="matmul", **options)
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
@@ -111,12 +103,8 @@ class BinaryLinear(RecordedLayer):
             self.matmul.build(tf.TensorShape([None, 1, None, channels]))
         if self.precision.is_binary:
             # Glorot's variance, carried by the scale since the binary kernel's is 1.
-            deviation = (2.0 / (channels + self.units)) ** 0.5
-            self.alpha = self.add_weight(
-                name="alpha",
-                shape=(self.units,),
-                initializer=tf.keras.initializers.Constant(deviation),
-            )
+            deviation = tf.keras.initializers.Constant((2.0 / (channels + self.units)) ** 0.5)
+            self.alpha = self.add_weight("alpha", (self.units,), initializer=deviation)
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
         super().build(input_shape)
 

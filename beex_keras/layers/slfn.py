@@ -15,14 +15,6 @@ GATE_ACTIVATIONS = (None, "sigmoid")
 CONTENT_ACTIVATIONS = ("tanh", "gelu")
 
 
-def check_activations(gate_activation: str | None, content_activation: str) -> None:
-    """Raises `BeexError` unless an SLFN has such activations."""
-    if gate_activation not in GATE_ACTIVATIONS:
-        raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
-    if content_activation not in CONTENT_ACTIVATIONS:
-        raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
-
-
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class SelectiveLearnForgetNetwork(RecordedLayer):
     r"""\(\mathrm{gate} \odot \mathrm{content}\), a gate that selects what to learn and what to forget.
@@ -63,7 +55,10 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        check_activations(gate_activation, content_activation)
+        if gate_activation not in GATE_ACTIVATIONS:
+            raise BeexError(f"gate_activation={gate_activation!r} must be None or 'sigmoid'.")
+        if content_activation not in CONTENT_ACTIVATIONS:
+            raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
         self.hidden_width = hidden_width
         self.is_fully_binary = precision.is_fully_binary
         self.gate_activation = gate_activation
@@ -79,16 +74,12 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         return {layer.name: layer for layer in layers}
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        gate = self.gate_in(inputs)
-        content = self.content_in(inputs)
-        if not self.is_fully_binary:
-            gate = tf.sigmoid(gate)
-            content = ACTIVATIONS[self.content_activation](content)
-        gate, content = self.gate_out(gate), self.content_out(content)
+        gate, content = self.gate_in(inputs), self.content_in(inputs)
         if self.is_fully_binary:
+            gate, content = self.gate_out(gate), self.content_out(content)
             if self.gate_activation == "sigmoid":
                 gate = tf.clip_by_value(0.25 * gate + 0.5, 0.0, 1.0)
             return on_grid(gate * content, CHANNEL_BITS)
-        if self.gate_activation == "sigmoid":
-            gate = tf.sigmoid(gate)
-        return gate * content
+        gate, content = tf.sigmoid(gate), ACTIVATIONS[self.content_activation](content)
+        gate, content = self.gate_out(gate), self.content_out(content)
+        return ACTIVATIONS[self.gate_activation](gate) * content

@@ -1,5 +1,6 @@
 """The encoder: embedding and blocks, without exits."""
 
+import inspect
 from typing import Any
 
 import tensorflow as tf
@@ -33,29 +34,9 @@ class BEExformer(tf.keras.Model):
 
         # === Layers ===
         padding_mask = PaddingMask(name="padding_mask")
-        embedding = Embedding(
-            vocabulary_size=config.vocabulary_size,
-            width=config.width,
-            max_length=config.max_length,
-            num_segments=config.num_segments,
-            separator_id=config.separator_id,
-            precision=config.precision,
-            dropout=config.dropout,
-            token_dropout=config.token_dropout,
-            name="embedding",
-        )
+        embedding = Embedding(**_arguments(Embedding, config), name="embedding")
         blocks = [
-            BEExformerBlock(
-                width=config.width,
-                num_heads=config.num_heads,
-                hidden_width=config.hidden_width,
-                gate_activation=config.gate_activation,
-                content_activation=config.content_activation,
-                precision=config.precision,
-                dropout=config.dropout,
-                network=config.network,
-                name=f"block_{number}",
-            )
+            BEExformerBlock(**_arguments(BEExformerBlock, config), name=f"block_{number}")
             for number in range(1, config.num_blocks + 1)
         ]
 
@@ -90,3 +71,9 @@ class BEExformer(tf.keras.Model):
     @classmethod
     def from_config(cls, config: dict[str, Any], custom_objects: Any = None) -> "BEExformer":
         return cls(**config)
+
+
+def _arguments(layer: type, config: BEExformerConfig) -> dict[str, Any]:
+    """What a layer is made with: its arguments have the names of the configuration's values."""
+    names = inspect.signature(layer.__init__).parameters  # type: ignore[misc]
+    return {name: getattr(config, name) for name in names if hasattr(config, name)}

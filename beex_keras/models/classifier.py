@@ -57,10 +57,8 @@ class BEExformerClassifier(tf.keras.Model):
             config = BEExformerConfig.from_dict(config)
         labels = tuple(labels or (str(index) for index in range(config.num_classes)))
         if len(labels) != config.num_classes:
-            raise BeexError(
-                f"{len(labels)} labels were given for num_classes={config.num_classes}; "
-                "give one label a class."
-            )
+            problem = f"{len(labels)} labels were given for num_classes={config.num_classes}"
+            raise BeexError(f"{problem}; give one label a class.")
         if preprocessor is not None:
             _check_preprocessor(preprocessor, config)
 
@@ -93,24 +91,19 @@ class BEExformerClassifier(tf.keras.Model):
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
     ) -> None:
         """As in Keras; by default with `SoftRoutingLoss` and the accuracy of each exit."""
-        super().compile(
-            optimizer=optimizer,
-            loss=SoftRoutingLoss() if loss is None else loss,
-            metrics=exit_metrics(self.config.num_blocks, self.policy)
-            if metrics is None
-            else metrics,
-            **kwargs,
-        )
+        loss = SoftRoutingLoss() if loss is None else loss
+        if metrics is None:
+            metrics = exit_metrics(self.config.num_blocks, self.policy)
+        super().compile(optimizer, loss, metrics, **kwargs)
 
     def fit(self, x: Any = None, y: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
         if isinstance(validation_data, tuple):
             texts, labels, *rest = validation_data
             validation_data = (self.to_ids(texts), self.to_label_ids(labels), *rest)
-        elif validation_data is not None:
+        else:
             validation_data = self.to_ids(validation_data)
-        return super().fit(
-            self.to_ids(x), self.to_label_ids(y), validation_data=validation_data, **kwargs
-        )
+        x, y = self.to_ids(x), self.to_label_ids(y)
+        return super().fit(x, y, validation_data=validation_data, **kwargs)
 
     def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
         return super().evaluate(self.to_ids(x), self.to_label_ids(y), **kwargs)
@@ -160,17 +153,14 @@ class BEExformerClassifier(tf.keras.Model):
         numbers = {label: number for number, label in enumerate(self.labels)}
         unknown = sorted(set(array.tolist()) - set(numbers))
         if unknown:
-            raise BeexError(
-                f"Unknown label '{unknown[0]}'; the model knows {', '.join(self.labels)}."
-            )
+            known = ", ".join(self.labels)
+            raise BeexError(f"Unknown label '{unknown[0]}'; the model knows {known}.")
         return np.array([numbers[name] for name in array.tolist()], np.int32)
 
     def _require_preprocessor(self) -> TextPreprocessor:
         if self.preprocessor is None:
-            raise BeexError(
-                "The model has no preprocessor, so it reads token ids, not text; attach one by "
-                "model.preprocessor = TextPreprocessor(vocabulary, max_length)."
-            )
+            advice = "attach one by model.preprocessor = TextPreprocessor(vocabulary, max_length)"
+            raise BeexError(f"The model reads token ids, as it has no preprocessor; {advice}.")
         return self.preprocessor
 
     # === Saving and loading ===
@@ -188,10 +178,9 @@ class BEExformerClassifier(tf.keras.Model):
     def from_config(
         cls, config: dict[str, Any], custom_objects: Any = None
     ) -> "BEExformerClassifier":
-        values = dict(config)
+        values = {**config, "policy": exits.deserialize(config["policy"])}
         if values.get("preprocessor") is not None:
             values["preprocessor"] = TextPreprocessor.from_config(values["preprocessor"])
-        values["policy"] = exits.deserialize(values["policy"])
         return cls(**values)
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
@@ -224,22 +213,18 @@ class StackExits(tf.keras.layers.Layer):
 
 def _check_preprocessor(preprocessor: TextPreprocessor, config: BEExformerConfig) -> None:
     """Raises `BeexError` if the ids that the preprocessor gives do not fit the model."""
-    size = preprocessor.vocabulary_size
-    if size > config.vocabulary_size:
-        raise BeexError(
-            f"The vocabulary has {size} entries but the model embeds {config.vocabulary_size}; "
-            f"set vocabulary_size={size}."
-        )
-    if preprocessor.max_length > config.max_length:
-        raise BeexError(
-            f"The preprocessor gives up to {preprocessor.max_length} tokens but the model reads "
-            f"{config.max_length}; give both the same max_length."
-        )
-    if config.separator_id != preprocessor.separator_id:
-        raise BeexError(
-            f"The model has separator_id={config.separator_id} but the vocabulary has "
-            f"{preprocessor.separator_id}; set separator_id={preprocessor.separator_id}."
-        )
+    size, mine = preprocessor.vocabulary_size, config.vocabulary_size
+    if size > mine:
+        problem = f"The vocabulary has {size} entries but the model embeds {mine}"
+        raise BeexError(f"{problem}; set vocabulary_size={size}.")
+    length, mine = preprocessor.max_length, config.max_length
+    if length > mine:
+        problem = f"The preprocessor gives up to {length} tokens but the model reads {mine}"
+        raise BeexError(f"{problem}; give both the same max_length.")
+    separator, mine = preprocessor.separator_id, config.separator_id
+    if separator != mine:
+        problem = f"The model has separator_id={mine} but the vocabulary has {separator}"
+        raise BeexError(f"{problem}; set separator_id={separator}.")
 
 
 def _encode(preprocessor: TextPreprocessor, text: tf.Tensor) -> tf.Tensor:

@@ -98,18 +98,9 @@ class BEExformerConfig:
 
     def __post_init__(self) -> None:
         fields.check_choices(self)
-        fields.check_whole(
-            self,
-            vocabulary_size=5,
-            max_length=3,
-            num_segments=1,
-            separator_id=0,
-            width=1,
-            num_heads=1,
-            hidden_width=1,
-            num_blocks=1,
-            num_classes=2,
-        )
+        positive = ("num_segments", "width", "num_heads", "hidden_width", "num_blocks")
+        fields.check_whole(self, **dict.fromkeys(positive, 1))
+        fields.check_whole(self, vocabulary_size=5, max_length=3, separator_id=0, num_classes=2)
         fields.check_share(self, "dropout", "token_dropout")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
@@ -120,23 +111,14 @@ class BEExformerConfig:
     @property
     def precision(self) -> Precision:
         """Bits, quantizer and latent scales as one object, as the layers take them."""
-        return Precision(
-            self.weight_bits,
-            self.activation_bits,
-            self.embedding_bits,
-            self.quantizer,
-            self.latent_scale,
-            self.embedding_latent_scale,
-        )
+        bits = self.weight_bits, self.activation_bits, self.embedding_bits
+        return Precision(*bits, self.quantizer, self.latent_scale, self.embedding_latent_scale)
 
     @classmethod
     def preset(cls, name: str, bits: str = "weights-only", **overrides: Any) -> "BEExformerConfig":
-        """The preset of that name from `PRESETS`, with some values replaced.
+        """The preset of that name from `PRESETS`, with some fields replaced by `overrides`.
 
-        Args:
-            name: of the preset.
-            bits: name of the precision from `beex_keras.precision.KINDS`.
-            overrides: values of fields.
+        `bits` is the name of a precision from `beex_keras.precision.KINDS`.
 
         Raises:
             BeexError: no such preset, an unknown field, or a value that is not allowed.
@@ -146,11 +128,7 @@ class BEExformerConfig:
         return cls.from_dict({**PRESETS[name], **Precision.named(bits).bits(), **overrides})
 
     def with_bits(self, bits: str) -> "BEExformerConfig":
-        """The same architecture in a precision from `beex_keras.precision.KINDS`.
-
-        Raises:
-            BeexError: no precision has that name.
-        """
+        """The same architecture in a precision of `KINDS`; errors as `Precision.named`."""
         return self.replace(**Precision.named(bits).bits())
 
     def replace(self, **changes: Any) -> "BEExformerConfig":
@@ -174,9 +152,7 @@ class BEExformerConfig:
         if not isinstance(values, dict):
             raise BeexError("A model configuration must be a JSON object of named values.")
         known = {field.name for field in dataclasses.fields(cls)}
-        unknown = sorted(set(values) - known)
+        unknown, names = sorted(set(values) - known), ", ".join(sorted(known))
         if unknown:
-            raise BeexError(
-                f"Unknown configuration field '{unknown[0]}'; known are {', '.join(sorted(known))}."
-            )
+            raise BeexError(f"Unknown configuration field '{unknown[0]}'; known are {names}.")
         return cls(**values)

@@ -53,10 +53,9 @@ def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Mo
     try:
         model.load_weights(weights_file)
     except Exception as error:  # h5py and Keras raise a dozen kinds for one meaning
-        raise BeexError(
-            f"The weights in {weights_file} do not fit {_CONFIG_FILE}: the file is damaged "
-            "or belongs to a model of another shape; use the files of one model."
-        ) from error
+        reason = "the file is damaged or belongs to a model of another shape"
+        problem = f"The weights in {weights_file} do not fit {_CONFIG_FILE}: {reason}"
+        raise BeexError(f"{problem}; use the files of one model.") from error
     return model
 
 
@@ -70,10 +69,8 @@ def _built(path: Path, build: Callable[[dict[str, Any]], Model]) -> Model:
         raise BeexError(f"{config_file} does not describe a BEExformer; give a directory we saved.")
     version = values.pop("version", None)
     if version != _FORMAT_VERSION:
-        raise BeexError(
-            f"{config_file} has format version {version}, but this release reads version "
-            f"{_FORMAT_VERSION}; use the release that wrote it."
-        )
+        problem = f"has format version {version}, but this release reads {_FORMAT_VERSION}"
+        raise BeexError(f"{config_file} {problem}; use the release that wrote it.")
     try:
         if values.get("preprocessor") is not None:
             values["preprocessor"]["vocabulary"] = read_vocabulary(path / _VOCABULARY_FILE)

@@ -55,37 +55,26 @@ def verify(data: bytes, source: str) -> None:
         BeexError: it is not.
     """
     if data[:4] != MAGIC:
-        raise BeexError(
-            f"{source} is not a .beex file; give one that `beex convert --format beex` wrote."
-        )
+        advice = "give one that `beex convert --format beex` wrote"
+        raise BeexError(f"{source} is not a .beex file; {advice}.")
     if len(data) < HEADER.size:
         raise BeexError(f"{source} is cut short; copy the file again or convert the model again.")
     _, version, size, checksum = struct.unpack_from("<4sIII", data)
     if version != FORMAT_VERSION:
-        raise BeexError(
-            f"{source} has format {version}, but this release reads format {FORMAT_VERSION}; convert "
-            "the model again, by this release."
-        )
+        problem = f"has format {version}, but this release reads format {FORMAT_VERSION}"
+        raise BeexError(f"{source} {problem}; convert the model again, by this release.")
+    advice = "copy the file again or convert the model again"
     if len(data) != size:
-        raise BeexError(
-            f"{source} has {len(data):,} bytes and should have {size:,}; copy the file again or "
-            "convert the model again."
-        )
+        raise BeexError(f"{source} has {len(data):,} bytes and should have {size:,}; {advice}.")
     if zlib.crc32(data[CHECKED_FROM:]) != checksum:
-        raise BeexError(
-            f"{source} is damaged: its checksum does not match its content; copy the file again or "
-            "convert the model again."
-        )
+        problem = "its checksum does not match its content"
+        raise BeexError(f"{source} is damaged: {problem}; {advice}.")
 
 
 def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
     """The classifier that a file was made of; converted again it gives the same file.
 
-    It reads as many tokens as the file does.
-
-    Args:
-        data: the file's bytes.
-        source: names the file in errors.
+    It reads as many tokens as the file does; errors call the file `source`.
 
     Raises:
         BeexError: the file is not ours or damaged, or holds weights of 8 bits or such as are not
@@ -94,10 +83,8 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
     metadata = read(data, source)
     header = read_header(data)
     if 8 in (header["weight_bits"], header["embedding_bits"]):
-        raise BeexError(
-            f"{source} holds weights of 8 bits, which a Keras model has not; give the run folder that "
-            "it was converted from."
-        )
+        problem = "holds weights of 8 bits, which a Keras model has not"
+        raise BeexError(f"{source} {problem}; give the run folder that it was converted from.")
     config = metadata.config.replace(max_length=metadata.length)
     wanted = architecture(config, metadata.length)
     model = BEExformerClassifier(config, metadata.preprocessor, metadata.labels, metadata.policy)

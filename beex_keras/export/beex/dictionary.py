@@ -14,16 +14,14 @@ def pack_dictionary(words: dict[bytes, int]) -> bytes:
     entries, places, before = bytearray(), [], b""
     for index, word in enumerate(sorted(words)):
         if len(word) > _LONGEST_WORD:
-            raise BeexError(
-                f"The token '{word[:20].decode('utf-8', 'replace')}…' has {len(word)} bytes, but a "
-                f".beex file takes {_LONGEST_WORD}; remove it from the vocabulary."
-            )
+            shown = word[:20].decode("utf-8", "replace")
+            problem = f"has {len(word)} bytes, but a .beex file takes {_LONGEST_WORD}"
+            raise BeexError(f"The token '{shown}…' {problem}; remove it from the vocabulary.")
         if index % _WORDS_A_BLOCK == 0:
             places.append(len(entries))
             before = b""
-        shared = len(
-            list(takewhile(lambda pair: pair[0] == pair[1], zip(before, word, strict=False)))
-        )
+        alike = takewhile(lambda pair: pair[0] == pair[1], zip(before, word, strict=False))
+        shared = len(list(alike))
         entries += bytes((shared, len(word) - shared)) + _varint(words[word]) + word[shared:]
         before = word
     start = 4 + 4 * len(places)

@@ -44,10 +44,8 @@ def convert(
     """
     config = classifier.config
     if int8_weights and config.precision.is_binary:
-        raise BeexError(
-            "The model's weights are binary, and take 1 bit; leave out int8 weights, or convert a "
-            "model that was trained with --bits float."
-        )
+        advice = "leave out int8 weights, or convert a model that was trained with --bits float"
+        raise BeexError(f"The model's weights are binary, and take 1 bit; {advice}.")
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
     values = architecture(config, length) | _policy(metadata.policy)
@@ -104,12 +102,9 @@ def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
 
 
 def _policy(policy: exits.ExitPolicy) -> dict[str, Any]:
-    name = exits.serialize(policy)["name"]
-    return {
-        "policy": POLICY_KINDS.index(name),
-        "below": int(policy.below),
-        "threshold": float(np.float32(policy.threshold)),
-    }
+    number = POLICY_KINDS.index(exits.serialize(policy)["name"])
+    threshold = float(np.float32(policy.threshold))
+    return {"policy": number, "below": int(policy.below), "threshold": threshold}
 
 
 def _pack_labels(labels: Iterable[str]) -> bytes:

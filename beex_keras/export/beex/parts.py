@@ -51,13 +51,7 @@ class Writer:
 
 
 class Reader:
-    """Takes one part after the other.
-
-    Args:
-        data: the file's bytes.
-        place: of the first part.
-        source: names the file in errors.
-    """
+    """Takes one part of a file after the other, the first from `place`; `source` is for errors."""
 
     def __init__(self, data: bytes, place: int, source: str) -> None:
         self._data = data
@@ -65,11 +59,7 @@ class Reader:
         self._source = source
 
     def array(self, kind: str, *shape: int) -> np.ndarray:
-        """An array as it is.
-
-        Raises:
-            ValueError: the file ends before.
-        """
+        """An array as it is; a ValueError if the file ends before."""
         array = np.frombuffer(self._data, kind, prod(shape), self._place)
         self._place += round_up(array.nbytes, ALIGNMENT)
         return array.reshape(shape)
@@ -97,9 +87,8 @@ def check_range(
     """Raises `BeexError` where a number is not finite or its magnitude beyond `most`."""
     wrong = values[~(np.abs(values) <= most)]
     if wrong.size:
-        raise BeexError(
-            f"{name} holds {wrong[0]:g}, but the engine takes numbers within ±{most:g}; {advice}."
-        )
+        problem = f"{name} holds {wrong[0]:g}, but the engine takes numbers within ±{most:g}"
+        raise BeexError(f"{problem}; {advice}.")
 
 
 def round_up(value: int, multiple: int) -> int:

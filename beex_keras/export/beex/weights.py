@@ -15,11 +15,7 @@ from beex_keras.models import BEExformerClassifier, topology
 
 
 def write_weights(writer: Writer, classifier: BEExformerClassifier, length: int) -> None:
-    """Writes all weights of a classifier that shall read `length` tokens.
-
-    Raises:
-        BeexError: a weight is not finite or too large.
-    """
+    """Writes all weights of a classifier that shall read `length` tokens; errors as `Writer`."""
     if classifier.config.precision.is_fully_binary:
         for number, block in enumerate(classifier.backbone.blocks, start=1):
             _check_range(block.attention, f"block_{number}", length)
@@ -110,10 +106,8 @@ def _check_range(attention: Any, name: str, length: int) -> None:
     scores = (limits["query"] * limits["key"]).reshape(attention.num_heads, -1).sum(axis=1)
     context = length * limits["value"] * 2.0**WEIGHT_BITS
     if max(map(np.max, limits.values())) > 32767 or max(scores.max(), context.max()) >= 2**31:
-        raise BeexError(
-            f"The scales of {name}/attention are too large for the whole numbers of the engine; "
-            "convert the model to .tflite."
-        )
+        problem = f"The scales of {name}/attention are too large for the engine's whole numbers"
+        raise BeexError(f"{problem}; convert the model to .tflite.")
 
 
 def _read_table(reader: Reader, name: str, layer: Any) -> None:

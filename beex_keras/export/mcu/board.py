@@ -34,11 +34,10 @@ class Board:
 @cache
 def boards() -> dict[str, Board]:
     """All boards by their names."""
-    text = (FIRMWARE / "Makefile").read_text("utf-8")
     found = {}
-    for name, core, rest in _ROW.findall(text):
+    for name, core, rest in _ROW.findall((FIRMWARE / "Makefile").read_text("utf-8")):
         _, _, _, flash, _, ram, _ = rest.split()
-        found[name] = Board(name, core, *map(parse_size, (flash, ram)))
+        found[name] = Board(name, core, parse_size(flash), parse_size(ram))
     return found
 
 

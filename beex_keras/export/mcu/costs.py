@@ -80,14 +80,12 @@ def kind_of(config: BEExformerConfig, int8_weights: bool, int8_activations: bool
     Raises:
         BeexError: activations of other models than weights-only ones are to be quantized.
     """
-    if int8_activations and config.precision.name != "weights-only":
-        raise BeexError(
-            "Only activations of a weights-only model can be quantized beside its weights; leave out "
-            "int8 activations."
-        )
-    if not config.precision.is_binary:
+    precision = config.precision.name
+    if int8_activations and precision != "weights-only":
+        raise BeexError("Only a weights-only model has int8 activations; leave them out.")
+    if precision == "float":
         return "int8" if int8_weights else "float32"
-    if config.precision.is_fully_binary:
+    if precision == "fully-binary":
         return "fully binary"
     return "weights-only, int8 activations" if int8_activations else "weights-only"
 
@@ -115,18 +113,12 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     Once: channels of the embedding. In each block: multiply-accumulates of the linear layers and of
     attention, scores, channels, and hidden units, of all tokens.
     """
-    width = config.width
-    start = tokens * width
-    block = [
-        tokens * sum(prod(matrix.shape) for matrix in topology.matrices(config)),
-        2 * tokens**2 * width,
-        config.num_heads * tokens**2,
-        tokens * width,
-        tokens * config.hidden_width,
-    ]
-    return np.array(
-        [[start, *(depth * n for n in block)] for depth in range(1, config.num_blocks + 1)], float
-    )
+    linear = tokens * sum(prod(matrix.shape) for matrix in topology.matrices(config))
+    attention, scores = 2 * tokens**2 * config.width, config.num_heads * tokens**2
+    channels, hidden = tokens * config.width, tokens * config.hidden_width
+    depths = np.arange(1, config.num_blocks + 1, dtype=float)[:, np.newaxis]
+    blocks = depths * [linear, attention, scores, channels, hidden]
+    return np.pad(blocks, ((0, 0), (1, 0)), constant_values=channels)
 
 
 def instructions(board: str, config: BEExformerConfig, kind: str, tokens: int) -> list[int]:

@@ -6,8 +6,11 @@ import shutil
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from beex_keras.errors import BeexError
+
+Folder: TypeAlias = str | os.PathLike[str]
 
 TOOLS = ("make", "arm-none-eabi-gcc", "qemu-system-arm")
 _SECONDS = 600
@@ -34,13 +37,9 @@ class Sections:
 
 @dataclasses.dataclass(frozen=True)
 class Measurement:
-    """What a program built with MEASURE says of one text.
+    """What a program built with MEASURE says of one text: the answer, tokens, and instructions.
 
-    Attributes:
-        label, score, exit: the answer.
-        tokens: of the text.
-        tokenizer: instructions from text to tokens.
-        exits: instructions from tokens to each exit.
+    `tokenizer` counts those from text to tokens, `exits` those from tokens to each exit.
     """
 
     label: str
@@ -59,34 +58,24 @@ class Memory:
     arena: int
 
 
-def build(
-    folder: str | os.PathLike[str], board: str, output: str | os.PathLike[str], **variables: str
-) -> Sections:
+def build(folder: Folder, board: str, output: Folder, **variables: str) -> Sections:
     """Builds the project in `folder` for a board into the folder `output`.
 
-    Args:
-        folder: what `write_project` wrote.
-        board: its name.
-        output: for object files and the program.
-        variables: of the Makefile, such as RAM="64K" or STACK="4K".
+    `variables` are those of the Makefile, such as RAM="64K" or STACK="4K".
 
     Raises:
         BeexError: it does not compile, or does not fit into the board's memory.
     """
-    _make(folder, board, output, variables)
-    program = Path(output) / "firmware.elf"
-    lines = _run(["arm-none-eabi-size", "-A", str(program)]).decode().splitlines()
-    sizes = {line.split()[0]: int(line.split()[1]) for line in lines if line.startswith(".")}
+    _make("all", folder, board, output, variables)
+    table = _run(["arm-none-eabi-size", "-A", str(Path(output) / "firmware.elf")])
+    rows = [line.split() for line in table.decode().splitlines() if line.startswith(".")]
+    sizes = {name: int(size) for name, size, *_ in rows}
     flash = sizes[".text"] + sizes.get(".ARM.exidx", 0) + sizes[".data"]
     return Sections(flash, sizes[".stack"], sizes[".data"], sizes[".bss"])
 
 
 def emulate(
-    folder: str | os.PathLike[str],
-    board: str,
-    output: str | os.PathLike[str],
-    lines: Sequence[bytes],
-    **variables: str,
+    folder: Folder, board: str, output: Folder, lines: Sequence[bytes], **variables: str
 ) -> list[str]:
     """Builds as `build`, and returns the lines that the program answers to some lines of text.
 
@@ -94,41 +83,29 @@ def emulate(
         BeexError: as `build`, or the program faults; the error tells its last words.
     """
     text = b"".join(line + b"\n" for line in lines)
-    return _make(folder, board, output, variables, "emulate", text).decode("utf-8").splitlines()
+    return _make("emulate", folder, board, output, variables, text).decode("utf-8").splitlines()
 
 
 def measure(
-    folder: str | os.PathLike[str],
-    board: str,
-    output: str | os.PathLike[str],
-    texts: Sequence[str],
-    **variables: str,
+    folder: Folder, board: str, output: Folder, texts: Sequence[str], **variables: str
 ) -> tuple[list[Measurement], Memory]:
-    """Instructions of some texts, and the memory that the program touched.
-
-    Raises:
-        BeexError: as `emulate`.
-    """
+    """Instructions of some texts, and the memory that the program touched; errors as `emulate`."""
     lines = [text.encode() for text in texts]
     *answers, memory = emulate(folder, board, output, lines, MEASURE="1", **variables)
     found = []
     for answer in answers:
-        label, score, exit, tokens, tokenizer, *exits = answer.split("\t")
-        found.append(
-            Measurement(
-                label, float(score), int(exit), int(tokens), int(tokenizer), tuple(map(int, exits))
-            )
-        )
-    _, stack, arena = memory.split("\t")
-    return found, Memory(int(stack), int(arena))
+        label, score, *numbers = answer.split("\t")
+        exit, tokens, tokenizer, *exits = map(int, numbers)
+        found.append(Measurement(label, float(score), exit, tokens, tokenizer, tuple(exits)))
+    return found, Memory(*map(int, memory.split("\t")[1:]))
 
 
 def _make(
-    folder: str | os.PathLike[str],
+    target: str,
+    folder: Folder,
     board: str,
-    output: str | os.PathLike[str],
+    output: Folder,
     variables: dict[str, str],
-    target: str = "all",
     text: bytes = b"",
 ) -> bytes:
     options = {"BOARD": board, "BUILD": os.path.abspath(output), **variables}
@@ -139,16 +116,16 @@ def _make(
 def _run(command: list[str], text: bytes = b"") -> bytes:
     # Not what a make that runs us has to say to its children.
     environment = {name: value for name, value in os.environ.items() if name[:4] != "MAKE"}
+    quoted = f"'{' '.join(command)}'"
     try:
-        return subprocess.run(
-            command, input=text, capture_output=True, check=True, timeout=_SECONDS, env=environment
-        ).stdout
-    except subprocess.CalledProcessError as error:
-        # The program's last words, or else the compiler's first.
-        words = error.stdout.splitlines()[-1:] or error.stderr.splitlines()[:3]
-        reason = " ".join(word.decode("utf-8", "replace") for word in words)
-        raise BeexError(f"'{' '.join(command)}' failed: {reason}.") from None
+        done = subprocess.run(
+            command, input=text, capture_output=True, timeout=_SECONDS, env=environment
+        )
     except subprocess.TimeoutExpired:
-        raise BeexError(
-            f"'{' '.join(command)}' took more than {_SECONDS} seconds; give it fewer texts."
-        ) from None
+        advice = "give it fewer texts"
+        raise BeexError(f"{quoted} took more than {_SECONDS} seconds; {advice}.") from None
+    if done.returncode:
+        # The program's last words, or else the compiler's first.
+        words = done.stdout.splitlines()[-1:] or done.stderr.splitlines()[:3]
+        raise BeexError(f"{quoted} failed: {b' '.join(words).decode('utf-8', 'replace')}.")
+    return done.stdout

@@ -29,7 +29,7 @@ def write_project(
     for their board, stays as it is.
 
     Args:
-        data: the file.
+        data: the file's bytes.
         folder: of the project.
         stacks: bytes to set aside for the stack, by board.
         int8_activations: whether a weights-only model quantizes what its weights multiply.
@@ -71,14 +71,10 @@ def model_arrays(data: bytes, int8_activations: bool) -> tuple[str, str]:
         f"#define MODEL_INT8_ACTIVATIONS {int(int8_activations)}\n\n"
         f"extern const unsigned char model_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
     )
-    rows = (
-        ",".join(map(str, data[start : start + _BYTES_A_LINE]))
-        for start in range(0, len(data), _BYTES_A_LINE)
-    )
+    starts = range(0, len(data), _BYTES_A_LINE)
+    rows = ",\n".join(",".join(map(str, data[i : i + _BYTES_A_LINE])) for i in starts)
     source = (
         f'{written}#include "model.h"\n\n'
-        f"__attribute__((aligned(8))) const unsigned char model_data[{len(data)}] = {{\n"
-        + ",\n".join(rows)
-        + "\n};\n"
+        f"__attribute__((aligned(8))) const unsigned char model_data[{len(data)}] = {{\n{rows}\n}};\n"
     )
     return header, source

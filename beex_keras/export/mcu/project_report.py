@@ -57,15 +57,14 @@ class ProjectReport:
         return {**dataclasses.asdict(self), "footprint": self.footprint.to_dict()}
 
     def tables(self) -> dict[str, list[dict[str, Any]]]:
-        full = self.instructions[-1]
+        memory = requirements.rows(self.footprint, self.ram, self.flash)
+        instructions = [
+            {"exit": n, "instructions": count, "of full depth": count / self.instructions[-1]}
+            for n, count in enumerate(self.instructions, start=1)
+        ]
         return {
-            f"{self.folder}, bytes on {self.board}": requirements.rows(
-                self.footprint, self.ram, self.flash
-            ),
-            f"Instructions for a text of {self.tokens} tokens, {self.source}": [
-                {"exit": number, "instructions": count, "of full depth": count / full}
-                for number, count in enumerate(self.instructions, start=1)
-            ],
+            f"{self.folder}, bytes on {self.board}": memory,
+            f"Instructions for a text of {self.tokens} tokens, {self.source}": instructions,
         }
 
 
@@ -83,28 +82,22 @@ def export_project(
     """Writes a classifier as a C project for microcontrollers; see `write_project`.
 
     Args:
-        classifier: the model, with its vocabulary; labels and exit policy go along.
+        classifier, length, calibration, int8_weights: as of `beex.convert`; it needs a vocabulary.
         folder: of the project.
         board: a name in `boards()`: what the figures are about. The project builds for all.
         ram, flash: bytes that there are; the board's own if None.
-        length: the most tokens it reads; `config.max_length` if None.
-        calibration: figures of the policy's calibration, to be kept with it (JSON values).
-        int8_weights: as of `beex.convert`.
         int8_activations: let a weights-only model quantize what its weights multiply to 8 bits, token
             by token: faster, and less exact.
 
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
-        BeexError: there is no such board or no vocabulary, or as `beex.convert` and
-            `write_project`.
+        BeexError: there is no such board or no vocabulary, or as `beex.convert` and `write_project`.
     """
     if board not in boards():
         raise BeexError(f"There is no board '{board}'; choose one of {', '.join(boards())}.")
     row, config = boards()[board], classifier.config
     if classifier.preprocessor is None:
-        raise BeexError(
-            "A board reads text, but this model came without a vocabulary; give it one."
-        )
+        raise BeexError("A board reads text, but this model has no vocabulary; give it one.")
     kind = costs.kind_of(config, int8_weights, int8_activations)
     length = checked_length(config, length)
     ram, flash = ram or row.ram, flash or row.flash
@@ -126,7 +119,7 @@ def export_project(
                 stacks[board] = costs.with_margin(stack_used)
         sections = dataclasses.replace(sections, stack=stacks[board])
         footprint = Footprint.of(sections, len(data), arena)
-    requirements.check(footprint, ram, flash, config, length, int8_weights, row)
+    requirements.check(board, footprint, ram, flash, config, length, int8_weights)
     project.write_project(data, folder, stacks, int8_activations)
     return ProjectReport(
         os.fspath(folder), board, footprint, stack_used, flash, ram, length, instructions, source

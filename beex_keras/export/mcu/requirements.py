@@ -4,10 +4,8 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.export import beex
-from beex_keras.export.mcu.board import Board
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.models import PRESETS, BEExformerConfig
-from beex_keras.precision import Precision
 
 _SHORTEST = 16
 _STEP = 8
@@ -22,27 +20,25 @@ class DoesNotFit(BeexError):
 
 
 def check(
+    board: str,
     found: Footprint,
     ram: int,
     flash: int,
     config: BEExformerConfig,
     length: int,
-    int8_weights: bool,
-    board: Board,
+    int8: bool,
 ) -> None:
     """Raises `DoesNotFit`, with what would fit, if a board has less than a model takes."""
-    if found.ram <= ram and found.flash <= flash:
-        return
     short = [
         f"{needed:,} bytes of {name}, of which there are {given:,}"
         for name, needed, given in (("RAM", found.ram, ram), ("flash", found.flash, flash))
         if needed > given
     ]
-    others = alternatives(found, ram, flash, config, length, int8_weights)
-    advice = f"would fit: {'; '.join(others)}" if others else "give it a board with more"
-    raise DoesNotFit(
-        f"The model takes {' and '.join(short)} on {board.name}; {advice}.", rows(found, ram, flash)
-    )
+    if short:
+        others = alternatives(found, ram, flash, config, length, int8)
+        advice = f"would fit: {'; '.join(others)}" if others else "give it a board with more"
+        sentence = f"The model takes {' and '.join(short)} on {board}; {advice}."
+        raise DoesNotFit(sentence, rows(found, ram, flash))
 
 
 def rows(found: Footprint, ram: int, flash: int) -> list[dict[str, Any]]:
@@ -64,11 +60,11 @@ def alternatives(
     flash: int,
     config: BEExformerConfig,
     length: int,
-    int8_weights: bool = False,
+    int8: bool = False,
 ) -> list[str]:
     """What would fit, in the words of the command line: a shorter --length; presets to train."""
     # Vocabulary, labels and the like, which stay as they are.
-    rest = found.model - beex.weights_size(config, length, int8_weights)
+    rest = found.model - beex.weights_size(config, length, int8)
 
     def fits(other: BEExformerConfig, tokens: int, int8: bool = False) -> bool:
         model = beex.weights_size(other, tokens, int8) + rest
@@ -76,18 +72,15 @@ def alternatives(
         return found.ram - found.arena + arena <= ram and found.flash - found.model + model <= flash
 
     shorter = range(_STEP * ((length - 1) // _STEP), _SHORTEST - 1, -_STEP)
-    advice = [f"--length {tokens}" for tokens in shorter if fits(config, tokens, int8_weights)][:1]
-    if not config.precision.is_binary and not int8_weights and fits(config, length, True):
+    advice = [f"--length {tokens}" for tokens in shorter if fits(config, tokens, int8)][:1]
+    if not config.precision.is_binary and not int8 and fits(config, length, True):
         advice.append("--weights int8")
+    default = {"max_length": BEExformerConfig.max_length}
     for kind in ("fully-binary", "weights-only"):
         possible = []
         for preset, values in PRESETS.items():
-            tokens = values.get("max_length", BEExformerConfig.max_length)
-            other = config.replace(
-                **{**values, "vocabulary_size": config.vocabulary_size, "max_length": tokens},
-                **Precision.named(kind).bits(),
-            )
-            if fits(other, tokens):
+            values = {**default, **values, "vocabulary_size": config.vocabulary_size}
+            if fits(config.replace(**values).with_bits(kind), values["max_length"]):
                 possible.append(f"preset {preset} with --bits {kind}")
         advice += possible[-1:]
     return advice

@@ -19,25 +19,12 @@ SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f
 INTERFACE = ("engine/beex.h", "kernels/kernels.h")
 SHARED = ("kernels/exact.h", "kernels/simd.h", "engine/internal.h", "engine/unicode_tables.h")
 # From the bottom up, without reference.c, which is for tests, and binding.c, which is for Python.
-PARTS = (
-    "kernels/portable.c",
-    "kernels/avx2.c",
-    "kernels/avx512.c",
-    "kernels/neon.c",
-    "kernels/cortexm.c",
-    "kernels/mve.c",
-    "engine/dispatch.c",
-    "engine/status.c",
-    "engine/crc32.c",
-    "engine/dictionary.c",
-    "engine/elementary.c",
-    "engine/arena.c",
-    "engine/model.c",
-    "engine/exits.c",
-    "engine/tokenizer.c",
-    "engine/engine.c",
-    "engine/selftest.c",
+_KERNELS = ("portable", "avx2", "avx512", "neon", "cortexm", "mve")
+_ENGINE = (
+    *("dispatch", "status", "crc32", "dictionary", "elementary", "arena", "model", "exits"),
+    *("tokenizer", "engine", "selftest"),
 )
+PARTS = (*(f"kernels/{name}.c" for name in _KERNELS), *(f"engine/{name}.c" for name in _ENGINE))
 
 # What exact.h asks of the compiler ends with the engine's code: what follows is the user's own. Clang has
 # no push, so that DEFAULT takes the place of a pragma that stood in front of the header.
@@ -80,15 +67,13 @@ def expand(path: Path) -> str:
 def source(name: str) -> str:
     """A source whose own names and macros do not reach the next one."""
     text = expand(SOURCES / name)
-    names = {
-        next(filter(None, found.groups())) for found in OWN_NAME.finditer(ATTRIBUTE.sub("", text))
-    }
+    found = OWN_NAME.finditer(ATTRIBUTE.sub("", text))
+    names = {next(filter(None, match.groups())) for match in found}
     macros = set(MACRO.findall(text))
     names -= {"NAME", "TARGET", *macros}
-    prefix = f"beex_{Path(name).stem}_"
-    before = "".join(f"#define {own} {prefix}{own}\n" for own in sorted(names))
-    ends = sorted(names | macros)
-    after = "".join(f"#undef {own}\n" for own in ends)
+    stem = Path(name).stem
+    before = "".join(f"#define {own} beex_{stem}_{own}\n" for own in sorted(names))
+    after = "".join(f"#undef {own}\n" for own in sorted(names | macros))
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 
 

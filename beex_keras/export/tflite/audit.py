@@ -18,6 +18,8 @@ from beex_keras.models import BEExformerConfig
 
 _BCONV = "LceBconv2d"
 _THRESHOLDS = 4
+_REPORT = "this file must not be used, please report it"
+_BUILD = "build the model from the configuration that it is exported with"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,7 +38,7 @@ class AuditReport:
 
 
 def audit(
-    data: bytes,
+    data: Any,
     config: BEExformerConfig,
     matrices: Mapping[str, BinaryMatrix] | None = None,
     blocks: Collection[int] | None = None,
@@ -50,7 +52,7 @@ def audit(
     and a branch must be given no constants.
 
     Args:
-        data: the converted file.
+        data: the converted file, its bytes or as `flatbuffer.parse` gives it.
         config: the configuration that it must fulfil.
         matrices: the Keras model's, from `binary_matrices`.
         blocks: the blocks that the file has, counted from 1; all if None.
@@ -67,26 +69,12 @@ def audit(
         >>> len(report.matrices), report.matrices["block_1/attention/query"]
         (17, 'FULLY_CONNECTED')
     """
-    return audit_model(flatbuffer.parse(data), config, matrices, blocks)
-
-
-def audit_model(
-    model: Any,
-    config: BEExformerConfig,
-    matrices: Mapping[str, BinaryMatrix] | None = None,
-    blocks: Collection[int] | None = None,
-) -> AuditReport:
-    """`audit` of a parsed file."""
+    model = flatbuffer.parse(data) if isinstance(data, bytes) else data
     operations = list(flatbuffer.operations(model))
-    _check_operations(operations)
-    _check_branches(model, operations)
-    if matrices is not None and {
-        name: matrix.signs.shape for name, matrix in matrices.items()
-    } != matrix_shapes(config):
-        raise BeexError(
-            "The model's binary layers are not those of its configuration; build the model from "
-            "the configuration that it is exported with."
-        )
+    _check_operations(model, operations)
+    given = {name: matrix.signs.shape for name, matrix in (matrices or {}).items()}
+    if matrices is not None and given != matrix_shapes(config):
+        raise BeexError(f"The model's binary layers are not those of its configuration; {_BUILD}.")
     shapes = matrix_shapes(config, blocks)
     graphs = flatbuffer.nested_graphs(model)
     candidates = list(_candidates(model, operations, config))
@@ -95,21 +83,21 @@ def audit_model(
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
         home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
-        at_home = [candidate for candidate in candidates if candidate.operation.graph is home]
-        for candidate in (*at_home, *(other for other in candidates if other not in at_home)):
+        # Those of its own branch first.
+        for candidate in sorted(candidates, key=lambda c: c.operation.graph is not home):
             if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
                 break
         else:
+            kernel = _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"
+            reader = "GATHER" if name == EMBEDDING else kernel
             raise BeexError(
-                f"{name} is binary by its configuration, but no {_carrier(name, config)} of the "
-                "converted file holds its signs: it came out float or altered; this file must not "
-                "be used, please report it with the versions of larq and larq-compute-engine."
+                f"{name} is binary by its configuration, but no {reader} of the converted file "
+                f"holds its signs: it came out float or altered; {_REPORT} with the versions of "
+                "larq and larq-compute-engine."
             )
-        if candidate not in at_home:
-            raise BeexError(
-                f"{name} stands outside the branch of its block, so it would be computed where the "
-                "exit was taken before; this file must not be used, please report it."
-            )
+        if candidate.operation.graph is not home:
+            problem = "outside the branch of its block, so it would run after an earlier exit too"
+            raise BeexError(f"{name} stands {problem}; {_REPORT}.")
         found[name] = candidate
         candidates.remove(candidate)
     return AuditReport(
@@ -142,27 +130,19 @@ class _Candidate:
         return np.array_equal(self.signs, expected)
 
 
-def _check_operations(operations: list[Operation]) -> None:
+def _check_operations(model: Any, operations: list[Operation]) -> None:
     for operation in operations:
         if operation.is_custom and not operation.name.startswith("Lce"):
             raise BeexError(
-                f"The converted file needs the op {operation.name} (at {operation.label}), which "
-                "no interpreter of Larq Compute Engine has; export a model of beex_keras layers "
-                "only."
+                f"The converted file needs the op {operation.name} (at {operation.label}), which no "
+                "interpreter of Larq Compute Engine has; export a model of beex_keras layers only."
             )
-
-
-def _check_branches(model: Any, operations: list[Operation]) -> None:
-    """Raises if a branch is given a constant, which an interpreter copies and a kernel cannot pack."""
-    for operation in operations:
-        if operation.name != "IF":
-            continue
-        for tensor in operation.inputs[1:]:
+        # A constant given to a branch is copied by an interpreter, and no kernel can pack it.
+        for tensor in operation.inputs[1:] if operation.name == "IF" else ():
             if flatbuffer.constant(model, tensor) is not None:
-                raise BeexError(
-                    f"The constant {flatbuffer.text(tensor.name)} stands outside the branch that "
-                    f"uses it (at {operation.label}); this file must not be used, please report it."
-                )
+                constant = f"The constant {flatbuffer.text(tensor.name)}"
+                place = f"outside the branch that uses it (at {operation.label})"
+                raise BeexError(f"{constant} stands {place}; {_REPORT}.")
 
 
 def _block(name: str) -> int:
@@ -174,7 +154,7 @@ def _candidates(
     model: Any, operations: list[Operation], config: BEExformerConfig
 ) -> Iterator[_Candidate]:
     """The constants that could be one of the matrices."""
-    producers = {id(tensor): o for o in operations for tensor in o.outputs}
+    links = flatbuffer.Links(operations)
     for operation in operations:
         if operation.name == _BCONV:
             words = flatbuffer.constant(model, operation.inputs[1])
@@ -183,25 +163,23 @@ def _candidates(
                 thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
                 yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
         elif operation.name == "FULLY_CONNECTED" and config.activation_bits == 32:
-            unpack = producers.get(id(operation.inputs[1]))
-            if unpack is not None and unpack.name == flatbuffer.UNPACK:
-                kernel = _unpacked(model, unpack.inputs[0], unpack)
-                if kernel is not None:
-                    yield _Candidate(operation, unpack.inputs[0], kernel)
+            unpack = links.producer(operation.inputs[1], flatbuffer.UNPACK)
+            if unpack is not None:
+                yield from _unpacked(model, operation, unpack.inputs[0], unpack)
         elif operation.name == flatbuffer.UNPACK:
-            gather = producers.get(id(operation.inputs[0]))
-            if gather is not None and gather.name == "GATHER":
-                table = _unpacked(model, gather.inputs[0], operation)
-                if table is not None:
-                    yield _Candidate(gather, gather.inputs[0], table, is_embedding=True)
+            gather = links.producer(operation.inputs[0], "GATHER")
+            if gather is not None:
+                yield from _unpacked(model, gather, gather.inputs[0], operation)
 
 
-def _unpacked(model: Any, tensor: Any, unpack: Operation) -> np.ndarray | None:
-    """The signs in a packed matrix, as `unpack` reads its rows; None if it is no such constant."""
+def _unpacked(
+    model: Any, reader: Operation, tensor: Any, unpack: Operation
+) -> Iterator[_Candidate]:
+    """The packed matrix that a tensor is, with rows as `unpack` reads them, if it is one."""
     words = flatbuffer.constant(model, tensor)
-    if words is None or words.dtype != np.int32 or words.ndim != 2:
-        return None
-    return flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
+    if words is not None and words.dtype == np.int32 and words.ndim == 2:
+        signs = flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
+        yield _Candidate(reader, tensor, signs, is_embedding=reader.name == "GATHER")
 
 
 def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...]]) -> None:
@@ -209,13 +187,5 @@ def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...
     convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
     wanted = sum(name != EMBEDDING for name in shapes)
     if convolutions > wanted:
-        raise BeexError(
-            f"The converted file has {convolutions} {_BCONV} but its configuration has {wanted} "
-            "binary matrices; build the model from the configuration that it is exported with."
-        )
-
-
-def _carrier(name: str, config: BEExformerConfig) -> str:
-    if name == EMBEDDING:
-        return "GATHER"
-    return _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"
+        known = f"its configuration has {wanted} binary matrices"
+        raise BeexError(f"The converted file has {convolutions} {_BCONV} but {known}; {_BUILD}.")

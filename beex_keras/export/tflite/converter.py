@@ -22,7 +22,7 @@ from beex_keras.export.tflite import (
     onebit,
     tidy,
 )
-from beex_keras.export.tflite.audit import audit_model
+from beex_keras.export.tflite.audit import audit
 from beex_keras.export.tflite.file_sizes import file_sizes
 from beex_keras.files import atomic_path, write_atomically
 from beex_keras.models import BEExformerClassifier
@@ -52,10 +52,8 @@ def convert(
         length: T; `config.max_length` if None. A shorter graph is faster and reads less text.
         calibration: figures of the policy's calibration, to be kept with it (JSON values).
         exit: as above.
-        threshold_input: of "in-graph", make the policy's threshold a second input, ``threshold``
-            float32 (1,), in place of a constant.
-        plan_memory: put a plan of the arena into the file, with which TensorFlow Lite Micro needs less
-            of it; see `beex_keras.export.tflite.memory_plan`.
+        threshold_input: of "in-graph", read the threshold as an input, ``threshold`` float32 (1,).
+        plan_memory: put in a plan of the arena, with which TensorFlow Lite Micro needs less of it.
 
     Raises:
         BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
@@ -72,21 +70,19 @@ def convert(
     if threshold_input and exit != "in-graph":
         raise BeexError("A threshold can be an input only of a file that exits by itself.")
     parts = freeze.freeze_parts(classifier, length)
+    blocks, inputs = len(parts.blocks), [graphs.TOKEN_IDS]
     if exit == "in-graph":
-        policy = classifier.policy
-        graph = graphs.self_exiting(parts, policy, threshold_input)
-        inputs = [graphs.TOKEN_IDS, graphs.THRESHOLD] if threshold_input else [graphs.TOKEN_IDS]
+        graph = graphs.self_exiting(parts, classifier.policy, threshold_input)
         outputs = [graphs.LOGITS, graphs.EXIT_INDEX]
-        blocks = len(parts.blocks) if threshold_input else policy.deepest(len(parts.blocks))
+        if threshold_input:
+            inputs.append(graphs.THRESHOLD)
+        else:
+            blocks = classifier.policy.deepest(blocks)
     else:
-        graph = graphs.all_exits(parts)
-        inputs, outputs = [graphs.TOKEN_IDS], [graphs.EXIT_LOGITS]
-        blocks = len(parts.blocks)
+        graph, outputs = graphs.all_exits(parts), [graphs.EXIT_LOGITS]
     model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory)
-    description = describe(
-        classifier, parts.length, calibration, exit=exit, threshold_input=threshold_input
-    )
-    metadata.attach(model, description)
+    exiting = {"exit": exit, "threshold_input": threshold_input}
+    metadata.attach(model, describe(classifier, parts.length, calibration, **exiting))
     return metadata.seal(flatbuffer.pack(model))
 
 
@@ -110,27 +106,18 @@ def convert_segments(
         1
     """
     parts = freeze.freeze_parts(classifier, length)
-    models = []
+    models, files = [], []
     for number, graph in enumerate(graphs.segments(parts), start=1):
         inputs = [graphs.TOKEN_IDS] if number == 1 else [graphs.HIDDEN, graphs.TOKEN_IDS]
-        last = number == len(parts.blocks)
-        outputs = [graphs.LOGITS] if last else [graphs.LOGITS, graphs.HIDDEN]
+        outputs = [graphs.LOGITS, graphs.HIDDEN][: 1 if number == len(parts.blocks) else 2]
         blocks = range(number, number + 1)
         models.append(_compiled(classifier, graph, inputs, outputs, blocks, plan_memory))
     digest = hashlib.sha256(b"".join(map(flatbuffer.pack, models))).hexdigest()
-    files = []
+    about = describe(classifier, parts.length, calibration, exit="segments", model_digest=digest)
     for number, model in enumerate(models, start=1):
-        description = describe(
-            classifier,
-            parts.length,
-            calibration,
-            exit="segments",
-            segment=number,
-            model_digest=digest,
-        )
-        if number > 1:
-            description = dataclasses.replace(description, preprocessor=None)
-        metadata.attach(model, description)
+        preprocessor = about.preprocessor if number == 1 else None
+        own = dataclasses.replace(about, segment=number, preprocessor=preprocessor)
+        metadata.attach(model, own)
         files.append(metadata.seal(flatbuffer.pack(model)))
     return files
 
@@ -168,9 +155,7 @@ def export_file(
         raise BeexError("A threshold can be an input only of a file that exits by itself.")
     target = Path(path)
     if target.is_dir() and any(target.iterdir()) and not is_segments(target):
-        raise BeexError(
-            f"{path} is a directory that holds something else; name a new one for the segments."
-        )
+        raise BeexError(f"{path} holds something else; name a new directory for the segments.")
     files = convert_segments(classifier, length, calibration, plan_memory)
     with atomic_path(path) as directory:
         directory.mkdir()
@@ -199,8 +184,7 @@ def _compiled(
     plan_memory: bool,
 ) -> Any:
     """The parsed file of a graph with some blocks: every pass applied, audited and named."""
-    config = classifier.config
-    model = flatbuffer.parse(lce.convert_function(graph))
+    config, model = classifier.config, flatbuffer.parse(lce.convert_function(graph))
     tidy.remove_barriers(model)
     tidy.unfold_gelu(model)
     fuse.fuse(model)
@@ -211,7 +195,7 @@ def _compiled(
     tidy.use_select_v2(model)
     tidy.share_buffers(model)
     tidy.drop_empty_quantization(model)
-    report = audit_model(model, config, binary_matrices(classifier), blocks)
+    report = audit(model, config, binary_matrices(classifier), blocks)
     naming.order_signature(model, inputs, outputs)
     naming.name_tensors(model, report.tensors)
     naming.name_graphs(model)

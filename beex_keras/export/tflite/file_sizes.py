@@ -45,12 +45,10 @@ def file_sizes(data: bytes) -> FileSizes:
         True
     """
     model = flatbuffer.parse(data)
-    unpacked = {
-        id(o.inputs[0]) for o in flatbuffer.operations(model) if o.name == flatbuffer.UNPACK
-    }
-    sizes = Counter[str]()
-    counted: set[int] = set()
-    for operation in flatbuffer.operations(model):
+    operations = list(flatbuffer.operations(model))
+    unpacked = {id(o.inputs[0]) for o in operations if o.name == flatbuffer.UNPACK}
+    sizes, counted = Counter[str](), set[int]()
+    for operation in operations:
         for position, tensor in enumerate(operation.inputs):
             if tensor is None or tensor.buffer in counted:
                 continue

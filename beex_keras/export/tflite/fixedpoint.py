@@ -21,11 +21,9 @@ def pack_reals(model: Any) -> None:
     product is then exactly the number that was there.
     """
 
-    def packed(operation: Operation, links: Links) -> list[Any] | None:
-        if operation.name not in ("ADD", "MUL", "SUB"):
-            return None
-        operators = []
-        operator, graph = operation.operator, operation.graph
+    def packed(operation: Operation, links: Links) -> list[Any]:
+        operator, graph, classes = operation.operator, operation.graph, flatbuffer.schema()
+        operators = [operator]
         for place, tensor in enumerate(operation.inputs):
             value = flatbuffer.constant(model, tensor)
             bits = None if value is None else fitting_bits(value)
@@ -34,20 +32,19 @@ def pack_reals(model: Any) -> None:
             words = np.round(value.astype(np.float64) * 2.0**bits).astype(np.int16)
             name = flatbuffer.text(tensor.name)
             packed = flatbuffer.add_constant(model, graph, name, words)
-            quantization = flatbuffer.schema().QuantizationParametersT()
+            quantization = classes.QuantizationParametersT()
             quantization.scale = np.array([2.0**-bits], np.float32)
             quantization.zeroPoint = np.array([0], np.int64)
             graph.tensors[packed].quantization = quantization
             real = flatbuffer.add_tensor(graph, name, value.shape, np.float32)
-            options = flatbuffer.schema().DequantizeOptionsT()
-            operators.append(
-                flatbuffer.builtin_operator(model, "DEQUANTIZE", options, [packed], [real], 2)
-            )
+            options = classes.DequantizeOptionsT()
+            unpack = flatbuffer.new_operator(model, "DEQUANTIZE", [packed], [real], options, 2)
+            operators.insert(-1, unpack)
             operator.inputs = indices(operator.inputs)
             operator.inputs[place] = real
-        return [*operators, operator]
+        return operators
 
-    flatbuffer.rewrite(model, packed)
+    flatbuffer.rewrite(model, packed, "ADD", "MUL", "SUB")
 
 
 def fitting_bits(value: np.ndarray) -> int | None:

@@ -82,10 +82,8 @@ def pack(model: Any) -> bytes:
         for tensor in graph.tensors:
             tensor.shape = None if tensor.shape is None else np.array(tensor.shape, np.int32)
         for operator in graph.operators:
-            operator.inputs, operator.outputs = (
-                np.array(indices(places), np.int32)
-                for places in (operator.inputs, operator.outputs)
-            )
+            operator.inputs = np.array(indices(operator.inputs), np.int32)
+            operator.outputs = np.array(indices(operator.outputs), np.int32)
     buffers = model.buffers
     try:
         model.buffers = [_AlignedBuffer(buffer) for buffer in buffers]
@@ -103,8 +101,7 @@ class _SharingBuilder(flatbuffers.Builder):
         self._places: dict[tuple[str, bytes], int] = {}
 
     def CreateString(self, value: Any, *arguments: Any) -> int:
-        content = value.encode("utf-8") if isinstance(value, str) else bytes(value)
-        key = "string", content
+        key = "string", value.encode("utf-8") if isinstance(value, str) else bytes(value)
         if key not in self._places:
             self._places[key] = super().CreateString(value, *arguments)
         return self._places[key]
@@ -145,7 +142,7 @@ def text(value: Any) -> str:
 
 def operations(model: Any) -> Iterator[Operation]:
     """Every operator of every graph, in order."""
-    builtin = _builtin_names()
+    builtin = {number: name for name, number in vars(schema().BuiltinOperator).items()}
     for graph in model.subgraphs:
         for operator in graph.operators or []:
             code = model.operatorCodes[operator.opcodeIndex]
@@ -184,8 +181,10 @@ class Links:
         return [o for o in self.operations if any(known is tensor for known in o.inputs)]
 
 
-def rewrite(model: Any, replace: Callable[[Operation, Links], list[Any] | None]) -> None:
-    """Puts the operators that `replace` gives in place of an operation; None leaves it as it is.
+def rewrite(
+    model: Any, replace: Callable[[Operation, Links], list[Any] | None], *names: str
+) -> None:
+    """Puts the operators that `replace` gives in place of an op of these names; None leaves it.
 
     What nothing reads any more goes, and what only that referred to.
     """
@@ -193,14 +192,14 @@ def rewrite(model: Any, replace: Callable[[Operation, Links], list[Any] | None])
         links = Links(graph_operations(model, graph))
         operators = []
         for operation in links.operations:
-            others = replace(operation, links)
+            others = replace(operation, links) if operation.name in names else None
             operators += [operation.operator] if others is None else others
         graph.operators = operators
     drop_unread(model)
 
 
-def bypass(model: Any, source: Callable[[Operation, Links], int | None]) -> None:
-    """Takes out each operation whose output is an input of it: the one that `source` gives, or None."""
+def bypass(model: Any, source: Callable[[Operation, Links], int | None], name: str) -> None:
+    """Takes out each op of a name whose output is an input of it: what `source` gives, or None."""
     for graph in model.subgraphs:
         links = Links(graph_operations(model, graph))
         renamed: dict[int, int] = {}
@@ -208,7 +207,7 @@ def bypass(model: Any, source: Callable[[Operation, Links], int | None]) -> None
         for operation in links.operations:
             operator = operation.operator
             operator.inputs = [renamed.get(i, i) for i in indices(operator.inputs)]
-            place = source(operation, links)
+            place = source(operation, links) if operation.name == name else None
             if place is None:
                 kept.append(operator)
             else:
@@ -222,9 +221,8 @@ def branches(model: Any, operation: Operation) -> list[Any]:
     """The graphs that an IF runs: [where the condition holds, where not]; none of another op."""
     if operation.name != "IF":
         return []
-    options = operation.operator.builtinOptions
-    places = options.thenSubgraphIndex, options.elseSubgraphIndex
-    return [model.subgraphs[place] for place in places]
+    options, graphs = operation.operator.builtinOptions, model.subgraphs
+    return [graphs[options.thenSubgraphIndex], graphs[options.elseSubgraphIndex]]
 
 
 def outermost_first(model: Any) -> list[Any]:
@@ -289,9 +287,8 @@ def pack_bits(signs: np.ndarray) -> np.ndarray:
 
 def unpack_bits(words: np.ndarray, channels: int) -> np.ndarray:
     """Bit-packed int32 (..., W) → ±1 float32 (..., `channels`); bit i of word w is channel 32w+i."""
-    bits = np.unpackbits(
-        np.ascontiguousarray(words, "<i4").view(np.uint8), axis=-1, bitorder="little"
-    )
+    octets = np.ascontiguousarray(words, "<i4").view(np.uint8)
+    bits = np.unpackbits(octets, axis=-1, bitorder="little")
     return 1.0 - 2.0 * bits[..., :channels].astype(np.float32)
 
 
@@ -314,46 +311,34 @@ def add_constant(model: Any, graph: Any, name: str, value: np.ndarray) -> int:
     return index
 
 
-def custom_operator(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
-    """An operator of the custom op `name` without options, not yet in a graph."""
-    return _operator(_code_index(model, schema().BuiltinOperator.CUSTOM, name), inputs, outputs)
-
-
-def builtin_operator(
-    model: Any, name: str, options: Any, inputs: list[int], outputs: list[int], version: int = 1
+def new_operator(
+    model: Any,
+    name: str,
+    inputs: list[int],
+    outputs: list[int],
+    options: Any = None,
+    version: int = 1,
 ) -> Any:
-    """An operator of the builtin op `name` in a version of it, not yet in a graph.
-
-    `options` are None where the op has none.
-    """
+    """An operator of the builtin op `name`, or else of a custom op, not yet in a graph."""
     classes = schema()
-    number = getattr(classes.BuiltinOperator, name)
-    operator = _operator(_code_index(model, number, version=version), inputs, outputs)
+    operator = classes.OperatorT()
+    operator.inputs, operator.outputs = inputs, outputs
     if options is not None:
         operator.builtinOptions = options
         kind = type(options).__name__.removesuffix("T")
         operator.builtinOptionsType = getattr(classes.BuiltinOptions, kind)
-    return operator
-
-
-def _code_index(model: Any, number: int, custom: str = "", version: int = 1) -> int:
-    """The place of an op among the model's operator codes, where it is put if it is new."""
+    custom = "" if hasattr(classes.BuiltinOperator, name) else name
+    number = getattr(classes.BuiltinOperator, "CUSTOM" if custom else name)
     known = [(code.builtinCode, text(code.customCode)) for code in model.operatorCodes]
     if (number, custom) not in known:
-        code = schema().OperatorCodeT()
+        code = classes.OperatorCodeT()
         code.builtinCode = number
         code.deprecatedBuiltinCode = min(number, 127)
         code.customCode = custom or None
         code.version = version
         model.operatorCodes.append(code)
         known.append((number, custom))
-    return known.index((number, custom))
-
-
-def _operator(code: int, inputs: list[int], outputs: list[int]) -> Any:
-    operator = schema().OperatorT()
-    operator.opcodeIndex = code
-    operator.inputs, operator.outputs = inputs, outputs
+    operator.opcodeIndex = known.index((number, custom))
     return operator
 
 
@@ -371,7 +356,7 @@ def drop_unused(model: Any) -> None:
         for operator in graph.operators:
             used.update(indices(operator.inputs), indices(operator.outputs))
             used.update(indices(operator.intermediates))
-        place = {old: new for new, old in enumerate(sorted(used - {-1}))}
+        place = _renumbered(used - {-1})
         graph.tensors = [graph.tensors[old] for old in place]
         graph.inputs = _moved(graph.inputs, place)
         graph.outputs = _moved(graph.outputs, place)
@@ -385,7 +370,11 @@ def drop_unused(model: Any) -> None:
                 for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
                     entry.tensorIndex = place[entry.tensorIndex]
     _drop_unused_buffers(model)
-    _drop_unused_codes(model)
+    operators = [operator for graph in model.subgraphs for operator in graph.operators]
+    place = _renumbered({operator.opcodeIndex for operator in operators})
+    model.operatorCodes = [model.operatorCodes[old] for old in place]
+    for operator in operators:
+        operator.opcodeIndex = place[operator.opcodeIndex]
 
 
 def drop_unread(model: Any) -> None:
@@ -405,20 +394,16 @@ def _drop_unused_buffers(model: Any) -> None:
     owners = [tensor for graph in model.subgraphs for tensor in graph.tensors]
     owners += model.metadata or []
     # Buffer 0 is by convention the empty one of all computed tensors.
-    place = {old: new for new, old in enumerate(sorted({0, *(owner.buffer for owner in owners)}))}
+    place = _renumbered({0, *(owner.buffer for owner in owners)})
     model.buffers = [model.buffers[old] for old in place]
     for owner in owners:
         owner.buffer = place[owner.buffer]
     model.metadataBuffer = None
 
 
-def _drop_unused_codes(model: Any) -> None:
-    operators = [operator for graph in model.subgraphs for operator in graph.operators]
-    used = sorted({operator.opcodeIndex for operator in operators})
-    place = {old: new for new, old in enumerate(used)}
-    model.operatorCodes = [model.operatorCodes[old] for old in place]
-    for operator in operators:
-        operator.opcodeIndex = place[operator.opcodeIndex]
+def _renumbered(used: set[int]) -> dict[int, int]:
+    """The new places of what is left, by the old ones."""
+    return {old: new for new, old in enumerate(sorted(used))}
 
 
 def add_metadata(model: Any, name: str, content: bytes) -> None:
@@ -441,12 +426,9 @@ def get_metadata(model: Any, name: str) -> bytes | None:
 
 def is_sign_matrix(value: np.ndarray | None) -> bool:
     """Whether the constant is a float matrix of exactly ±1."""
-    return (
-        value is not None
-        and value.dtype.kind == "f"
-        and value.ndim >= 2
-        and bool(np.all(np.abs(value) == 1))
-    )
+    if value is None or value.dtype.kind != "f" or value.ndim < 2:
+        return False
+    return bool(np.all(np.abs(value) == 1))
 
 
 def indices(values: Any) -> list[int]:
@@ -458,23 +440,6 @@ def _moved(values: Any, place: dict[int, int]) -> list[int]:
     return [place.get(value, -1) for value in indices(values)]
 
 
-def _builtin_names() -> dict[int, str]:
-    return {
-        number: name
-        for name, number in vars(schema().BuiltinOperator).items()
-        if not name.startswith("_")
-    }
-
-
 def _dtypes() -> dict[int, Any]:
-    kinds = schema().TensorType
-    return {
-        kinds.FLOAT32: np.float32,
-        kinds.FLOAT16: np.float16,
-        kinds.INT32: np.int32,
-        kinds.INT64: np.int64,
-        kinds.INT16: np.int16,
-        kinds.INT8: np.int8,
-        kinds.UINT8: np.uint8,
-        kinds.BOOL: np.bool_,
-    }
+    names = ("float32", "float16", "int32", "int64", "int16", "int8", "uint8", "bool")
+    return {getattr(schema().TensorType, name.upper()): np.dtype(name).type for name in names}

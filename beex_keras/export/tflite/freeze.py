@@ -48,16 +48,10 @@ class Parts:
 def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) -> Parts:
     """Traces and freezes every part of the classifier, for inference at batch 1.
 
-    Args:
-        classifier: the model; it is not changed.
-        length: T, the tokens that the graph reads; `config.max_length` if None.
-
-    Raises:
-        BeexError: `length` is not between 3 and `config.max_length`.
+    `length` is T, checked as `checked_length` does.
     """
-    config = classifier.config
+    config, backbone = classifier.config, classifier.backbone
     length = checked_length(config, length)
-    backbone = classifier.backbone
     ids = tf.TensorSpec((1, length), tf.int32, "token_ids")
     x = tf.TensorSpec((1, length, config.width), tf.float32, "x")
     mask = tf.TensorSpec((1, length), tf.bool, "padding_mask")
@@ -76,19 +70,15 @@ def freeze_parts(classifier: BEExformerClassifier, length: int | None = None) ->
 
 
 def freeze(function: Part, inputs: Sequence[tf.TensorSpec]) -> Part:
-    """`function` with its variables made constants and everything constant computed.
+    """`function`, which returns one tensor, with everything constant computed, variables too.
 
     The result can be called in any graph, within the branch of a conditional too: the constants
-    are its own. It returns one tensor or a tuple, as `function` does.
+    are its own.
     """
     traced = tf.function(function, autograph=False).get_concrete_function(*inputs)
     frozen = convert_variables_to_constants_v2(traced, lower_control_flow=False)
-    input_names = [tensor.name for tensor in frozen.inputs]
-    output_names = [tensor.name for tensor in frozen.outputs]
-    graph = _protect(_fold(frozen.graph.as_graph_def()))
-    pruned = _import(graph, input_names, output_names)
-    if len(output_names) > 1:
-        return lambda *arguments: tuple(pruned(*arguments))
+    names = ([tensor.name for tensor in tensors] for tensors in (frozen.inputs, frozen.outputs))
+    pruned = _import(_protect(_fold(frozen.graph.as_graph_def())), *names)
     return lambda *arguments: pruned(*arguments)[0]
 
 

@@ -46,9 +46,9 @@ def fuse_products(model: Any) -> None:
             _give_batch(product, links)
         product.name = flatbuffer.text(product.name).split(";")[0].rstrip("0123456789")
         outputs = indices(operation.operator.outputs)
-        return [flatbuffer.builtin_operator(model, "BATCH_MATMUL", options, factors, outputs)]
+        return [flatbuffer.new_operator(model, "BATCH_MATMUL", factors, outputs, options)]
 
-    flatbuffer.rewrite(model, fused)
+    flatbuffer.rewrite(model, fused, "PACK")
 
 
 def turn_right_factors(model: Any) -> None:
@@ -59,21 +59,19 @@ def turn_right_factors(model: Any) -> None:
     """
 
     def turn(operation: Operation, links: Links) -> None:
-        if operation.name != "BATCH_MATMUL" or operation.operator.builtinOptions.adjY:
-            return
         factor = operation.inputs[1]
         transpose = links.producer(factor, "TRANSPOSE")
-        if transpose is None or len(links.readers(factor)) > 1:
+        if transpose is None or operation.operator.builtinOptions.adjY:
             return
         order = flatbuffer.constant(model, transpose.inputs[1])
-        if order is None:
+        if order is None or len(links.readers(factor)) > 1:
             return
         turned = np.array([*order[:-2], order[-1], order[-2]], np.int32)
         _give_constant(model, transpose, "permutation", turned)
         factor.shape = [*factor.shape[:-2], factor.shape[-1], factor.shape[-2]]
         operation.operator.builtinOptions.adjY = True
 
-    flatbuffer.rewrite(model, turn)
+    flatbuffer.rewrite(model, turn, "BATCH_MATMUL")
 
 
 def fuse_norms(model: Any) -> None:
@@ -86,9 +84,9 @@ def fuse_norms(model: Any) -> None:
         options = flatbuffer.schema().L2NormOptionsT()
         inputs = [indices(operation.operator.inputs)[place]]
         outputs = indices(operation.operator.outputs)
-        return [flatbuffer.builtin_operator(model, "L2_NORMALIZATION", options, inputs, outputs)]
+        return [flatbuffer.new_operator(model, "L2_NORMALIZATION", inputs, outputs, options)]
 
-    flatbuffer.rewrite(model, fused)
+    flatbuffer.rewrite(model, fused, "MUL")
 
 
 def keep_batch(model: Any) -> None:
@@ -98,18 +96,13 @@ def keep_batch(model: Any) -> None:
     """
 
     def keep(operation: Operation, links: Links) -> None:
-        if operation.name != "FULLY_CONNECTED":
-            return
         rows, (output,) = operation.inputs[0], operation.outputs
         reshape = links.producer(rows, "RESHAPE")
-        if (
-            reshape is not None
-            and len(rows.shape) == 2
-            and len(reshape.inputs[0].shape) > 2
-            and reshape.inputs[0].shape[0] == 1
-            and sum(tensor is rows for o in links.operations for tensor in o.inputs) == 1
-            and _takes_batch(output, links)
-        ):
+        if reshape is None or len(rows.shape) != 2 or not _takes_batch(output, links):
+            return
+        before = flatbuffer.shape(reshape.inputs[0])
+        uses = sum(tensor is rows for o in links.operations for tensor in o.inputs)
+        if len(before) > 2 and before[0] == 1 and uses == 1:
             rows.shape = [1, *rows.shape]
             _give_batch(output, links)
             operation.operator.builtinOptions.keepNumDims = True
@@ -117,26 +110,22 @@ def keep_batch(model: Any) -> None:
             reshape.operator.builtinOptions = None
             reshape.operator.builtinOptionsType = 0
 
-    flatbuffer.rewrite(model, keep)
+    flatbuffer.rewrite(model, keep, "FULLY_CONNECTED")
 
 
 def skip_reshapes(model: Any) -> None:
     """Takes out each RESHAPE to the shape that is there already, and joins one after another."""
 
     def source(operation: Operation, links: Links) -> int | None:
-        if operation.name != "RESHAPE":
-            return None
         operator, graph = operation.operator, operation.graph
         before = links.producer(graph.tensors[operator.inputs[0]], "RESHAPE")
         if before is not None:
             operator.inputs = [before.operator.inputs[0], *operator.inputs[1:]]
-        is_same = flatbuffer.shape(graph.tensors[operator.inputs[0]]) == flatbuffer.shape(
-            operation.outputs[0]
-        )
-        is_output = operator.outputs[0] in indices(graph.outputs)
-        return int(operator.inputs[0]) if is_same and not is_output else None
+        place, (output,) = int(operator.inputs[0]), operation.outputs
+        is_same = flatbuffer.shape(graph.tensors[place]) == flatbuffer.shape(output)
+        return place if is_same and operator.outputs[0] not in indices(graph.outputs) else None
 
-    flatbuffer.bypass(model, source)
+    flatbuffer.bypass(model, source, "RESHAPE")
 
 
 def _give_constant(model: Any, operation: Operation, name: str, value: np.ndarray) -> None:
@@ -147,15 +136,13 @@ def _give_constant(model: Any, operation: Operation, name: str, value: np.ndarra
 
 def _takes_batch(tensor: Any, links: Links) -> bool:
     """Whether a leading axis of size 1 makes no difference to whatever reads the tensor."""
-    return all(
-        reader.name in _ALIGNED
-        and (
-            reader.name == "RESHAPE"
-            or len(reader.outputs[0].shape) > len(tensor.shape)
-            or _takes_batch(reader.outputs[0], links)
-        )
-        for reader in links.readers(tensor)
-    )
+    for reader in links.readers(tensor):
+        if reader.name not in _ALIGNED:
+            return False
+        is_apart = reader.name == "RESHAPE" or len(reader.outputs[0].shape) > len(tensor.shape)
+        if not is_apart and not _takes_batch(reader.outputs[0], links):
+            return False
+    return True
 
 
 def _give_batch(tensor: Any, links: Links) -> None:
@@ -169,10 +156,9 @@ def _give_batch(tensor: Any, links: Links) -> None:
 
 def _batched_product(pack: Operation, links: Links) -> tuple[Operation, Operation, bool] | None:
     """The SPLITs of the left and the right factor, and whether the right one was transposed."""
-    if pack.name != "PACK" or pack.operator.builtinOptions.axis != 0:
+    if pack.operator.builtinOptions.axis != 0:
         return None
-    found: set[tuple[int, int, bool]] = set()
-    splits: list[Operation] = []
+    found: dict[tuple[int, int, bool], tuple[Operation, Operation, bool]] = {}
     for number, tensor in enumerate(pack.inputs):
         product = links.producer(tensor, "FULLY_CONNECTED")
         if product is None or product.inputs[2:] != (None,):
@@ -186,19 +172,16 @@ def _batched_product(pack: Operation, links: Links) -> tuple[Operation, Operatio
         rows, columns = right.outputs[0].shape[-2:]
         if rows != columns:  # a column may have become a row by a RESHAPE
             transposed = list(product.inputs[1].shape) == [columns, rows]
-        found.add((id(left), id(right), transposed))
-        splits = [left, right]
-    if len(found) != 1 or any(len(split.outputs) != len(pack.inputs) for split in splits):
-        return None
-    ((_, _, transposed),) = found
-    return splits[0], splits[1], transposed
+        if len(left.outputs) != len(pack.inputs) or len(right.outputs) != len(pack.inputs):
+            return None
+        found[id(left), id(right), transposed] = left, right, transposed
+    return next(iter(found.values())) if len(found) == 1 else None
 
 
 def _part(tensor: Any, number: int, links: Links) -> Operation | None:
     """The SPLIT whose output `number` the tensor is, perhaps reshaped."""
     reshape = links.producer(tensor, "RESHAPE")
-    if reshape is not None:
-        tensor = reshape.inputs[0]
+    tensor = tensor if reshape is None else reshape.inputs[0]
     split = links.producer(tensor, "SPLIT")
     if split is None or number >= len(split.outputs):
         return None
@@ -215,8 +198,6 @@ def _with_batch(tensor: Any, links: Links) -> int | None:
 
 def _normalized_input(model: Any, product: Operation, links: Links) -> int | None:
     """Which input of the product is a vector that the other input is the inverse norm of."""
-    if product.name != "MUL":
-        return None
     for place, tensor in enumerate(product.inputs):
         root = links.producer(product.inputs[1 - place], "RSQRT")
         limit = root and links.producer(root.inputs[0], "MAXIMUM")
@@ -241,8 +222,6 @@ def _is_square(square: Operation | None, tensor: Any, links: Links) -> bool:
     if square.name in ("SQUARE", "MUL"):
         return all(factor is tensor for factor in square.inputs)
     difference = links.producer(tensor, "SUB")
-    return (
-        square.name == "SQUARED_DIFFERENCE"
-        and difference is not None
-        and all(a is b for a, b in zip(difference.inputs, square.inputs, strict=True))
-    )
+    if square.name != "SQUARED_DIFFERENCE" or difference is None:
+        return False
+    return all(a is b for a, b in zip(difference.inputs, square.inputs, strict=True))

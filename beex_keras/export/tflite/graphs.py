@@ -39,11 +39,7 @@ def self_exiting(parts: Parts, policy: ExitPolicy, threshold_input: bool = False
     conditional behind the exit before it, with its weights: a block that the policy does not ask for
     does not run, and one that it can never ask for is not in the graph.
 
-    Args:
-        parts: the classifier's.
-        policy: decides behind each block.
-        threshold_input: make the policy's threshold a second input, float32 (1,), in place of a
-            constant.
+    With `threshold_input` the policy's threshold is a second input, float32 (1,), and no constant.
     """
     number = len(parts.blocks)
     last = (number if threshold_input else policy.deepest(number)) - 1

@@ -23,9 +23,8 @@ def require() -> Any:
         import larq_compute_engine
     except ImportError as error:
         raise BeexError(
-            "Larq Compute Engine cannot be imported "
-            f"({error}); run `pip install larq-compute-engine==0.16.0`, which exists for Python "
-            "3.10 to 3.12 on x86-64 Linux and macOS."
+            f"Larq Compute Engine cannot be imported ({error}); run `pip install "
+            "larq-compute-engine==0.16.0`, for Python 3.10 to 3.12 on x86-64 Linux and macOS."
         ) from error
     return larq_compute_engine
 
@@ -41,22 +40,16 @@ def convert_function(function: tf.types.experimental.GenericFunction) -> bytes:
     engine = require()
     module = tf.Module()
     module.serve = function
+    # A frozen function carries custom gradients that no longer find their functions.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     with tempfile.TemporaryDirectory() as directory, _quiet():
-        tf.saved_model.save(
-            module,
-            directory,
-            signatures=function,
-            # A frozen function carries custom gradients that no longer find their functions.
-            options=tf.saved_model.SaveOptions(experimental_custom_gradients=False),
-        )
+        tf.saved_model.save(module, directory, signatures=function, options=options)
         try:
             return engine.convert_saved_model(directory)
         except Exception as error:  # the converter raises bare Exceptions
             reason = " ".join(str(error).split())[:300] or type(error).__name__
-            raise BeexError(
-                f"Larq Compute Engine could not convert the model: {reason}; check that the model "
-                "has only layers of beex_keras."
-            ) from error
+            problem = f"Larq Compute Engine could not convert the model: {reason}"
+            raise BeexError(f"{problem}; give one that has only layers of beex_keras.") from error
 
 
 @contextmanager

@@ -31,24 +31,15 @@ _IN_PLACE = frozenset(_NAMES.split())
 
 @dataclasses.dataclass(eq=False)
 class _Value:
-    """What one tensor holds, or several that hold the same.
+    """What one tensor holds, or several that hold the same: the last step that reads it."""
 
-    Attributes:
-        size: bytes.
-        first: the step that writes it.
-        last: the last step that reads it.
-        storage: where it is kept.
-    """
-
-    size: int
-    first: int
     last: int
     storage: "_Storage"
 
 
 @dataclasses.dataclass(eq=False)
 class _Storage:
-    """Memory for one value after the other; steps as in `_Value`, offset in bytes."""
+    """Memory for one value after the other, from its first step to its last; sizes in bytes."""
 
     size: int
     first: int
@@ -85,16 +76,15 @@ class _Planner:
             storage = next((s.storage for s in sources if s.last == step), target.storage)
             storage.last = max(storage.last, target.last)
             target.storage = storage
-        storages = {id(value.storage): value.storage for value in self._values.values()}
-        _place(list(storages.values()))
+        _place(list({id(value.storage): value.storage for value in self._values.values()}.values()))
 
     def offset(self, graph: int, place: int) -> int:
         value = self._values.get((graph, place))
         return _UNPLANNED if value is None else value.storage.offset
 
     def _new(self, tensor: Any) -> _Value:
-        size = flatbuffer.byte_size(tensor)
-        return _Value(size, self._step, self._step, _Storage(size, self._step, self._step))
+        step = self._step
+        return _Value(step, _Storage(flatbuffer.byte_size(tensor), step, step))
 
     def _follow(self, graph: Any, inputs: list[_Value | None]) -> None:
         """Goes through a graph step by step, branches in the order they stand in."""
@@ -115,13 +105,13 @@ class _Planner:
         if operation.name == "RESHAPE" and sources[0] is not None:
             self._values[number, targets[0]] = sources[0]
             return
-        if self._is_unpacked_constant(operation):
+        is_unpack = operation.name == flatbuffer.UNPACK
+        if is_unpack and flatbuffer.constant(self._model, operation.inputs[0]) is not None:
             return
         for place, tensor in zip(targets, operation.outputs, strict=True):
             self._values[number, place] = self._new(tensor)
-        overwritable = self._overwritable(operation, sources)
-        if overwritable:
-            target = self._values[number, targets[0]]
+        if operation.name in _IN_PLACE:
+            target, overwritable = self._values[number, targets[0]], _alike(operation, sources)
             self._in_place.append((self._step, overwritable, target))
         for branch in flatbuffer.branches(self._model, operation):
             self._step += 1
@@ -136,24 +126,13 @@ class _Planner:
                 value.last = value.storage.last = self._step
         return values
 
-    def _overwritable(self, operation: Operation, sources: list[_Value | None]) -> list[_Value]:
-        """The inputs that the output could be written over, if nothing reads them afterwards."""
-        if operation.name not in _IN_PLACE:
-            return []
-        (output,) = operation.outputs
-        return [
-            source
-            for tensor, source in zip(operation.inputs, sources, strict=True)
-            if source is not None
-            and tensor.type == output.type
-            and flatbuffer.shape(tensor) == flatbuffer.shape(output)
-        ]
 
-    def _is_unpacked_constant(self, operation: Operation) -> bool:
-        return (
-            operation.name == flatbuffer.UNPACK
-            and flatbuffer.constant(self._model, operation.inputs[0]) is not None
-        )
+def _alike(operation: Operation, sources: list[_Value | None]) -> list[_Value]:
+    """The computed inputs of the output's type and shape."""
+    output, *tensors = (*operation.outputs, *operation.inputs)
+    kind = output.type, flatbuffer.shape(output)
+    pairs = zip(tensors, sources, strict=True)
+    return [s for t, s in pairs if s is not None and (t.type, flatbuffer.shape(t)) == kind]
 
 
 def _place(storages: list[_Storage]) -> None:

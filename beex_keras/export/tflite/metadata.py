@@ -44,12 +44,8 @@ def seal(data: bytes) -> bytes:
     return data[: found.start(1)] + _digest(data) + data[found.end(1) :]
 
 
-def verify(data: bytes, source: str) -> None:
-    """Checks, without interpreting the content, that the file is ours and undamaged.
-
-    Args:
-        data: the file's bytes.
-        source: names the file in errors.
+def verified(data: bytes, source: str) -> Any:
+    """The parsed model of a file, once it is known, from its bytes, to be ours and undamaged.
 
     Raises:
         BeexError: it is not a TFLite model, not one of ours, or its checksum fails.
@@ -57,10 +53,8 @@ def verify(data: bytes, source: str) -> None:
     if not data:
         raise BeexError(f"{source} is empty; export the model again.")
     if data[4:8] != flatbuffer.IDENTIFIER:
-        raise BeexError(
-            f"{source} is not a TFLite model (it lacks the identifier TFL3); give a .tflite file "
-            "that `beex convert` wrote."
-        )
+        problem = "is not a TFLite model (it lacks the identifier TFL3)"
+        raise BeexError(f"{source} {problem}; give a .tflite file that `beex convert` wrote.")
     found = list(_CHECKSUM.finditer(data))
     if len(found) != 1:
         raise BeexError(
@@ -68,25 +62,18 @@ def verify(data: bytes, source: str) -> None:
             "checksum of ours; give the whole file, or convert the model again."
         )
     if _digest(data) != found[0].group(1):
-        raise BeexError(
-            f"{source} is damaged: its checksum does not match its content; copy the file again or "
-            "convert the model again."
-        )
+        problem = "is damaged: its checksum does not match its content"
+        raise BeexError(f"{source} {problem}; copy the file again or convert the model again.")
+    return flatbuffer.parse(data)
 
 
 def read(data: bytes, source: str = "The model") -> Metadata:
-    """Verifies a file and returns its metadata.
+    """Verifies a file, which errors call `source`, and returns its metadata.
 
     Raises:
-        BeexError: as `verify`, or the metadata was written by a release we cannot read.
+        BeexError: as `verified`, or the metadata was written by a release we cannot read.
     """
     return read_parsed(verified(data, source), source)
-
-
-def verified(data: bytes, source: str) -> Any:
-    """The parsed model of a file that is ours and undamaged; errors as `verify`."""
-    verify(data, source)
-    return flatbuffer.parse(data)
 
 
 def read_parsed(model: Any, source: str) -> Metadata:
@@ -95,10 +82,8 @@ def read_parsed(model: Any, source: str) -> Metadata:
         values = json.loads((flatbuffer.get_metadata(model, ENTRY) or b"").decode("utf-8"))
         version = values["format"]
         if version != FORMAT_VERSION:
-            raise BeexError(
-                f"{source} has metadata of format {version}, but this release reads format "
-                f"{FORMAT_VERSION}; use the release that wrote it."
-            )
+            known = f"this release reads format {FORMAT_VERSION}; use the release that wrote it"
+            raise BeexError(f"{source} has metadata of format {version}, but {known}.")
         packed = flatbuffer.get_metadata(model, VOCABULARY_ENTRY)
         lines = zlib.decompress(packed).decode("utf-8").split("\n") if packed else []
         return from_values(values, lines)

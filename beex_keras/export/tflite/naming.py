@@ -11,17 +11,27 @@ from beex_keras.export.tflite.flatbuffer import indices, text
 _PREFIX = "serving_default_"
 _NESTING = re.compile("^(cond/)+")
 
+_ROLES = {
+    "FULLY_CONNECTED": ("", "kernel", "bias"),
+    "LceBconv2d": ("", "kernel", "scale", "bias", "thresholds"),
+    "GATHER": ("table", ""),
+    "RESHAPE": ("", "shape"),
+    "TRANSPOSE": ("", "permutation"),
+    "MUL": ("scale", "scale"),
+    "ADD": ("bias", "bias"),
+    **dict.fromkeys(("SUM", "MEAN", "REDUCE_MAX"), ("", "axes")),
+}
+"""What the constants that an op reads are to it.
+
+Many constants have the same name, which the file then holds once; the op's own tells where."""
+
 
 def name_tensors(model: Any, matrices: Mapping[str, Any]) -> None:
     """Gives inputs and outputs their signature's names, matrices their layer's, others a short one.
 
     The converter joins the names of all ops that it fused; the first one is kept. Constants are
     called by what they are to the op that reads them, and what a branch is given is called there as
-    it is outside.
-
-    Args:
-        model: a parsed model.
-        matrices: the tensors of the binary matrices by name, from an audit of this model.
+    it is outside. `matrices` are the tensors of the binary matrices by name, from an audit.
     """
     given = _given_names(model, matrices)
     for graph in flatbuffer.outermost_first(model):
@@ -51,7 +61,8 @@ def _given_names(model: Any, matrices: Mapping[str, Any]) -> dict[int, str]:
     for operation in operations:
         for place, tensor in enumerate(operation.inputs):
             if tensor is not None and flatbuffer.constant(model, tensor) is not None:
-                given.setdefault(id(tensor), _role(operation.name, place))
+                roles = dict(enumerate(_ROLES.get(operation.name, ())))
+                given.setdefault(id(tensor), roles.get(place) or "constant")
     return given
 
 
@@ -60,12 +71,9 @@ def name_graphs(model: Any) -> None:
     blocks = flatbuffer.nested_graphs(model)
     blocks[0].name = "main"
     for depth, graph in enumerate(blocks, start=1):
+        names = f"exit_{depth}", f"block_{depth + 1}"
         for operation in flatbuffer.graph_operations(model, graph):
-            for name, branch in zip(
-                (f"exit_{depth}", f"block_{depth + 1}"),
-                flatbuffer.branches(model, operation),
-                strict=False,
-            ):
+            for name, branch in zip(names, flatbuffer.branches(model, operation), strict=False):
                 branch.name = name
 
 
@@ -76,34 +84,10 @@ def order_signature(model: Any, inputs: list[str], outputs: list[str]) -> None:
     """
     (signature,) = model.signatureDefs
     graph = model.subgraphs[signature.subgraphIndex]
-    for names, entries, attribute in (
-        (inputs, signature.inputs, "inputs"),
-        (outputs, signature.outputs, "outputs"),
-    ):
-        places = {text(entry.name): int(entry.tensorIndex) for entry in entries}
-        setattr(graph, attribute, [places[name] for name in names])
+    for attribute, names in (("inputs", inputs), ("outputs", outputs)):
+        entries = getattr(signature, attribute)
         entries.sort(key=lambda entry: names.index(text(entry.name)))
-
-
-def _role(reader: str, place: int) -> str:
-    """What a constant is to the op that reads it.
-
-    Many constants have the same name, which the file then holds once; the op's own tells where.
-    """
-    roles = {
-        "FULLY_CONNECTED": ("", "kernel", "bias"),
-        "LceBconv2d": ("", "kernel", "scale", "bias", "thresholds"),
-        "GATHER": ("table", ""),
-        "RESHAPE": ("", "shape"),
-        "TRANSPOSE": ("", "permutation"),
-        "MUL": ("scale", "scale"),
-        "ADD": ("bias", "bias"),
-        "SUM": ("", "axes"),
-        "MEAN": ("", "axes"),
-        "REDUCE_MAX": ("", "axes"),
-    }
-    found = roles.get(reader, ())
-    return found[place] if place < len(found) and found[place] else "constant"
+        setattr(graph, attribute, [int(entry.tensorIndex) for entry in entries])
 
 
 def _shorten(name: str) -> str:

@@ -23,8 +23,6 @@ def pack_kernels(model: Any) -> None:
     unpacked: dict[tuple[int, int], int] = {}  # float kernel of a graph → its unpacked signs
 
     def pack(operation: Operation, links: Links) -> list[Any] | None:
-        if operation.name != "FULLY_CONNECTED":
-            return None
         operator, graph = operation.operator, operation.graph
         signs = _sign_matrix(model, operation.inputs[1])
         if signs is None:
@@ -39,15 +37,15 @@ def pack_kernels(model: Any) -> None:
         operator.inputs = [data, unpacked[key], *bias]
         return operators
 
-    flatbuffer.rewrite(model, pack)
+    flatbuffer.rewrite(model, pack, "FULLY_CONNECTED")
 
 
 def pack_tables(model: Any) -> None:
     """Packs the ±1 tables of GATHER; only the rows that were looked up are unpacked."""
 
     def pack(operation: Operation, links: Links) -> list[Any] | None:
-        signs = _sign_matrix(model, operation.inputs[0]) if _takes_rows(operation) else None
-        if signs is None:
+        options, signs = operation.operator.builtinOptions, _sign_matrix(model, operation.inputs[0])
+        if signs is None or options.axis not in (0, -2) or options.batchDims != 0:
             return None
         operator, graph, words = operation.operator, operation.graph, flatbuffer.pack_bits(signs)
         name = flatbuffer.text(operation.inputs[0].name)
@@ -60,7 +58,7 @@ def pack_tables(model: Any) -> None:
         operator.outputs = [packed_rows]
         return [operator, unpack]
 
-    flatbuffer.rewrite(model, pack)
+    flatbuffer.rewrite(model, pack, "GATHER")
 
 
 def _sign_matrix(model: Any, tensor: Any) -> np.ndarray | None:
@@ -71,10 +69,5 @@ def _sign_matrix(model: Any, tensor: Any) -> np.ndarray | None:
     return value if flatbuffer.is_sign_matrix(value) else None
 
 
-def _takes_rows(operation: Operation) -> bool:
-    options = operation.operator.builtinOptions
-    return operation.name == "GATHER" and options.axis in (0, -2) and options.batchDims == 0
-
-
 def _unpack(model: Any, words: int, signs: int) -> Any:
-    return flatbuffer.custom_operator(model, flatbuffer.UNPACK, [words], [signs])
+    return flatbuffer.new_operator(model, flatbuffer.UNPACK, [words], [signs])

@@ -25,9 +25,7 @@ class Resizer:
     The first axis of every computed tensor counts texts. Which ones count tokens follows from the
     input's second axis, op by op.
 
-    Args:
-        model: a parsed file that `convert` or `convert_segments` made; it is changed by `resized`.
-        length: T.
+    `resized` changes the model, a parsed file that `convert` or `convert_segments` made.
 
     Attributes:
         batchable: whether the graph can take more than one text: not if it decides for itself where
@@ -43,15 +41,9 @@ class Resizer:
         self.batchable = True
         self._axes: dict[int, Axes] = {}  # of every tensor that depends on an input
         self._tables: dict[int, int] = {}  # the axis of what is unpacked from a constant of T rows
-        self._producers = {
-            id(tensor): o for o in flatbuffer.operations(model) for tensor in o.outputs
-        }
-        self._shapes = {
-            id(tensor): [int(size) for size in tensor.shape if tensor.shape is not None]
-            for graph in model.subgraphs
-            for tensor in graph.tensors
-            if tensor.shape is not None
-        }
+        self._links = flatbuffer.Links(list(flatbuffer.operations(model)))
+        tensors = [tensor for graph in model.subgraphs for tensor in graph.tensors]
+        self._shapes = {id(tensor): flatbuffer.shape(tensor) for tensor in tensors}
         self._reshapes: list[Operation] = []
         self._sliced: list[tuple[Operation, int, int, np.ndarray]] = []
         main = model.subgraphs[0]
@@ -63,10 +55,8 @@ class Resizer:
         # An index of the only exit there is counts no texts.
         if any(id(main.tensors[place]) not in self._axes for place in indices(main.outputs)):
             self.batchable = False
-        for graph in model.subgraphs:
-            for tensor in graph.tensors:
-                if self.axes(tensor) & {0}:
-                    self.batchable = False
+        if any(0 in self.axes(tensor) for tensor in tensors):
+            self.batchable = False
 
     def axes(self, tensor: Any) -> Axes:
         """The axes of a tensor that count tokens."""
@@ -81,13 +71,10 @@ class Resizer:
         if not 1 <= length <= self.length:
             raise BeexError(f"length={length} must lie between 1 and the file's {self.length}.")
         if batch > 1 and not self.batchable:
-            raise BeexError(
-                "The file takes one text at a time; convert it to segments for batches."
-            )
+            raise BeexError("The file takes one text at a time; convert to segments for batches.")
         model = self.model
-        num_buffers = len(model.buffers)
+        num_buffers, metadata = len(model.buffers), model.metadata
         num_tensors = [len(graph.tensors) for graph in model.subgraphs]
-        metadata = model.metadata
         restore: list[Callable[[], None]] = []
         try:
             for graph in model.subgraphs:
@@ -127,10 +114,8 @@ class Resizer:
         """Gives an operator another constant for as long as `restore` is not called."""
         operator, before = operation.operator, operation.operator.inputs
         tensor = operation.inputs[place]
-        after = indices(before)
-        after[place] = flatbuffer.add_constant(
-            self.model, operation.graph, flatbuffer.text(tensor.name), value
-        )
+        after, name = indices(before), flatbuffer.text(tensor.name)
+        after[place] = flatbuffer.add_constant(self.model, operation.graph, name, value)
         operation.graph.tensors[after[place]].quantization = tensor.quantization
         operator.inputs = after
         restore.append(lambda: setattr(operator, "inputs", before))
@@ -142,10 +127,9 @@ class Resizer:
             if branches:
                 self.batchable = False
                 for branch in branches:
-                    for outer, inner in zip(
-                        operation.inputs[1:], indices(branch.inputs), strict=True
-                    ):
-                        self._axes[id(branch.tensors[inner])] = self.axes(outer)
+                    inner = [branch.tensors[place] for place in indices(branch.inputs)]
+                    for given, tensor in zip(operation.inputs[1:], inner, strict=True):
+                        self._axes[id(tensor)] = self.axes(given)
                     self._follow(branch)
             elif any(id(tensor) in self._axes for tensor in operation.inputs):
                 if operation.name == "RESHAPE":
@@ -159,31 +143,23 @@ class Resizer:
 
     def _elementwise(self, operation: Operation) -> Iterable[int]:
         """Operands are aligned at their last axes; a constant of T rows is to be cut."""
-        (output,) = operation.outputs
-        rank = len(self._shape(output))
-        if any(
-            len(self._shape(tensor)) > rank for tensor in operation.inputs if tensor is not None
-        ):
+        rank = len(self._shape(operation.outputs[0]))
+        shifts = [rank - len(self._shape(tensor)) for tensor in operation.inputs]
+        if min(shifts) < 0:
             raise self._unknown(operation)
-        found = {
-            axis + rank - len(self._shape(tensor))
-            for tensor in operation.inputs
-            if tensor is not None
-            for axis in self.axes(tensor)
-        }
-        for place, tensor in enumerate(operation.inputs):
-            if tensor is None or id(tensor) in self._axes:
-                continue
-            shape = self._shape(tensor)
-            for axis, size in enumerate(shape):
-                if axis + rank - len(shape) in found and size == self.length:
-                    self._cut(operation, place, axis)
+        operands = list(zip(operation.inputs, shifts, strict=True))
+        found = {axis + shift for tensor, shift in operands for axis in self.axes(tensor)}
+        for place, (tensor, shift) in enumerate(operands):
+            if id(tensor) not in self._axes:
+                for axis, size in enumerate(self._shape(tensor)):
+                    if axis + shift in found and size == self.length:
+                        self._cut(operation, place, axis)
         return found
 
     def _cut(self, operation: Operation, place: int, axis: int) -> None:
         """Notes that a constant, or the constant that an operand is unpacked from, has T rows."""
-        unpack = self._producers.get(id(operation.inputs[place]))
-        if unpack is not None and unpack.name == "DEQUANTIZE":
+        unpack = self._links.producer(operation.inputs[place], "DEQUANTIZE")
+        if unpack is not None:
             self._tables[id(operation.inputs[place])] = axis
             operation, place = unpack, 0
         self._sliced.append((operation, place, axis, self._constant(operation, place)))
@@ -192,14 +168,11 @@ class Resizer:
         """An axis is found again by the number of elements in front of one step along it."""
         source, target = self._shape(operation.inputs[0]), self._shape(operation.outputs[0])
         for axis in self.axes(operation.inputs[0]):
-            places = [
-                place
-                for place, size in enumerate(target)
-                if size == self.length and prod(target[:place]) == prod(source[:axis])
-            ]
-            if not places:
+            step, places = prod(source[:axis]), range(len(target))
+            found = [i for i in places if target[i] == self.length and prod(target[:i]) == step]
+            if not found:
                 raise self._unknown(operation)
-            yield places[0]
+            yield found[0]
 
     def _transpose(self, operation: Operation) -> Iterable[int]:
         order = list(self._constant(operation, 1))
@@ -210,35 +183,28 @@ class Resizer:
         rank = len(self._shape(tensor))
         gone = {int(axis) % rank for axis in self._constant(operation, 1).ravel()}
         left = [axis for axis in range(rank) if axis not in gone]
-        kept = operation.operator.builtinOptions.keepDims
-        return (
-            axis if kept else left.index(axis) for axis in self.axes(tensor) if axis not in gone
-        )
+        if operation.operator.builtinOptions.keepDims:
+            return self.axes(tensor) - gone
+        return (left.index(axis) for axis in self.axes(tensor) - gone)
 
     def _look_up(self, operation: Operation) -> Iterable[int]:
         return self.axes(operation.inputs[1])
 
     def _fully_connected(self, operation: Operation) -> Iterable[int]:
-        rank, left = len(self._shape(operation.outputs[0])), self._shape(operation.inputs[0])
-        shift = rank - len(left)
-        for axis in self.axes(operation.inputs[0]):
-            if axis < len(left) - 1:
-                yield axis + shift
-        if 0 in self.axes(operation.inputs[1]):
-            yield rank - 1
+        last = len(self._shape(operation.inputs[0])) - 1
+        rank = len(self._shape(operation.outputs[0]))
+        yield from (axis + rank - last - 1 for axis in self.axes(operation.inputs[0]) - {last})
         if self.axes(operation.inputs[1]):
             self.batchable = False
+        if 0 in self.axes(operation.inputs[1]):
+            yield rank - 1
 
     def _batch_matmul(self, operation: Operation) -> Iterable[int]:
         left, right = operation.inputs
         options, rank = operation.operator.builtinOptions, len(self._shape(left))
-        rows, columns = (
-            (rank - 1 if options.adjX else rank - 2),
-            (rank - 2 if options.adjY else rank - 1),
-        )
-        if rows in self.axes(left):
+        if rank - (1 if options.adjX else 2) in self.axes(left):
             yield rank - 2
-        if columns in self.axes(right):
+        if rank - (2 if options.adjY else 1) in self.axes(right):
             yield rank - 1
 
     def _shape(self, tensor: Any) -> list[int]:
@@ -260,12 +226,9 @@ class Resizer:
 _RULES: dict[str, Callable[[Resizer, Operation], Iterable[int]]] = {
     "RESHAPE": Resizer._reshape,
     "TRANSPOSE": Resizer._transpose,
-    "MEAN": Resizer._reduction,
-    "SUM": Resizer._reduction,
-    "REDUCE_MAX": Resizer._reduction,
     "GATHER": Resizer._look_up,
-    "FULLY_CONNECTED": Resizer._fully_connected,
-    "LceBconv2d": Resizer._fully_connected,
     "BATCH_MATMUL": Resizer._batch_matmul,
+    **dict.fromkeys(("MEAN", "SUM", "REDUCE_MAX"), Resizer._reduction),
+    **dict.fromkeys(("FULLY_CONNECTED", "LceBconv2d"), Resizer._fully_connected),
 }
 """The ops that do more than compute each element of their output from those at the same place."""

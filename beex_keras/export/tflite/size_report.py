@@ -28,9 +28,8 @@ class SizeReport:
     @property
     def ratio(self) -> float:
         """Bytes of the twin's file over the model's, both without the vocabulary."""
-        return (self.twin_file.total - self.twin_file.vocabulary) / (
-            self.file.total - self.file.vocabulary
-        )
+        twin, own = (file.total - file.vocabulary for file in (self.twin_file, self.file))
+        return twin / own
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -55,10 +54,6 @@ def summarize(classifier: BEExformerClassifier, length: int | None = None) -> Si
     Both are measured with random weights. A converter folds zeros and ones and stores equal
     constants once, so that the file of an untrained model is smaller than it will ever be again.
 
-    Args:
-        classifier: trained or not; a size does not depend on the weights' values.
-        length: tokens of a text, `config.max_length` if None.
-
     Raises:
         BeexError: `length` does not fit, or the conversion fails.
     """
@@ -75,9 +70,8 @@ def _with_random_weights(
     classifier: BEExformerClassifier, config: BEExformerConfig
 ) -> BEExformerClassifier:
     """A model of another configuration, or the same one, with all that goes into a file."""
-    model = BEExformerClassifier(
-        config, classifier.preprocessor, classifier.labels, classifier.policy
-    )
+    others = classifier.preprocessor, classifier.labels, classifier.policy
+    model = BEExformerClassifier(config, *others)
     generator = np.random.default_rng(0)
     model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])
     return model

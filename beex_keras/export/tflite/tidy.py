@@ -16,10 +16,11 @@ def remove_barriers(model: Any) -> None:
     """Takes out every MINIMUM with ∞, which is the identity; see `freeze`."""
 
     def source(operation: Operation, links: Links) -> int | None:
-        is_barrier = operation.name == "MINIMUM" and _is_infinity(model, operation.inputs[1])
+        bound = flatbuffer.constant(model, operation.inputs[1])
+        is_barrier = bound is not None and bound.size == 1 and np.isposinf(bound).all()
         return operation.operator.inputs[0] if is_barrier else None
 
-    flatbuffer.bypass(model, source)
+    flatbuffer.bypass(model, source, "MINIMUM")
 
 
 def share_buffers(model: Any) -> None:
@@ -47,16 +48,13 @@ def drop_empty_quantization(model: Any) -> None:
 def use_select_v2(model: Any) -> None:
     """Makes SELECT, which TensorFlow Lite Micro lacks, SELECT_V2, the same for equal shapes."""
 
-    def replaced(operation: Operation, links: Links) -> list[Any] | None:
-        if operation.name != "SELECT":
-            return None
+    def replaced(operation: Operation, links: Links) -> list[Any]:
         options = flatbuffer.schema().SelectV2OptionsT()
-        inputs, outputs = map(
-            flatbuffer.indices, (operation.operator.inputs, operation.operator.outputs)
-        )
-        return [flatbuffer.builtin_operator(model, "SELECT_V2", options, inputs, outputs)]
+        inputs = flatbuffer.indices(operation.operator.inputs)
+        outputs = flatbuffer.indices(operation.operator.outputs)
+        return [flatbuffer.new_operator(model, "SELECT_V2", inputs, outputs, options)]
 
-    flatbuffer.rewrite(model, replaced)
+    flatbuffer.rewrite(model, replaced, "SELECT")
 
 
 def unfold_gelu(model: Any) -> None:
@@ -68,7 +66,7 @@ def unfold_gelu(model: Any) -> None:
     slope = 2 * np.sqrt(2 / np.pi)
 
     def unfolded(operation: Operation, links: Links) -> list[Any] | None:
-        if operation.name != "GELU" or not operation.operator.builtinOptions.approximate:
+        if not operation.operator.builtinOptions.approximate:
             return None
         graph, operators = operation.graph, []
         (x,) = flatbuffer.indices(operation.operator.inputs)
@@ -85,16 +83,9 @@ def unfold_gelu(model: Any) -> None:
         outputs = flatbuffer.indices(operation.operator.outputs)
         return [*operators, _elementwise(model, "MUL", [value, x], outputs)]
 
-    flatbuffer.rewrite(model, unfolded)
+    flatbuffer.rewrite(model, unfolded, "GELU")
 
 
 def _elementwise(model: Any, name: str, inputs: list[int], outputs: list[int]) -> Any:
-    classes = flatbuffer.schema()
-    options = {"MUL": classes.MulOptionsT, "ADD": classes.AddOptionsT}
-    known = options[name]() if name in options else None
-    return flatbuffer.builtin_operator(model, name, known, inputs, outputs)
-
-
-def _is_infinity(model: Any, tensor: Any) -> bool:
-    value = flatbuffer.constant(model, tensor)
-    return value is not None and value.size == 1 and bool(np.isposinf(value).all())
+    kind = getattr(flatbuffer.schema(), f"{name.capitalize()}OptionsT", None)
+    return flatbuffer.new_operator(model, name, inputs, outputs, kind and kind())
