@@ -35,7 +35,7 @@ class Die(tf.keras.callbacks.Callback):
             os.kill(os.getpid(), signal.SIGKILL)
 
 
-def train_toy(data: Path, run: Path, strategy=None, callbacks=()) -> Run:
+def train_toy(data: Path, run: Path, strategy="none", callbacks=()) -> Run:
     task = load_task(**toy_files(data))
     rate, size = DROPOUT[run.name], {**SIZE, "num_blocks": BLOCKS[run.name]}
     config = BEExformerConfig.preset("micro", **size, dropout=rate, token_dropout=rate)

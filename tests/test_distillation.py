@@ -173,7 +173,7 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
         task,
         tmp_path / "alone",
         model=config,
-        training=dataclasses.replace(recipe, replaced_tokens=0.0),
+        training=dataclasses.replace(recipe, replaced_tokens=0.0, hidden_weight=4.0),
         **arguments,
     )
     arguments["teacher"] = start
