@@ -605,3 +605,10 @@ def test_names_of_integer_labels():
 def test_faulty_forms_are_explained(data, message):
     with pytest.raises(BeexError, match=message):
         load_task(data)
+
+
+def test_a_ready_task_needs_no_folder(tmp_path):
+    task = load_task((TEXTS, LABELS))
+    assert load_task(task) is task
+    with pytest.raises(BeexError, match="leave out --data-dir"):
+        load_task(task, data_dir=tmp_path)

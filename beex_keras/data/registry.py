@@ -62,13 +62,13 @@ def load_task(
         splits |= {part: value for part, value in given.items() if value is not None}
         data, validation, test = data["train"], splits.get("validation"), splits.get("test")
     is_name = isinstance(data, str) and not Path(data).suffix and not Path(data).exists()
+    if data_dir is not None and not is_name:
+        raise BeexError("Your own data needs no other folder; leave out --data-dir.")
     if isinstance(data, Task) or is_name:
         name = data if is_name else data.name
         if validation is not None or test is not None:
             raise BeexError(f"The task '{name}' has all splits; leave out validation and test.")
         return _named(data, data_dir) if is_name else data
-    if data_dir is not None:
-        raise BeexError("Your own data needs no other folder; leave out --data-dir.")
     columns = Columns(text_column, pair_column, label_column)
     parts = {"train": data, "validation": validation, "test": test}
     return _own(parts, columns, class_names(data, columns))
