@@ -10,8 +10,8 @@ Notation: \(p\) the softmax of an exit's logits, \(H_i = -\sum p \ln p\) the ent
 from typing import Any, ClassVar
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 
 State = tuple[tf.Tensor, ...]

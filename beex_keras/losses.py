@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.exits import FractionalEntropy
 

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import tensorflow as tf
-
 from beex_keras import exits
+from beex_keras.backend import tf
 from beex_keras.exits import ExitPolicy
 
 

@@ -7,9 +7,7 @@ that training sees. Every quantizer is registered with Keras as ``"beex_keras>na
 from collections.abc import Callable
 from typing import Any
 
-import larq as lq
-import tensorflow as tf
-
+from beex_keras.backend import lq, tf
 from beex_keras.errors import BeexError
 
 __all__ = [

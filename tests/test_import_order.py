@@ -14,7 +14,7 @@ TFLITE = ROOT / "tflite"
 
 LAYERS = (
     {"errors", "_version"},
-    {"files", "fields", "tables"},
+    {"backend", "files", "fields", "tables"},
     {"precision", "quantizers", "exits", "pretrained", "text"},
     {"losses", "metrics", "layers"},
     {"models"},

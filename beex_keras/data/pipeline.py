@@ -1,8 +1,8 @@
 """Batches of token ids for training and evaluation."""
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 
 _BOUNDARIES = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)

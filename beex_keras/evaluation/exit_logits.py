@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 import numpy as np
-import tensorflow as tf
+
+from beex_keras.backend import tf
 
 
 def predict_exit_logits(

@@ -129,9 +129,8 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
     Raises:
         BeexError: an unknown quantizer.
     """
-    import tensorflow as tf
-
     from beex_keras import quantizers
+    from beex_keras.backend import tf
 
     names = [names] if isinstance(names, str) else list(names)
     figure, (left, right) = style.subplots(2, width=8.6)

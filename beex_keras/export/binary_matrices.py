@@ -4,8 +4,8 @@ import dataclasses
 from collections.abc import Callable, Collection
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.models import BEExformerClassifier, BEExformerConfig, topology
 
 EMBEDDING = "embedding/token"

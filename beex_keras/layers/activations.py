@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-import tensorflow as tf
+from beex_keras.backend import tf
 
 ACTIVATIONS: dict[str | None, Callable[[tf.Tensor], tf.Tensor]] = {
     None: tf.identity,

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear

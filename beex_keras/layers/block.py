@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.layers.attention import MultiHeadAttention
 from beex_keras.layers.dropout import Dropout
 from beex_keras.layers.ffn import FeedForwardNetwork

@@ -3,8 +3,7 @@
 import random
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.layers.recorded import RecordedLayer
 
 

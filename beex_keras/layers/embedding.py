@@ -2,10 +2,8 @@
 
 from typing import Any
 
-import larq as lq
-import tensorflow as tf
-
 from beex_keras import quantizers
+from beex_keras.backend import lq, tf
 from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.grid import POSITION_BITS, on_grid
 from beex_keras.layers.linear import LATENT_LIMIT, latent_initializer

@@ -8,7 +8,7 @@ rounds correctly everywhere. Training sees the same numbers, with the gradient p
 through.
 """
 
-import tensorflow as tf
+from beex_keras.backend import tf
 
 CHANNEL_BITS = 12
 """Scales, biases and the values between layers are multiples of 2^-12."""

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, on_grid
 from beex_keras.layers.recorded import RecordedLayer
 

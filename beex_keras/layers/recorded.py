@@ -4,8 +4,7 @@ import dataclasses
 import inspect
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.precision import Precision
 
 

@@ -3,8 +3,7 @@
 import inspect
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.layers import BEExformerBlock, Embedding, PaddingMask
 from beex_keras.models.config import BEExformerConfig
 

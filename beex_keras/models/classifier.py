@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from beex_keras import exits
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.layers import ExitHead
 from beex_keras.losses import SoftRoutingLoss

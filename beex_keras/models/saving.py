@@ -6,8 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, read_text
 from beex_keras.text import read_vocabulary

@@ -5,9 +5,9 @@ import zipfile
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
 from beex_keras import pretrained
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex

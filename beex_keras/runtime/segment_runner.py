@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.export.tflite import metadata

@@ -4,9 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
-import tensorflow_text as tf_text
 
+from beex_keras.backend import tf, tf_text
 from beex_keras.errors import BeexError
 from beex_keras.text.vocabulary import check_vocabulary
 

@@ -6,10 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from itertools import islice
 
-import tensorflow as tf
-import tensorflow_text as tf_text
 from tensorflow_text.tools.wordpiece_vocab import wordpiece_tokenizer_learner_lib as learner
 
+from beex_keras.backend import tf, tf_text
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 

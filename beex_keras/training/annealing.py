@@ -19,8 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.layers.linear import latent_mean
 from beex_keras.quantizers import Quantizer
 from beex_keras.training.transfer import PARTS, Approximation, Transfer

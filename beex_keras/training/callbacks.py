@@ -3,8 +3,8 @@
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.exits import ExitPolicy

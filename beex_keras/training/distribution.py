@@ -13,8 +13,8 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.training.cluster import meet, read_cluster
 

@@ -6,8 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.errors import BeexWarning
 from beex_keras.models import BEExformerClassifier
 

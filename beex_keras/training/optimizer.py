@@ -3,8 +3,7 @@
 import re
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training.recipe import TrainingConfig

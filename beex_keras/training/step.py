@@ -28,8 +28,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from typing import Any
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.recipe import TrainingConfig

@@ -7,8 +7,8 @@ Source: a teacher from the step before as BiT (Liu et al., 2022).
 """
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training.warm_start import WarmStart

@@ -20,9 +20,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
 from beex_keras import exits
+from beex_keras.backend import tf
 from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs

@@ -33,8 +33,8 @@ from contextlib import ExitStack, contextmanager
 from functools import partial
 
 import numpy as np
-import tensorflow as tf
 
+from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.layers import BinaryLinear
 from beex_keras.layers.activations import ACTIVATIONS

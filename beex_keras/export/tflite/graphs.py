@@ -3,8 +3,7 @@
 from collections.abc import Callable
 from typing import TypeAlias
 
-import tensorflow as tf
-
+from beex_keras.backend import tf
 from beex_keras.exits import ExitPolicy, State
 from beex_keras.export.tflite.freeze import Parts
 
