@@ -154,7 +154,7 @@ def test_policy_of_the_file_is_used_unless_another_is_given(file):
     texts = sentences(30)
     logits = loaded.exit_logits(loaded.encode(texts))
     own = [prediction.exit for prediction in loaded.classify(texts)]
-    assert own == (exits.Confidence(0.4).choose(logits).numpy() + 1).tolist()
+    assert own == (exits.Confidence(0.4).choose(logits) + 1).tolist()
     assert {p.exit for p in loaded.classify(texts, policy=exits.FixedDepth(2))} == {2}
 
 

@@ -4,19 +4,15 @@ import os
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export.beex.dictionary import pack_dictionary
-from beex_keras.export.beex.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
+from beex_keras.export.beex.header import HEADER, architecture, policy_fields, read_header, seal
 from beex_keras.export.beex.parts import Writer
 from beex_keras.export.beex.sizes import arena_size
 from beex_keras.export.beex.weights import write_weights
 from beex_keras.export.description import checked_length, describe, to_json, to_values
 from beex_keras.files import write_atomically
-from beex_keras.layers.slfn import CONTENT_ACTIVATIONS
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.models import BEExformerClassifier
 from beex_keras.text import TextPreprocessor
 
 METADATA = ("versions", "config", "policy", "preprocessor", "calibration")
@@ -48,7 +44,7 @@ def convert(
         raise BeexError(f"The model's weights are binary, and take 1 bit; {advice}.")
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
-    values = architecture(config, length) | _policy(metadata.policy)
+    values = architecture(config, length) | policy_fields(metadata.policy)
     if int8_weights:
         values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
     writer = Writer(HEADER.size, int8_weights)
@@ -87,24 +83,6 @@ def export_file(
         "vocabulary": values["words_size"] + values["pieces_size"],
         "arena": values["arena_size"],
     }
-
-
-def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
-    """The header's fields that the configuration tells."""
-    return {
-        **config.to_dict(),
-        "length": length,
-        "network": NETWORKS.index(config.network),
-        "sigmoid_gate": int(config.gate_activation == "sigmoid"),
-        "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
-        "attention_scale": (config.width // config.num_heads) ** -0.5,
-    }
-
-
-def _policy(policy: exits.ExitPolicy) -> dict[str, Any]:
-    number = POLICY_KINDS.index(exits.serialize(policy)["name"])
-    threshold = float(np.float32(policy.threshold))
-    return {"policy": number, "below": int(policy.below), "threshold": threshold}
 
 
 def _pack_labels(labels: Iterable[str]) -> bytes:
