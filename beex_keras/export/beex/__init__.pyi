@@ -1,5 +1,5 @@
+from .conversion import convert, export_file, file_sizes
 from .decoding import classifier
-from .encoding import convert, export_file
 from .header import NETWORKS, POLICY_KINDS, read_header
 from .reading import read, verify
 from .rewriting import rewrite
@@ -12,6 +12,7 @@ __all__ = [
     "classifier",
     "convert",
     "export_file",
+    "file_sizes",
     "read",
     "read_header",
     "rewrite",
