@@ -54,7 +54,7 @@ command("convert", "sst2-micro", "--target", "mcu", "-o", "firmware")
 assert Path("firmware/Makefile").is_file()
 assert "self-test passed" in command("--version", "--verbose")
 
-for arguments in (("convert", "sst2-micro", "-o", "model.tflite"), ("train", *files)):
+for arguments in (("convert", "sst2-micro", "-o", "model.tflite"), ("train", *files, "-o", "run")):
     assert "pip install 'beex-keras[train]'" in command(*arguments, code=2), arguments
 assert not any(module and module.startswith("tensorflow.") for module in sys.modules)
 print("all works")

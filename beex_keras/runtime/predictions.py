@@ -32,6 +32,11 @@ class Prediction:
         exit: the exit taken, counted from 1.
         probabilities: softmax probability of every label at that exit, or of the most probable ones.
         truncated: whether the text was cut, because it is longer than the model reads.
+
+    Example:
+        >>> prediction = beex.pipeline("sst2-micro")("what a lovely film")
+        >>> prediction.label, prediction.exit, prediction.truncated
+        ('positive', 1, False)
     """
 
     label: str
@@ -50,6 +55,10 @@ class Failure:
 
     Attributes:
         error: one sentence that says why, and what to do.
+
+    Example:
+        >>> beex.pipeline("sst2-micro", on_error="return")("")
+        Failure(error='Text 1 is empty; remove it or fill it.')
     """
 
     error: str
