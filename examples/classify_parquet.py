@@ -1,60 +1,61 @@
 """Classify a Parquet data set on one machine or a cluster, by Ray Data.
 
-    pip install "ray[data]" "pyarrow<26"
+    pip install beex-keras "ray[data]" "pyarrow<26"
     python examples/classify_parquet.py reviews labelled --model sst2-micro --text-column review
 
 INPUT is a file or a folder of Parquet, OUTPUT a folder that is not there yet; on a cluster all machines
-see both. All columns stay, and four are added: the label, its score, the exit taken and, for a text that
-cannot be classified, such as an empty one, the error in their place. Texts that are longer than the model
-reads are cut. Rows may come in another order.
+see both. All columns stay, and five are added: label, score, exit, whether the text was truncated, and,
+for a text that cannot be classified, the error in their place. Rows may come in another order.
 
 Each worker loads the model once and takes a batch at a time. If one dies, Ray starts another, which gets
-the batch that was lost. An error ends the run.
+the batch that was lost. An error of another kind ends the run.
 """
 
 import time
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.dataset as parquet
-import ray
 import rich_click as click
 
 import beex_keras as beex
 from beex_keras import tables
 
+COLUMNS = {
+    "label": "string",
+    "score": "double",
+    "exit": "int32",
+    "truncated": "bool",
+    "error": "string",
+}
+"""Attributes of predictions and failures, and their types."""
+
 
 class Classifier:
     """Classifies batches in a worker, with the model that it loads when it starts."""
 
-    def __init__(self, model: str, column: str, num_threads: int) -> None:
-        self.classify = beex.pipeline(model, truncate=True, num_threads=num_threads)
-        self.column = column
+    def __init__(self, model: str, column: str, prefix: str, num_threads: int) -> None:
+        self.classify = beex.pipeline(model, on_error="return", num_threads=num_threads)
+        self.column, self.prefix = column, prefix
 
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        """The batch with columns "label", "score", "exit" and "error", null where they are not."""
-        texts = batch[self.column].to_pylist()
-        empty = [not (text and text.strip()) for text in texts]
-        found = iter(self.classify([t for t, e in zip(texts, empty, strict=True) if not e]))
-        answers = [None if e else next(found) for e in empty]
-        columns = {
-            "label": pa.array([a and a.label for a in answers], pa.string()),
-            "score": pa.array([a and a.score for a in answers], pa.float64()),
-            "exit": pa.array([a and a.exit for a in answers], pa.int32()),
-            "error": pa.array(["The text is empty." if e else None for e in empty], pa.string()),
-        }
-        for name, values in columns.items():
-            batch = batch.append_column(name, values)
+    def __call__(self, batch: Any) -> Any:
+        """A `pyarrow.Table` with the columns added, null where an answer has no such attribute."""
+        import pyarrow as pa
+
+        answers = self.classify(batch[self.column].to_pylist())
+        for name, kind in COLUMNS.items():
+            values = [getattr(answer, name, None) for answer in answers]
+            batch = batch.append_column(
+                self.prefix + name, pa.array(values, pa.type_for_alias(kind))
+            )
         return batch
 
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("source", metavar="INPUT")
 @click.argument("target", metavar="OUTPUT")
-@click.option("--model", required=True, help="A .beex file that all machines see, or a name.")
+@click.option("--model", required=True, help="A name, or a .beex file that all machines see.")
 @click.option("--text-column", default="text", show_default=True)
-@click.option(
-    "--workers", type=int, help="Processes with a model each; by default all CPUs' worth."
-)
+@click.option("--prefix", default="", help="Begins the names of the columns that are added.")
+@click.option("--workers", type=int, help="Processes with a model each; by default for all CPUs.")
 @click.option("--num-threads", default=1, show_default=True, help="Threads of a worker.")
 @click.option("--batch-size", default=8192, show_default=True, help="Texts that a worker takes.")
 def main(
@@ -62,28 +63,41 @@ def main(
     target: str,
     model: str,
     text_column: str,
+    prefix: str,
     workers: int | None,
     num_threads: int,
     batch_size: int,
 ) -> None:
+    import ray
+    from pyarrow import dataset
+
+    try:
+        beex.load(model)  # what is wrong with it is better said here than by a worker
+    except beex.BeexError as error:
+        raise click.UsageError(str(error)) from None
+    names = dataset.dataset(source).schema.names
+    if text_column not in names:
+        raise click.UsageError(f"There is no column {text_column}, but {', '.join(names)}.")
+    for name in {prefix + name for name in COLUMNS}.intersection(names):
+        raise click.UsageError(f"There is a column {name} already; give a --prefix.")
     ray.init()
     workers = workers or max(1, int(ray.cluster_resources()["CPU"] // num_threads))
     start = time.perf_counter()
     rows = ray.data.read_parquet(source).repartition(target_num_rows_per_block=batch_size)
     rows.map_batches(
         Classifier,
-        fn_constructor_args=(model, text_column, num_threads),
+        fn_constructor_args=(model, text_column, prefix, num_threads),
         batch_size=batch_size,
         batch_format="pyarrow",
         compute=ray.data.ActorPoolStrategy(size=workers),
-        # Half of what a worker uses, for it is never given back: the rest is left to the tasks that
-        # read and write, for which the workers would wait for ever otherwise.
+        # Workers hold their CPUs to the end. With half of what they use they leave the rest to the
+        # tasks that read and write, for which they would otherwise wait for ever.
         num_cpus=num_threads / 2,
     ).write_parquet(target, mode=ray.data.SaveMode.ERROR, min_rows_per_file=64 * batch_size)
     seconds = time.perf_counter() - start
-    written = parquet.dataset(target)
-    failed = written.count_rows(filter=parquet.field("error").is_valid())
-    row = {"texts": written.count_rows(), "errors": failed, "workers": workers, "seconds": seconds}
+    written = dataset.dataset(target)
+    errors = written.count_rows(filter=dataset.field(prefix + "error").is_valid())
+    row = {"texts": written.count_rows(), "errors": errors, "workers": workers, "seconds": seconds}
     tables.show([{**row, "texts a second": row["texts"] / seconds}], target)
 
 

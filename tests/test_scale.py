@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 from conftest import needs_engine
 
 import beex_keras as beex
@@ -71,13 +72,37 @@ def test_the_result_is_whole_when_a_worker_is_killed(tmp_path):
     killed = tmp_path / f"started-{(tmp_path / 'killed').read_text('utf-8')}"
     assert {killed} < set(tmp_path.glob("started-*"))
     found = sorted(parquet.read_table(files[1]).to_pylist(), key=lambda row: row["id"])
+    names = ("label", "score", "exit", "truncated")
+    expected = beex.pipeline(MODEL, on_error="return")(texts)
+    assert [{name: row[name] for name in names} for row in found] == [
+        {name: getattr(answer, name, None) for name in names} for answer in expected
+    ]
     assert [row["id"] for row in found] == rows["id"]
     assert [row["review"] for row in found] == texts
-    failed = {row["id"]: row for row in found if row["error"] is not None}
-    assert list(failed) == [5, 1500]
-    assert all(row[name] is None for row in failed.values() for name in ("label", "score", "exit"))
-    whole = [row for row in found if row["error"] is None]
-    expected = beex.pipeline(MODEL, truncate=True)([row["review"] for row in whole])
-    assert [(row["label"], row["score"], row["exit"]) for row in whole] == [
-        (one.label, one.score, one.exit) for one in expected
-    ]
+    assert [row["id"] for row in found if row["error"] is not None] == [5, 1500]
+    assert found[2999]["truncated"]
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--model", "nothing"], "There is no model at nothing"),
+        (
+            ["--model", MODEL, "--text-column", "review"],
+            "There is no column review, but text, label.",
+        ),
+        (["--model", MODEL], "There is a column label already; give a --prefix."),
+    ],
+)
+def test_a_mistake_is_said_before_anything_starts(tmp_path, monkeypatch, options, problem):
+    pytest.importorskip("ray.data", reason=NOT_HERE, exc_type=ImportError)
+    from pyarrow import parquet, table
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import classify_parquet
+
+    parquet.write_table(table({"text": ["a film"], "label": ["1"]}), tmp_path / "in.parquet")
+    files = [str(tmp_path / "in.parquet"), str(tmp_path / "out")]
+    result = CliRunner().invoke(classify_parquet.main, [*files, *options])
+    assert result.exit_code == 2 and problem in result.output
+    assert not (tmp_path / "out").exists()
