@@ -1,6 +1,6 @@
 """Classify a Parquet data set on one machine or a cluster, by Ray Data.
 
-    pip install beex-keras "ray[data]" "pyarrow<26"
+    pip install 'beex-keras[scale]'
     python examples/classify_parquet.py reviews labelled --model sst2-micro --text-column review
 
 INPUT is a file or a folder of Parquet, OUTPUT a folder that is not there yet; on a cluster all machines
