@@ -116,7 +116,8 @@ def _libraries(binary: lief.Binary) -> list[str]:
 
 
 def _calls_known_functions(binary: lief.Binary) -> None:
-    others = [s.name for s in binary.imported_symbols if not CALLED.fullmatch(s.name)]
+    names = {symbol.name.split("@")[0] for symbol in binary.imported_symbols}
+    others = sorted(name for name in names if not CALLED.fullmatch(name))
     require(not others, f"it calls {', '.join(others)}")
 
 
@@ -129,12 +130,12 @@ def _elf(binary: lief.ELF.Binary, tag: str, path: Path) -> list[str]:
     )
     names = [v.name for r in binary.symbols_version_requirement for v in r.get_auxiliary_symbols()]
     versions = [tuple(map(int, name.removeprefix("GLIBC_").split("."))) for name in names]
-    if tag.startswith("musllinux"):
-        require(not versions, "it needs glibc")
+    if not versions:
         return []
-    most = tuple(map(int, tag.split("_")[1:3]))
-    require(max(versions) <= most, f"it needs glibc {'.'.join(map(str, max(versions)))}")
-    return [f"needs glibc {'.'.join(map(str, max(versions)))}"]
+    newest = ".".join(map(str, max(versions)))
+    require(tag.startswith("manylinux"), f"it needs glibc {newest}, and not musl")
+    require(max(versions) <= tuple(map(int, tag.split("_")[1:3])), f"it needs glibc {newest}")
+    return [f"needs glibc {newest}"]
 
 
 def _mach_o(binary: lief.MachO.Binary, tag: str, path: Path) -> list[str]:
