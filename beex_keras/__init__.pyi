@@ -23,7 +23,7 @@ from .losses import SoftRoutingLoss
 from .models import BEExformer, BEExformerClassifier, BEExformerConfig
 from .precision import Precision
 from .quantizers import PolynomialSign
-from .runtime import load, pipeline
+from .runtime import Failure, Prediction, load, pipeline
 from .text import TextPreprocessor
 from .training import TrainingConfig, train
 
@@ -36,11 +36,13 @@ __all__ = [
     "Confidence",
     "Entropy",
     "ExitPolicy",
+    "Failure",
     "FixedDepth",
     "FractionalEntropy",
     "Patience",
     "PolynomialSign",
     "Precision",
+    "Prediction",
     "SoftRoutingLoss",
     "TextPreprocessor",
     "TrainingConfig",

@@ -18,10 +18,13 @@ try:
     import larq as lq
     import tensorflow as tf
     import tensorflow_text as tf_text
+    from tensorflow_text.tools.wordpiece_vocab import (
+        wordpiece_tokenizer_learner_lib as wordpiece_learner,
+    )
 except ModuleNotFoundError as error:
     raise BeexError(
         f"This needs TensorFlow, tf-keras, tensorflow-text and Larq, and {error.name} is not "
         "installed; run `pip install 'beex-keras[train]'`."
     ) from None
 
-__all__ = ["lq", "tf", "tf_text"]
+__all__ = ["lq", "tf", "tf_text", "wordpiece_learner"]

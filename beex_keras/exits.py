@@ -2,7 +2,8 @@ r"""Exit policies: when does another block no longer pay?
 
 A policy gives each exit a score and compares it with a threshold. The score of exit i may depend on
 the exits before it through a small state, so that one rule serves three ways: over all exits at
-once (`ExitPolicy.choose`), step by step in a graph that stops, and in the C engine.
+once (`ExitPolicy.choose`), step by step in a graph that stops, and in the C engine. Arrays are computed
+by NumPy, tensors by TensorFlow.
 
 Notation: \(p\) the softmax of an exit's logits, \(H_i = -\sum p \ln p\) the entropy at exit i.
 """
@@ -11,21 +12,33 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from beex_keras.backend import tf
+from beex_keras import numpy_ops
 from beex_keras.errors import BeexError
 
-State = tuple[tf.Tensor, ...]
+Values = Any
+"""A NumPy array, or nested lists, or a TensorFlow tensor."""
+
+State = tuple[Values, ...]
 
 
-def entropy(logits: tf.Tensor) -> tf.Tensor:
+def _ops(values: Values) -> Any:
+    if isinstance(values, np.ndarray | np.generic | list | tuple):
+        return numpy_ops
+    from beex_keras import tensor_ops
+
+    return tensor_ops
+
+
+def entropy(logits: Values) -> Values:
     r"""\(H = -\sum_c p_c \ln p_c\) in nats: (..., C) → (...).
 
     Example:
         >>> float(beex.exits.entropy([0.0, 0.0])) == np.float32(np.log(2))
         True
     """
-    log_p = tf.nn.log_softmax(logits)
-    return -tf.reduce_sum(tf.exp(log_p) * log_p, axis=-1)
+    ops = _ops(logits)
+    log_p = ops.log_softmax(ops.convert(logits))
+    return -ops.sum_last(ops.exp(log_p) * log_p)
 
 
 def first_exit(scores: np.ndarray, threshold: float, below: bool) -> np.ndarray:
@@ -37,8 +50,7 @@ def first_exit(scores: np.ndarray, threshold: float, below: bool) -> np.ndarray:
         array([1, 2], dtype=int32)
     """
     stops = scores < np.float32(threshold) if below else scores >= np.float32(threshold)
-    stops[:, -1] = True
-    return stops.argmax(axis=1).astype(np.int32)
+    return numpy_ops.first_or_last(stops)
 
 
 class ExitPolicy:
@@ -53,7 +65,7 @@ class ExitPolicy:
 
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
-        >>> policy.stops(tf.constant([0.7, 0.9])).numpy()
+        >>> policy.stops(np.array([0.7, 0.9], np.float32))
         array([False,  True])
     """
 
@@ -69,41 +81,42 @@ class ExitPolicy:
             raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")
         self.threshold = threshold
 
-    def initial_state(self, logits: tf.Tensor) -> State:
+    def initial_state(self, logits: Values) -> State:
         """The state before the first exit; `logits` (B, C) gives only the shape."""
         return ()
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
         """The score of exit `index` (0-based), (B, C) → (B,), and the state for the next exit."""
         raise NotImplementedError
 
-    def stops(self, score: tf.Tensor, threshold: tf.Tensor | None = None) -> tf.Tensor:
+    def stops(self, score: Values, threshold: Values | None = None) -> Values:
         """Whether an exit with this score is taken: (B,) → bool (B,).
 
         A tensor may take the place of the policy's own threshold.
         """
-        threshold = tf.cast(self.threshold if threshold is None else threshold, score.dtype)
+        own = self.threshold if threshold is None else threshold
+        threshold = _ops(score).cast(own, score)
         return score < threshold if self.below else score >= threshold
 
     def deepest(self, num_exits: int) -> int:
         """The last exit, counted from 1, that this policy can take of a model with `num_exits`."""
         return num_exits
 
-    def scores(self, exit_logits: tf.Tensor) -> tf.Tensor:
+    def scores(self, exit_logits: Values) -> Values:
         """The scores of all exits, (B, N, C) → (B, N)."""
-        exit_logits = tf.convert_to_tensor(exit_logits)
+        ops = _ops(exit_logits)
+        exit_logits = ops.convert(exit_logits)
         state = self.initial_state(exit_logits[:, 0])
         scores = []
         for index in range(exit_logits.shape[1]):
             score, state = self.score(index, exit_logits[:, index], state)
             scores.append(score)
-        return tf.stack(scores, axis=1)
+        return ops.stack(scores, axis=1)
 
-    def choose(self, exit_logits: tf.Tensor) -> tf.Tensor:
+    def choose(self, exit_logits: Values) -> Values:
         """The 0-based exit taken by each row, (B, N, C) → int32 (B,); the last if none stops."""
-        stops = tf.cast(self.stops(self.scores(exit_logits)), tf.int32)
-        last = tf.one_hot(stops.shape[1] - 1, stops.shape[1], dtype=tf.int32)
-        return tf.argmax(tf.maximum(stops, last), axis=1, output_type=tf.int32)
+        stops = self.stops(self.scores(exit_logits))
+        return _ops(stops).first_or_last(stops)
 
     def with_threshold(self, threshold: float) -> "ExitPolicy":
         """The same policy with another threshold."""
@@ -139,7 +152,7 @@ class FractionalEntropy(ExitPolicy):
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
-        >>> beex.FractionalEntropy(0.2).choose(exit_logits).numpy()
+        >>> beex.FractionalEntropy(0.2).choose(exit_logits)
         array([0], dtype=int32)
     """
 
@@ -153,16 +166,17 @@ class FractionalEntropy(ExitPolicy):
         self.direction = direction
         self.below = direction == "below"
 
-    def initial_state(self, logits: tf.Tensor) -> State:
-        return (tf.fill(tf.shape(logits)[:1], tf.math.log(float(logits.shape[-1]))),)
+    def initial_state(self, logits: Values) -> State:
+        ops = _ops(logits)
+        return (ops.fill(logits, ops.log(float(logits.shape[-1]))),)
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        (before,) = state
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
+        (before,), ops = state, _ops(logits)
         now = entropy(logits)
         left = before > self._NOTHING_LEFT
-        fraction = (before - now) / tf.where(left, before, tf.ones_like(before))
-        certain = tf.fill(tf.shape(now), np.float32(-1e9 if self.below else 1e9))
-        return tf.where(left, fraction, certain), (now,)
+        fraction = (before - now) / ops.where(left, before, ops.fill(logits, 1.0))
+        certain = ops.fill(logits, -1e9 if self.below else 1e9)
+        return ops.where(left, fraction, certain), (now,)
 
     def get_config(self) -> dict[str, Any]:
         return {**super().get_config(), "direction": self.direction}
@@ -173,7 +187,7 @@ class Entropy(ExitPolicy):
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
-        >>> beex.Entropy(0.3).choose(exit_logits).numpy()
+        >>> beex.Entropy(0.3).choose(exit_logits)
         array([1], dtype=int32)
     """
 
@@ -182,7 +196,7 @@ class Entropy(ExitPolicy):
     def __init__(self, tau: float = 0.3) -> None:
         super().__init__(tau)
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
         return entropy(logits), state
 
 
@@ -191,7 +205,7 @@ class Confidence(ExitPolicy):
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
-        >>> beex.Confidence(0.9).choose(exit_logits).numpy()
+        >>> beex.Confidence(0.9).choose(exit_logits)
         array([1], dtype=int32)
     """
 
@@ -200,8 +214,9 @@ class Confidence(ExitPolicy):
     def __init__(self, p: float = 0.9) -> None:
         super().__init__(p)
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        return tf.reduce_max(tf.nn.softmax(logits), axis=-1), state
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
+        ops = _ops(logits)
+        return ops.max_last(ops.softmax(logits)), state
 
 
 class Patience(ExitPolicy):
@@ -212,7 +227,7 @@ class Patience(ExitPolicy):
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
-        >>> beex.Patience(2).choose(exit_logits).numpy()
+        >>> beex.Patience(2).choose(exit_logits)
         array([2], dtype=int32)
     """
 
@@ -221,14 +236,15 @@ class Patience(ExitPolicy):
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
 
-    def initial_state(self, logits: tf.Tensor) -> State:
-        batch = tf.shape(logits)[:1]
-        return tf.fill(batch, -1), tf.fill(batch, 0.0)
+    def initial_state(self, logits: Values) -> State:
+        ops = _ops(logits)
+        return ops.fill(logits, -1), ops.fill(logits, 0.0)
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
         label_before, repeats = state
-        label = tf.argmax(logits, axis=-1, output_type=tf.int32)
-        repeats = tf.where(tf.equal(label, label_before), repeats + 1.0, tf.zeros_like(repeats))
+        ops = _ops(logits)
+        label = ops.argmax_last(logits)
+        repeats = ops.where(label == label_before, repeats + 1.0, ops.fill(logits, 0.0))
         return repeats, (label, repeats)
 
 
@@ -237,7 +253,7 @@ class FixedDepth(ExitPolicy):
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
-        >>> beex.FixedDepth(1).choose(exit_logits).numpy()
+        >>> beex.FixedDepth(1).choose(exit_logits)
         array([0], dtype=int32)
     """
 
@@ -246,8 +262,8 @@ class FixedDepth(ExitPolicy):
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
 
-    def score(self, index: int, logits: tf.Tensor, state: State) -> tuple[tf.Tensor, State]:
-        return tf.fill(tf.shape(logits)[:1], float(index + 1)), state
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
+        return _ops(logits).fill(logits, float(index + 1)), state
 
     def deepest(self, num_exits: int) -> int:
         return min(int(self.threshold), num_exits)

@@ -1,5 +1,6 @@
 """Reading and writing files so that a failure leaves nothing half-written."""
 
+import mmap
 import os
 import shutil
 import tempfile
@@ -76,6 +77,15 @@ def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
     """
     with open_lines(path, what) as file:
         return file.read()
+
+
+def map_file(path: str | os.PathLike[str], what: str) -> bytes | mmap.mmap:
+    """As `read_bytes`, without a copy: what stands in the file is read as it is used."""
+    with open_lines(path, what) as file:
+        try:
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        except (OSError, ValueError):  # what has no file behind it, and an empty one
+            return file.read()
 
 
 @contextmanager

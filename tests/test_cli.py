@@ -283,6 +283,37 @@ def test_texts_from_a_file_and_from_standard_input(folder, tmp_path, capsys, mon
     assert from_file.out.count("\n") == 2 and from_file.err == ""
 
 
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])
+def test_a_bad_line_costs_its_own_answer_alone(folder, tmp_path, capsys, line_end):
+    lines = [b"the good film", b"", b"good " * 500, b"\xff\xfe film", b"a poor plot"]
+    texts = tmp_path / "texts.txt"
+    texts.write_bytes(b"\xef\xbb\xbf" + line_end.encode().join(lines) + line_end.encode())
+    command = ("predict", folder / "model.tflite", "--file", texts)
+    assert beex(*command) == 1
+    plain = capsys.readouterr()
+    assert plain.err == "error: 2 of 5 texts could not be classified.\n"
+    good, empty, long, wrong, last = plain.out.splitlines()
+    assert good.endswith("\tthe good film") and last.endswith("\ta poor plot")
+    assert ", truncated\tgood good" in long
+    assert empty == "error\t\t\tText 2 is empty; remove it or fill it."
+    assert wrong.startswith("error\t\t\tThe text file") and "line 4" in wrong
+    assert beex(*command, "--json", "--batch-size", 2, "--top-k", 1) == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row.get("truncated") for row in rows] == [False, None, True, None, False]
+    assert ["error" in row for row in rows] == [False, True, False, True, False]
+    assert rows[3]["text"] == "\ufffd\ufffd film" and len(rows[0]["probabilities"]) == 1
+
+
+def test_a_bad_json_line_costs_its_own_answer_alone(folder, tmp_path, capsys):
+    lines = ['{"text": "the good film"}', "{", '{"body": "a"}', '{"text": null}', '{"text": "ok"}']
+    file = tmp_path / "rows.jsonl"
+    file.write_text("\n".join(lines), "utf-8")
+    assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 1
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    errors = [row.get("error", "") for row in rows]
+    assert [error[:9] for error in errors] == ["", "Line 2 is", "Line 3 ha", "Text 4 is", ""]
+
+
 def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
     rows = [{"id": n, "body": text} for n, text in enumerate(["the good film", "a poor plot"] * 20)]
     lines = tmp_path / "rows.jsonl"
@@ -416,6 +447,7 @@ def test_a_real_process_fails_with_one_sentence(tmp_path):
 
 # === Mistakes: arguments, and a word that the sentence must hold. {0} is the folder. ===
 
+STOP = ["--on-error", "raise"]
 RUN = "{0}/run"
 FILE = "{0}/model.tflite"
 OUT = ["-o", "{0}/out"]
@@ -448,18 +480,19 @@ MISTAKES = {
     "other settings in the run": (
         ["train", "{0}/train.jsonl", "-o", RUN], "other settings"),
     "missing model": (["predict", "{0}/none", "text"], "none"),
-    "text to classify is empty": (["predict", FILE, ""], "empty"),
-    "10,000 words": (["predict", FILE, "good " * 10_000], "10,002 tokens"),
-    "text file not UTF-8": (["predict", FILE, "--file", "{0}/latin.jsonl"], "UTF-8"),
+    "text to classify is empty": (["predict", FILE, "", *STOP], "empty"),
+    "10,000 words": (
+        ["predict", FILE, "good " * 10_000, "--no-truncate", *STOP], "10,002 tokens"),
     "missing text file": (["predict", FILE, "--file", "{0}/none.txt"], "none.txt"),
     "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
     "policy that does not exist": (["predict", RUN, "text", "--policy", "luck"], "luck"),
     "pair for a single-text model": (["predict", RUN, "text", "--pair", "text"], "single"),
     "another policy than the file's": (
         ["predict", FILE, "text", "--policy", "entropy", "--threshold", "1"], "no other policy"),
-    "line that is no JSON": (["predict", FILE, "--jsonl", "--file", "{0}/text.tflite"], "not JSON"),
+    "line that is no JSON": (
+        ["predict", FILE, "--jsonl", "--file", "{0}/text.tflite", *STOP], "not JSON"),
     "JSON line without the field": (
-        ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t"], "'t'"),
+        ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t", *STOP], "'t'"),
     "threshold input without an exit": (
         ["convert", RUN, "--exit", "all-outputs", "--threshold-input", *OUT], "by itself"),
     "segments into a foreign folder": (["convert", RUN, "--exit", "segments", "-o", "{0}"], "else"),

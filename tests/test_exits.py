@@ -58,7 +58,7 @@ def reference_exit(policy, logits):
 def test_choice_equals_the_rule_as_published(policy):
     logits = sample_logits()
     expected = [reference_exit(policy, row) for row in logits]
-    assert policy.choose(logits).numpy().tolist() == expected
+    assert policy.choose(logits).tolist() == expected
     assert len(set(expected)) > 1 or isinstance(policy, FixedDepth)
 
 
@@ -79,7 +79,7 @@ def test_step_by_step_in_a_graph_takes_the_same_exit(policy):
         return taken
 
     taken = [int(stepwise(tf.constant(row[None]))) for row in logits]
-    assert taken == policy.choose(logits).numpy().tolist()
+    assert taken == policy.choose(logits).tolist()
 
 
 @pytest.mark.parametrize("policy", ALL, ids=repr)
@@ -98,7 +98,7 @@ def test_serialization_through_json(policy):
 def test_certain_samples_leave_at_once():
     logits = np.zeros((1, 3, 2), np.float32)
     logits[:, :, 0] = 60.0
-    assert FractionalEntropy(-1.0).choose(logits).numpy().tolist() == [1]
+    assert FractionalEntropy(-1.0).choose(logits).tolist() == [1]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +126,7 @@ def test_calibration_never_falls_below_full_depth(policy):
     labels = np.where(flip, (labels + 1) % 3, labels)
     found = calibrate(policy, logits, labels)
     rows = np.arange(300)
-    taken = found.policy.choose(logits).numpy()
+    taken = found.policy.choose(logits)
     accuracy = (logits.argmax(axis=2)[rows, taken] == labels).mean()
     full = (logits[:, -1].argmax(axis=1) == labels).mean()
     assert accuracy == pytest.approx(found.accuracy) and accuracy >= full - 1e-9
@@ -135,7 +135,7 @@ def test_calibration_never_falls_below_full_depth(policy):
     for threshold in np.unique(np.quantile(found.curve.thresholds, np.linspace(0, 1, 50))):
         if isinstance(policy, Patience | FixedDepth):
             threshold = max(1, round(threshold))
-        other = policy.with_threshold(threshold).choose(logits).numpy()
+        other = policy.with_threshold(threshold).choose(logits)
         if (logits.argmax(axis=2)[rows, other] == labels).mean() >= full:
             assert (other + 1).mean() / 5 >= found.cost - 0.01
 
@@ -162,7 +162,7 @@ def test_calibration_leaves_room_for_chance(margin):
     bounds, costs = [], []
     for threshold in found.curve.thresholds:
         lost = []
-        taken = Confidence(float(threshold)).choose(logits).numpy()
+        taken = Confidence(float(threshold)).choose(logits)
         for row, label, place in zip(logits, labels, taken, strict=True):
             lost.append(float(row[-1].argmax() == label) - float(row[place].argmax() == label))
         deviation = sum((x - sum(lost) / 200) ** 2 for x in lost) ** 0.5 / 200**0.5
@@ -187,7 +187,7 @@ def test_calibration_for_matthews_gives_each_class_the_same_weight():
     assert calibrate(Confidence(), logits, labels).depth == 1
     found = calibrate(Confidence(), logits, labels, metric="matthews")
     predicted = logits.argmax(axis=2)
-    taken = predicted[np.arange(400), found.policy.choose(logits).numpy()]
+    taken = predicted[np.arange(400), found.policy.choose(logits)]
     assert found.accuracy == pytest.approx(balanced_accuracy_score(labels, taken))
     assert found.full_depth_accuracy == pytest.approx(
         balanced_accuracy_score(labels, predicted[:, 1])

@@ -394,7 +394,7 @@ def test_files_that_exit_by_themselves(mode, policy, changes):
     data = converted(mode, policy=policy, plan_memory=True, **sizes)
     check_plan(data)
     exit_logits = built(mode, **sizes)(IDS).numpy()
-    taken = policy.choose(exit_logits).numpy()
+    taken = policy.choose(exit_logits)
     decided = LCERunner(data).decide(IDS)
     (logits, index), _ = run_rows(data, 2)
     np.testing.assert_array_equal(index, taken)

@@ -13,7 +13,8 @@ from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction, runner
+from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction
+from beex_keras.runtime.predictions import predictions
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 slow = pytest.mark.slow
@@ -130,8 +131,8 @@ def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
     assert (short.length, short.preprocessor.max_length) == (6, 6)
     text = " ".join(WORDS[:9])
     with pytest.raises(BeexError, match="11 tokens"):
-        short.classify([text])
-    (prediction,) = short.classify([text], truncate=True)
+        short.classify([text], truncate=False)
+    (prediction,) = short.classify([text])
     (expected,) = KerasRunner(model).classify([" ".join(WORDS[:4])])
     assert prediction.score == pytest.approx(expected.score, abs=1e-5)
 
@@ -141,7 +142,7 @@ def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
 
 def test_prediction_is_the_softmax_at_the_exit_taken(file):
     logits = np.log([[1, 2, 4, 1]]).astype(np.float32)
-    (prediction,) = runtime.load(file).predictions(Decisions(logits, np.array([1])))
+    (prediction,) = predictions(LABELS, Decisions(logits, np.array([1])))
     assert prediction == Prediction("blue", pytest.approx(0.5), 2, prediction.probabilities)
     assert prediction.probabilities == pytest.approx(
         {"red": 0.125, "green": 0.25, "blue": 0.5, "grey": 0.125}
@@ -154,17 +155,14 @@ def test_policy_of_the_file_is_used_unless_another_is_given(file):
     texts = sentences(30)
     logits = loaded.exit_logits(loaded.encode(texts))
     own = [prediction.exit for prediction in loaded.classify(texts)]
-    assert own == (exits.Confidence(0.4).choose(logits).numpy() + 1).tolist()
+    assert own == (exits.Confidence(0.4).choose(logits) + 1).tolist()
     assert {p.exit for p in loaded.classify(texts, policy=exits.FixedDepth(2))} == {2}
 
 
-def test_many_texts_are_taken_in_chunks(file, monkeypatch):
+def test_many_texts_are_taken_in_chunks(file):
     loaded = runtime.load(file)
     texts = sentences(10)
-    whole, ids = loaded.classify(texts), loaded.encode(texts)
-    monkeypatch.setattr(runner, "CHUNK", 3)
-    assert loaded.classify(texts) == whole
-    np.testing.assert_array_equal(loaded.encode(texts), ids)
+    assert list(runtime.Pipeline(loaded, chunk=3).stream(texts)) == loaded.classify(texts)
     assert loaded.classify([]) == [] and len(loaded.encode([])) == 0
 
 
@@ -212,12 +210,12 @@ def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
     labels = [prediction.label for prediction in classify(texts, pairs)]
     assert labels == [p.label for p in KerasRunner(model).classify(texts, pairs, truncate=True)]
     assert classify(texts[0], pairs[0]).label == labels[0]
-    for second, message in (
-        (pairs[:-1], "20 texts came with 19"),
-        ([*pairs, "aaa"], "more second"),
-    ):
-        with pytest.raises(BeexError, match=message):
+    assert [a.label for a in classify(list(zip(texts, pairs, strict=True)))] == labels
+    for second in (pairs[:-1], [*pairs, "aaa"]):
+        with pytest.raises(BeexError, match=f"20 texts came with {len(second)}"):
             classify(texts, second)
+        with pytest.raises(BeexError, match="more texts than second texts, or fewer"):
+            list(classify.stream(iter(texts), iter(second)))
 
 
 def test_errors_count_from_the_first_text(file):
@@ -225,6 +223,7 @@ def test_errors_count_from_the_first_text(file):
     classify.chunk = 4
     with pytest.raises(BeexError, match="Text 7 is empty"):
         classify([*sentences(6), " "])
+    classify.truncate = False
     with pytest.raises(BeexError, match="Text 6 has 47 tokens"):
         classify([*sentences(5), " ".join(WORDS)])
 
@@ -264,8 +263,8 @@ def test_texts_that_cannot_be_classified(file):
         (["aaa"], ["bbb"], "single texts, not pairs"),
     ):
         with pytest.raises(BeexError, match=message):
-            loaded.classify(texts, pairs)
-    assert len(loaded.classify([" ".join(WORDS)], truncate=True)) == 1
+            loaded.classify(texts, pairs, truncate=False)
+    assert loaded.classify([" ".join(WORDS)])[0].truncated
 
 
 def test_ids_that_cannot_be_read(file, model):

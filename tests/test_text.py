@@ -14,7 +14,7 @@ from beex_keras.text import (
     learn_vocabulary,
     read_vocabulary,
 )
-from beex_keras.text.vocabulary import split_words
+from beex_keras.text.learning import split_words
 
 CORPUS = [
     "the film is a moving, funny and often surprising portrait of a family .",

@@ -1,5 +1,6 @@
 """The group of all commands, and how a process runs them."""
 
+import io
 import os
 import sys
 
@@ -55,6 +56,9 @@ for command in (train, calibrate, evaluate, predict, convert, summary, models):
 
 def main(arguments: list[str] | None = None) -> None:
     """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # which is not UTF-8 on Windows by itself
+            stream.reconfigure(encoding="utf-8")
     try:
         with quiet_libraries():
             code = app(args=arguments, prog_name="beex", standalone_mode=False)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import rich_click as click
 
@@ -17,7 +17,7 @@ from beex_keras.cli.options import (
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
-from beex_keras.files import read_bytes, read_text
+from beex_keras.files import read_bytes, read_text, write_atomically
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
@@ -25,14 +25,14 @@ if TYPE_CHECKING:
 
 EXITS = ("in-graph", "all-outputs", "segments")
 
-_TFLITE, _BEEX, _MCU = ".tflite files", ".beex files", "--target mcu"
+_TFLITE, _BEEX, _C, _MCU = ".tflite files", ".beex files", "arrays of C", "--target mcu"
 _OF_TFLITE = ("exit", "threshold_input", "plan_memory")
 _OF_MCU = ("board", "ram", "flash", "int8_activations")
 _GOES_WITH = {
     **dict.fromkeys(_OF_TFLITE, (_TFLITE,)),
     **dict.fromkeys(_OF_MCU, (_MCU,)),
-    "weights": (_BEEX, _MCU),
-    "file_format": (_TFLITE, _BEEX),
+    "weights": (_BEEX, _C, _MCU),
+    "file_format": (_TFLITE, _BEEX, _C),
 }
 """What each option is for."""
 
@@ -60,8 +60,8 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
 @click.option("--flash", help="Of --target mcu: flash there is, such as 1M.")
 @_choice(
     "--format",
-    ["tflite", "beex"],
-    "By default beex if the output's suffix says so, or else tflite.",
+    ["tflite", "beex", "c"],
+    "By default beex or c (an array, and its header) if the output's suffix says so, or else tflite.",
     "file_format",
 )
 @_choice(
@@ -95,35 +95,62 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
     a .beex in the C engine, and a project for microcontrollers on a bare Cortex-M.
     """
-    suffix = options["file_format"] or Path(output).suffix.removeprefix(".")
-    kind = _MCU if options["target"] else _BEEX if suffix == "beex" else _TFLITE
+    kind = _MCU if options["target"] else _kind(options["file_format"], output)
     for name, kinds in _GOES_WITH.items():
         if options[name] is not None and kind not in kinds:
             option = "--format" if name == "file_format" else f"--{name.replace('_', '-')}"
             raise BeexError(f"{option} is for {' and '.join(kinds)}; leave it out.")
-    from beex_keras import export, runtime
-    from beex_keras.export import beex
+    from beex_keras.export import beex, mcu
 
-    classifier = runtime.load_classifier(model)
-    classifier.policy = chosen_policy(classifier.policy, options)
-    figures = _calibration(model, classifier.policy)
+    source, figures = _source(model, options, needs_keras=kind == _TFLITE)
     arguments: dict[str, Any] = {"length": options["length"], "calibration": figures}
-    if options["weights"] is not None:
-        arguments["int8_weights"] = options["weights"] == "int8"
-    if kind == _MCU:
-        arguments |= given(options, *_OF_MCU)
-        _convert_for_mcu(classifier, output, arguments, as_json)
-        return
     if kind == _TFLITE:
-        arguments |= given(options, *_OF_TFLITE)
-        report = export.export_file(classifier, output, **arguments)
+        from beex_keras import export
+
+        given_ones = given(options, *_OF_TFLITE)
+        report = export.export_file(
+            cast("BEExformerClassifier", source), output, **arguments, **given_ones
+        )
+        print_figures(report, as_json, lambda: [report], output)
+        return
+    arguments["int8_weights"] = options["weights"] == "int8"
+    if kind == _MCU:
+        _convert_for_mcu(source, output, {**arguments, **given(options, *_OF_MCU)}, as_json)
+        return
+    data = beex.convert(source, **arguments)
+    if kind == _C:
+        mcu.write_arrays(data, output)
     else:
-        report = beex.export_file(classifier, output, **arguments)
+        write_atomically(output, data)
+    report = beex.file_sizes(data)
     print_figures(report, as_json, lambda: [report], output)
 
 
+def _kind(file_format: str | None, output: str) -> str:
+    suffix = file_format or Path(output).suffix.removeprefix(".")
+    return {"beex": _BEEX, "c": _C}.get(suffix, _TFLITE)
+
+
+def _source(
+    model: str, options: dict[str, Any], needs_keras: bool
+) -> tuple["BEExformerClassifier | bytes", dict[str, Any] | None]:
+    """A classifier, or a file's bytes where they do, with the policy asked for, and its calibration."""
+    from beex_keras import pretrained, runtime
+    from beex_keras.export import beex
+
+    path = pretrained.find(model)
+    if path.suffix == ".beex" and path.is_file() and not (needs_keras or options["weights"]):
+        data = read_bytes(path, "model")
+        policy = chosen_policy(beex.read(data, str(path)).policy, options)
+        figures = _calibration(model, policy)
+        return beex.rewrite(data, policy=policy, calibration=figures), figures
+    classifier = runtime.load_classifier(model)
+    classifier.policy = chosen_policy(classifier.policy, options)
+    return classifier, _calibration(model, classifier.policy)
+
+
 def _convert_for_mcu(
-    classifier: "BEExformerClassifier", output: str, arguments: dict[str, Any], as_json: bool
+    model: "BEExformerClassifier | bytes", output: str, arguments: dict[str, Any], as_json: bool
 ) -> None:
     from beex_keras import tables
     from beex_keras.export import mcu
@@ -132,7 +159,7 @@ def _convert_for_mcu(
         if name in arguments:
             arguments[name] = mcu.parse_size(arguments[name], f"--{name}")
     try:
-        report = mcu.export_project(classifier, output, **arguments)
+        report = mcu.export_project(model, output, **arguments)
     except mcu.DoesNotFit as error:
         tables.show(error.rows, to_stderr=True)
         raise

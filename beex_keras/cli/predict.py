@@ -2,19 +2,24 @@
 
 import itertools
 import json
-from typing import Any
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from beex_keras.cli.options import Decorator, chosen_policy, json_option, policy_options
-from beex_keras.cli.terminal import make_record, read_records, show_progress
+from beex_keras.cli.terminal import Record, make_record, read_records, show_progress
 from beex_keras.errors import BeexError
 from beex_keras.files import open_lines
 
+if TYPE_CHECKING:
+    from beex_keras.runtime import Answer
 
-def _count(name: str, default: int, text: str) -> Decorator:
-    least_one = click.IntRange(min=1)
-    return click.option(name, type=least_one, default=default, show_default=True, help=text)
+
+def _count(name: str, default: int | None, text: str) -> Decorator:
+    shown, least_one = default is not None, click.IntRange(min=1)
+    return click.option(name, type=least_one, default=default, show_default=shown, help=text)
 
 
 @click.command()
@@ -28,19 +33,33 @@ def _count(name: str, default: int, text: str) -> Decorator:
     "--text-column", default="text", show_default=True, help="Field of the text, with --jsonl."
 )
 @click.option("--pair-column", default="text2", show_default=True, help="Field of the second text.")
-@click.option("--truncate", is_flag=True, help="Cut texts that are longer than the model reads.")
+@click.option(
+    "--no-truncate",
+    is_flag=True,
+    help="Do not classify texts that are longer than the model reads, rather than cut them.",
+)
+@click.option(
+    "--on-error",
+    type=click.Choice(["return", "raise"]),
+    default="return",
+    show_default=True,
+    help="At a text that cannot be classified: an error in its place, or stop.",
+)
+@_count("--top-k", None, "Probabilities to print with --json, the largest first; all by default.")
 @_count("--batch-size", 1024, "Texts read before they are answered; 1 answers each line at once.")
 @_count("--threads", 1, "Threads of the interpreter.")
 @policy_options
 @json_option
 def predict(
     model: str | None, texts: tuple[str, ...], pair: str | None, as_json: bool, **options: Any
-) -> None:
+) -> int:
     """Classify TEXTS with a MODEL: label, score, exit taken.
 
     MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a
     model that comes along ('beex models' lists them). Without TEXTS, reads standard input as it
     comes, one text a line; a pair's two sentences stand on one line with a tab between them.
+
+    A text that cannot be classified gets an error in its place, and the exit code is then 1.
     """
     if options["named"] is not None:
         texts = texts if model is None else (model, *texts)
@@ -49,34 +68,58 @@ def predict(
         raise BeexError("Name a MODEL and its texts; 'beex models' lists those that come along.")
     if pair is not None and len(texts) != 1:
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
-    file, jsonl, count = options["text_file"], options["jsonl"], len(texts) or None
-    if file and not texts:
-        with open_lines(file, "text file") as lines:
-            count = sum(1 for _ in lines)
     from beex_keras import runtime
 
     runner = runtime.load(model, options["threads"])
-    pairs = runner.config.num_segments > 1
-    if pair is not None and not pairs:
+    if pair is not None and not runner.reads_pairs:
         raise BeexError("The model reads single texts, not pairs; leave out --pair.")
-    columns = (options["text_column"], options["pair_column"]) if jsonl else None
-    if pair is None:
-        records = read_records(texts, file, columns, pairs)
-    else:
-        records = iter([make_record(texts[0], pair)])
-    first, second, beside = itertools.tee(records, 3)
-    predictions = runner.stream(
-        (record.text for record in first),
-        (record.pair or "" for record in second) if pairs else None,
+    classify = runtime.Pipeline(
+        runner,
         policy=chosen_policy(runner.policy, options),
-        truncate=options["truncate"],
+        truncate=not options["no_truncate"],
+        on_error=options["on_error"],
+        top_k=options["top_k"],
         chunk=options["batch_size"],
     )
-    # Predictions come first: they read as far ahead as they need.
-    for prediction, record in zip(show_progress(predictions, count), beside, strict=False):
-        if as_json or jsonl:
-            values = {**record.values, **prediction.to_dict()}
+    first, beside = itertools.tee(_records(texts, pair, runner.reads_pairs, options))
+    answers = classify.stream(record.item for record in first)
+    count = len(texts) or _count_lines(options["text_file"])
+    done = failed = 0
+    # Answers come first: they read as far ahead as they need.
+    for answer, record in zip(show_progress(answers, count), beside, strict=False):
+        done += 1
+        failed += isinstance(answer, runtime.Failure)
+        if as_json or options["jsonl"]:
+            values = {**record.values, **answer.to_dict()}
             click.echo(json.dumps(values, ensure_ascii=False))
         else:
-            depth = f"exit {prediction.exit}/{runner.config.num_blocks}"
-            click.echo(f"{prediction.label}\t{prediction.score:.4f}\t{depth}\t{record.text}")
+            click.echo(_line(answer, record, runner.config.num_blocks))
+    if failed:
+        click.echo(f"error: {failed:,} of {done:,} texts could not be classified.", err=True)
+    return int(failed > 0)
+
+
+def _records(
+    texts: tuple[str, ...], pair: str | None, pairs: bool, options: dict[str, Any]
+) -> Iterator[Record]:
+    if pair is not None:
+        return iter([make_record(texts[0], pair)])
+    columns = (options["text_column"], options["pair_column"]) if options["jsonl"] else None
+    return read_records(texts, options["text_file"], columns, pairs)
+
+
+def _count_lines(file: str | None) -> int | None:
+    """How many there will be, for a progress bar that is shown."""
+    if file is None or not sys.stderr.isatty():
+        return None
+    with open_lines(file, "text file") as lines:
+        return sum(1 for _ in lines)
+
+
+def _line(answer: "Answer", record: Record, num_blocks: int) -> str:
+    from beex_keras.runtime import Failure
+
+    if isinstance(answer, Failure):
+        return f"error\t\t\t{answer.error}"
+    depth = f"exit {answer.exit}/{num_blocks}{', truncated' if answer.truncated else ''}"
+    return f"{answer.label}\t{answer.score:.4f}\t{depth}\t{record.values['text']}"

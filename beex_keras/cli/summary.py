@@ -1,12 +1,19 @@
 """`beex summary`: what a model consists of, and what its export weighs."""
 
+import importlib.util
+from typing import TYPE_CHECKING, Any
+
 import rich_click as click
 
 from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
+from beex_keras.files import read_bytes
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
+
+if TYPE_CHECKING:
+    from beex_keras.models import BEExformerClassifier
 
 _presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
 
@@ -20,19 +27,51 @@ _presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
 def summary(
     model: str | None, preset: str | None, bits: str | None, length: int | None, as_json: bool
 ) -> None:
-    """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's."""
+    """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's.
+
+    The export is a .beex file, if MODEL is one or Larq Compute Engine is not installed, or else a .tflite file.
+    """
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")
     if model is not None and bits is not None:
         raise BeexError("--bits goes with --preset; a trained MODEL has its bits already.")
-    from beex_keras import runtime
-    from beex_keras.export.tflite import size_report
-    from beex_keras.models import BEExformerClassifier
-
-    if model is not None:
-        classifier = runtime.load_classifier(model)
-    else:
-        assert preset is not None
-        classifier = BEExformerClassifier(BEExformerConfig.preset(preset, bits or "weights-only"))
-    report = size_report.summarize(classifier, length)
+    report = _of_model(model, length) if model else _of_preset(preset or "", bits, length)
     print_figures(report.to_dict(), as_json, report.tables, "")
+
+
+def _of_model(model: str, length: int | None) -> Any:
+    from beex_keras import pretrained
+
+    path = pretrained.find(model)
+    if path.suffix == ".beex" and path.is_file():
+        from beex_keras.export.beex import size_report
+
+        return size_report.summarize_file(read_bytes(path, "model"), str(path), length)
+    from beex_keras import runtime
+
+    return _of_classifier(runtime.load_classifier(model), length)
+
+
+def _of_preset(preset: str, bits: str | None, length: int | None) -> Any:
+    config = BEExformerConfig.preset(preset, bits or "weights-only")
+    if _converts_to_tflite():
+        from beex_keras.models import BEExformerClassifier
+
+        return _of_classifier(BEExformerClassifier(config), length)
+    from beex_keras.export.beex import size_report
+
+    return size_report.summarize(config, length)
+
+
+def _of_classifier(classifier: "BEExformerClassifier", length: int | None) -> Any:
+    if _converts_to_tflite():
+        from beex_keras.export.tflite import size_report
+
+        return size_report.summarize(classifier, length)
+    from beex_keras.export.beex import size_report as beex_report
+
+    return beex_report.summarize(classifier.config, length)
+
+
+def _converts_to_tflite() -> bool:
+    return importlib.util.find_spec("larq_compute_engine") is not None

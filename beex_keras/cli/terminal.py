@@ -51,22 +51,25 @@ def _print_warning(message: Warning | str, *_: Any, **__: Any) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Record:
-    """A text to classify, or a pair, with what came beside it."""
+    """What a pipeline reads (a text, a pair, or a failure), and what is written beside its answer."""
 
-    text: str
-    pair: str | None
+    item: Any
     values: dict[str, Any]
 
 
 def make_record(text: str, pair: str | None = None) -> Record:
     """A text, or a pair, that nothing came beside."""
-    return Record(text, pair, {"text": text} if pair is None else {"text": text, "text2": pair})
+    if pair is None:
+        return Record(text, {"text": text})
+    return Record((text, pair), {"text": text, "text2": pair})
 
 
 def read_records(
     texts: tuple[str, ...], file: str | None, columns: tuple[str, str] | None, pairs: bool
 ) -> Iterator[Record]:
     """What to classify, read as it is asked for: arguments, or the lines of a file or standard input.
+
+    A line that is not UTF-8 or has another form is a failure; the others are read all the same.
 
     Args:
         texts: arguments; if there are any, nothing else is read.
@@ -75,29 +78,42 @@ def read_records(
         pairs: whether the model reads pairs; plain lines then have a tab between the two texts.
 
     Raises:
-        BeexError: no text at all, a line that is not UTF-8 or has another form.
+        BeexError: no text at all, or texts both as arguments and in a file.
     """
+    from beex_keras.runtime.predictions import Failure
+
     if texts and file:
         raise BeexError("Give texts either as arguments or by --file, not both.")
     number = 0
-    for number, line in enumerate(texts or _lines(file), start=1):
-        if columns is not None and not texts:
-            yield _json_record(line, number, columns, pairs)
-            continue
-        parts = line.split("\t") if pairs else [line]
-        if pairs and len(parts) != 2:
-            reads = "the model reads two sentences with a tab between them, or one and --pair"
-            raise BeexError(f"Text {number:,} is not a pair; {reads}.")
-        yield make_record(*parts)
+    name = "standard input" if file is None else f"text file {file}"
+    lines: Iterable[str | bytes] = texts or _lines(file)
+    for number, line in enumerate(lines, start=1):
+        shown = line if isinstance(line, str) else line.decode("utf-8-sig", "replace")
+        shown = shown.rstrip("\r\n")
+        try:
+            if isinstance(line, bytes):
+                decode(line, name, number)
+            if columns is not None and not texts:
+                yield _json_record(shown, number, columns, pairs)
+            else:
+                yield _plain_record(shown, number, pairs)
+        except BeexError as error:
+            yield Record(Failure(str(error)), {"text": shown})
     if number == 0:
         raise BeexError("There is no text to classify; give one as argument or on standard input.")
 
 
-def _lines(file: str | None) -> Iterator[str]:
-    name = "standard input" if file is None else f"text file {file}"
+def _lines(file: str | None) -> Iterator[bytes]:
     with open_lines(file, "text file") if file else nullcontext(sys.stdin.buffer) as stream:
-        for number, line in enumerate(stream, start=1):
-            yield decode(line, name, number).rstrip("\r\n")
+        yield from stream
+
+
+def _plain_record(line: str, number: int, pairs: bool) -> Record:
+    parts = line.split("\t") if pairs else [line]
+    if pairs and len(parts) != 2:
+        reads = "the model reads two sentences with a tab between them, or one and --pair"
+        raise BeexError(f"Text {number:,} is not a pair; {reads}.")
+    return make_record(*parts)
 
 
 def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) -> Record:
@@ -110,7 +126,8 @@ def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) 
     if not isinstance(values, dict) or any(name not in values for name in wanted):
         fix = "name the fields that hold the text by --text-column and --pair-column"
         raise BeexError(f"Line {number:,} has no field '{wanted[-1]}'; {fix}.")
-    return Record(values[columns[0]], values[columns[1]] if pairs else None, values)
+    first, second = (values.get(name) for name in columns)
+    return Record((first, second) if pairs else first, values)
 
 
 def show_progress(items: Iterable[Any], total: int | None) -> Iterator[Any]:

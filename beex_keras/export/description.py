@@ -1,18 +1,23 @@
 """What a file of either format needs beside its weights to classify text, as data and as JSON."""
 
 import dataclasses
-import importlib.metadata
 import json
+import os
 from collections.abc import Sequence
-from typing import Any
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beex_keras import exits
 from beex_keras._version import __version__
 from beex_keras.errors import BeexError
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
+
+if TYPE_CHECKING:
+    from beex_keras.models import BEExformerClassifier
 
 EXITS = ("in-graph", "all-outputs", "segments")
 """Where an exit is taken: by the file itself, by whoever reads the logits of all exits, or by whoever
@@ -60,7 +65,7 @@ class Metadata:
 
 
 def describe(
-    classifier: BEExformerClassifier,
+    classifier: "BEExformerClassifier",
     length: int,
     calibration: dict[str, Any] | None = None,
     **exit: Any,
@@ -70,9 +75,11 @@ def describe(
     if preprocessor is not None and preprocessor.max_length > length:
         values = {**preprocessor.get_config(), "max_length": length}
         preprocessor = TextPreprocessor.from_config(values)
-    versions = {"beex-keras": __version__}
-    for package in ("tensorflow", "larq-compute-engine"):
-        versions[package] = importlib.metadata.version(package)
+    import importlib.metadata
+
+    versions = {"beex-keras": __version__, "tensorflow": importlib.metadata.version("tensorflow")}
+    with suppress(importlib.metadata.PackageNotFoundError):
+        versions["larq-compute-engine"] = importlib.metadata.version("larq-compute-engine")
     labels, policy = tuple(classifier.labels), classifier.policy
     own = classifier.config, length, labels, policy, preprocessor
     return Metadata(*own, calibration, versions, **exit)
@@ -91,6 +98,16 @@ def checked_length(config: BEExformerConfig, length: int | None) -> int:
     if not 3 <= length <= most:
         raise BeexError(f"length={length} must lie between 3 and the model's max_length={most}.")
     return int(length)
+
+
+def segment_name(number: int) -> str:
+    """The file name of a segment, counted from 1."""
+    return f"block_{number}.tflite"
+
+
+def is_segments(path: str | os.PathLike[str]) -> bool:
+    """Whether `path` is a directory of segments."""
+    return (Path(path) / segment_name(1)).is_file()
 
 
 def to_values(metadata: Metadata) -> dict[str, Any]:

@@ -4,12 +4,15 @@ from .keras_runner import KerasRunner, load_classifier, model_directory
 from .lce_runner import LCERunner
 from .loading import load
 from .measure import evaluate_runner
-from .runner import Decisions, Prediction, Runner
+from .predictions import Answer, Decisions, Failure, Prediction
+from .runner import Runner
 from .segment_runner import SegmentRunner
 
 __all__ = [
+    "Answer",
     "CRunner",
     "Decisions",
+    "Failure",
     "KerasRunner",
     "LCERunner",
     "Pipeline",

@@ -1,10 +1,15 @@
 """A ``.beex`` file in the C engine."""
 
 import ctypes
-from collections.abc import Callable
+import itertools
+import mmap
+import os
+import threading
+import weakref
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -12,11 +17,17 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.runtime import library
-from beex_keras.runtime.runner import Decisions, Runner, check_threads
-from beex_keras.text.preprocessor import Texts, too_long
+from beex_keras.runtime.predictions import Answer, Decisions
+from beex_keras.runtime.runner import Runner, check_threads
+from beex_keras.text.preprocessor import Texts
+
+_Result = TypeVar("_Result")
 
 _ROWS = 16
-"""Texts that a thread takes at a time: few, so that all threads end together."""
+"""Texts that one thread computes at a time: few, so that it can be interrupted."""
+
+_PARTS = 4
+"""Parts of a batch for each of several threads: more than one, so that all threads end together."""
 
 
 class CRunner(Runner):
@@ -25,7 +36,7 @@ class CRunner(Runner):
     Only real tokens are computed. Threads share a batch, and other Python threads run meanwhile.
 
     Args:
-        model: the file's bytes.
+        model: the file's bytes, which may be mapped from it: they are not copied.
         source: names the file in errors.
         num_threads: texts that are computed at a time.
         int8_activations: quantize what the binary weights of a weights-only model multiply to 8
@@ -44,7 +55,7 @@ class CRunner(Runner):
 
     def __init__(
         self,
-        model: bytes,
+        model: bytes | mmap.mmap,
         source: str = "The model",
         num_threads: int = 1,
         int8_activations: bool = False,
@@ -58,14 +69,48 @@ class CRunner(Runner):
         self._model = _memory(self._library.beex_model_bytes())
         status = self._library.beex_open(_at(self._model), _at(self._data), self._data.nbytes)
         self._check(status, source)
-        # Engines, each with memory of its own, wait here for a thread that needs one.
+        self._settings = source, num_threads, int8_activations, kernels
+        self._start_all()
+        _RUNNERS.add(self)
+
+    def __reduce__(self) -> Any:
+        """Pickled by its bytes, so that it can be read where there is no such file."""
+        return CRunner, (self._data.tobytes(), *self._settings)
+
+    def _start_all(self) -> None:
+        """Makes engines, each with memory of its own; they wait for a thread that needs one."""
+        _, num_threads, int8_activations, kernels = self._settings
         self._idle: SimpleQueue[_Engine] = SimpleQueue()
         for _ in range(num_threads):
             self._idle.put(engine := self._start(kernels, int8_activations))
         self.kernels = self._library.beex_engine_kernels(_at(engine.state)).decode()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+        self._own = threading.local()  # its engine, while a thread of the pool does a part
 
     # === The runner's interface ===
+
+    def answer(
+        self,
+        items: Sequence[Any],
+        policy: exits.ExitPolicy | None = None,
+        truncate: bool = True,
+        top_k: int | None = None,
+        start: int = 0,
+    ) -> list[Answer]:
+        if self._pool is None:
+            return super().answer(items, policy, truncate, top_k, start)
+
+        # What Python does for texts, one thread does at a time. Each does all of it for its own part,
+        # and the engine computes other parts meanwhile.
+        def answer_part(engine: "_Engine", first: int, last: int) -> list[Answer]:
+            self._own.engine = engine
+            try:
+                some = items[first:last]
+                return Runner.answer(self, some, policy, truncate, top_k, start + first)
+            finally:
+                del self._own.engine
+
+        return list(itertools.chain.from_iterable(self._divide(len(items), answer_part)))
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, exits.FixedDepth(self.config.num_blocks))[0]
@@ -74,29 +119,22 @@ class CRunner(Runner):
         logits, taken = self._run(ids, policy)
         return Decisions(logits[np.arange(len(taken)), taken], taken)
 
-    def encode(
-        self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
-    ) -> np.ndarray:
-        preprocessor = self._preprocessor_for(pairs)
-        # Of the checks only that of the length needs tokens; the engine makes it.
-        preprocessor.check(texts, pairs, truncate=True, start=start)
+    def tokenize(self, texts: Texts, pairs: Texts | None = None) -> tuple[np.ndarray, np.ndarray]:
         columns = [_Column(texts), None if pairs is None else _Column(pairs)]
-        ids = np.zeros((len(texts), preprocessor.max_length), np.int32)
+        ids = np.zeros((len(texts), self.text_length), np.int32)
+        lengths = np.zeros(len(texts), np.uintp)
 
-        def encode(engine: "_Engine", first: int, last: int) -> None:
-            done, tokens = ctypes.c_size_t(), ctypes.c_size_t()
+        def tokenize(engine: "_Engine", first: int, last: int) -> None:
+            done = ctypes.c_size_t()
             places = [place for c in columns for place in (c.at(first) if c else (None, None))]
-            counted = ctypes.byref(done), ctypes.byref(tokens)
+            results = _at(ids[first:]), _at(lengths[first:]), ctypes.byref(done)
             status = self._library.beex_encode_texts(
-                _at(engine.state), *places, last - first, truncate, _at(ids[first:]), *counted
+                _at(engine.state), *places, last - first, *results
             )
-            name = f"{'Text' if pairs is None else 'Pair'} {start + first + done.value + 1:,}"
-            if status == library.TOO_LONG:
-                raise too_long(name, tokens.value, preprocessor.max_length)
-            self._check(status, name)
+            self._check(status, f"Text {first + done.value + 1:,}")
 
-        self._divide(len(texts), encode)
-        return ids
+        self._divide(len(texts), tokenize)
+        return ids, lengths
 
     # === Calls of the library ===
 
@@ -118,17 +156,21 @@ class CRunner(Runner):
         self._divide(len(ids), run)
         return logits, taken - 1
 
-    def _divide(self, rows: int, work: Callable[["_Engine", int, int], None]) -> None:
-        """Does the work for all rows, a few at a time on each thread."""
+    def _divide(self, rows: int, work: Callable[["_Engine", int, int], _Result]) -> list[_Result]:
+        """What the work gives for all rows, a part at a time on each thread, in their order."""
+        if engine := getattr(self._own, "engine", None):
+            return [work(engine, 0, rows)]
+        _, num_threads, *_ = self._settings
+        size = max(1, -(-rows // (_PARTS * num_threads))) if self._pool else _ROWS
 
-        def part(first: int) -> None:
+        def part(first: int) -> _Result:
             engine = self._idle.get()
             try:
-                work(engine, first, min(first + _ROWS, rows))
+                return work(engine, first, min(first + size, rows))
             finally:
                 self._idle.put(engine)
 
-        list((self._pool.map if self._pool else map)(part, range(0, rows, _ROWS)))
+        return list((self._pool.map if self._pool else map)(part, range(0, rows, size)))
 
     def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
         size = self._library.beex_best_arena_size(_at(self._model))
@@ -177,3 +219,16 @@ def _memory(size: int) -> np.ndarray:
 
 def _at(array: np.ndarray) -> ctypes.c_void_p:
     return ctypes.c_void_p(array.ctypes.data)
+
+
+_RUNNERS: "weakref.WeakSet[CRunner]" = weakref.WeakSet()
+
+
+def _start_anew() -> None:
+    """In a forked process no thread of its parent lives, and engines that were at work never return."""
+    for runner in _RUNNERS:
+        runner._start_all()
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows, which has no fork
+    os.register_at_fork(after_in_child=_start_anew)

@@ -1,12 +1,19 @@
 """Texts in, predictions out: a runner with its settings made once."""
 
 import dataclasses
+import itertools
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from typing import Any, Literal
 
+from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.runtime.loading import load
-from beex_keras.runtime.runner import CHUNK, Prediction, Runner
+from beex_keras.runtime.predictions import Answer, Failure
+from beex_keras.runtime.runner import Runner, check_texts
+
+CHUNK = 1024
+"""Texts that are held at a time."""
 
 
 @dataclasses.dataclass
@@ -16,75 +23,155 @@ class Pipeline:
     Texts of like length go through the model together. Give it as many as there are: a list is
     answered by a list, an iterator is read a chunk at a time, so memory does not grow with it.
 
+    Threads may share a pipeline; it can be pickled, and used behind a `fork`, if it runs a file. Of a
+    ``.beex`` file `num_threads` texts are computed at a time, and other Python threads run meanwhile.
+
     Args:
         runner: from `beex_keras.load`.
         policy: an exit policy in place of the model's own.
-        truncate: cut texts that are longer than the model reads instead of refusing them.
+        truncate: cut texts that are longer than the model reads, which `Prediction.truncated` then
+            says; otherwise they cannot be classified.
+        on_error: "raise" at the first text that cannot be classified, or "return" a `Failure` in its
+            place.
+        top_k: labels that `Prediction.probabilities` shall have, the most probable first; all if None.
         progress: show a progress bar over lists.
-        chunk: texts held at a time by `stream`.
+        chunk: texts held at a time.
+
+    Raises:
+        BeexError: a setting that is not allowed.
 
     Example:
         >>> classify = beex.pipeline("sst2-micro")
         >>> classify("a gorgeous, witty, seductive movie.").label
         'positive'
+        >>> classify = beex.pipeline("sst2-micro", on_error="return")
+        >>> [type(answer).__name__ for answer in classify(["what a lovely film", ""])]
+        ['Prediction', 'Failure']
     """
 
     runner: Runner
     policy: ExitPolicy | None = None
-    truncate: bool = False
+    truncate: bool = True
+    on_error: Literal["raise", "return"] = "raise"
+    top_k: int | None = None
     progress: bool = False
     chunk: int = CHUNK
 
-    def __call__(
-        self, texts: str | Sequence[str], pairs: str | Sequence[str] | None = None
-    ) -> Prediction | list[Prediction]:
-        """One prediction for a text, a list of them for a list.
+    def __post_init__(self) -> None:
+        if self.on_error not in ("raise", "return"):
+            raise BeexError(f"on_error={self.on_error!r} must be 'raise' or 'return'.")
+        for name in ("top_k", "chunk"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, int) or value < 1):
+                raise BeexError(f"{name}={value!r} must be a whole number of at least 1.")
+
+    def __call__(self, texts: Any, pairs: Any = None) -> Any:
+        """One `Prediction` for a text, a list of them for a list.
 
         Args:
-            texts: a text or many.
-            pairs: as many second texts, for a model of pairs.
+            texts: a text or a list of texts; for a model of pairs, tuples of two texts, or:
+            pairs: as many second texts.
 
         Raises:
-            BeexError: as `Runner.classify`.
+            BeexError: a text cannot be classified and `on_error` is "raise", the lists differ in
+                length, or the model came without a vocabulary.
         """
-        if isinstance(texts, str):
-            (prediction,) = self.stream([texts], [pairs] if isinstance(pairs, str) else pairs)
-            return prediction
-        predictions = self.stream(texts, pairs)
+        if isinstance(texts, str | tuple):
+            (answer,) = self.stream([texts], [pairs] if isinstance(pairs, str) else pairs)
+            return answer
+        check_texts(texts, pairs)
+        answers = self.stream(texts, pairs)
         if self.progress:
             from rich.progress import track
 
-            return list(track(predictions, "Texts", total=len(texts)))
-        return list(predictions)
+            return list(track(answers, "Texts", total=len(texts)))
+        return list(answers)
 
-    def stream(
-        self, texts: Iterable[str], pairs: Iterable[str] | None = None
-    ) -> Iterator[Prediction]:
-        """The predictions of an iterable of texts, in order, as they are made."""
-        return self.runner.stream(texts, pairs, self.policy, self.truncate, self.chunk)
+    def stream(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> Iterator[Answer]:
+        """The answers to an iterable of texts, in order, as they are made; errors as of a call."""
+        check_texts(texts, None)
+        items = iter(texts) if pairs is None else _paired(texts, pairs)
+        start = 0
+        while chunk := list(itertools.islice(items, self.chunk)):
+            yield from self._answers(chunk, start)
+            start += len(chunk)
+
+    async def run_async(self, texts: Any, pairs: Any = None) -> Any:
+        """As a call, in a thread: the event loop goes on meanwhile."""
+        import asyncio  # which takes a third of the time that a small model loads in
+
+        return await asyncio.to_thread(self, texts, pairs)
+
+    async def stream_async(
+        self, texts: AsyncIterable[Any] | Iterable[Any]
+    ) -> AsyncIterator[Answer]:
+        """As `stream`, of texts that may come asynchronously; a chunk at a time goes to a thread."""
+        import asyncio
+
+        start = 0
+        async for chunk in _chunks(texts, self.chunk):
+            for answer in await asyncio.to_thread(lambda *a: [*self._answers(*a)], chunk, start):
+                yield answer
+            start += len(chunk)
+
+    def _answers(self, items: Sequence[Any], start: int) -> Iterator[Answer]:
+        for answer in self.runner.answer(items, self.policy, self.truncate, self.top_k, start):
+            if isinstance(answer, Failure) and self.on_error == "raise":
+                raise BeexError(answer.error)
+            yield answer
+
+
+def _paired(texts: Iterable[str], pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
+    try:
+        yield from zip(texts, pairs, strict=True)
+    except ValueError:
+        raise BeexError(
+            "There are more texts than second texts, or fewer; give one each."
+        ) from None
+
+
+async def _chunks(texts: AsyncIterable[Any] | Iterable[Any], size: int) -> AsyncIterator[list[Any]]:
+    if not isinstance(texts, AsyncIterable):
+        items = iter(texts)
+        while chunk := list(itertools.islice(items, size)):
+            yield chunk
+        return
+    chunk = []
+    async for text in texts:
+        chunk.append(text)
+        if len(chunk) == size:
+            yield chunk
+            chunk = []
+    if chunk:
+        yield chunk
 
 
 def pipeline(
     path: str | os.PathLike[str],
     policy: ExitPolicy | None = None,
-    truncate: bool = False,
+    truncate: bool = True,
+    on_error: Literal["raise", "return"] = "raise",
+    top_k: int | None = None,
     progress: bool = False,
     num_threads: int = 1,
 ) -> Pipeline:
     """The `Pipeline` of whatever model stands at `path`; it needs nothing else.
 
     Args:
-        path: a ``.tflite`` or ``.beex`` file, a directory of segments, a ``.keras`` file or a run
+        path: a ``.beex`` or ``.tflite`` file, a directory of segments, a ``.keras`` file or a run
             folder; or the name of a model that comes along.
-        policy, truncate, progress: as of `Pipeline`.
+        policy, truncate, on_error, top_k, progress: as of `Pipeline`.
         num_threads: threads of Larq Compute Engine or of the C engine.
 
     Raises:
-        BeexError: nothing stands there, or nothing that can be loaded.
+        BeexError: nothing stands there, or nothing that can be loaded, or as `Pipeline`.
 
     Example:
         >>> classify = beex.pipeline("sst2-micro", policy=beex.FixedDepth(2))
         >>> classify("what a lovely film").exit
         2
     """
-    return Pipeline(load(path, num_threads), policy, truncate, progress)
+    runner = load(path, num_threads)
+    # Threads wait for the last of them before the next chunk: the more there are, the longer it is.
+    chunk = num_threads * CHUNK
+    return Pipeline(runner, policy, truncate, on_error, top_k, progress, chunk)

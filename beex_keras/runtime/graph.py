@@ -1,5 +1,6 @@
 """A verified ``.tflite`` file in Larq Compute Engine's interpreter, for any number of texts."""
 
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,6 +38,7 @@ class Graph:
         # Several times faster and bit-identical, but wrong within the branches of a conditional.
         self._indirect = len(model.subgraphs) == 1
         self._resizer = Resizer(model, self.metadata.length)
+        self._lock = threading.Lock()
         self._interpreters = {(1, self.metadata.length): self._load(data)}
 
     def _load(self, data: bytes) -> Any:
@@ -76,11 +78,12 @@ class Graph:
         # The interpreter for one text at the file's length is there already.
         single = not self._resizer.batchable or (rows < _FEW and length == self.metadata.length)
         size = 1 if single else _BATCH
-        if (size, length) not in self._interpreters:
-            self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
-        interpreter = self._interpreters[size, length]
         padding = [np.zeros((-rows % size, *array.shape[1:]), array.dtype) for array in inputs]
         batches = [np.concatenate(pair) for pair in zip(inputs, padding, strict=True)]
         starts = range(0, rows, size)
-        parts = [interpreter.predict([array[s : s + size] for array in batches]) for s in starts]
+        with self._lock:  # an interpreter has its inputs and outputs in itself
+            if (size, length) not in self._interpreters:
+                self._interpreters[size, length] = self._load(self._resizer.resized(size, length))
+            predict = self._interpreters[size, length].predict
+            parts = [predict([array[s : s + size] for array in batches]) for s in starts]
         return [np.concatenate(outputs)[:rows] for outputs in zip(*parts, strict=True)]

@@ -3,6 +3,7 @@
 import os
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -22,6 +23,11 @@ class KerasRunner(Runner):
     def __init__(self, classifier: BEExformerClassifier) -> None:
         super().__init__(classifier, classifier.config.max_length)
         self.classifier = classifier
+
+    def __reduce__(self) -> Any:
+        raise BeexError(
+            "A model in Keras cannot be pickled; convert it to .beex and load that file."
+        )
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return predict_exit_logits(self.classifier, ids)

@@ -1,11 +1,14 @@
 """A ``.tflite`` file in Larq Compute Engine's interpreter."""
 
+from typing import Any
+
 import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.runtime.graph import Graph
-from beex_keras.runtime.runner import Decisions, Runner
+from beex_keras.runtime.predictions import Decisions
+from beex_keras.runtime.runner import Runner
 
 
 class LCERunner(Runner):
@@ -23,12 +26,16 @@ class LCERunner(Runner):
     def __init__(self, model: bytes, source: str = "The model", num_threads: int = 1) -> None:
         self._graph = Graph(model, source, num_threads)
         self._source = source
+        self._arguments = model, source, num_threads
         self.metadata = self._graph.metadata
         if self.metadata.exit == "segments":
             block = f"{source} is one block of a model in segments"
             raise BeexError(f"{block}; give the directory of all of them.")
         super().__init__(self.metadata, self.metadata.length)
         self.exits_by_itself = self.metadata.exit == "in-graph"
+
+    def __reduce__(self) -> Any:
+        return LCERunner, self._arguments
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         if self.exits_by_itself:

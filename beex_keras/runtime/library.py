@@ -30,7 +30,7 @@ _SIGNATURES = {
     "beex_kernels_name": (_text, [_pointer]),
     "beex_self_test": (_status, [_pointer, _pointer, _size]),
     "beex_run_rows": (_status, [*2 * [_pointer], *2 * [_size], *4 * [_pointer]]),
-    "beex_encode_texts": (_status, [*5 * [_pointer], _size, _int, *3 * [_pointer]]),
+    "beex_encode_texts": (_status, [*5 * [_pointer], _size, *3 * [_pointer]]),
 }
 
 

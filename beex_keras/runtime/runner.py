@@ -1,53 +1,19 @@
 """One interface for every engine that runs a classifier."""
 
-import dataclasses
-import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.export.description import Metadata
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.text.preprocessor import TextPreprocessor, Texts
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.runtime.predictions import Answer, Decisions, Failure, Prediction, predictions
+from beex_keras.text.preprocessor import TextPreprocessor, Texts, fault, too_long
 
-CHUNK = 1024
-"""Texts that are held at a time."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Decisions:
-    """What a model computed for each of B texts up to the exit taken.
-
-    Attributes:
-        logits: of the exit taken, float32 (B, C).
-        exits: the exit taken, counted from 0, int32 (B,).
-    """
-
-    logits: np.ndarray
-    exits: np.ndarray
-
-
-@dataclasses.dataclass(frozen=True)
-class Prediction:
-    """What a classifier says about one text.
-
-    Attributes:
-        label: the most probable class at the exit taken.
-        score: its softmax probability there.
-        exit: the exit taken, counted from 1.
-        probabilities: softmax probability of every label at that exit.
-    """
-
-    label: str
-    score: float
-    exit: int
-    probabilities: dict[str, float]
-
-    def to_dict(self) -> dict[str, Any]:
-        return dataclasses.asdict(self)
+if TYPE_CHECKING:
+    from beex_keras.models import BEExformerClassifier
 
 
 class Runner:
@@ -66,7 +32,7 @@ class Runner:
 
     exits_by_itself = False
 
-    def __init__(self, model: BEExformerClassifier | Metadata, length: int) -> None:
+    def __init__(self, model: "BEExformerClassifier | Metadata", length: int) -> None:
         self.config: BEExformerConfig = model.config
         self.labels = tuple(model.labels)
         self.policy: ExitPolicy = model.policy
@@ -99,7 +65,7 @@ class Runner:
         texts: Texts,
         pairs: Texts | None = None,
         policy: ExitPolicy | None = None,
-        truncate: bool = False,
+        truncate: bool = True,
     ) -> list[Prediction]:
         """Classifies texts, or pairs of texts, at the exit that the policy takes for each.
 
@@ -113,52 +79,90 @@ class Runner:
             BeexError: the model came without a preprocessor, pairs were given to a model of single
                 texts (or the reverse), or a text is empty, not a string, or longer than it reads.
         """
-        return list(self.stream(texts, pairs, policy, truncate))
-
-    def stream(
-        self,
-        texts: Iterable[str],
-        pairs: Iterable[str] | None = None,
-        policy: ExitPolicy | None = None,
-        truncate: bool = False,
-        chunk: int = CHUNK,
-    ) -> Iterator[Prediction]:
-        """As `classify`, one prediction after the other, for texts without end if need be.
-
-        Holds `chunk` texts at a time: more are grouped better by length, fewer answer sooner.
-        """
-        if isinstance(texts, str | bytes):
-            raise BeexError("Texts are needed, but one string was given; put it in a list.")
-        first, second = iter(texts), iter(() if pairs is None else pairs)
-        start = 0
-        while taken := list(itertools.islice(first, chunk)):
-            beside = None if pairs is None else list(itertools.islice(second, len(taken)))
-            ids = self.encode(taken, beside, truncate, start)
-            yield from self.predictions(self.decide(ids, policy))
-            start += len(taken)
-        if next(second, None) is not None:
-            raise BeexError(f"There are more second texts than {start} texts; give one for each.")
-
-    def encode(
-        self, texts: Texts, pairs: Texts | None = None, truncate: bool = True, start: int = 0
-    ) -> np.ndarray:
-        """Texts to the ids (B, T) that `exit_logits` reads; arguments and errors as `classify`.
-
-        Errors number the texts as if `start` came before them.
-        """
-        return self._preprocessor_for(pairs).encode(texts, pairs, truncate, start)
-
-    def predictions(self, decisions: Decisions) -> list[Prediction]:
-        """What follows from the logits at the exits taken."""
-        logits = decisions.logits.astype(np.float64)
-        scaled = np.exp(logits - logits.max(axis=-1, keepdims=True))
-        shares = scaled / scaled.sum(axis=-1, keepdims=True)
+        check_texts(texts, pairs)
+        items = texts if pairs is None else list(zip(texts, pairs, strict=True))
         found = []
-        for row, best, exit in zip(shares, logits.argmax(axis=-1), decisions.exits, strict=True):
-            probabilities = dict(zip(self.labels, row.tolist(), strict=True))
-            score = float(row[best])
-            found.append(Prediction(self.labels[best], score, int(exit) + 1, probabilities))
+        for answer in self.answer(items, policy, truncate):
+            if isinstance(answer, Failure):
+                raise BeexError(answer.error)
+            found.append(answer)
         return found
+
+    def answer(
+        self,
+        items: Sequence[Any],
+        policy: ExitPolicy | None = None,
+        truncate: bool = True,
+        top_k: int | None = None,
+        start: int = 0,
+    ) -> list[Answer]:
+        """A prediction for each item that can be classified, and a `Failure` for each other one.
+
+        Args:
+            items: texts or, for a model of pairs, tuples of two texts; a `Failure` is its own answer.
+            policy, truncate: as of `classify`.
+            top_k: labels that `Prediction.probabilities` shall have; all if None.
+            start: items that came before, for the numbers in errors.
+
+        Raises:
+            BeexError: the model came without a preprocessor, or exits by itself and by another
+                policy.
+        """
+        self._require_vocabulary()
+        answers: list[Any] = [
+            self._failure(item, number) for number, item in enumerate(items, start + 1)
+        ]
+        rows = np.array([row for row, failure in enumerate(answers) if failure is None], int)
+        texts = [items[row] for row in rows]
+        first, second = texts, None
+        if self.reads_pairs:
+            first, second = [item[0] for item in texts], [item[1] for item in texts]
+        ids, lengths = self.tokenize(first, second)
+        truncated = lengths > self.text_length
+        if not truncate:
+            for row in np.flatnonzero(truncated):
+                name = f"{'Pair' if self.reads_pairs else 'Text'} {start + rows[row] + 1:,}"
+                answers[rows[row]] = Failure(too_long(name, lengths[row], self.text_length))
+            rows, ids, truncated = rows[~truncated], ids[~truncated], truncated[~truncated]
+        if len(rows):
+            found = predictions(self.labels, self.decide(ids, policy), truncated, top_k)
+            for row, prediction in zip(rows, found, strict=True):
+                answers[row] = prediction
+        return answers
+
+    def encode(self, texts: Texts, pairs: Texts | None = None) -> np.ndarray:
+        """Texts, cut where they are longer, to the ids (B, T) that `exit_logits` reads.
+
+        Raises:
+            BeexError: as `classify`.
+        """
+        self._require_vocabulary()
+        check_texts(texts, pairs)
+        items = texts if pairs is None else list(zip(texts, pairs, strict=True))
+        for number, item in enumerate(items, 1):
+            if failure := self._failure(item, number):
+                raise BeexError(failure.error)
+        return self.tokenize(texts, pairs)[0]
+
+    def tokenize(self, texts: Texts, pairs: Texts | None = None) -> tuple[np.ndarray, np.ndarray]:
+        """Texts without faults to ids, int32 (B, T), and the tokens (B,) that they had before a cut."""
+        preprocessor = self._require_vocabulary()
+        ids = preprocessor.encode(texts, pairs, truncate=True)
+        lengths = (ids != 0).sum(axis=1)
+        full = np.flatnonzero(lengths == preprocessor.max_length)
+        beside = None if pairs is None else [pairs[row] for row in full]
+        lengths[full] = preprocessor.lengths([texts[row] for row in full], beside)
+        return ids, lengths
+
+    @property
+    def reads_pairs(self) -> bool:
+        """Whether the model reads pairs of texts, rather than single ones."""
+        return self.config.num_segments > 1
+
+    @property
+    def text_length(self) -> int:
+        """The most tokens of a text, special ones included."""
+        return self._require_vocabulary().max_length
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         """As `exit_logits`, for checked int32 ids."""
@@ -167,20 +171,31 @@ class Runner:
     def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
         """As `decide`, for checked int32 ids."""
         logits = self._exit_logits(ids)
-        exits = np.asarray(policy.choose(logits))
+        exits = policy.choose(logits)
         return Decisions(logits[np.arange(len(exits)), exits], exits)
 
-    def _preprocessor_for(self, pairs: Texts | None) -> TextPreprocessor:
-        """The preprocessor, if the model reads pairs and pairs are given, or else neither."""
+    def _require_vocabulary(self) -> TextPreprocessor:
         if self.preprocessor is None:
             reads = "The model came without a vocabulary, so it reads token ids, not text"
             fix = "attach a TextPreprocessor before saving or converting it"
             raise BeexError(f"{reads}; {fix}.")
-        if pairs is not None and self.config.num_segments == 1:
-            raise BeexError("The model reads single texts, not pairs; give one text each.")
-        if pairs is None and self.config.num_segments > 1:
-            raise BeexError("The model reads pairs of texts; give a second text for each.")
         return self.preprocessor
+
+    def _failure(self, item: Any, number: int) -> Failure | None:
+        """Why an item cannot be classified, if so; its length is not looked at."""
+        if isinstance(item, Failure):
+            return item
+        is_pair = isinstance(item, tuple) and len(item) == 2
+        if is_pair and not self.reads_pairs:
+            reads = f"Text {number:,} is a pair, and the model reads single texts, not pairs"
+            return Failure(f"{reads}; give one text.")
+        if not is_pair and self.reads_pairs:
+            reads = f"Text {number:,} is a single one, and the model reads pairs of texts"
+            return Failure(f"{reads}; give a second text.")
+        for text, name in zip(item if is_pair else [item], ("Text", "Second text"), strict=False):
+            if found := fault(text):
+                return Failure(f"{name} {number:,} {found}.")
+        return None
 
     def _checked(self, ids: np.ndarray) -> np.ndarray:
         """The ids as int32, if the model can read them."""
@@ -196,6 +211,15 @@ class Runner:
             fix = "use the preprocessor that the model was trained with"
             raise BeexError(f"Token id {wrong} is outside the vocabulary of {size}; {fix}.")
         return ids.astype(np.int32)
+
+
+def check_texts(texts: Any, pairs: Any) -> None:
+    """Raises `BeexError` for a string in place of many, or lists that differ in length."""
+    if isinstance(texts, str | bytes):
+        raise BeexError("Texts are needed, but one string was given; put it in a list.")
+    if pairs is not None and len(texts) != len(pairs):
+        counts = f"{len(texts)} texts came with {len(pairs)} second texts"
+        raise BeexError(f"{counts}; give one for each.")
 
 
 def check_threads(num_threads: int) -> None:

@@ -3,17 +3,18 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
+from beex_keras.export.description import segment_name
 from beex_keras.export.tflite import metadata
-from beex_keras.export.tflite.converter import segment_name
 from beex_keras.files import read_bytes
 from beex_keras.runtime.graph import Graph
-from beex_keras.runtime.runner import Decisions, Runner
+from beex_keras.runtime.predictions import Decisions
+from beex_keras.runtime.runner import Runner
 
 _TOGETHER = 128
 
@@ -52,6 +53,10 @@ class SegmentRunner(Runner):
                 mixed = f"segments of different models (segment {number} is not the first one's)"
                 raise BeexError(f"{source} mixes {mixed}; convert the model again.")
         super().__init__(self.metadata, self.metadata.length)
+        self._arguments = segments, source, num_threads
+
+    def __reduce__(self) -> Any:
+        return SegmentRunner, self._arguments
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         logits = np.zeros((len(ids), self.config.num_blocks, self.config.num_classes), np.float32)
@@ -68,18 +73,18 @@ class SegmentRunner(Runner):
         for rows, tokens in self._groups(ids):
             hidden = None
             # The first logits would give no more than their shape.
-            state = policy.initial_state(tf.zeros((len(rows), self.config.num_classes)))
+            state = policy.initial_state(np.zeros((len(rows), self.config.num_classes)))
             for index in range(last + 1):
                 found, hidden = self._block(index, tokens, hidden)
-                score, state = policy.score(index, tf.constant(found), state)
-                stops = policy.stops(score).numpy() if index < last else np.ones(len(rows), bool)
+                score, state = policy.score(index, found, state)
+                stops = policy.stops(score) if index < last else np.ones(len(rows), bool)
                 logits[rows[stops]], exits[rows[stops]] = found[stops], index
                 if stops.all():
                     break
                 goes_on = ~stops
                 rows, tokens = rows[goes_on], tokens[goes_on]
                 hidden = None if hidden is None else hidden[goes_on]
-                state = tuple(tf.boolean_mask(value, goes_on) for value in state)
+                state = tuple(value[goes_on] for value in state)
         return Decisions(logits, exits)
 
     def _groups(self, ids: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

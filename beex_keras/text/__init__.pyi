@@ -1,4 +1,5 @@
+from .learning import learn_vocabulary
 from .preprocessor import TextPreprocessor
-from .vocabulary import SPECIAL_TOKENS, learn_vocabulary, read_vocabulary
+from .vocabulary import SPECIAL_TOKENS, read_vocabulary
 
 __all__ = ["SPECIAL_TOKENS", "TextPreprocessor", "learn_vocabulary", "read_vocabulary"]

@@ -1,11 +1,11 @@
 """Texts and pairs of texts to token ids."""
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from beex_keras.backend import tf, tf_text
 from beex_keras.errors import BeexError
 from beex_keras.text.vocabulary import check_vocabulary
 
@@ -13,7 +13,6 @@ _CHUNK = 4096
 Texts = Sequence[str]
 
 
-@tf.keras.utils.register_keras_serializable("beex_keras")
 class TextPreprocessor:
     r"""Turns texts into WordPiece ids, outside and inside TensorFlow graphs.
 
@@ -58,40 +57,23 @@ class TextPreprocessor:
         self.lower_case, self.truncate = bool(lower_case), bool(truncate)
         special = map(self.vocabulary.index, ("[PAD]", "[CLS]", "[SEP]"))
         self.padding_id, self.classification_id, self.separator_id = special
-        # The tokenizer keeps its model in a constant, which must not belong to a caller's graph.
-        with tf.init_scope():
-            settings = {"lower_case_nfd_strip_accents": self.lower_case, "token_out_type": tf.int32}
-            self._tokenizer = tf_text.FastBertTokenizer(list(self.vocabulary), **settings)
 
     @property
     def vocabulary_size(self) -> int:
         return len(self.vocabulary)
 
-    def __call__(self, texts: tf.Tensor, pairs: tf.Tensor | None = None) -> tf.Tensor:
+    def __call__(self, texts: Any, pairs: Any = None) -> Any:
         """Token ids by TensorFlow operations alone; longer texts are always cut.
 
         Strings (B,), and others or None → int32 (B, max_length).
         """
-        first = self._tokenizer.tokenize(tf.convert_to_tensor(texts, tf.string))
-        column = tf.ones([first.nrows(), 1], tf.int32)
-        start, end = self.classification_id * column, self.separator_id * column
-        if pairs is None:
-            parts = [start, _head(first, self.max_length - 2), end]
-        else:
-            second = self._tokenizer.tokenize(tf.convert_to_tensor(pairs, tf.string))
-            places = tf.constant(self.max_length - 3, tf.int64)
-            n_first, n_second = first.row_lengths(), second.row_lengths()
-            n_second = tf.minimum(n_second, tf.maximum(places - n_first, places // 2))
-            n_first = tf.minimum(n_first, places - n_second)
-            parts = [start, _head(first, n_first), end, _head(second, n_second), end]
-        rows = tf.concat([tf.cast(part, tf.int32) for part in parts], axis=1)
-        return rows.to_tensor(self.padding_id, shape=(None, self.max_length))
+        return self._wordpiece.ids(texts, pairs)
 
     def encode(
-        self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None, start: int = 0
+        self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None
     ) -> np.ndarray:
         """Token ids of a list of texts: int32, (B, max_length); arguments and errors as `check`."""
-        self.check(texts, pairs, truncate, start)
+        self.check(texts, pairs, truncate)
         ids = np.zeros((len(texts), self.max_length), np.int32)
         for rows, first, second in _chunks(texts, pairs):
             ids[rows] = self(first, second).numpy()
@@ -101,28 +83,23 @@ class TextPreprocessor:
         """Tokens of each row before any cut, special ones included: int64, (B,)."""
         counts = np.zeros(len(texts), np.int64)
         for rows, first, second in _chunks(texts, pairs):
-            counts[rows] = self._tokenizer.tokenize(first).row_lengths().numpy() + 2
-            if second is not None:
-                counts[rows] += self._tokenizer.tokenize(second).row_lengths().numpy() + 1
+            counts[rows] = self._wordpiece.lengths(first, second).numpy()
         return counts
 
-    def check(
-        self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None, start: int = 0
-    ) -> None:
+    def check(self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None) -> None:
         """Refuses what cannot be classified as it stands.
 
         Args:
             texts, pairs: what `encode` would get.
             truncate: whether longer texts may be cut; by default as the preprocessor is set.
-            start: texts that came before these, for the numbers in errors.
 
         Raises:
             BeexError: a text is not a string, empty, not valid Unicode, or, unless it may be cut,
                 longer than `max_length` tokens; or `texts` and `pairs` differ in number.
         """
-        _check_strings(texts, "Text", start)
+        _check_strings(texts, "Text")
         if pairs is not None:
-            _check_strings(pairs, "Second text", start)
+            _check_strings(pairs, "Second text")
             if len(pairs) != len(texts):
                 counts = f"{len(texts)} texts came with {len(pairs)} second texts"
                 raise BeexError(f"{counts}; give one for each.")
@@ -131,7 +108,15 @@ class TextPreprocessor:
         lengths = self.lengths(texts, pairs)
         for index in np.flatnonzero(lengths > self.max_length)[:1]:
             kind = "Text" if pairs is None else "Pair"
-            raise too_long(f"{kind} {start + index + 1:,}", lengths[index], self.max_length)
+            name = f"{kind} {index + 1:,}"
+            raise BeexError(too_long(name, lengths[index], self.max_length))
+
+    @cached_property
+    def _wordpiece(self) -> Any:
+        from beex_keras.text.wordpiece import WordPiece
+
+        ids = self.padding_id, self.classification_id, self.separator_id
+        return WordPiece(self.vocabulary, self.lower_case, self.max_length, *ids)
 
     def get_config(self) -> dict[str, Any]:
         options = {name: getattr(self, name) for name in ("max_length", "lower_case", "truncate")}
@@ -142,39 +127,35 @@ class TextPreprocessor:
         return cls(**config)
 
 
-def too_long(name: str, tokens: int, most: int) -> BeexError:
-    """The error that refuses a text."""
+def too_long(name: str, tokens: int, most: int) -> str:
+    """The sentence that refuses a text."""
     reads = f"{tokens:,} tokens, the model reads {most:,}"
-    return BeexError(f"{name} has {reads}: shorten it, or allow truncation.")
+    return f"{name} has {reads}: shorten it, or allow truncation."
 
 
-def _head(tokens: tf.RaggedTensor, lengths: tf.Tensor | int) -> tf.RaggedTensor:
-    """The first `lengths` tokens of each row."""
-    limits = tf.minimum(tokens.row_lengths(), tf.cast(lengths, tf.int64))
-    places = tf.ragged.range(tokens.row_lengths())
-    return tf.ragged.boolean_mask(tokens, places < tf.expand_dims(limits, 1))
+def fault(text: Any) -> str | None:
+    """What is wrong with a text that cannot be classified: the end of a sentence without full stop."""
+    if not isinstance(text, str):
+        return f"is a {type(text).__name__}; give it as a string"
+    if not text or text.isspace():
+        return "is empty; remove it or fill it"
+    try:
+        text.isascii() or text.encode("utf-8")
+    except UnicodeEncodeError:
+        return "is not valid Unicode; repair its encoding"
+    return None
 
 
-def _chunks(
-    texts: Texts, pairs: Texts | None
-) -> Iterator[tuple[slice, tf.Tensor, tf.Tensor | None]]:
-    """Rows and their texts as string tensors, so many at a time that memory stays small."""
+def _chunks(texts: Texts, pairs: Texts | None) -> Iterator[tuple[slice, list[str], Any]]:
+    """Rows and their texts, so many at a time that memory stays small."""
     for start in range(0, len(texts), _CHUNK):
         rows = slice(start, start + _CHUNK)
-        second = None if pairs is None else tf.constant(list(pairs[rows]), tf.string)
-        yield rows, tf.constant(list(texts[rows]), tf.string), second
+        yield rows, list(texts[rows]), None if pairs is None else list(pairs[rows])
 
 
-def _check_strings(texts: Texts, what: str, start: int) -> None:
+def _check_strings(texts: Texts, what: str) -> None:
     if isinstance(texts, str | bytes):
         raise BeexError("A list of texts is needed, but one string was given; put it in a list.")
-    for number, text in enumerate(texts, start + 1):
-        if not isinstance(text, str):
-            raise BeexError(f"{what} {number:,} is a {type(text).__name__}; give it as a string.")
-        if not text.strip():
-            raise BeexError(f"{what} {number:,} is empty; remove it or fill it.")
-        try:
-            text.encode("utf-8")
-        except UnicodeEncodeError:
-            invalid = f"{what} {number:,} is not valid Unicode"
-            raise BeexError(f"{invalid}; repair its encoding.") from None
+    for number, text in enumerate(texts, 1):
+        if found := fault(text):
+            raise BeexError(f"{what} {number:,} {found}.")

@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "internal.h"
+
 size_t beex_model_bytes(void) { return sizeof(beex_model); }
 size_t beex_engine_bytes(void) { return sizeof(beex_engine); }
 
@@ -55,15 +57,16 @@ beex_status beex_run_rows(beex_engine *engine, const int32_t *ids, size_t rows, 
 
 beex_status beex_encode_texts(beex_engine *engine, const char *const *texts, const size_t *sizes,
                               const char *const *pairs, const size_t *pair_sizes, size_t rows,
-                              int truncate, int32_t *ids, size_t *done, size_t *tokens) {
+                              int32_t *ids, size_t *tokens, size_t *done) {
   const size_t length = engine->model->header->text_length;
   for (*done = 0; *done < rows; ++*done, ids += length) {
     const size_t row = *done;
+    size_t count;
     const beex_status status =
-        beex_encode(engine->model, texts[row], sizes[row], pairs ? pairs[row] : NULL,
-                    pairs ? pair_sizes[row] : 0, truncate, ids, tokens);
+        beex_encode_all(engine->model, texts[row], sizes[row], pairs ? pairs[row] : NULL,
+                        pairs ? pair_sizes[row] : 0, 1, ids, &count, tokens + row);
     if (status != BEEX_OK) return status;
-    memset(ids + *tokens, 0, (length - *tokens) * sizeof *ids);
+    memset(ids + count, 0, (length - count) * sizeof *ids);
   }
   return BEEX_OK;
 }

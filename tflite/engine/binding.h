@@ -28,11 +28,12 @@ BEEX_API beex_status beex_run_rows(beex_engine *engine, const int32_t *ids, size
                                    const beex_policy *policy, int32_t *exits, float *logits,
                                    size_t *done);
 
-/* UTF-8 texts of the given sizes to ids [rows][text_length], 0 behind the last; pairs may be null.
- * *tokens is the count of a text that is too long. */
+/* UTF-8 texts of the given sizes to ids [rows][text_length], 0 behind the last; pairs may be null. Longer
+ * texts are cut; tokens [rows] counts what they had. *done is the rows that were read; the status is that
+ * of the next. */
 BEEX_API beex_status beex_encode_texts(beex_engine *engine, const char *const *texts,
                                        const size_t *sizes, const char *const *pairs,
-                                       const size_t *pair_sizes, size_t rows, int truncate,
-                                       int32_t *ids, size_t *done, size_t *tokens);
+                                       const size_t *pair_sizes, size_t rows, int32_t *ids,
+                                       size_t *tokens, size_t *done);
 
 #endif

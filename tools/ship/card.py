@@ -283,7 +283,7 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
     Kinds of wording are `groups`: what regular expressions find.
     """
     test = task.test
-    found = runner.classify(test.texts, test.pairs, truncate=True)
+    found = runner.classify(test.texts, test.pairs)
     names = [task.labels[number] for number in test.labels]
     right = np.array([p.label == name for p, name in zip(found, names, strict=True)])
 
@@ -327,7 +327,7 @@ def _probes(runner: CRunner, probes: list[dict[str, str]]) -> list[dict[str, Any
     """Sentences of the description's own, each about one weakness."""
     if not probes:
         return []
-    found = runner.classify([probe["text"] for probe in probes], truncate=True)
+    found = runner.classify([probe["text"] for probe in probes])
     return [
         {**probe, "answer": p.label, "score": round(p.score, 4), "exit": p.exit}
         for probe, p in zip(probes, found, strict=True)

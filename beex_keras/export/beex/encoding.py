@@ -1,54 +1,36 @@
 """From a classifier to the bytes of a file."""
 
-import os
 from collections.abc import Iterable
 from typing import Any
 
-import numpy as np
-
-from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export.beex.dictionary import pack_dictionary
-from beex_keras.export.beex.header import HEADER, NETWORKS, POLICY_KINDS, read_header, seal
+from beex_keras.export.beex.header import HEADER, architecture, policy_fields, seal
 from beex_keras.export.beex.parts import Writer
 from beex_keras.export.beex.sizes import arena_size
 from beex_keras.export.beex.weights import write_weights
 from beex_keras.export.description import checked_length, describe, to_json, to_values
-from beex_keras.files import write_atomically
-from beex_keras.layers.slfn import CONTENT_ACTIVATIONS
-from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.models import BEExformerClassifier
 from beex_keras.text import TextPreprocessor
 
 METADATA = ("versions", "config", "policy", "preprocessor", "calibration")
 """What of the metadata is JSON; all else the engine reads too."""
 
 
-def convert(
+def encode(
     classifier: BEExformerClassifier,
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
     int8_weights: bool = False,
 ) -> bytes:
-    """The classifier as a ``.beex`` file.
-
-    Args:
-        classifier: the model; preprocessor, labels and exit policy go into the file.
-        length: the most tokens it reads; `config.max_length` if None. Fewer take less memory.
-        calibration: figures of the policy's calibration, to be kept with it (JSON values).
-        int8_weights: store the matrices of a float32 model in 8 bits, with a scale for each output;
-            the engine then quantizes their inputs too, token by token.
-
-    Raises:
-        BeexError: `length` does not fit, a label or token cannot be stored, a weight is not finite
-            or too large, or 8 bits are asked for where weights are binary.
-    """
+    """As `convert`, of a classifier."""
     config = classifier.config
     if int8_weights and config.precision.is_binary:
         advice = "leave out int8 weights, or convert a model that was trained with --bits float"
         raise BeexError(f"The model's weights are binary, and take 1 bit; {advice}.")
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
-    values = architecture(config, length) | _policy(metadata.policy)
+    values = architecture(config, length) | policy_fields(metadata.policy)
     if int8_weights:
         values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
     writer = Writer(HEADER.size, int8_weights)
@@ -60,51 +42,6 @@ def convert(
     values |= writer.section("metadata", to_json({n: stored[n] for n in METADATA}))
     values["arena_size"] = arena_size(config, length, int8_weights)
     return seal(values, bytes(writer.data))
-
-
-def export_file(
-    classifier: BEExformerClassifier,
-    path: str | os.PathLike[str],
-    length: int | None = None,
-    calibration: dict[str, Any] | None = None,
-    int8_weights: bool = False,
-) -> dict[str, int]:
-    """Writes `convert`'s file to `path`, whole or not at all.
-
-    Returns:
-        Bytes of the file, of its weights and of its vocabulary, and the memory that the engine
-        needs to run it.
-
-    Raises:
-        BeexError: as `convert`, or the file cannot be written.
-    """
-    data = convert(classifier, length, calibration, int8_weights)
-    write_atomically(path, data)
-    values = read_header(data)
-    return {
-        "total": len(data),
-        "weights": values["labels"] - values["weights"],
-        "vocabulary": values["words_size"] + values["pieces_size"],
-        "arena": values["arena_size"],
-    }
-
-
-def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
-    """The header's fields that the configuration tells."""
-    return {
-        **config.to_dict(),
-        "length": length,
-        "network": NETWORKS.index(config.network),
-        "sigmoid_gate": int(config.gate_activation == "sigmoid"),
-        "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
-        "attention_scale": (config.width // config.num_heads) ** -0.5,
-    }
-
-
-def _policy(policy: exits.ExitPolicy) -> dict[str, Any]:
-    number = POLICY_KINDS.index(exits.serialize(policy)["name"])
-    threshold = float(np.float32(policy.threshold))
-    return {"policy": number, "below": int(policy.below), "threshold": threshold}
 
 
 def _pack_labels(labels: Iterable[str]) -> bytes:

@@ -1,14 +1,23 @@
 """The header: its fields in their order, and the numbers that stand for names."""
 
+import mmap
 import struct
 import zlib
 from typing import Any
+
+import numpy as np
+
+from beex_keras import exits
+from beex_keras.models import BEExformerConfig
 
 MAGIC = b"BEEX"
 FORMAT_VERSION = 3
 
 NETWORKS = ("slfn", "ffn")
 """What stands behind the attention, in the order of the numbers in a file."""
+
+CONTENT_ACTIVATIONS = ("tanh", "gelu")
+"""Those of the content branch of an "slfn", in the order of their numbers in a file."""
 
 POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
 """The policies in the order of their numbers in a file."""
@@ -38,6 +47,25 @@ def seal(values: dict[str, Any], body: bytes) -> bytes:
     return data[: CHECKED_FROM - 4] + checksum + data[CHECKED_FROM:]
 
 
-def read_header(data: bytes) -> dict[str, Any]:
+def read_header(data: bytes | mmap.mmap) -> dict[str, Any]:
     """The header's fields by name, as they are, without any check."""
     return dict(zip(_FIELDS, HEADER.unpack_from(data)[4:], strict=True))
+
+
+def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
+    """The header's fields that the configuration tells."""
+    return {
+        **config.to_dict(),
+        "length": length,
+        "network": NETWORKS.index(config.network),
+        "sigmoid_gate": int(config.gate_activation == "sigmoid"),
+        "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
+        "attention_scale": (config.width // config.num_heads) ** -0.5,
+    }
+
+
+def policy_fields(policy: exits.ExitPolicy) -> dict[str, Any]:
+    """The header's fields that an exit policy tells."""
+    number = POLICY_KINDS.index(exits.serialize(policy)["name"])
+    threshold = float(np.float32(policy.threshold))
+    return {"policy": number, "below": int(policy.below), "threshold": threshold}

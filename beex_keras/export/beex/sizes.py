@@ -37,9 +37,14 @@ def _memory(parts: Iterable[int]) -> int:
 
 def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
     """Bytes of a file's weights: the token table and all that follows it up to the labels."""
+    return sum(parts_sizes(config, length, int8_weights))
+
+
+def parts_sizes(config: BEExformerConfig, length: int, int8_weights: bool = False) -> list[int]:
+    """Bytes of each part of the weights, in the order of the file."""
     shapes = config.replace(max_length=length)
     parts = [part for _, stage in topology.stages(shapes) for part in stage]
-    return sum(_bytes(config, part, int8_weights) for part in parts)
+    return [_bytes(config, part, int8_weights) for part in parts]
 
 
 def _bytes(config: BEExformerConfig, part: topology.Part, int8_weights: bool) -> int:

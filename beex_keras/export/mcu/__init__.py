@@ -1,7 +1,7 @@
 """C projects for microcontrollers, and what they take of a board."""
 
 from beex_keras.export.mcu.board import DEFAULT, Board, boards, parse_size
-from beex_keras.export.mcu.project import write_project
+from beex_keras.export.mcu.project import write_arrays, write_project
 from beex_keras.export.mcu.project_report import ProjectReport, export_project
 from beex_keras.export.mcu.requirements import DoesNotFit
 
@@ -13,5 +13,6 @@ __all__ = [
     "boards",
     "export_project",
     "parse_size",
+    "write_arrays",
     "write_project",
 ]

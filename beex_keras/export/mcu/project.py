@@ -37,7 +37,7 @@ def write_project(
     Raises:
         BeexError: the folder cannot be written, or holds something else.
     """
-    header, source = model_arrays(data, int8_activations)
+    header, source = model_arrays(data, "model", int8_activations)
     ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
     written = {
         "beex.h": single_header(),
@@ -60,21 +60,36 @@ def write_project(
             (temporary / name).write_text(text, "utf-8")
 
 
-def model_arrays(data: bytes, int8_activations: bool) -> tuple[str, str]:
-    """A ``.beex`` file as a constant array of C: its header and its source."""
+def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
+    """Writes a ``.beex`` file's bytes as an array of C to `path`, and the header that declares it beside.
+
+    Raises:
+        BeexError: the name is none that C can have, or the files cannot be written.
+    """
+    source = Path(path)
+    if not source.stem.isidentifier() or not source.stem.isascii():
+        raise BeexError(f"The file name {source.name} must be a C name, such as model.c.")
+    texts = model_arrays(data, source.stem, False)
+    for target, text in zip((source.with_suffix(".h"), source), texts, strict=True):
+        write_atomically(target, text)
+
+
+def model_arrays(data: bytes, name: str, int8_activations: bool) -> tuple[str, str]:
+    """A ``.beex`` file as a constant array of C with such a name: its header and its source."""
     values = beex.read_header(data)
-    written = "/* Written by beex convert. */\n"
+    written, upper = "/* Written by beex convert. */\n", name.upper()
     header = (
-        f"{written}#ifndef MODEL_H\n#define MODEL_H\n\n"
-        f"#define MODEL_ARENA {values['arena_size']} /* bytes of working memory */\n"
-        f"#define MODEL_LENGTH {values['length']} /* the most tokens it reads */\n"
-        f"#define MODEL_INT8_ACTIVATIONS {int(int8_activations)}\n\n"
-        f"extern const unsigned char model_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
+        f"{written}#ifndef {upper}_H\n#define {upper}_H\n\n"
+        f"#define {upper}_ARENA {values['arena_size']} /* bytes of working memory */\n"
+        f"#define {upper}_LENGTH {values['length']} /* the most tokens it reads */\n"
+        f"#define {upper}_INT8_ACTIVATIONS {int(int8_activations)}\n\n"
+        f"extern const unsigned char {name}_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
     )
     starts = range(0, len(data), _BYTES_A_LINE)
     rows = ",\n".join(",".join(map(str, data[i : i + _BYTES_A_LINE])) for i in starts)
     source = (
-        f'{written}#include "model.h"\n\n'
-        f"__attribute__((aligned(8))) const unsigned char model_data[{len(data)}] = {{\n{rows}\n}};\n"
+        f'{written}#include "{name}.h"\n\n'
+        f"__attribute__((aligned(8))) const unsigned char {name}_data[{len(data)}] = {{\n"
+        f"{rows}\n}};\n"
     )
     return header, source

@@ -4,7 +4,7 @@ import dataclasses
 import os
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from beex_keras.errors import BeexError
 from beex_keras.export import beex
@@ -12,8 +12,9 @@ from beex_keras.export.mcu import costs, emulation, project, requirements
 from beex_keras.export.mcu.board import DEFAULT, Board, boards
 from beex_keras.export.mcu.costs import Footprint
 from beex_keras.export.mcu.emulation import Sections
-from beex_keras.export.tflite.freeze import checked_length
-from beex_keras.models import BEExformerClassifier
+
+if TYPE_CHECKING:
+    from beex_keras.models import BEExformerClassifier
 
 _MOST = 3_000_000_000
 """Instructions that are emulated without being asked for: some 20 seconds."""
@@ -69,7 +70,7 @@ class ProjectReport:
 
 
 def export_project(
-    classifier: BEExformerClassifier,
+    model: "BEExformerClassifier | bytes",
     folder: str | os.PathLike[str],
     board: str = DEFAULT,
     ram: int | None = None,
@@ -79,10 +80,10 @@ def export_project(
     int8_weights: bool = False,
     int8_activations: bool = False,
 ) -> ProjectReport:
-    """Writes a classifier as a C project for microcontrollers; see `write_project`.
+    """Writes a model as a C project for microcontrollers; see `write_project`.
 
     Args:
-        classifier, length, calibration, int8_weights: as of `beex.convert`; it needs a vocabulary.
+        model, length, calibration, int8_weights: as of `beex.convert`; it needs a vocabulary.
         folder: of the project.
         board: a name in `boards()`: what the figures are about. The project builds for all.
         ram, flash: bytes that there are; the board's own if None.
@@ -95,14 +96,14 @@ def export_project(
     """
     if board not in boards():
         raise BeexError(f"There is no board '{board}'; choose one of {', '.join(boards())}.")
-    row, config = boards()[board], classifier.config
-    if classifier.preprocessor is None:
+    data = beex.convert(model, length, calibration, int8_weights)
+    values, config = beex.read_header(data), beex.read(data).config
+    if not values["has_vocabulary"]:
         raise BeexError("A board reads text, but this model has no vocabulary; give it one.")
+    int8_weights = values["weight_bits"] == 8
     kind = costs.kind_of(config, int8_weights, int8_activations)
-    length = checked_length(config, length)
+    row, length, arena = boards()[board], values["length"], values["arena_size"]
     ram, flash = ram or row.ram, flash or row.flash
-    data = beex.convert(classifier, length, calibration, int8_weights)
-    arena = beex.arena_size(config, length, int8_weights)
     stacks = {name: costs.stack(name, config, kind) for name in boards()}
     footprint = costs.footprint(board, len(data), arena, config, kind)
     instructions, source = costs.instructions(board, config, kind, length), BY_TABLE

@@ -8,7 +8,7 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.export.binary_matrices import binary_matrices
-from beex_keras.export.description import describe
+from beex_keras.export.description import describe, is_segments, segment_name
 from beex_keras.export.tflite import (
     fixedpoint,
     flatbuffer,
@@ -163,16 +163,6 @@ def export_file(
             (directory / segment_name(number)).write_bytes(data)
     sizes = [dataclasses.asdict(file_sizes(data)) for data in files]
     return {kind: sum(figures[kind] for figures in sizes) for kind in sizes[0]}
-
-
-def segment_name(number: int) -> str:
-    """The file name of a segment, counted from 1."""
-    return f"block_{number}.tflite"
-
-
-def is_segments(path: str | os.PathLike[str]) -> bool:
-    """Whether `path` is a directory of segments."""
-    return (Path(path) / segment_name(1)).is_file()
 
 
 def _compiled(

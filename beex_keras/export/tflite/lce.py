@@ -22,8 +22,8 @@ def require() -> Any:
         import larq_compute_engine
     except ImportError as error:
         raise BeexError(
-            f"Larq Compute Engine cannot be imported ({error}); run `pip install "
-            "larq-compute-engine==0.16.0`, for Python 3.10 to 3.12 on x86-64 Linux and macOS."
+            f"A .tflite file needs Larq Compute Engine, which cannot be imported ({error}); run `pip "
+            "install larq-compute-engine==0.16.0`, with Python 3.10 to 3.12 on Linux or macOS."
         ) from error
     return larq_compute_engine
 

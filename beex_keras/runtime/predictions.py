@@ -1,0 +1,97 @@
+"""What a classifier says about a text, or why it says nothing."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from beex_keras import numpy_ops
+
+
+@dataclasses.dataclass(frozen=True)
+class Decisions:
+    """What a model computed for each of B texts up to the exit taken.
+
+    Attributes:
+        logits: of the exit taken, float32 (B, C).
+        exits: the exit taken, counted from 0, int32 (B,).
+    """
+
+    logits: np.ndarray
+    exits: np.ndarray
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a classifier says about one text.
+
+    Attributes:
+        label: the most probable class at the exit taken.
+        score: its softmax probability there.
+        exit: the exit taken, counted from 1.
+        probabilities: softmax probability of every label at that exit, or of the most probable ones.
+        truncated: whether the text was cut, because it is longer than the model reads.
+
+    Example:
+        >>> prediction = beex.pipeline("sst2-micro")("what a lovely film")
+        >>> prediction.label, prediction.exit, prediction.truncated
+        ('positive', 1, False)
+    """
+
+    label: str
+    score: float
+    exit: int
+    probabilities: dict[str, float]
+    truncated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
+class Failure:
+    """Stands in the place of a prediction for a text that cannot be classified.
+
+    Attributes:
+        error: one sentence that says why, and what to do.
+
+    Example:
+        >>> beex.pipeline("sst2-micro", on_error="return")("")
+        Failure(error='Text 1 is empty; remove it or fill it.')
+    """
+
+    error: str
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+Answer: TypeAlias = Prediction | Failure
+
+
+def predictions(
+    labels: Sequence[str],
+    decisions: Decisions,
+    truncated: np.ndarray | None = None,
+    top_k: int | None = None,
+) -> Iterator[Prediction]:
+    """What follows from the logits at the exits taken, text by text.
+
+    Args:
+        labels: C names.
+        decisions: of B texts.
+        truncated: whether each text was cut, bool (B,); none was if None.
+        top_k: labels that `probabilities` shall have, the most probable first; all in their order if
+            None.
+    """
+    shares = numpy_ops.softmax(decisions.logits.astype(np.float64))
+    best = decisions.logits.argmax(axis=-1).tolist()
+    exits = (decisions.exits + 1).tolist()
+    cut = [False] * len(best) if truncated is None else truncated.tolist()
+    for row, label, exit, was_cut in zip(shares.tolist(), best, exits, cut, strict=True):
+        probabilities = dict(zip(labels, row, strict=True))
+        if top_k is not None:
+            ranked = sorted(probabilities.items(), key=lambda entry: entry[1], reverse=True)
+            probabilities = dict(ranked[:top_k])
+        yield Prediction(labels[label], row[label], exit, probabilities, was_cut)
