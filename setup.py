@@ -53,6 +53,8 @@ EXTRAS = {
     "plots": ["matplotlib>=3.9"],
     # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
     "minilm": ["safetensors>=0.4"],
+    # pyarrow 26 needs NumPy 2, which Larq does not run with.
+    "scale": ["ray[data]>=2.60", "pyarrow<26"],
     "benchmarks": ["filelock>=3.15", 'tomli>=2; python_version < "3.11"'],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
@@ -157,7 +159,7 @@ setup(
         "bdist_wheel": WheelForAnyPython,
     },
     package_data={
-        "beex_keras": ["py.typed", "*.pyi", "*/*.pyi"],
+        "beex_keras": ["py.typed", "*.pyi", "*/*.pyi", "*/*/*.pyi"],
         "beex_keras.export.mcu": ["costs.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
     },
