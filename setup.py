@@ -36,14 +36,15 @@ def description() -> str:
 CORE = ["numpy>=1.26", "lazy_loader>=0.4", "click>=8.1", "rich>=13", "rich-click>=1.9"]
 
 EXTRAS = {
-    # TensorFlow and its companions must agree in their minor version, and Larq needs NumPy 1. The markers
-    # leave out what has no wheel for a platform and what training does without.
+    # TensorFlow and its companions must agree in their minor version, and Larq needs NumPy 1. Training does
+    # without Larq Compute Engine, which has no wheel for 64-bit Arm; without any other it does not start,
+    # so that pip had better refuse (docs/install.md says where).
     "train": [
         "tensorflow>=2.21,<2.22",
         "tf-keras>=2.21,<2.22",
-        'tensorflow-text>=2.21,<2.22; sys_platform != "win32"',
+        "tensorflow-text>=2.21,<2.22",
         "larq>=0.14,<0.15",
-        'larq-compute-engine>=0.16,<0.17; sys_platform != "linux" or platform_machine == "x86_64"',
+        'larq-compute-engine>=0.16,<0.17; platform_machine != "aarch64"',
         "numpy>=1.26,<2",
         "tensorboard>=2.20",
     ],

@@ -85,19 +85,13 @@ def test_the_least_python_is_the_one_the_makefile_looks_for(declared):
     assert tuple(f"3.{n}" for n in range(int(lowest), int(highest) + 1)) == PYTHONS
 
 
-# Environments, and what of the training's packages has no wheel there.
-LINUX, WINDOWS = {"sys_platform": "linux"}, {"sys_platform": "win32"}
-LEFT_OUT = [
-    ({**LINUX, "platform_machine": "x86_64"}, set()),
-    ({**LINUX, "platform_machine": "aarch64"}, {"larq-compute-engine"}),
-    ({"sys_platform": "darwin", "platform_machine": "arm64"}, set()),
-    ({**WINDOWS, "platform_machine": "AMD64"}, {"tensorflow-text"}),
-]
-
-
-@pytest.mark.parametrize(("where", "without"), LEFT_OUT)
-def test_tensorflow_comes_with_training_alone(declared, where, without):
+@pytest.mark.parametrize(
+    ("machine", "without"),
+    [("x86_64", set()), ("aarch64", {"larq-compute-engine"}), ("arm64", set())],
+)
+def test_tensorflow_comes_with_training_alone(declared, machine, without):
     def names(texts: list[str]) -> set[str]:
+        where = {"platform_machine": machine}
         requirements = map(Requirement, texts)
         return {r.name for r in requirements if r.marker is None or r.marker.evaluate(where)}
 
@@ -163,6 +157,20 @@ def test_a_wheel_depends_on_the_platform_alone(tmp_path):
         )
     assert len([name for name in names if Path(name).suffix in (".so", ".dylib", ".dll")]) == 1
     assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names if ".dist-info/" in name}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("compiler", ["cc", "false"])
+def test_a_source_install_needs_no_compiler(tmp_path, compiler):
+    command = ["egg_info", "-e", tmp_path, "build", "-b", tmp_path, "bdist_wheel", "-d", tmp_path]
+    environment = os.environ | {"CC": compiler}
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", *command], cwd=ROOT, check=True, env=environment
+    )
+    (wheel,) = tmp_path.glob("*-py3-none-*.whl")
+    with zipfile.ZipFile(wheel) as archive:
+        built = f"beex_keras/runtime/{library.path().name}" in archive.namelist()
+    assert built == (compiler == "cc")
 
 
 def test_the_notice_names_every_model(declared):

@@ -57,7 +57,8 @@ def load() -> ctypes.CDLL:
     if not file.is_file():
         raise BeexError(
             "The C engine was not built when beex-keras was installed, most likely for want of a C "
-            "compiler; install one (gcc or clang) and run `pip install -e .` in the checkout again."
+            "compiler; install the wheel for this platform, or a compiler (gcc or clang) and then "
+            "beex-keras again (in a checkout: `pip install -e .`)."
         )
     try:
         library = ctypes.CDLL(str(file))
@@ -65,7 +66,7 @@ def load() -> ctypes.CDLL:
             function = getattr(library, name)
             function.restype, function.argtypes = result, arguments
     except (OSError, AttributeError) as error:
-        fix = "run `pip install -e .` in the checkout again"
+        fix = "install beex-keras again (in a checkout: `pip install -e .`)"
         raise BeexError(f"The C engine at {file} does not load ({error}); {fix}.") from None
     return library
 
