@@ -47,6 +47,7 @@ class BEExformerConfig:
         width: D, channels of a token between blocks.
         num_heads: H, attention heads; divides `width`.
         hidden_width: F, inner channels of the SLFN.
+        gate_width: G, inner channels of the SLFN's gate, as many as `hidden_width` if None.
         num_blocks: N, blocks and exits.
         num_classes: C.
         weight_bits: 1 or 32, for the eight matrices of a block.
@@ -80,6 +81,7 @@ class BEExformerConfig:
     width: int = 128
     num_heads: int = 4
     hidden_width: int = 256
+    gate_width: int | None = None
     num_blocks: int = 4
     num_classes: int = 2
     weight_bits: int = 1
@@ -104,8 +106,13 @@ class BEExformerConfig:
         fields.check_share(self, "dropout", "token_dropout")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
-        if self.network == "ffn" and self.gate_activation is not None:
-            raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
+        if self.gate_width is not None:
+            fields.check_whole(self, gate_width=1)
+        gate = (self.gate_activation, self.gate_width)
+        if self.network == "ffn" and gate != (None, None):
+            raise BeexError(
+                "A network 'ffn' has no gate; leave out gate_activation and gate_width."
+            )
         _ = self.precision  # which checks its parts
 
     @property

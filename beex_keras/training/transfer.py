@@ -51,7 +51,10 @@ BITS = tuple(WEIGHTS_ONLY.bits())
 
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
-_SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "content_activation")
+_SHAPE = (
+    *("width", "num_heads", "hidden_width", "gate_width", "network"),
+    *("gate_activation", "content_activation"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
