@@ -51,7 +51,7 @@ class BEExformerConfig:
         num_blocks: N, blocks and exits.
         num_classes: C.
         weight_bits: 1 or 32, for the eight matrices of a block.
-        activation_bits: 32, or 1 for a fully binary model (with `weight_bits` 1).
+        activation_bits: 32, or, with `weight_bits` 1, 8 (W1A8) or 1 (a fully binary model).
         embedding_bits: 1 or 32, for the token table.
         network: "slfn", or "ffn" for a plain feed-forward network of as many weights.
         gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.

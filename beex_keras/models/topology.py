@@ -73,6 +73,11 @@ def stages(config: BEExformerConfig) -> Iterator[tuple[str, list[Part]]]:
         yield f"exit_{number}", [head(config)]
 
 
+def inner_channels(config: BEExformerConfig) -> int:
+    """All channels between two matrices of the network behind attention."""
+    return sum(part.shape[1] for part in _network(config) if part.behind is None)
+
+
 def inner_width(config: BEExformerConfig) -> int:
     """The most channels between two matrices of the network behind attention."""
     return max(part.shape[1] for part in _network(config) if part.behind is None)

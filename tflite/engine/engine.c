@@ -30,8 +30,6 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
   if (!beex_lay_out(engine, h, arena, size)) return BEEX_ERROR_MEMORY;
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
-  engine->quantizes = h->weight_bits == 8 || (h->weight_bits == 1 && h->activation_bits == 32 &&
-                                              options && options->int8_activations);
   return BEEX_OK;
 }
 
@@ -39,7 +37,7 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
 
 /* Makes float x [rows][inputs] the input of the next linear layers. */
 static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) {
-  if (e->quantizes) {
+  if (e->quantized) {
     e->kernels->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
   }
 }
@@ -57,7 +55,7 @@ static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inp
   } else if (bits == 8) {
     k->int8_int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
                         (const int8_t *)l->weights, l->scale, l->bias, y);
-  } else if (e->quantizes) {
+  } else if (e->quantized) {
     k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
                    (const uint64_t *)l->weights, l->scale, l->bias, y);
   } else {
@@ -218,10 +216,9 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
 
 /* From n rows of x through the hidden channels and their activation. */
 static void through_hidden(beex_engine *e, const beex_linear *in, const beex_linear *out,
-                           void (*activation)(size_t, float *), size_t n, const float *x,
-                           float *y) {
+                           size_t hidden, void (*activation)(size_t, float *), size_t n,
+                           const float *x, float *y) {
   const size_t width = e->model->header->width;
-  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   prepare(e, n, width, x);
   linear(e, in, n, width, hidden, x, e->hidden);
   activation(n * hidden, e->hidden);
@@ -235,18 +232,17 @@ static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_kernels *k = e->kernels;
   const size_t width = h->width;
   float *x = e->x + row * width;
-  through_hidden(e, &b->gate_in, &b->gate_out, k->sigmoid, n, x, e->first);
-  through_hidden(e, &b->content_in, &b->content_out,
+  through_hidden(e, &b->gate_in, &b->gate_out, h->gate_width, k->sigmoid, n, x, e->first);
+  through_hidden(e, &b->content_in, &b->content_out, h->hidden_width,
                  h->content_activation == BEEX_GELU ? k->gelu : k->tanh, n, x, e->second);
   k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 
 /* From the signs of x through those of the hidden channels. */
-static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out, size_t n,
-                         const uint64_t *bits, float *y) {
+static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out,
+                         size_t hidden, size_t n, const uint64_t *bits, float *y) {
   const size_t width = e->model->header->width;
-  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->binary_signs(n, width, hidden, bits, (const uint64_t *)in->weights, in->scale, in->bias,
                            e->hidden_bits);
   sign_linear(e, out, n, hidden, width, e->hidden_bits, y);
@@ -259,8 +255,8 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
   float *x = e->x + row * width;
   uint64_t *bits = e->bits + row * BEEX_WORDS(width);
   k->pack_signs(n, width, x, bits);
-  hidden_signs(e, &b->gate_in, &b->gate_out, n, bits, e->first);
-  hidden_signs(e, &b->content_in, &b->content_out, n, bits, e->second);
+  hidden_signs(e, &b->gate_in, &b->gate_out, h->gate_width, n, bits, e->first);
+  hidden_signs(e, &b->content_in, &b->content_out, h->hidden_width, n, bits, e->second);
   k->gate_grid(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
   k->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
 }
@@ -271,8 +267,9 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
 static void ffn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_kernels *k = e->kernels;
   const size_t width = e->model->header->width;
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   float *x = e->x + row * width;
-  through_hidden(e, &b->up, &b->down, k->gelu, n, x, e->first);
+  through_hidden(e, &b->up, &b->down, hidden, k->gelu, n, x, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 
@@ -281,8 +278,9 @@ static void ffn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n
   const size_t width = e->model->header->width;
   float *x = e->x + row * width;
   uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->pack_signs(n, width, x, bits);
-  hidden_signs(e, &b->up, &b->down, n, bits, e->first);
+  hidden_signs(e, &b->up, &b->down, hidden, n, bits, e->first);
   e->kernels->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
 }
 
@@ -328,13 +326,20 @@ static void exit_head(beex_engine *e, const beex_block *b, size_t rows, float *l
   for (size_t c = 0; c < classes; c++) logits[c] += b->head_bias[c];
 }
 
+/* What the one logit of a model that answers a number says. */
+static float number(const beex_header *h, float logit) {
+  const float value = h->value_offset + h->value_scale * logit;
+  return value < h->value_least ? h->value_least : value > h->value_most ? h->value_most : value;
+}
+
 beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const beex_policy *policy,
                      beex_result *result) {
   if (!e || (!ids && count) || !result) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = e->model->header;
   const size_t classes = h->num_classes;
   if (!policy) policy = &h->policy;
-  if (policy->kind > BEEX_FIXED_DEPTH || policy->threshold != policy->threshold) {
+  const uint32_t last = h->task == BEEX_NUMBER ? BEEX_CHANGE : BEEX_FIXED_DEPTH;
+  if (policy->kind > last || policy->threshold != policy->threshold) {
     return BEEX_ERROR_POLICY;
   }
   if (count > h->length) return BEEX_ERROR_TOKENS;
@@ -353,6 +358,7 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
       result->exit = index + 1;
       result->truncated = 0;
       beex_best_class(logits, classes, &result->label, &result->score);
+      result->value = h->task == BEEX_NUMBER ? number(h, logits[0]) : 0;
       break;
     }
   }
