@@ -153,12 +153,12 @@ def test_threads_change_nothing():
     assert one.classify(texts, truncate=True) == three.classify(texts, truncate=True)
 
 
-def test_int8_activations_are_near():
+def test_activations_of_8_bits_are_near():
     model = build()
     ids = padded_ids(40)
     exact, near = (
-        CRunner(beex_format.convert(model), int8_activations=flag).exit_logits(ids)
-        for flag in (False, True)
+        CRunner(beex_format.convert(model.with_activations(bits))).exit_logits(ids)
+        for bits in (32, 8)
     )
     difference = np.abs(exact - near).max()
     assert 0 < difference < 0.05 * np.abs(exact).max()

@@ -58,7 +58,12 @@ POLICIES = {
 
 
 PAIRS = {"num_segments": 2}
-FAST = {"weights-only": POLICIES, "float": ["patience"], "fully-binary": ["fractional entropy"]}
+FAST = {
+    "weights-only": POLICIES,
+    "float": ["patience"],
+    "w1a8": ["confidence"],
+    "fully-binary": ["fractional entropy"],
+}
 """Every policy in one mode, and every mode."""
 
 slow = pytest.mark.slow

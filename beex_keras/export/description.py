@@ -85,18 +85,6 @@ def describe(
     return Metadata(*own, calibration, versions, **exit)
 
 
-def with_activations(config: BEExformerConfig, bits: int) -> BEExformerConfig:
-    """The architecture with activations of 32 or 8 bits, whose weights stay as they are.
-
-    Raises:
-        BeexError: its weights are real or its activations binary.
-    """
-    if not config.precision.is_binary or config.precision.is_fully_binary:
-        only = "Only models with binary weights and other activations have a choice of them"
-        raise BeexError(f"{only}, and this one is {config.precision.name}; leave them out.")
-    return config.replace(activation_bits=bits)
-
-
 def checked_length(config: BEExformerConfig, length: int | None) -> int:
     """The tokens that a file reads: `length`, or `config.max_length` if it is None.
 

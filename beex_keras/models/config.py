@@ -138,6 +138,17 @@ class BEExformerConfig:
         """The same architecture in a precision of `KINDS`; errors as `Precision.named`."""
         return self.replace(**Precision.named(bits).bits())
 
+    def with_activations(self, bits: int) -> "BEExformerConfig":
+        """Binary weights that read activations of 32 or 8 bits; the weights stay as they are.
+
+        Raises:
+            BeexError: the weights are real, or were trained for binary activations.
+        """
+        if not self.precision.is_binary or self.precision.is_fully_binary or bits not in (8, 32):
+            only = "Only a model with binary weights and other activations can have 8 or 32 bits"
+            raise BeexError(f"{only}, and this one is {self.precision.name}; leave them out.")
+        return self.replace(activation_bits=bits)
+
     def replace(self, **changes: Any) -> "BEExformerConfig":
         """A copy with some values replaced."""
         return self.from_dict({**self.to_dict(), **changes})

@@ -8,7 +8,7 @@ from beex_keras.export.beex.header import HEADER, policy_fields, read_header, se
 from beex_keras.export.beex.parts import Writer
 from beex_keras.export.beex.reading import read
 from beex_keras.export.beex.sizes import arena_size, parts_sizes
-from beex_keras.export.description import checked_length, to_json, with_activations
+from beex_keras.export.description import checked_length, to_json
 
 _SECTIONS = ("labels", "words", "pieces")
 
@@ -44,7 +44,7 @@ def rewrite(
     metadata, values = read(data, source), read_header(data)
     config = metadata.config
     if activations is not None:
-        config = with_activations(config, activations)
+        config = config.with_activations(activations)
         values["activation_bits"] = activations
     policy = policy or metadata.policy
     length = checked_length(config.replace(max_length=metadata.length), length)
