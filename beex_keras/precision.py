@@ -89,6 +89,10 @@ class Precision:
             "activation_bits": self.activations,
         }
 
+    def learned_bits(self) -> dict[str, int]:
+        """The bits that training has to get used to: activations of 8 bits are as good as real ones."""
+        return {**self.bits(), "activation_bits": 1 if self.is_fully_binary else 32}
+
 
 WEIGHTS_ONLY = Precision()
 """The paper's: binary weights and token table, real activations."""
