@@ -7,7 +7,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Callable, Mapping, Sequence
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -67,9 +67,19 @@ def machine() -> dict[str, str]:
     return {
         "machine": f"{platform.machine()}, {name}, {os.cpu_count()} cores",
         "flags": " ".join(flag for flag in _FLAGS.split() if flag in flags),
-        "versions": ", ".join(f"{package} {version(package)}" for package in _PACKAGES),
+        "versions": ", ".join(
+            f"{name} {found}" for name in _PACKAGES if (found := installed(name))
+        ),
         "compiler": first_line("cc"),
     }
+
+
+def installed(package: str) -> str | None:
+    """Its version, if it is installed."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def first_line(program: str) -> str:

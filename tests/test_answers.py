@@ -130,6 +130,18 @@ def test_threads_share_a_pipeline(expected):
             assert found == 20 * expected
 
 
+@pytest.mark.parametrize("threads", [2, 3])
+@pytest.mark.parametrize("count", [1, 7, 100])
+def test_threads_change_nothing(threads, count):
+    texts = [*many(count), "", LONG, *many(count), 3]
+    for settings in ({}, {"truncate": False, "top_k": 2}):
+        one, some = (
+            beex.pipeline(MODEL, on_error="return", num_threads=number, **settings)
+            for number in (1, threads)
+        )
+        assert some(texts) == one(texts)
+
+
 def test_an_event_loop_goes_on(classify, expected):
     async def texts():
         for text in TEXTS:

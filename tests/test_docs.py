@@ -132,8 +132,8 @@ def call_pip(words: list[str]) -> None:
     for before, word in itertools.pairwise(words):
         if before == "-r":
             assert (ROOT / word).is_file()
-        if found := re.fullmatch(r"(beex-keras)\[(\w+)\]", word):
-            assert f'name="{found[1]}"' in setup and f'"{found[2]}": [' in setup
+        if found := re.fullmatch(r"beex-keras\[([\w,]+)\]", word):
+            assert all(f'"{extra}": [' in setup for extra in found[1].split(","))
 
 
 def beexrun(folder: Path, words: list[str], stdin: str) -> str:

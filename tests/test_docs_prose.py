@@ -66,7 +66,7 @@ def look_up(page: str, words: list[str]) -> bool:
 TOP = ("beex_keras/", "benchmarks/", "docs/", "tests/", "tflite/", "tools/")
 SCRIPTS = (
     *("benchmarks/agreement.py", "benchmarks/engine", "benchmarks/mcu.py", "benchmarks/suite"),
-    *("benchmarks/throughput.py", "tools/ship"),
+    *("benchmarks/throughput.py", "examples/classify_parquet.py", "tools/ship"),
 )
 
 

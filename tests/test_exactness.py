@@ -61,7 +61,7 @@ def build(target: Path, compiler: str, *flags: str, program="tests/scores.c", so
 def texts(model: str, count: int) -> tuple[str, ...]:
     """Words and parts of words that the model knows, and characters from all of Unicode."""
     generator = random.Random(model)
-    known = load(model)._preprocessor_for(None).vocabulary[5:]
+    known = load(model).preprocessor.vocabulary[5:]
     planes = [(0x20, 0x7F), (0xA1, 0x600), (0x600, 0x3000), (0x3000, 0xD800), (0x10000, 0x30000)]
 
     def word() -> str:

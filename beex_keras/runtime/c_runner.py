@@ -1,13 +1,15 @@
 """A ``.beex`` file in the C engine."""
 
 import ctypes
+import itertools
 import mmap
 import os
+import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -15,12 +17,17 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.runtime import library
-from beex_keras.runtime.predictions import Decisions
+from beex_keras.runtime.predictions import Answer, Decisions
 from beex_keras.runtime.runner import Runner, check_threads
 from beex_keras.text.preprocessor import Texts
 
+_Result = TypeVar("_Result")
+
 _ROWS = 16
-"""Texts that a thread takes at a time: few, so that all threads end together."""
+"""Texts that one thread computes at a time: few, so that it can be interrupted."""
+
+_PARTS = 4
+"""Parts of a batch for each of several threads: more than one, so that all threads end together."""
 
 
 class CRunner(Runner):
@@ -75,8 +82,32 @@ class CRunner(Runner):
             self._idle.put(engine := self._start(kernels))
         self.kernels = self._library.beex_engine_kernels(_at(engine.state)).decode()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
+        self._own = threading.local()  # its engine, while a thread of the pool does a part
 
     # === The runner's interface ===
+
+    def answer(
+        self,
+        items: Sequence[Any],
+        policy: exits.ExitPolicy | None = None,
+        truncate: bool = True,
+        top_k: int | None = None,
+        start: int = 0,
+    ) -> list[Answer]:
+        if self._pool is None:
+            return super().answer(items, policy, truncate, top_k, start)
+
+        # What Python does for texts, one thread does at a time. Each does all of it for its own part,
+        # and the engine computes other parts meanwhile.
+        def answer_part(engine: "_Engine", first: int, last: int) -> list[Answer]:
+            self._own.engine = engine
+            try:
+                some = items[first:last]
+                return Runner.answer(self, some, policy, truncate, top_k, start + first)
+            finally:
+                del self._own.engine
+
+        return list(itertools.chain.from_iterable(self._divide(len(items), answer_part)))
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, exits.FixedDepth(self.config.num_blocks))[0]
@@ -122,17 +153,21 @@ class CRunner(Runner):
         self._divide(len(ids), run)
         return logits, taken - 1
 
-    def _divide(self, rows: int, work: Callable[["_Engine", int, int], None]) -> None:
-        """Does the work for all rows, a few at a time on each thread."""
+    def _divide(self, rows: int, work: Callable[["_Engine", int, int], _Result]) -> list[_Result]:
+        """What the work gives for all rows, a part at a time on each thread, in their order."""
+        if engine := getattr(self._own, "engine", None):
+            return [work(engine, 0, rows)]
+        _, num_threads, *_ = self._settings
+        size = max(1, -(-rows // (_PARTS * num_threads))) if self._pool else _ROWS
 
-        def part(first: int) -> None:
+        def part(first: int) -> _Result:
             engine = self._idle.get()
             try:
-                work(engine, first, min(first + _ROWS, rows))
+                return work(engine, first, min(first + size, rows))
             finally:
                 self._idle.put(engine)
 
-        list((self._pool.map if self._pool else map)(part, range(0, rows, _ROWS)))
+        return list((self._pool.map if self._pool else map)(part, range(0, rows, size)))
 
     def _start(self, kernels: str) -> "_Engine":
         size = self._library.beex_best_arena_size(_at(self._model))

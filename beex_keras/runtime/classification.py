@@ -171,4 +171,7 @@ def pipeline(
         >>> classify("what a lovely film").exit
         2
     """
-    return Pipeline(load(path, num_threads), policy, truncate, on_error, top_k, progress)
+    runner = load(path, num_threads)
+    # Threads wait for the last of them before the next chunk: the more there are, the longer it is.
+    chunk = num_threads * CHUNK
+    return Pipeline(runner, policy, truncate, on_error, top_k, progress, chunk)
