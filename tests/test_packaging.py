@@ -1,8 +1,11 @@
 """Pinned versions, allowed ranges and the installed package tell one story."""
 
+import json
+import os
 import re
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -13,6 +16,7 @@ from packaging.version import Version
 import beex_keras
 from beex_keras import pretrained
 from beex_keras.export.mcu import board, project, single_header
+from beex_keras.runtime import library
 
 ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12")
@@ -50,15 +54,17 @@ def declared(monkeypatch) -> dict:
 def test_pins_lie_in_the_declared_ranges(declared, python):
     extras = declared["extras_require"]
     pinned = pins(python)
-    for text in [*declared["install_requires"], *extras["all"]]:
-        requirement = Requirement(text)
-        if requirement.name == "jupyter":  # a convenience for people; the tests run without it
+    unused = set(pinned)
+    for requirement in map(Requirement, [*declared["install_requires"], *extras["all"]]):
+        name = canonicalize_name(requirement.name)
+        if name == "jupyter":  # a convenience for people; the tests run without it
             continue
         if requirement.marker and not requirement.marker.evaluate({"python_version": python}):
             continue
-        version = pinned.pop(canonicalize_name(requirement.name))
-        assert requirement.specifier.contains(version), f"{text}, but pinned {version}"
-    assert not pinned, "pinned but not declared in setup.py"
+        version = pinned[name]
+        assert requirement.specifier.contains(version), f"{requirement}, but pinned {version}"
+        unused.discard(name)
+    assert not unused, "pinned but not declared in setup.py"
 
 
 def test_all_holds_every_extra(declared):
@@ -70,15 +76,47 @@ def test_version(declared):
     assert declared["version"] == beex_keras.__version__ == str(Version(beex_keras.__version__))
 
 
-def test_python_range_is_the_one_the_makefile_looks_for(declared):
+def test_the_least_python_is_the_one_the_makefile_looks_for(declared):
     makefile = (ROOT / "Makefile").read_text("utf-8")
-    bounds = re.search(r"\((\d+), (\d+)\) <= sys.version_info\[:2\] <= \((\d+), (\d+)\)", makefile)
+    bounds = re.search(r"\((\d+), (\d+)\) <= sys.version_info\[:2\] <= \(3, (\d+)\)", makefile)
     assert bounds is not None
-    lowest, highest = (tuple(map(int, bounds.groups()[i : i + 2])) for i in (0, 2))
+    major, lowest, highest = bounds.groups()
+    assert declared["python_requires"] == f">={major}.{lowest}"
+    assert tuple(f"3.{n}" for n in range(int(lowest), int(highest) + 1)) == PYTHONS
+
+
+# Environments, and what of the training's packages has no wheel there.
+LINUX, WINDOWS = {"sys_platform": "linux"}, {"sys_platform": "win32"}
+LEFT_OUT = [
+    ({**LINUX, "platform_machine": "x86_64"}, set()),
+    ({**LINUX, "platform_machine": "aarch64"}, {"larq-compute-engine"}),
+    ({"sys_platform": "darwin", "platform_machine": "arm64"}, set()),
+    ({**WINDOWS, "platform_machine": "AMD64"}, {"tensorflow-text"}),
+]
+
+
+@pytest.mark.parametrize(("where", "without"), LEFT_OUT)
+def test_tensorflow_comes_with_training_alone(declared, where, without):
+    def names(texts: list[str]) -> set[str]:
+        requirements = map(Requirement, texts)
+        return {r.name for r in requirements if r.marker is None or r.marker.evaluate(where)}
+
+    assert names(declared["install_requires"]) == {
+        "numpy",
+        "click",
+        "rich",
+        "rich-click",
+        "lazy_loader",
+    }
+    training = {"tensorflow", "tf-keras", "tensorflow-text", "larq", "larq-compute-engine"}
     assert (
-        declared["python_requires"] == f">={lowest[0]}.{lowest[1]},<{highest[0]}.{highest[1] + 1}"
+        names(declared["extras_require"]["train"]) == {*training, "numpy", "tensorboard"} - without
     )
-    assert tuple(f"3.{minor}" for minor in range(lowest[1], highest[1] + 1)) == PYTHONS
+
+
+def test_the_base_allows_numpy_1_and_2(declared):
+    (numpy,) = (r for r in map(Requirement, declared["install_requires"]) if r.name == "numpy")
+    assert all(numpy.specifier.contains(version) for version in ("1.26.4", "2.0.0", "2.5.5"))
 
 
 def test_files_that_are_no_python_are_shipped(declared):
@@ -90,7 +128,7 @@ def test_files_that_are_no_python_are_shipped(declared):
     }
     found = {file for file in (ROOT / "beex_keras").rglob("*") if file.is_file()}
     # The engine's library is built where it is installed.
-    assert shipped == {f for f in found if f.suffix not in (".py", ".pyc", ".so")}
+    assert shipped == {f for f in found if f.suffix not in (".py", ".pyc", library.path().suffix)}
 
 
 def test_an_installed_package_carries_models_and_projects_for_microcontrollers(tmp_path):
@@ -107,6 +145,33 @@ def test_an_installed_package_carries_models_and_projects_for_microcontrollers(t
         assert shipped.read_bytes() == (board.FIRMWARE / name).read_bytes()
     for file in pretrained.FOLDER.glob("*.*"):
         assert (package / "pretrained" / file.name).read_bytes() == file.read_bytes()
+
+
+def test_a_wheel_depends_on_the_platform_alone(tmp_path):
+    """And carries the library by a name without a version of Python, the notices, and no build's rests."""
+    command = ["egg_info", "-e", tmp_path, "build", "-b", tmp_path, "bdist_wheel", "-d", tmp_path]
+    environment = os.environ | {"BEEX_LIBRARY": str(library.path())}
+    subprocess.run(
+        [sys.executable, "setup.py", "-q", *command], cwd=ROOT, check=True, env=environment
+    )
+    (wheel,) = tmp_path.glob("*.whl")
+    assert re.fullmatch(r"beex_keras-[\d.]+-py3-none-(?!any)\w+\.whl", wheel.name)
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+        assert (
+            archive.read(f"beex_keras/runtime/{library.path().name}") == library.path().read_bytes()
+        )
+    assert len([name for name in names if Path(name).suffix in (".so", ".dylib", ".dll")]) == 1
+    assert {"LICENSE", "NOTICE"} <= {Path(name).name for name in names if ".dist-info/" in name}
+
+
+def test_the_notice_names_every_model(declared):
+    notice = " ".join((ROOT / "NOTICE").read_text("utf-8").split())
+    for name in pretrained.names():
+        card = json.loads((pretrained.FOLDER / f"{name}.json").read_text("utf-8"))
+        assert name in notice
+        assert ("CC0 1.0" if "CC0" in card["data"]["licence"] else "No licence is stated") in notice
+        assert f"The model {name}" in notice or not card.get("starts_from")
 
 
 def test_every_package_is_shipped(declared):

@@ -11,6 +11,9 @@ set -- \
     "tests/test_c.py of aarch64" \
         "aarch64-linux-gnu-gcc qemu-aarch64" \
         "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" \
+    "tests/test_wheels.py of 32-bit Arm and musl" \
+        "qemu-arm /usr/arm-linux-gnueabihf/lib/ld-linux-armhf.so.3 /lib/ld-musl-x86_64.so.1" \
+        "qemu-user libc6-armhf-cross musl" \
     "tests/test_c.py of Clang" \
         "clang" \
         "clang libclang-rt-dev" \

@@ -1,4 +1,9 @@
-"""Makes the project's virtual environment; `make` calls it when the environment is missing or old.
+"""Makes a virtual environment; `make` calls it when the environment is missing or old.
+
+    python tools/make_venv.py DIRECTORY [REQUIREMENTS]
+
+It holds the project and what `requirements.txt` says, or else what the other file does, in the versions
+that `requirements.txt` has of it.
 
 The stamp file ``.complete`` is written last. Without it the environment is the remains of an
 interrupted set-up, of which nothing can be trusted, and is made anew; with it, newer requirements
@@ -13,21 +18,27 @@ import sys
 import venv
 from pathlib import Path
 
-SOURCES = ("requirements.txt", "setup.py")
+PINNED = "requirements.txt"
 
-# Compiled into the package when it is installed.
-COMPILED = "tflite/*/*.[chi]*"
+# What the project is installed from; the second is compiled.
+SOURCES = ("setup.py", "tflite/*/*.[chi]*")
 
 
-def main(directory: Path) -> int:
+def main(directory: Path, requirements: str = PINNED) -> int:
     root = Path.cwd()
     stamp = directory / ".complete"
     python = directory / "bin" / "python"
+    if requirements == PINNED:
+        installs = [["-r", PINNED], ["--no-deps", "-e", "."]]
+        sources = [Path(PINNED), *(file for glob in SOURCES for file in root.glob(glob))]
+    else:
+        installs = [["-r", requirements, "-c", PINNED]]
+        sources = [Path(PINNED), Path(requirements)]
+    directory.parent.mkdir(parents=True, exist_ok=True)
     # Two calls at once: the second waits, then finds the work done.
     with open(f"{directory}.lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if usable := _made_here(stamp, python, root):
-            sources = [*map(Path, SOURCES), *root.glob(COMPILED)]
             if all(stamp.stat().st_mtime_ns >= file.stat().st_mtime_ns for file in sources):
                 return 0
             stamp.unlink()
@@ -37,7 +48,7 @@ def main(directory: Path) -> int:
             shutil.rmtree(directory, ignore_errors=True)
             venv.create(directory, symlinks=True, with_pip=True)
         pip = [os.fspath(python), "-m", "pip", "install", "-q", "--disable-pip-version-check"]
-        for arguments in (["-r", "requirements.txt"], ["--no-deps", "-e", "."]):
+        for arguments in installs:
             if code := subprocess.call([*pip, *arguments]):
                 print(
                     f"error: pip install {' '.join(arguments)} failed (its message is above); "
@@ -61,6 +72,6 @@ def _made_here(stamp: Path, python: Path, root: Path) -> bool:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
-        sys.exit("usage: python tools/make_venv.py DIRECTORY")
-    sys.exit(main(Path(sys.argv[1])))
+    if len(sys.argv) not in (2, 3):
+        sys.exit("usage: python tools/make_venv.py DIRECTORY [REQUIREMENTS]")
+    sys.exit(main(Path(sys.argv[1]), *sys.argv[2:]))

@@ -1,7 +1,7 @@
 """The C engine's shared library, by ctypes."""
 
 import ctypes
-import sysconfig
+import sys
 from functools import cache
 from itertools import takewhile
 from pathlib import Path
@@ -42,7 +42,7 @@ class Policy(ctypes.Structure):
 
 def path() -> Path:
     """Where the library stands, if it was built."""
-    suffix = sysconfig.get_config_var("EXT_SUFFIX") or ".so"
+    suffix = {"darwin": ".dylib", "win32": ".dll"}.get(sys.platform, ".so")
     return Path(__file__).with_name(f"_engine{suffix}")
 
 

