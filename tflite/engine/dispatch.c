@@ -3,13 +3,35 @@
 
 #include <string.h>
 
+#ifdef BEEX_HAS_AVX
+
+/* These ask the operating system too, which has to save the registers. */
+#define HAS(feature) __builtin_cpu_supports(feature)
+
+const beex_kernels *const *beex_available_kernels(void) {
+  static const beex_kernels *const all[] = {&beex_kernels_portable, &beex_kernels_avx2,
+                                            &beex_kernels_avx512, &beex_kernels_avx512vbmi, NULL};
+  static const beex_kernels *const slow_permutations[] = {
+      &beex_kernels_portable, &beex_kernels_avx2, &beex_kernels_avx512vbmi, &beex_kernels_avx512, NULL};
+  static const beex_kernels *const no_vbmi[] = {&beex_kernels_portable, &beex_kernels_avx2,
+                                                &beex_kernels_avx512, NULL};
+  static const beex_kernels *const no_avx512[] = {&beex_kernels_portable, &beex_kernels_avx2, NULL};
+  static const beex_kernels *const no_avx[] = {&beex_kernels_portable, NULL};
+  if (!HAS("avx2") || !HAS("fma")) return no_avx;
+  if (!HAS("avx512f") || !HAS("avx512bw") || !HAS("avx512dq") || !HAS("avx512vl") ||
+      !HAS("avx512vnni") || !HAS("avx512vpopcntdq")) {
+    return no_avx512;
+  }
+  if (!HAS("avx512vbmi")) return no_vbmi;
+  /* Intel's processors make three steps of the permutation on which the last kernels depend. */
+  return __builtin_cpu_is("amd") ? all : slow_permutations;
+}
+
+#else
+
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
     &beex_kernels_portable,
-#ifdef BEEX_HAS_AVX
-    &beex_kernels_avx2,
-    &beex_kernels_avx512,
-#endif
 #ifdef BEEX_HAS_NEON
     &beex_kernels_neon,
 #endif
@@ -21,20 +43,10 @@ const beex_kernels *const *beex_available_kernels(void) {
 #endif
     NULL,
   };
-#ifdef BEEX_HAS_AVX
-  static const beex_kernels *const no_avx[] = {&beex_kernels_portable, NULL};
-  static const beex_kernels *const no_avx512[] = {&beex_kernels_portable, &beex_kernels_avx2,
-                                                  NULL};
-  /* These ask the operating system too, which has to save the registers. */
-  if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return no_avx;
-  if (!__builtin_cpu_supports("avx512f") || !__builtin_cpu_supports("avx512bw") ||
-      !__builtin_cpu_supports("avx512dq") || !__builtin_cpu_supports("avx512vl") ||
-      !__builtin_cpu_supports("avx512vnni") || !__builtin_cpu_supports("avx512vpopcntdq")) {
-    return no_avx512;
-  }
-#endif
   return all;
 }
+
+#endif
 
 const beex_kernels *beex_best_kernels(void) {
   const beex_kernels *const *last = beex_available_kernels();
