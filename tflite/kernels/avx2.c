@@ -40,6 +40,7 @@ INLINE __m256i first_lanes(size_t n) {
 }
 INLINE vec v_load_some(const float *p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 INLINE void v_store_some(float *p, size_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
+INLINE vec v_only(vec x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(first_lanes(n))); }
 INLINE float v_largest(vec x) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));

@@ -41,6 +41,7 @@ INLINE vec v_load_some(const float *p, size_t n) { return _mm512_maskz_loadu_ps(
 INLINE void v_store_some(float *p, size_t n, vec x) {
   _mm512_mask_storeu_ps(p, first_lanes(n), x);
 }
+INLINE vec v_only(vec x, size_t n) { return _mm512_maskz_mov_ps(first_lanes(n), x); }
 INLINE float v_total(vec x) {
   const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -49,10 +50,19 @@ INLINE float v_total(vec x) {
 }
 INLINE float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
-  _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  /* A store of whole vectors is quicker by way of a register. */
+  if (n == LANES) {
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  } else {
+    _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  }
 }
 INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
-  _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  if (n == LANES) {
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+  } else {
+    _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  }
 }
 
 #include "real.inc"

@@ -43,6 +43,11 @@ INLINE void v_store_some(float *p, size_t n, vec x) {
   v_store(buffer, x);
   for (size_t i = 0; i < n; i++) p[i] = buffer[i];
 }
+INLINE vec v_only(vec x, size_t n) {
+  static const uint32_t lanes[LANES] = {0, 1, 2, 3};
+  const uint32x4_t first = vcltq_u32(vld1q_u32(lanes), vdupq_n_u32((uint32_t)n));
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), first));
+}
 INLINE float v_largest(vec x) { return vmaxvq_f32(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   const int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
