@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#if defined(BEEX_HAS_NEON) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #ifdef BEEX_HAS_AVX
 
 /* These ask the operating system too, which has to save the registers. */
@@ -27,14 +31,31 @@ const beex_kernels *const *beex_available_kernels(void) {
   return __builtin_cpu_is("amd") ? all : slow_permutations;
 }
 
+#elif defined(BEEX_HAS_NEON)
+
+static int has_dot_products(void) {
+#if defined(__ARM_FEATURE_DOTPROD) || defined(__APPLE__)
+  return 1; /* every processor that this build is for */
+#elif defined(__linux__)
+  return (getauxval(AT_HWCAP) >> 20 & 1) != 0; /* HWCAP_ASIMDDP */
+#else
+  return 0;
+#endif
+}
+
+const beex_kernels *const *beex_available_kernels(void) {
+  static const beex_kernels *const all[] = {&beex_kernels_portable, &beex_kernels_neon,
+                                            &beex_kernels_neondot, NULL};
+  static const beex_kernels *const no_dot_products[] = {&beex_kernels_portable, &beex_kernels_neon,
+                                                        NULL};
+  return has_dot_products() ? all : no_dot_products;
+}
+
 #else
 
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
     &beex_kernels_portable,
-#ifdef BEEX_HAS_NEON
-    &beex_kernels_neon,
-#endif
 #ifdef BEEX_HAS_CORTEXM
     &beex_kernels_cortexm,
 #endif

@@ -156,6 +156,7 @@ extern const beex_kernels beex_kernels_avx512vbmi; /* in avx512.c */
 #if defined(__aarch64__) && defined(__GNUC__)
 #define BEEX_HAS_NEON 1
 extern const beex_kernels beex_kernels_neon;
+extern const beex_kernels beex_kernels_neondot; /* in neon.c */
 #endif
 
 /* Their assembly takes most registers, which only an optimizing compiler has free. */
