@@ -42,6 +42,17 @@ static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) 
   }
 }
 
+/* The same of x after an activation, one row after the other, which then stays in the cache. */
+static void prepare_activated(beex_engine *e, void (*activation)(size_t, float *), size_t rows,
+                              size_t inputs, float *x) {
+  const size_t stride = BEEX_ROUND_UP(inputs, 4);
+  for (size_t row = 0; row < rows; row++, x += inputs) {
+    activation(inputs, x);
+    if (!e->quantized) continue;
+    e->kernels->quantize(1, inputs, x, e->quantized + row * stride, e->quantized_rows + row);
+  }
+}
+
 /* y = x . w, scaled, + bias: float [rows][inputs], which was prepared, -> [rows][outputs] */
 static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inputs,
                    size_t outputs, const float *x, float *y) {
@@ -65,6 +76,13 @@ static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inp
 
 /* === Embedding === */
 
+/* What four bits stand for. */
+#define SIGN(bits, i) ((bits) >> (i) & 1 ? -1.0f : 1.0f)
+#define SIGNS(bits) {SIGN(bits, 0), SIGN(bits, 1), SIGN(bits, 2), SIGN(bits, 3)}
+static const float signs[16][4] = {
+    SIGNS(0), SIGNS(1), SIGNS(2),  SIGNS(3),  SIGNS(4),  SIGNS(5),  SIGNS(6),  SIGNS(7),
+    SIGNS(8), SIGNS(9), SIGNS(10), SIGNS(11), SIGNS(12), SIGNS(13), SIGNS(14), SIGNS(15)};
+
 /* Rows of the real tokens into x; returns how many there are. */
 static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
   const beex_model *m = e->model;
@@ -81,9 +99,11 @@ static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
         for (size_t i = 0; i < width; i++) x[i] = row[i] * m->table_scale[i] + position[i];
       } else if (h->embedding_bits == 1) {
         const uint64_t *bits = (const uint64_t *)m->table + id * words;
-        for (size_t i = 0; i < width; i++) {
-          const float scale = m->table_scale[i];
-          x[i] = (bits[i / 64] >> i % 64 & 1 ? -scale : scale) + position[i];
+        for (size_t i = 0; i < width; i += 4) { /* four make a vector */
+          const float *sign = signs[bits[i / 64] >> i % 64 & 15], *scale = m->table_scale + i;
+          for (size_t k = 0; k < 4 && i + k < width; k++) {
+            x[i + k] = sign[k] * scale[k] + position[i + k];
+          }
         }
       } else {
         const float *row = (const float *)m->table + id * width;
@@ -221,8 +241,7 @@ static void through_hidden(beex_engine *e, const beex_linear *in, const beex_lin
   const size_t width = e->model->header->width;
   prepare(e, n, width, x);
   linear(e, in, n, width, hidden, x, e->hidden);
-  activation(n * hidden, e->hidden);
-  prepare(e, n, hidden, e->hidden);
+  prepare_activated(e, activation, n, hidden, e->hidden);
   linear(e, out, n, hidden, width, e->hidden, y);
 }
 
