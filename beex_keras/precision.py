@@ -5,7 +5,7 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 
-KINDS = {"float": (32, 32), "weights-only": (1, 32), "fully-binary": (1, 1)}
+KINDS = {"float": (32, 32), "weights-only": (1, 32), "w1a8": (1, 8), "fully-binary": (1, 1)}
 """Bits of the blocks' weights and activations, by name: what there is, and all that is allowed."""
 
 
@@ -15,7 +15,8 @@ class Precision:
 
     Attributes:
         weights: bits of the matrices of the blocks.
-        activations: bits of what these matrices read.
+        activations: bits of what these matrices read: 32 for real numbers, 8 for whole ones of each
+            token, see `quantizers.quantize_tokens`, 1 for signs.
         embedding: bits of the token table, 1 or 32.
         quantizer: name from `beex_keras.quantizers.QUANTIZERS`, of weights and activations.
         latent_scale: latent weights of the matrices start uniformly in ± this.
@@ -87,6 +88,10 @@ class Precision:
             "embedding_bits": self.embedding,
             "activation_bits": self.activations,
         }
+
+    def learned_bits(self) -> dict[str, int]:
+        """The bits that training has to get used to: activations of 8 bits are as good as real ones."""
+        return {**self.bits(), "activation_bits": 1 if self.is_fully_binary else 32}
 
 
 WEIGHTS_ONLY = Precision()

@@ -17,6 +17,7 @@ __all__ = [
     "PolynomialSign",
     "Quantizer",
     "polynomial_sign",
+    "quantize_tokens",
     "sign",
 ]
 
@@ -35,6 +36,32 @@ def sign(x: tf.Tensor) -> tf.Tensor:
     """
     one = tf.ones((), x.dtype)
     return tf.where(x >= 0, one, -one)
+
+
+def quantize_tokens(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    r"""8 bits for each token: \(x \approx s q\), \(q\) whole numbers within ±127.
+
+    \[ s = \frac{\max_k |x_k|}{127}, \qquad q_k = \operatorname{round}(x_k / s) \]
+
+    (..., K) → \(q\) (..., K) and \(s\) (..., 1). A product of \(q\) with ±1 is a whole number, the same
+    in every engine. The gradient is that of \(x = s q\), straight through the rounding.
+
+    Source: symmetric dynamic quantization, a scale a token; its place here is our reading.
+
+    Example:
+        >>> q, s = beex.quantizers.quantize_tokens(tf.constant([[0.5, -2.0, 0.25]]))
+        >>> q.numpy()
+        array([[  32., -127.,   16.]], dtype=float32)
+    """
+    largest = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    # As the C engine: a token of zeros, or of next to nothing, has no steps.
+    steps = x * (127.0 / tf.maximum(largest, 1e-30))
+    return _round(steps), largest * (1.0 / 127.0)
+
+
+@tf.custom_gradient
+def _round(x: tf.Tensor) -> tf.Tensor:
+    return tf.round(x), lambda dy: dy
 
 
 @tf.custom_gradient

@@ -39,14 +39,14 @@ SMALL_VOCABULARY = 500
 BINARY = {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1}
 WEIGHTS_ONLY = {**BINARY, "activation_bits": 32}
 FLOAT = {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32}
-KINDS: dict[str, tuple[dict[str, int], tuple[bool, bool]]] = {
-    "fully binary": (BINARY, (False, False)),
-    "weights-only": (WEIGHTS_ONLY, (False, False)),
-    "weights-only, int8 activations": (WEIGHTS_ONLY, (False, True)),
-    "int8": (FLOAT, (True, False)),
-    "float32": (FLOAT, (False, False)),
+KINDS: dict[str, tuple[dict[str, int], bool]] = {
+    "fully binary": (BINARY, False),
+    "weights-only": (WEIGHTS_ONLY, False),
+    "w1a8": ({**BINARY, "activation_bits": 8}, False),
+    "int8": (FLOAT, True),
+    "float32": (FLOAT, False),
 }
-"""Bits of each kind of model, and whether its weights and its activations are exported in 8 bits."""
+"""Bits of each kind of model, and whether its weights are exported in 8 bits."""
 
 LIBRARY = ("engine.c", "startup.c", "semihosting.c", "counter.c")
 """What every program is compiled with."""
@@ -135,13 +135,13 @@ def text_of(tokens: int) -> str:
 
 
 @contextmanager
-def project_of(data: bytes, int8_activations: bool = False) -> Iterator[Path]:
+def project_of(data: bytes) -> Iterator[Path]:
     """A project in a temporary folder, with profile.c; its stack is large."""
     from beex_keras.export.mcu import write_project
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "project"
-        write_project(data, folder, {}, int8_activations)
+        write_project(data, folder, {})
         shutil.copy(HERE / "mcu" / "profile.c", folder)
         yield folder
 
@@ -158,12 +158,12 @@ def measure_model(
     from beex_keras.export import beex as beex_format
     from beex_keras.export.mcu import board, costs, emulation
 
-    bits, (int8, quantizes) = KINDS[kind]
+    bits, int8 = KINDS[kind]
     row = board.boards()[name]
     model = preset_model(preset, bits, vocabulary)
     data = beex_format.convert(model, int8_weights=int8)
     size, arena = len(data), beex_format.read_header(data)["arena_size"]
-    with project_of(data, quantizes) as folder:
+    with project_of(data) as folder:
         sections = emulation.build(folder, name, folder / "build", RAM="64M", FLASH="64M")
     stack = costs.stack(name, model.config, kind)
     if sections.flash > row.flash:
@@ -171,7 +171,7 @@ def measure_model(
         data = beex_format.convert(model, int8_weights=int8)
     instructions, work = None, None
     try:
-        with project_of(data, quantizes) as folder:
+        with project_of(data) as folder:
             text, build = text_of(tokens), folder / "build"
             (measured,), memory = emulation.measure(folder, name, build, [text])
             settings = {"SOURCES": " ".join(("profile.c", "model.c", *LIBRARY))}
@@ -337,7 +337,7 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
     wanted = [(name, kind) for name in board.boards() for kind in KINDS]
     found: dict[str, Any] = {name: {"kinds": {}} for name in board.boards()}
     for name, kind in wanted if quiet else track(wanted, "Costs"):
-        bits, (int8, quantizes) = KINDS[kind]
+        bits, int8 = KINDS[kind]
         rows, counts, stacks = [], [], []
         for shape in SHAPES:
             config = BEExformerConfig(
@@ -345,7 +345,7 @@ def measure_costs(quiet: bool) -> dict[str, Any]:
             )
             model = make_model(config, vocabulary)
             data = beex_format.convert(model, int8_weights=int8)
-            with project_of(data, quantizes) as folder:
+            with project_of(data) as folder:
                 measured, memory = emulation.measure(
                     folder, name, folder / "build", [text_of(tokens) for tokens in LENGTHS]
                 )

@@ -36,9 +36,10 @@ tf.config.set_logical_device_configuration(
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
     "weights-only": {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1},
+    "w1a8": {"weight_bits": 1, "activation_bits": 8, "embedding_bits": 1},
     "fully-binary": {"weight_bits": 1, "activation_bits": 1, "embedding_bits": 1},
 }
-"""The three kinds of model that every capability has to serve."""
+"""The kinds of model that every capability has to serve."""
 
 GELU = {"content_activation": "gelu", "width": 20, "num_heads": 4, "hidden_width": 37}
 """A model that could start as a BERT-style encoder; of sizes that leave a rest everywhere."""

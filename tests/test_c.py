@@ -175,7 +175,10 @@ def test_aarch64_gives_the_same_answers(plain, models, tmp_path):
     """The NEON kernels equal the reference, and the whole engine that of this machine."""
     cross = Build.of(tmp_path, CROSS, "-O2")
     test = cross.link("tests/kernels_test.c", flags=("-static",))
-    assert "neon: equal" in run(EMULATOR, test, 30)
+    found = run(EMULATOR, "-cpu", "max", test, 30)
+    assert "neon: equal" in found
+    assert "neondot: equal" in found
+    assert "neondot" not in run(EMULATOR, "-cpu", "cortex-a53", test, 1)  # which has none
     theirs = cross.link("beexrun.c", flags=("-static",))
     check_same_answers(theirs, plain.link("beexrun.c"), models, EMULATOR)
 

@@ -308,7 +308,7 @@ def test_aarch64_gives_the_same_bits(expected, tmp_path):
     """In gnu mode; 300 sentences, of the large model a few."""
     flags = ("-O2", "-std=gnu17", "-static")
     program = [EMULATOR, build(tmp_path / "scores", CROSS, *flags)]
-    for kernels in ("portable", "neon"):
+    for kernels in ("portable", "neon", "neondot"):
         for model in MODELS:
             count = 300 if model in SMALL else max(2, MANY)
             assert scores(program, model, count, kernels) == expected(model, count)

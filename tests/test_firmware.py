@@ -154,13 +154,11 @@ def test_other_kinds_of_models_run_too(projects, name, mode, changes):
 @pytest.mark.parametrize(
     ("name", "mode", "changes", "options"),
     [
-        (USUAL, "weights-only", SMALL_GELU, {"int8_activations": True}),
+        (USUAL, "w1a8", SMALL_GELU, {}),
         (USUAL, "float", SMALL, {"int8_weights": True}),
-        pytest.param("mps3-an547", "weights-only", SMALL, {"int8_activations": True}, marks=slow),
+        pytest.param("mps3-an547", "w1a8", SMALL, {}, marks=slow),
         pytest.param("mps3-an547", "float", SMALL, {"int8_weights": True}, marks=slow),
-        pytest.param(
-            "mps3-an547", "weights-only", SMALL_GELU, {"int8_activations": True}, marks=slow
-        ),
+        pytest.param("mps3-an547", "w1a8", SMALL_GELU, {}, marks=slow),
         pytest.param("mps3-an547", "float", SMALL_GELU, {"int8_weights": True}, marks=slow),
     ],
 )
@@ -170,7 +168,7 @@ def test_builds_with_8_bits_answer_as_on_this_machine(name, mode, changes, optio
     lines = [f"{text}\t{text}".encode() for text in texts]
     found = emulation.emulate(tmp_path / "p", name, tmp_path / "b", lines)
     data = beex_format.convert(made, int8_weights="int8_weights" in options)
-    here = CRunner(data, int8_activations=True).classify(texts, texts, truncate=True)
+    here = CRunner(data).classify(texts, texts)
     assert split(found) == [(p.label, pytest.approx(p.score, abs=1e-4), p.exit) for p in here]
 
 

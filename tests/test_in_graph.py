@@ -58,7 +58,12 @@ POLICIES = {
 
 
 PAIRS = {"num_segments": 2}
-FAST = {"weights-only": POLICIES, "float": ["patience"], "fully-binary": ["fractional entropy"]}
+FAST = {
+    "weights-only": POLICIES,
+    "float": ["patience"],
+    "w1a8": ["confidence"],
+    "fully-binary": ["fractional entropy"],
+}
 """Every policy in one mode, and every mode."""
 
 slow = pytest.mark.slow
@@ -137,7 +142,7 @@ def exported(request) -> tuple[BEExformerClassifier, bytes]:
 
 
 MICRO_OPS = {
-    "ADD", "ARG_MAX", "BATCH_MATMUL", "CAST", "CUMSUM", "DEQUANTIZE", "DIV", "EQUAL", "EXP",
+    "ABS", "ADD", "ARG_MAX", "BATCH_MATMUL", "CAST", "CUMSUM", "DEQUANTIZE", "DIV", "EQUAL", "EXP",
     "FULLY_CONNECTED", "GATHER", "GREATER", "GREATER_EQUAL", "IF", "L2_NORMALIZATION", "LESS",
     "LOGISTIC", "LOG_SOFTMAX", "MAXIMUM", "MEAN", "MINIMUM", "MUL", "NEG", "NOT_EQUAL", "PACK",
     "REDUCE_MAX", "RESHAPE", "ROUND", "SELECT_V2", "SOFTMAX", "SQRT", "STRIDED_SLICE", "SUB", "SUM",

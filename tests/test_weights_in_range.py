@@ -209,10 +209,7 @@ def test_numbers_at_their_limits_give_numbers(kind, changes):
         assert beex_format.read_header(file)["attention_scale"] == MOST
         known = CRunner(file, kernels="portable").exit_logits(ids)
         assert np.isfinite(known).all()
-        for int8_activations in (False, True):
-            best = CRunner(file, int8_activations=int8_activations)
-            predicted = best.decide(ids)
-            assert np.isfinite(predicted.logits).all()
+        assert np.isfinite(CRunner(file).decide(ids).logits).all()
         np.testing.assert_array_equal(CRunner(file).exit_logits(ids), known)
 
 

@@ -21,13 +21,13 @@ from beex_keras.files import read_bytes, read_text, write_atomically
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
-    from beex_keras.models import BEExformerClassifier
+    from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 EXITS = ("in-graph", "all-outputs", "segments")
 
 _TFLITE, _BEEX, _C, _MCU = ".tflite files", ".beex files", "arrays of C", "--target mcu"
 _OF_TFLITE = ("exit", "threshold_input", "plan_memory")
-_OF_MCU = ("board", "ram", "flash", "int8_activations")
+_OF_MCU = ("board", "ram", "flash")
 _GOES_WITH = {
     **dict.fromkeys(_OF_TFLITE, (_TFLITE,)),
     **dict.fromkeys(_OF_MCU, (_MCU,)),
@@ -82,9 +82,10 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
     ["float32", "int8"],
     "How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
 )
-@_flag(
-    "--int8-activations",
-    "Of --target mcu: quantize what weights-only layers multiply; faster, less exact.",
+@_choice(
+    "--activations",
+    ["8", "32"],
+    "Bits of what weights-only layers multiply: 8, the default, is several times faster.",
 )
 @json_option
 def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
@@ -141,12 +142,47 @@ def _source(
     path = pretrained.find(model)
     if path.suffix == ".beex" and path.is_file() and not (needs_keras or options["weights"]):
         data = read_bytes(path, "model")
-        policy = chosen_policy(beex.read(data, str(path)).policy, options)
-        figures = _calibration(model, policy)
-        return beex.rewrite(data, policy=policy, calibration=figures), figures
+        about = beex.read(data, str(path))
+        bits = _activations(about.config, options["activations"])
+        policy, figures = _calibrated(model, about.policy, bits, options)
+        return beex.rewrite(data, policy=policy, calibration=figures, activations=bits), figures
     classifier = runtime.load_classifier(model)
-    classifier.policy = chosen_policy(classifier.policy, options)
-    return classifier, _calibration(model, classifier.policy)
+    bits = _activations(classifier.config, options["activations"])
+    if bits is not None:
+        classifier = classifier.with_activations(bits)
+    classifier.policy, figures = _calibrated(model, classifier.policy, bits, options)
+    return classifier, figures
+
+
+def _activations(config: "BEExformerConfig", asked: str | None) -> int | None:
+    """The bits to convert to; None leaves a model what it is."""
+    if asked is not None:
+        return int(asked)
+    return 8 if config.precision.name == "weights-only" else None
+
+
+def _calibrated(
+    model: str, own: "ExitPolicy", bits: int | None, options: dict[str, Any]
+) -> tuple["ExitPolicy", dict[str, Any] | None]:
+    """The exit policy, and the figures of its calibration if it has one.
+
+    A run folder has the policy of the training, and a weights-only one that for 8 bits besides.
+    """
+    from beex_keras import exits, pretrained
+    from beex_keras.export import beex
+
+    path, figures = pretrained.find(model), None
+    if path.suffix == ".beex" and path.is_file():
+        figures = beex.read(read_bytes(path, "model"), str(path)).calibration
+    elif (path / "results.json").is_file():
+        results = json.loads(read_text(path / "results.json", "results"))
+        figures = results["calibration"]
+        if bits == 8 and "w1a8" in results and figures["policy"] == exits.serialize(own):
+            figures = results["w1a8"]["calibration"]
+            own = exits.deserialize(figures["policy"])
+    policy = chosen_policy(own, options)
+    is_own = figures is not None and figures["policy"] == exits.serialize(policy)
+    return policy, figures if is_own else None
 
 
 def _convert_for_mcu(
@@ -166,18 +202,3 @@ def _convert_for_mcu(
     print_figures(report.to_dict(), as_json, report.tables, "")
     if not as_json:
         click.echo(f"make -C {output} BOARD={report.board} emulate < texts")
-
-
-def _calibration(model: str, policy: "ExitPolicy") -> dict[str, Any] | None:
-    """The figures of the model's calibration, if it still has the policy they are about."""
-    from beex_keras import exits, pretrained
-    from beex_keras.export import beex
-
-    path = pretrained.find(model)
-    figures = None
-    if path.suffix == ".beex" and path.is_file():
-        figures = beex.read(read_bytes(path, "model"), str(path)).calibration
-    elif (path / "results.json").is_file():
-        figures = json.loads(read_text(path / "results.json", "results"))["calibration"]
-    own = figures is not None and figures["policy"] == exits.serialize(policy)
-    return figures if own else None

@@ -34,7 +34,7 @@ def load_task(
 
     Args:
         data: a name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/cola", ... (by TFDS, or from
-            the folder of a GLUE download), "sick", "trec", "snips" (JSON lines in
+            the folder of a GLUE download), "sick", "trec", "snips", "clinc" (JSON lines in
             `data_dir`/sick/train.jsonl and so on). Or training data: a .jsonl, .json, .csv or .tsv
             file; (texts, labels), with pairs of strings as texts of pairs; anything with columns, such
             as a dictionary of lists, a pandas DataFrame or a Hugging Face `Dataset`. Or a `Task`, or a
@@ -128,4 +128,5 @@ TASKS: dict[str, Callable[[Path | None], Task]] = {
     "sick": lambda data_dir: _json_lines("sick", data_dir, pair_column="text2"),
     "trec": lambda data_dir: _json_lines("trec", data_dir, names=_QUESTIONS),
     "snips": lambda data_dir: _json_lines("snips", data_dir),
+    "clinc": lambda data_dir: _json_lines("clinc", data_dir),
 }

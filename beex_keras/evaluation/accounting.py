@@ -261,7 +261,7 @@ def _real(name: str, parameters: int, elementwise: int, macs: int = 0) -> Count:
 def _block(config: BEExformerConfig, length: int) -> Iterator[Count]:
     """The parts of a block, and what is computed between them behind the last of either network."""
     size, scores = length * config.width, length * length * config.num_heads
-    inner = 0 if config.precision.is_fully_binary else 2 * length * config.hidden_width
+    inner = 0 if config.precision.is_fully_binary else length * topology.inner_channels(config)
     gated = size * (1 + (config.gate_activation is not None))
     # Queries times keys and weights times values: each T² products of D channels over all heads.
     behind = {

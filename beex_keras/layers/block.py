@@ -44,6 +44,7 @@ class BEExformerBlock(RecordedLayer):
         precision: Precision = WEIGHTS_ONLY,
         dropout: float = 0.1,
         network: str = "slfn",
+        gate_width: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -53,8 +54,9 @@ class BEExformerBlock(RecordedLayer):
         self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
         # Each under its own name, by which saved weights are found again.
         if network == "slfn":
+            activations = gate_activation, content_activation
             self.slfn = SelectiveLearnForgetNetwork(
-                width, hidden_width, gate_activation, content_activation, precision, name="slfn"
+                width, hidden_width, *activations, precision, gate_width, name="slfn"
             )
         else:
             self.ffn = FeedForwardNetwork(width, hidden_width, precision, name="ffn")

@@ -61,7 +61,8 @@ class PointwiseConv(lq.layers.QuantConv2D):
 class BinaryLinear(RecordedLayer):
     r"""\(y = q(x) \cdot \operatorname{sign}(W) \odot \alpha + b\).
 
-    \(q\) is the identity (weights-only) or the sign (fully binary); \(W\) are the latent weights,
+    \(q\) is the identity (weights-only), 8 bits a token (W1A8, see `quantizers.quantize_tokens`) or the
+    sign (fully binary); \(W\) are the latent weights,
     \(\alpha\) is one learned real scale per output channel, \(b\) the bias. \(\alpha\) stands outside
     the product so that a product of ±1 is a whole number and hence the same in every engine; in fully
     binary mode \(\alpha\) and \(b\) lie on a grid (see `beex_keras.layers.grid`), so that \(y\) is too.
@@ -122,12 +123,18 @@ class BinaryLinear(RecordedLayer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         if inputs.shape[0] == 1 and not self.precision.is_fully_binary:
-            return self._scaled(self.matmul(inputs))  # one matrix already
+            return self._products(inputs)  # one matrix already
         shape = tf.shape(inputs)
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
         tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
-        outputs = self._scaled(self.matmul(tokens))
+        outputs = self._products(tokens)
         return tf.reshape(outputs, (shape[0], shape[1], self.units))
+
+    def _products(self, tokens: tf.Tensor) -> tf.Tensor:
+        if self.precision.activations != 8:
+            return self._scaled(self.matmul(tokens))
+        steps, scale = quantizers.quantize_tokens(tokens)
+        return self._scaled(self.matmul(steps) * scale)
 
     def _scaled(self, products: tf.Tensor) -> tf.Tensor:
         if self.precision.is_binary:

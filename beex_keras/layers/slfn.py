@@ -33,8 +33,9 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the piecewise linear
     sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
-    Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + 2·D biases
-    and as many scales if binary. Tokens do not mix, so padding needs no mask.
+    Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent,
+    `hidden_width` + `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are
+    equal, as they are if `gate_width` is None; one of its own is our reading. Tokens do not mix, so padding needs no mask.
 
     Source: the equations of the first author's earlier SLFN work.
 
@@ -51,6 +52,7 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         gate_activation: str | None = None,
         content_activation: str = "tanh",
         precision: Precision = WEIGHTS_ONLY,
+        gate_width: int | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
@@ -62,7 +64,7 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         self.is_fully_binary = precision.is_fully_binary
         self.gate_activation = gate_activation
         self.content_activation = content_activation
-        self.gate_in = BinaryLinear(hidden_width, precision, name="gate_in")
+        self.gate_in = BinaryLinear(gate_width or hidden_width, precision, name="gate_in")
         self.gate_out = BinaryLinear(width, precision, name="gate_out")
         self.content_in = BinaryLinear(hidden_width, precision, name="content_in")
         self.content_out = BinaryLinear(width, precision, name="content_out")

@@ -157,6 +157,17 @@ class BEExformerClassifier(tf.keras.Model):
             raise BeexError(f"Unknown label '{unknown[0]}'; the model knows {known}.")
         return np.array([numbers[name] for name in array.tolist()], np.int32)
 
+    def with_activations(self, bits: int) -> "BEExformerClassifier":
+        """A classifier of the same weights that reads activations of 32 or 8 bits.
+
+        Raises:
+            BeexError: its weights are real, or were trained for binary activations.
+        """
+        config = self.config.with_activations(bits)
+        other = BEExformerClassifier(config, self.preprocessor, self.labels, self.policy)
+        other.set_weights(self.get_weights())
+        return other
+
     def _require_preprocessor(self) -> TextPreprocessor:
         if self.preprocessor is None:
             advice = "attach one by model.preprocessor = TextPreprocessor(vocabulary, max_length)"

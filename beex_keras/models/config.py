@@ -47,10 +47,11 @@ class BEExformerConfig:
         width: D, channels of a token between blocks.
         num_heads: H, attention heads; divides `width`.
         hidden_width: F, inner channels of the SLFN.
+        gate_width: G, inner channels of the SLFN's gate, as many as `hidden_width` if None.
         num_blocks: N, blocks and exits.
         num_classes: C.
         weight_bits: 1 or 32, for the eight matrices of a block.
-        activation_bits: 32, or 1 for a fully binary model (with `weight_bits` 1).
+        activation_bits: 32, or, with `weight_bits` 1, 8 (W1A8) or 1 (a fully binary model).
         embedding_bits: 1 or 32, for the token table.
         network: "slfn", or "ffn" for a plain feed-forward network of as many weights.
         gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.
@@ -80,6 +81,7 @@ class BEExformerConfig:
     width: int = 128
     num_heads: int = 4
     hidden_width: int = 256
+    gate_width: int | None = None
     num_blocks: int = 4
     num_classes: int = 2
     weight_bits: int = 1
@@ -104,8 +106,13 @@ class BEExformerConfig:
         fields.check_share(self, "dropout", "token_dropout")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
-        if self.network == "ffn" and self.gate_activation is not None:
-            raise BeexError("A network 'ffn' has no gate; leave out gate_activation.")
+        if self.gate_width is not None:
+            fields.check_whole(self, gate_width=1)
+        gate = (self.gate_activation, self.gate_width)
+        if self.network == "ffn" and gate != (None, None):
+            raise BeexError(
+                "A network 'ffn' has no gate; leave out gate_activation and gate_width."
+            )
         _ = self.precision  # which checks its parts
 
     @property
@@ -130,6 +137,17 @@ class BEExformerConfig:
     def with_bits(self, bits: str) -> "BEExformerConfig":
         """The same architecture in a precision of `KINDS`; errors as `Precision.named`."""
         return self.replace(**Precision.named(bits).bits())
+
+    def with_activations(self, bits: int) -> "BEExformerConfig":
+        """Binary weights that read activations of 32 or 8 bits; the weights stay as they are.
+
+        Raises:
+            BeexError: the weights are real, or were trained for binary activations.
+        """
+        if not self.precision.is_binary or self.precision.is_fully_binary or bits not in (8, 32):
+            only = "Only a model with binary weights and other activations can have 8 or 32 bits"
+            raise BeexError(f"{only}, and this one is {self.precision.name}; leave them out.")
+        return self.replace(activation_bits=bits)
 
     def replace(self, **changes: Any) -> "BEExformerConfig":
         """A copy with some values replaced."""

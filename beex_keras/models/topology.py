@@ -73,9 +73,14 @@ def stages(config: BEExformerConfig) -> Iterator[tuple[str, list[Part]]]:
         yield f"exit_{number}", [head(config)]
 
 
+def inner_channels(config: BEExformerConfig) -> int:
+    """All channels between two matrices of the network behind attention."""
+    return sum(part.shape[1] for part in _network(config) if part.behind is None)
+
+
 def inner_width(config: BEExformerConfig) -> int:
-    """The channels between the matrices of the network behind attention."""
-    return _network(config)[0].shape[1]
+    """The most channels between two matrices of the network behind attention."""
+    return max(part.shape[1] for part in _network(config) if part.behind is None)
 
 
 def _network(config: BEExformerConfig) -> list[Part]:
@@ -85,10 +90,10 @@ def _network(config: BEExformerConfig) -> list[Part]:
             Part("ffn/up", MATRIX, (width, 2 * hidden)),
             Part("ffn/down", MATRIX, (2 * hidden, width), "ffn/up", "gelu"),
         ]
-    content = config.content_activation
+    content, gate = config.content_activation, config.gate_width or hidden
     return [
-        Part("slfn/gate_in", MATRIX, (width, hidden)),
+        Part("slfn/gate_in", MATRIX, (width, gate)),
         Part("slfn/content_in", MATRIX, (width, hidden)),
-        Part("slfn/gate_out", MATRIX, (hidden, width), "slfn/gate_in", "sigmoid"),
+        Part("slfn/gate_out", MATRIX, (gate, width), "slfn/gate_in", "sigmoid"),
         Part("slfn/content_out", MATRIX, (hidden, width), "slfn/content_in", content),
     ]

@@ -39,8 +39,6 @@ class CRunner(Runner):
         model: the file's bytes, which may be mapped from it: they are not copied.
         source: names the file in errors.
         num_threads: texts that are computed at a time.
-        int8_activations: quantize what the binary weights of a weights-only model multiply to 8
-            bits: faster, and less exact. Other models take no notice.
         kernels: name of an implementation of the kernels, such as "portable" or "avx2"; by default
             the best for this machine. All give the same result to the last bit.
 
@@ -58,7 +56,6 @@ class CRunner(Runner):
         model: bytes | mmap.mmap,
         source: str = "The model",
         num_threads: int = 1,
-        int8_activations: bool = False,
         kernels: str = "",
     ) -> None:
         check_threads(num_threads)
@@ -69,7 +66,7 @@ class CRunner(Runner):
         self._model = _memory(self._library.beex_model_bytes())
         status = self._library.beex_open(_at(self._model), _at(self._data), self._data.nbytes)
         self._check(status, source)
-        self._settings = source, num_threads, int8_activations, kernels
+        self._settings = source, num_threads, kernels
         self._start_all()
         _RUNNERS.add(self)
 
@@ -79,10 +76,10 @@ class CRunner(Runner):
 
     def _start_all(self) -> None:
         """Makes engines, each with memory of its own; they wait for a thread that needs one."""
-        _, num_threads, int8_activations, kernels = self._settings
+        _, num_threads, kernels = self._settings
         self._idle: SimpleQueue[_Engine] = SimpleQueue()
         for _ in range(num_threads):
-            self._idle.put(engine := self._start(kernels, int8_activations))
+            self._idle.put(engine := self._start(kernels))
         self.kernels = self._library.beex_engine_kernels(_at(engine.state)).decode()
         self._pool = ThreadPoolExecutor(num_threads) if num_threads > 1 else None
         self._own = threading.local()  # its engine, while a thread of the pool does a part
@@ -172,7 +169,7 @@ class CRunner(Runner):
 
         return list((self._pool.map if self._pool else map)(part, range(0, rows, size)))
 
-    def _start(self, kernels: str, int8_activations: bool) -> "_Engine":
+    def _start(self, kernels: str) -> "_Engine":
         size = self._library.beex_best_arena_size(_at(self._model))
         try:
             engine = _Engine(_memory(self._library.beex_engine_bytes()), _memory(size))
@@ -180,7 +177,7 @@ class CRunner(Runner):
             missing = f"There is no memory for the {size:,} bytes that the model needs"
             raise BeexError(f"{missing}; convert it with a smaller --length.") from None
         parts = _at(engine.state), _at(self._model), _at(engine.arena), size
-        status = self._library.beex_start_named(*parts, kernels.encode(), int8_activations)
+        status = self._library.beex_start_named(*parts, kernels.encode())
         if status == library.PLATFORM:
             raise BeexError(f"This machine has no kernels '{kernels}'; leave the choice to it.")
         self._check(status, "The engine")

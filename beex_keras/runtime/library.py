@@ -23,7 +23,7 @@ _SIGNATURES = {
     "beex_open": (_status, [_pointer, _pointer, _size]),
     "beex_arena_size": (_size, [_pointer]),
     "beex_best_arena_size": (_size, [_pointer]),
-    "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, _text, _int]),
+    "beex_start_named": (_status, [_pointer, _pointer, _pointer, _size, _text]),
     "beex_engine_kernels": (_text, [_pointer]),
     "beex_compiler": (_text, []),
     "beex_available_kernels": (ctypes.POINTER(_pointer), []),

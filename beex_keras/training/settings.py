@@ -138,4 +138,5 @@ def starts_warm(is_bert: bool, bits: Mapping[str, int], model: Mapping[str, Any]
     """
     if is_bert or model["weight_bits"] == 32:
         return True
-    return any(number > model[name] for name, number in bits.items())
+    mine = BEExformerConfig.from_dict(dict(model)).precision.learned_bits()
+    return any(number > mine[name] for name, number in bits.items())

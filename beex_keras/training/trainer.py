@@ -315,6 +315,12 @@ class Trainer:
         """Writes the model, then the results, by which a run is known to be finished."""
         run.model.save_pretrained(self.folder / run_folder.MODEL)
         results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+        if run.model.config.precision.name == "weights-only":
+            quantized = self.measure(run.model.with_activations(8))
+            results["w1a8"] = {
+                "calibration": quantized.calibration.to_dict(),
+                "test": quantized.evaluation.to_dict(),
+            }
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / _CHECKPOINTS, ignore_errors=True)

@@ -51,7 +51,10 @@ BITS = tuple(WEIGHTS_ONLY.bits())
 
 _SAMPLE = 64
 _LENGTHS = ("max_length", "num_blocks")
-_SHAPE = ("width", "num_heads", "hidden_width", "network", "gate_activation", "content_activation")
+_SHAPE = (
+    *("width", "num_heads", "hidden_width", "gate_width", "network"),
+    *("gate_activation", "content_activation"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,8 +85,9 @@ def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -
             needs = "as many or more" if name in _LENGTHS else "the same shape"
             having = f"The model in {path} has {name}={its}, the one to train {mine}"
             raise BeexError(f"{having}; a start needs {needs}.")
-    for name, number in source.precision.bits().items():
-        if getattr(target, name) > number:
+    mine = target.precision.learned_bits()
+    for name, number in source.precision.learned_bits().items():
+        if mine[name] > number:
             fix = "only a model of as few or fewer bits can start from it"
             raise BeexError(f"The model in {path} has {name}={number}; {fix}.")
 
@@ -124,7 +128,7 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> T
     `ids` are a sample of texts without padding, (1, T) each, read only if `target` is fully binary
     and `source` is not.
     """
-    mine, its = (model.config.precision.bits() for model in (target, source))
+    mine, its = (model.config.precision.learned_bits() for model in (target, source))
     real = tuple(part for part, name in zip(PARTS, BITS, strict=True) if mine[name] < its[name])
     activations: tuple[dict[str, Approximation], ...] = ()
     if "activations" in real:

@@ -125,7 +125,7 @@ class ModelStart:
 
     @property
     def bits(self) -> dict[str, int]:
-        return self.source.config.precision.bits()
+        return self.source.config.precision.learned_bits()
 
     @property
     def shape(self) -> BEExformerConfig:

@@ -92,6 +92,24 @@ AVX512 void avx512_int8(size_t n) {
 #define STEP(i) __asm__ volatile("vpdpbusd %1, %1, %0" : "+v"(sum[i]) : "v"(x));
   TIMES_8(ZERO)
   while (n--) { TIMES_8(STEP) }
+#undef STEP
+#undef ZERO
+}
+
+/* 1536 multiply-accumulates. */
+AVX512 void avx512vbmi_int8(size_t n) {
+  __m512i sum[8], x = _mm512_setzero_si512();
+#define ZERO(i) sum[i] = x;
+#define STEP(i)                                                                      \
+  {                                                                                  \
+    __m512i found = x;                                                               \
+    __asm__ volatile("vpermi2w %1, %1, %0" : "+v"(found) : "v"(x));                  \
+    __asm__ volatile("vpaddw %1, %0, %0" : "+v"(sum[i]) : "v"(found));               \
+  }
+  TIMES_8(ZERO)
+  while (n--) { TIMES_8(STEP) }
+#undef STEP
+#undef ZERO
 }
 
 /* Loads `bytes`, a multiple of 256, n times. */

@@ -18,6 +18,7 @@ _PRODUCTS = {
     "avx512_binary": 4096,
     "avx512_real": 128,
     "avx512_int8": 512,
+    "avx512vbmi_int8": 1536,
 }
 _PASSES = 20000
 
@@ -36,6 +37,7 @@ def compute_bound(kernel: str) -> tuple[Work, int] | None:
     """Work that does nothing but the products of a kernel, such as "avx2 binary", and how many it does;
     None for kernels without a probe."""
     name = kernel.replace(" ", "_")
+    name = name if name in _PRODUCTS else name.replace("vbmi", "")
     if name not in _PRODUCTS or platform.machine() != "x86_64":
         return None
     function = getattr(_library(), name)

@@ -122,7 +122,7 @@ static char line[1024];
 
 int main(void) {
   best = beex_best_kernels();
-  const beex_options options = {&counting, MODEL_INT8_ACTIVATIONS};
+  const beex_options options = {&counting};
   if (beex_open(&model, model_data, sizeof model_data) != BEEX_OK) return 2;
   if (beex_start(&engine, &model, arena, sizeof arena, &options) != BEEX_OK) return 2;
   const beex_policy policy = {BEEX_FIXED_DEPTH, 0, (float)model.header->num_blocks};

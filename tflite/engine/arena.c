@@ -7,10 +7,10 @@
 
 /* Parts that only one kind of model needs are null in the others. */
 static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cursor *cursor) {
-  const uint64_t length = h->length, width = h->width, hidden = beex_hidden_channels(h);
+  const uint64_t length = h->length, width = h->width, hidden = beex_widest_channels(h);
   const uint64_t columns = BEEX_ROUND_UP(length, 16);
   const uint64_t words = BEEX_CEIL_DIV(width, 64), hidden_words = BEEX_CEIL_DIV(hidden, 64);
-  const int binary = h->activation_bits == 1, quantizes = h->weight_bits < 32 && !binary;
+  const int binary = h->activation_bits == 1, quantizes = h->activation_bits == 8;
   e->rows = (size_t)rows;
   e->key = e->value = e->hidden = NULL;
   e->key_pairs = e->value_pairs = e->query_pairs = e->shares = NULL;

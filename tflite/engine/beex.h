@@ -13,7 +13,8 @@
  * on threads of their own. The model's data must stay in place while it is used. Every function that
  * can fail returns a status, and leaves outputs unspecified unless it is BEEX_OK.
  *
- * Letters in the comments on shapes: T tokens, D width, F hidden width, H heads, N blocks, C classes.
+ * Letters in the comments on shapes: T tokens, D width, F hidden width, G gate's width, H heads, N blocks,
+ * C classes.
  */
 #ifndef BEEX_H
 #define BEEX_H
@@ -65,7 +66,8 @@ typedef enum {
   BEEX_ENTROPY,
   BEEX_CONFIDENCE,
   BEEX_PATIENCE,
-  BEEX_FIXED_DEPTH
+  BEEX_FIXED_DEPTH,
+  BEEX_CHANGE /* of a number, from the exit before */
 } beex_policy_kind;
 
 /* An exit is taken where its score is below the threshold, or, unless `below`, not below it. */
@@ -78,6 +80,9 @@ typedef struct {
 /* What stands behind the attention: the Selective Learn-Forget Network, or a plain feed-forward network of
  * 2 F hidden channels. */
 typedef enum { BEEX_SLFN, BEEX_FFN } beex_network;
+
+/* What a model answers: the most probable of its classes, or a number. */
+typedef enum { BEEX_CLASSES, BEEX_NUMBER } beex_task;
 
 /* Of the hidden channels of an SLFN's content, unless they are signs. */
 typedef enum { BEEX_TANH, BEEX_GELU } beex_activation;
@@ -100,7 +105,7 @@ typedef struct {
   uint32_t num_blocks;
   uint32_t num_classes;
   uint32_t weight_bits;     /* 1, 8 or 32 */
-  uint32_t activation_bits; /* 1 or 32 */
+  uint32_t activation_bits; /* 1, 8 or 32 */
   uint32_t embedding_bits;  /* 1, 8 or 32 */
   uint32_t sigmoid_gate;    /* 0 or 1 */
   float attention_scale;
@@ -116,12 +121,17 @@ typedef struct {
   uint32_t pieces, pieces_size; /* pieces that go on with one */
   uint32_t metadata, metadata_size;
   uint32_t content_activation; /* beex_activation */
+  uint32_t gate_width;         /* of an SLFN, whose content has hidden_width; or 0 */
+  uint32_t task;               /* beex_task; the next four are 0 for classes */
+  float value_offset, value_scale;  /* a number is offset + scale * logit, */
+  float value_least, value_most;    /* and no less or more than these */
+  uint32_t reserved[20];       /* 0 */
 } beex_header;
 
-#define BEEX_FORMAT_VERSION 3
+#define BEEX_FORMAT_VERSION 4
 
 typedef struct {
-  const void *weights; /* [D][D], [D][F] or [F][D]: packed bits or int8, or float [inputs][outputs] */
+  const void *weights; /* [D][D], [D][F] or [F][D], of the gate [D][G] or [G][D]: packed bits or int8, or float [inputs][outputs] */
   const float *scale;  /* [outputs], padded; null for float weights */
   const float *bias;   /* [outputs], padded */
 } beex_linear;
@@ -129,8 +139,8 @@ typedef struct {
 typedef struct {
   beex_linear query, key, value, output;
   const float *attention_gamma, *attention_beta; /* [D] */
-  beex_linear gate_in, content_in;               /* D -> F; of an SLFN */
-  beex_linear gate_out, content_out;             /* F -> D */
+  beex_linear gate_in, content_in;               /* D -> G, D -> F; of an SLFN */
+  beex_linear gate_out, content_out;             /* G -> D, F -> D */
   beex_linear up, down;                          /* D -> 2 F -> D; of a feed-forward network */
   const float *network_gamma, *network_beta;     /* [D] */
   const float *head_weights;                     /* [D][C] */
@@ -188,7 +198,7 @@ BEEX_API const struct beex_kernels *const *beex_available_kernels(void);
 /* The last of them. */
 BEEX_API const struct beex_kernels *beex_best_kernels(void);
 
-/* "portable", "avx2", "avx512", "neon", "cortexm" or "mve". */
+/* "portable", "avx2", "avx512", "avx512vbmi", "neon", "neondot", "cortexm" or "mve". */
 BEEX_API const char *beex_kernels_name(const struct beex_kernels *kernels);
 
 /* The available ones of such a name, or null. */
@@ -198,27 +208,26 @@ BEEX_API const struct beex_kernels *beex_find_kernels(const char *name);
 
 typedef struct {
   const struct beex_kernels *kernels; /* null: the best for this machine */
-  int int8_activations; /* weights-only models: quantize what binary weights multiply to 8 bits */
 } beex_options;
 
 typedef struct {
   size_t exit;  /* counted from 1 */
   size_t label; /* the most probable class */
   float score;  /* its probability */
+  float value;  /* of a model that answers a number; its label is 0 and its score 1 */
   int truncated; /* 1 if beex_classify cut the text to as many tokens as the model reads, else 0 */
 } beex_result;
 
 typedef struct {
   const beex_model *model;
   const struct beex_kernels *kernels;
-  int quantizes; /* whether linear layers read int8 */
   size_t rows; /* R, the tokens that it takes at a time: as many as the arena has room for */
   /* In the arena. */
   float *x;              /* [T][D] */
   float *key, *value;    /* [D][T rounded up to 16], [T][D] */
   float *first, *second; /* [R][D], results of linear layers */
   float *scores;         /* [R][T rounded up to 16], of one head */
-  float *hidden;         /* [R][hidden channels], F or 2 F */
+  float *hidden;         /* [R][hidden channels], the larger of F and G, or 2 F */
   int8_t *quantized;     /* [R][D or hidden channels, rounded up to 4] */
   struct beex_quantized_row *quantized_rows; /* [R] */
   /* Of fully binary models: see engine.c for pairs. */
@@ -250,7 +259,7 @@ BEEX_API beex_status beex_classify(beex_engine *engine, const char *text, size_t
 
 /* What a policy remembers of the exits before. */
 typedef struct {
-  float entropy;
+  float entropy, number;
   size_t label, repeats;
 } beex_exit_state;
 

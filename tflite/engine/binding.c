@@ -8,8 +8,8 @@ size_t beex_model_bytes(void) { return sizeof(beex_model); }
 size_t beex_engine_bytes(void) { return sizeof(beex_engine); }
 
 beex_status beex_start_named(beex_engine *engine, const beex_model *model, void *arena,
-                             size_t arena_size, const char *kernels, int int8_activations) {
-  beex_options options = {NULL, int8_activations};
+                             size_t arena_size, const char *kernels) {
+  beex_options options = {NULL};
   if (kernels && *kernels) {
     options.kernels = beex_find_kernels(kernels);
     if (!options.kernels) return BEEX_ERROR_PLATFORM;

@@ -13,7 +13,7 @@ BEEX_API size_t beex_engine_bytes(void);
 /* beex_start with kernels by name, or the best if it is null or "". BEEX_ERROR_PLATFORM if this machine
  * cannot run them. */
 BEEX_API beex_status beex_start_named(beex_engine *engine, const beex_model *model, void *arena,
-                                      size_t arena_size, const char *kernels, int int8_activations);
+                                      size_t arena_size, const char *kernels);
 
 /* The name of the kernels that an engine runs on. */
 BEEX_API const char *beex_engine_kernels(const beex_engine *engine);

@@ -3,6 +3,10 @@
 
 #include <string.h>
 
+#if defined(BEEX_HAS_NEON) && defined(__linux__)
+#include <sys/auxv.h>
+#endif
+
 #ifdef BEEX_HAS_AVX
 #include <cpuid.h>
 
@@ -18,30 +22,67 @@
 #define AVX512_SAVED 0xe6u
 #endif
 
+typedef enum { NO_AVX, ONLY_AVX2, NO_VBMI, SLOW_PERMUTATIONS, ALL } vector_level;
+
 static int all_of(unsigned found, unsigned wanted) { return (found & wanted) == wanted; }
 
-/* 2 with AVX-512, 1 with AVX2, else 0. The processor is asked itself, since what
- * __builtin_cpu_supports reads is empty in the libraries of some compilers. */
-static int vector_level(void) {
-  unsigned a, b, c, d, saved;
-  if (!__get_cpuid(1, &a, &b, &c, &d) || !all_of(c, bit_FMA | bit_OSXSAVE)) return 0;
+/* The processor is asked itself, since what __builtin_cpu_supports reads is empty in the libraries of some
+ * compilers. */
+static vector_level find_level(void) {
+  unsigned a, b, c, d, saved, vendor;
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !all_of(c, bit_FMA | bit_OSXSAVE)) return NO_AVX;
   __asm__("xgetbv" : "=a"(saved), "=d"(d) : "c"(0));
-  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return 0;
-  if (!all_of(saved, AVX_SAVED) || !all_of(b, AVX2)) return 0;
-  return all_of(saved, AVX512_SAVED) && all_of(b, AVX512) && all_of(c, AVX512_COUNTS) ? 2 : 1;
+  if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return NO_AVX;
+  if (!all_of(saved, AVX_SAVED) || !all_of(b, AVX2)) return NO_AVX;
+  if (!all_of(saved, AVX512_SAVED) || !all_of(b, AVX512) || !all_of(c, AVX512_COUNTS)) return ONLY_AVX2;
+  if (!all_of(c, bit_AVX512VBMI)) return NO_VBMI;
+  /* Intel's processors make three steps of the permutation on which the last kernels depend. */
+  return __get_cpuid(0, &a, &vendor, &c, &d) && vendor == signature_AMD_ebx ? ALL : SLOW_PERMUTATIONS;
 }
+
+const beex_kernels *const *beex_available_kernels(void) {
+  static const beex_kernels *const all[] = {&beex_kernels_portable, &beex_kernels_avx2,
+                                            &beex_kernels_avx512, &beex_kernels_avx512vbmi, NULL};
+  static const beex_kernels *const slow_permutations[] = {
+      &beex_kernels_portable, &beex_kernels_avx2, &beex_kernels_avx512vbmi, &beex_kernels_avx512, NULL};
+  static const beex_kernels *const no_vbmi[] = {&beex_kernels_portable, &beex_kernels_avx2,
+                                                &beex_kernels_avx512, NULL};
+  static const beex_kernels *const only_avx2[] = {&beex_kernels_portable, &beex_kernels_avx2, NULL};
+  static const beex_kernels *const no_avx[] = {&beex_kernels_portable, NULL};
+  switch (find_level()) {
+    case NO_AVX: return no_avx;
+    case ONLY_AVX2: return only_avx2;
+    case NO_VBMI: return no_vbmi;
+    case SLOW_PERMUTATIONS: return slow_permutations;
+    default: return all;
+  }
+}
+
+#elif defined(BEEX_HAS_NEON)
+
+static int has_dot_products(void) {
+#if defined(__ARM_FEATURE_DOTPROD) || defined(__APPLE__)
+  return 1; /* every processor that this build is for */
+#elif defined(__linux__)
+  return (getauxval(AT_HWCAP) >> 20 & 1) != 0; /* HWCAP_ASIMDDP */
+#else
+  return 0;
 #endif
+}
+
+const beex_kernels *const *beex_available_kernels(void) {
+  static const beex_kernels *const all[] = {&beex_kernels_portable, &beex_kernels_neon,
+                                            &beex_kernels_neondot, NULL};
+  static const beex_kernels *const no_dot_products[] = {&beex_kernels_portable, &beex_kernels_neon,
+                                                        NULL};
+  return has_dot_products() ? all : no_dot_products;
+}
+
+#else
 
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
     &beex_kernels_portable,
-#ifdef BEEX_HAS_AVX
-    &beex_kernels_avx2,
-    &beex_kernels_avx512,
-#endif
-#ifdef BEEX_HAS_NEON
-    &beex_kernels_neon,
-#endif
 #ifdef BEEX_HAS_CORTEXM
     &beex_kernels_cortexm,
 #endif
@@ -50,18 +91,10 @@ const beex_kernels *const *beex_available_kernels(void) {
 #endif
     NULL,
   };
-#ifdef BEEX_HAS_AVX
-  static const beex_kernels *const no_avx[] = {&beex_kernels_portable, NULL};
-  static const beex_kernels *const no_avx512[] = {&beex_kernels_portable, &beex_kernels_avx2,
-                                                  NULL};
-  switch (vector_level()) {
-    case 0: return no_avx;
-    case 1: return no_avx512;
-    default: break;
-  }
-#endif
   return all;
 }
+
+#endif
 
 const beex_kernels *beex_best_kernels(void) {
   const beex_kernels *const *last = beex_available_kernels();

@@ -30,8 +30,6 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
   if (!beex_lay_out(engine, h, arena, size)) return BEEX_ERROR_MEMORY;
   engine->model = model;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
-  engine->quantizes = h->weight_bits == 8 || (h->weight_bits == 1 && h->activation_bits == 32 &&
-                                              options && options->int8_activations);
   return BEEX_OK;
 }
 
@@ -39,8 +37,19 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
 
 /* Makes float x [rows][inputs] the input of the next linear layers. */
 static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) {
-  if (e->quantizes) {
+  if (e->quantized) {
     e->kernels->quantize(rows, inputs, x, e->quantized, e->quantized_rows);
+  }
+}
+
+/* The same of x after an activation, one row after the other, which then stays in the cache. */
+static void prepare_activated(beex_engine *e, void (*activation)(size_t, float *), size_t rows,
+                              size_t inputs, float *x) {
+  const size_t stride = BEEX_ROUND_UP(inputs, 4);
+  for (size_t row = 0; row < rows; row++, x += inputs) {
+    activation(inputs, x);
+    if (!e->quantized) continue;
+    e->kernels->quantize(1, inputs, x, e->quantized + row * stride, e->quantized_rows + row);
   }
 }
 
@@ -57,7 +66,7 @@ static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inp
   } else if (bits == 8) {
     k->int8_int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
                         (const int8_t *)l->weights, l->scale, l->bias, y);
-  } else if (e->quantizes) {
+  } else if (e->quantized) {
     k->int8_linear(rows, inputs, outputs, e->quantized, e->quantized_rows,
                    (const uint64_t *)l->weights, l->scale, l->bias, y);
   } else {
@@ -66,6 +75,13 @@ static void linear(beex_engine *e, const beex_linear *l, size_t rows, size_t inp
 }
 
 /* === Embedding === */
+
+/* What four bits stand for. */
+#define SIGN(bits, i) ((bits) >> (i) & 1 ? -1.0f : 1.0f)
+#define SIGNS(bits) {SIGN(bits, 0), SIGN(bits, 1), SIGN(bits, 2), SIGN(bits, 3)}
+static const float signs[16][4] = {
+    SIGNS(0), SIGNS(1), SIGNS(2),  SIGNS(3),  SIGNS(4),  SIGNS(5),  SIGNS(6),  SIGNS(7),
+    SIGNS(8), SIGNS(9), SIGNS(10), SIGNS(11), SIGNS(12), SIGNS(13), SIGNS(14), SIGNS(15)};
 
 /* Rows of the real tokens into x; returns how many there are. */
 static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
@@ -83,9 +99,11 @@ static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
         for (size_t i = 0; i < width; i++) x[i] = row[i] * m->table_scale[i] + position[i];
       } else if (h->embedding_bits == 1) {
         const uint64_t *bits = (const uint64_t *)m->table + id * words;
-        for (size_t i = 0; i < width; i++) {
-          const float scale = m->table_scale[i];
-          x[i] = (bits[i / 64] >> i % 64 & 1 ? -scale : scale) + position[i];
+        for (size_t i = 0; i < width; i += 4) { /* four make a vector */
+          const float *sign = signs[bits[i / 64] >> i % 64 & 15], *scale = m->table_scale + i;
+          for (size_t k = 0; k < 4 && i + k < width; k++) {
+            x[i + k] = sign[k] * scale[k] + position[i + k];
+          }
         }
       } else {
         const float *row = (const float *)m->table + id * width;
@@ -218,14 +236,12 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
 
 /* From n rows of x through the hidden channels and their activation. */
 static void through_hidden(beex_engine *e, const beex_linear *in, const beex_linear *out,
-                           void (*activation)(size_t, float *), size_t n, const float *x,
-                           float *y) {
+                           size_t hidden, void (*activation)(size_t, float *), size_t n,
+                           const float *x, float *y) {
   const size_t width = e->model->header->width;
-  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   prepare(e, n, width, x);
   linear(e, in, n, width, hidden, x, e->hidden);
-  activation(n * hidden, e->hidden);
-  prepare(e, n, hidden, e->hidden);
+  prepare_activated(e, activation, n, hidden, e->hidden);
   linear(e, out, n, hidden, width, e->hidden, y);
 }
 
@@ -235,18 +251,17 @@ static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_kernels *k = e->kernels;
   const size_t width = h->width;
   float *x = e->x + row * width;
-  through_hidden(e, &b->gate_in, &b->gate_out, k->sigmoid, n, x, e->first);
-  through_hidden(e, &b->content_in, &b->content_out,
+  through_hidden(e, &b->gate_in, &b->gate_out, h->gate_width, k->sigmoid, n, x, e->first);
+  through_hidden(e, &b->content_in, &b->content_out, h->hidden_width,
                  h->content_activation == BEEX_GELU ? k->gelu : k->tanh, n, x, e->second);
   k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 
 /* From the signs of x through those of the hidden channels. */
-static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out, size_t n,
-                         const uint64_t *bits, float *y) {
+static void hidden_signs(beex_engine *e, const beex_linear *in, const beex_linear *out,
+                         size_t hidden, size_t n, const uint64_t *bits, float *y) {
   const size_t width = e->model->header->width;
-  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->binary_signs(n, width, hidden, bits, (const uint64_t *)in->weights, in->scale, in->bias,
                            e->hidden_bits);
   sign_linear(e, out, n, hidden, width, e->hidden_bits, y);
@@ -259,8 +274,8 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
   float *x = e->x + row * width;
   uint64_t *bits = e->bits + row * BEEX_WORDS(width);
   k->pack_signs(n, width, x, bits);
-  hidden_signs(e, &b->gate_in, &b->gate_out, n, bits, e->first);
-  hidden_signs(e, &b->content_in, &b->content_out, n, bits, e->second);
+  hidden_signs(e, &b->gate_in, &b->gate_out, h->gate_width, n, bits, e->first);
+  hidden_signs(e, &b->content_in, &b->content_out, h->hidden_width, n, bits, e->second);
   k->gate_grid(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
   k->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
 }
@@ -271,8 +286,9 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
 static void ffn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_kernels *k = e->kernels;
   const size_t width = e->model->header->width;
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   float *x = e->x + row * width;
-  through_hidden(e, &b->up, &b->down, k->gelu, n, x, e->first);
+  through_hidden(e, &b->up, &b->down, hidden, k->gelu, n, x, e->first);
   k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
 }
 
@@ -281,8 +297,9 @@ static void ffn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n
   const size_t width = e->model->header->width;
   float *x = e->x + row * width;
   uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->pack_signs(n, width, x, bits);
-  hidden_signs(e, &b->up, &b->down, n, bits, e->first);
+  hidden_signs(e, &b->up, &b->down, hidden, n, bits, e->first);
   e->kernels->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
 }
 
@@ -328,13 +345,20 @@ static void exit_head(beex_engine *e, const beex_block *b, size_t rows, float *l
   for (size_t c = 0; c < classes; c++) logits[c] += b->head_bias[c];
 }
 
+/* What the one logit of a model that answers a number says. */
+static float number(const beex_header *h, float logit) {
+  const float value = h->value_offset + h->value_scale * logit;
+  return value < h->value_least ? h->value_least : value > h->value_most ? h->value_most : value;
+}
+
 beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const beex_policy *policy,
                      beex_result *result) {
   if (!e || (!ids && count) || !result) return BEEX_ERROR_ARGUMENT;
   const beex_header *h = e->model->header;
   const size_t classes = h->num_classes;
   if (!policy) policy = &h->policy;
-  if (policy->kind > BEEX_FIXED_DEPTH || policy->threshold != policy->threshold) {
+  const uint32_t last = h->task == BEEX_NUMBER ? BEEX_CHANGE : BEEX_FIXED_DEPTH;
+  if (policy->kind > last || policy->threshold != policy->threshold) {
     return BEEX_ERROR_POLICY;
   }
   if (count > h->length) return BEEX_ERROR_TOKENS;
@@ -353,6 +377,7 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
       result->exit = index + 1;
       result->truncated = 0;
       beex_best_class(logits, classes, &result->label, &result->score);
+      result->value = h->task == BEEX_NUMBER ? number(h, logits[0]) : 0;
       break;
     }
   }

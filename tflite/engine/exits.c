@@ -2,6 +2,8 @@
 #include "../kernels/exact.h"
 #include "internal.h"
 
+#include <math.h>
+
 static size_t best_class(const float *logits, size_t num_classes) {
   size_t best = 0;
   for (size_t c = 1; c < num_classes; c++) {
@@ -43,6 +45,7 @@ void beex_best_class(const float *logits, size_t num_classes, size_t *label, flo
 
 void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
   state->entropy = (float)beex_log((double)num_classes);
+  state->number = 0;
   state->label = num_classes; /* none */
   state->repeats = 0;
 }
@@ -65,6 +68,11 @@ static float score(const beex_policy *policy, beex_exit_state *state, size_t ind
       state->repeats = label == state->label ? state->repeats + 1 : 0;
       state->label = label;
       return (float)state->repeats;
+    case BEEX_CHANGE: {
+      const float change = index ? fabsf(logits[0] - state->number) : 1e9f; /* from nothing: not taken */
+      state->number = logits[0];
+      return change;
+    }
     default: /* BEEX_FIXED_DEPTH */
       return (float)(index + 1);
   }

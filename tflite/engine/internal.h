@@ -20,9 +20,15 @@ static inline void *beex_take(beex_cursor *cursor, uint64_t bytes) {
 /* The same for `count` of a type. Casts are for C++, which the single header may be compiled as. */
 #define BEEX_TAKE(cursor, type, count) ((type *)beex_take(cursor, (count) * sizeof(type)))
 
-/* Hidden channels of the network behind the attention. */
+/* Hidden channels of the network behind the attention, those of an SLFN's gate apart. */
 static inline uint64_t beex_hidden_channels(const beex_header *h) {
   return (h->network == BEEX_FFN ? 2 : 1) * (uint64_t)h->hidden_width;
+}
+
+/* The most channels between two of its layers. */
+static inline uint64_t beex_widest_channels(const beex_header *h) {
+  const uint64_t hidden = beex_hidden_channels(h);
+  return h->gate_width > hidden ? h->gate_width : hidden;
 }
 
 /* Channels of a head in pairs. */

@@ -12,6 +12,9 @@
 #define MOST_REAL 0x44800000u
 #define MOST_INT8_SCALE 0x41000000u
 
+/* Of a number's offset and scale: 2^40, so that the number is finite. */
+#define MOST_VALUE 0x53800000u
+
 /* === Where the weights are === */
 
 static const float *take_channels(beex_cursor *cursor, uint64_t count) {
@@ -38,7 +41,7 @@ static beex_linear take_linear(beex_cursor *cursor, const beex_header *h, uint64
 }
 
 static beex_block take_block(beex_cursor *cursor, const beex_header *h) {
-  const uint64_t width = h->width, hidden = beex_hidden_channels(h);
+  const uint64_t width = h->width, hidden = beex_hidden_channels(h), gate = h->gate_width;
   beex_block block;
   memset(&block, 0, sizeof block); /* of the network that it has not */
   block.query = take_linear(cursor, h, width, width);
@@ -51,9 +54,9 @@ static beex_block take_block(beex_cursor *cursor, const beex_header *h) {
     block.up = take_linear(cursor, h, width, hidden);
     block.down = take_linear(cursor, h, hidden, width);
   } else {
-    block.gate_in = take_linear(cursor, h, width, hidden);
+    block.gate_in = take_linear(cursor, h, width, gate);
     block.content_in = take_linear(cursor, h, width, hidden);
-    block.gate_out = take_linear(cursor, h, hidden, width);
+    block.gate_out = take_linear(cursor, h, gate, width);
     block.content_out = take_linear(cursor, h, hidden, width);
   }
   block.network_gamma = take_channels(cursor, width);
@@ -98,14 +101,36 @@ static int reals_are_valid(const void *data, uint64_t count, uint32_t most) {
   return !wrong;
 }
 
+/* Real weights take real activations, those of 8 bits such of 8 bits, those of one bit any. */
+static int bits_are_valid(const beex_header *h) {
+  return is_bits(h->weight_bits) && is_bits(h->embedding_bits) && is_bits(h->activation_bits) &&
+         (h->weight_bits == 1 || h->activation_bits == h->weight_bits);
+}
+
+static int task_is_valid(const beex_header *h) {
+  static const float none[4];
+  if (h->task == BEEX_CLASSES) {
+    return h->policy.kind < BEEX_CHANGE && memcmp(&h->value_offset, none, sizeof none) == 0;
+  }
+  return h->task == BEEX_NUMBER && h->num_classes == 1 && h->value_least <= h->value_most &&
+         reals_are_valid(&h->value_offset, 2, MOST_VALUE);
+}
+
+static int is_zero(const void *data, uint64_t bytes) {
+  const unsigned char *byte = (const unsigned char *)data;
+  unsigned found = 0;
+  for (uint64_t i = 0; i < bytes; i++) found |= byte[i];
+  return !found;
+}
+
 static int header_is_valid(const beex_header *h) {
   return in(h->vocabulary_size, 1, MOST_WORDS_IN_VOCABULARY) && in(h->length, 1, MOST) &&
          in(h->num_segments, 1, MOST) && in(h->width, 1, MOST) && in(h->num_heads, 1, h->width) &&
          h->width % h->num_heads == 0 && in(h->hidden_width, 1, MOST) &&
          h->network <= BEEX_FFN && in(h->num_blocks, 1, MOST) && in(h->num_classes, 1, MOST) &&
-         is_bits(h->weight_bits) && is_bits(h->embedding_bits) &&
-         (h->activation_bits == 32 || (h->activation_bits == 1 && h->weight_bits == 1)) &&
-         h->sigmoid_gate <= (h->network == BEEX_SLFN) && h->policy.kind <= BEEX_FIXED_DEPTH &&
+         (h->network == BEEX_SLFN ? in(h->gate_width, 1, MOST) : h->gate_width == 0) &&
+         h->sigmoid_gate <= (h->network == BEEX_SLFN) && h->policy.kind <= BEEX_CHANGE &&
+         bits_are_valid(h) && task_is_valid(h) && is_zero(h->reserved, sizeof h->reserved) &&
          h->policy.below <= 1 && h->weights % 64 == 0 && h->weights >= sizeof *h &&
          h->has_vocabulary <= 1 && h->content_activation <= BEEX_GELU &&
          reals_are_valid(&h->attention_scale, 1, MOST_REAL) &&
@@ -146,13 +171,6 @@ static int vocabulary_is_valid(const beex_header *h) {
  *
  * Numbers are in their range, and padding is 0: kernels read it, each in its own way.
  */
-
-static int is_zero(const void *data, uint64_t bytes) {
-  const unsigned char *byte = (const unsigned char *)data;
-  unsigned found = 0;
-  for (uint64_t i = 0; i < bytes; i++) found |= byte[i];
-  return !found;
-}
 
 static int channels_are_valid(const float *x, uint64_t count, uint32_t most) {
   return reals_are_valid(x, count, most) &&
@@ -215,13 +233,13 @@ static int embedding_is_valid(const beex_header *h, const beex_model *m) {
 }
 
 static int block_is_valid(const beex_header *h, const beex_block *b) {
-  const uint64_t width = h->width, hidden = beex_hidden_channels(h);
+  const uint64_t width = h->width, hidden = beex_hidden_channels(h), gate = h->gate_width;
   const int network_is_valid =
       h->network == BEEX_FFN ? linear_is_valid(h, &b->up, width, hidden) &&
                                    linear_is_valid(h, &b->down, hidden, width)
-                             : linear_is_valid(h, &b->gate_in, width, hidden) &&
+                             : linear_is_valid(h, &b->gate_in, width, gate) &&
                                    linear_is_valid(h, &b->content_in, width, hidden) &&
-                                   linear_is_valid(h, &b->gate_out, hidden, width) &&
+                                   linear_is_valid(h, &b->gate_out, gate, width) &&
                                    linear_is_valid(h, &b->content_out, hidden, width);
   return network_is_valid && linear_is_valid(h, &b->query, width, width) &&
          linear_is_valid(h, &b->key, width, width) && linear_is_valid(h, &b->value, width, width) &&

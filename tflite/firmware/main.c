@@ -98,8 +98,7 @@ int main(void) {
 #endif
   beex_status status = beex_open(&model, model_data, sizeof model_data);
   if (status == BEEX_OK && !model.header->has_vocabulary) status = BEEX_ERROR_VOCABULARY;
-  const beex_options options = {NULL, MODEL_INT8_ACTIVATIONS};
-  if (status == BEEX_OK) status = beex_start(&engine, &model, arena, sizeof arena, &options);
+  if (status == BEEX_OK) status = beex_start(&engine, &model, arena, sizeof arena, NULL);
   if (status != BEEX_OK) return refuse(0, beex_status_message(status));
 
   size_t line_size;

@@ -40,6 +40,7 @@ INLINE __m256i first_lanes(size_t n) {
 }
 INLINE vec v_load_some(const float *p, size_t n) { return _mm256_maskload_ps(p, first_lanes(n)); }
 INLINE void v_store_some(float *p, size_t n, vec x) { _mm256_maskstore_ps(p, first_lanes(n), x); }
+INLINE vec v_only(vec x, size_t n) { return _mm256_and_ps(x, _mm256_castsi256_ps(first_lanes(n))); }
 INLINE float v_largest(vec x) {
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(x), _mm256_extractf128_ps(x, 1));
   const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
@@ -441,54 +442,69 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
   store_panel(rows, layer, row, output, sum);
 }
 
-/* int8 x binary. The 32 bits of half a group become 32 bytes, 1 where a weight is negative; the
- * products with the inputs are added by twos to 16 bits, which hold 128 of them, and by fours to 32.
+/* === int8 x binary ===
  *
- *     for each group of four inputs
+ * The 32 bits of half a group become 32 bytes, 1 where a weight is negative, once for all rows. The products
+ * with the inputs are added by twos to 16 bits, which hold 128 of them, and by fours to 32.
+ *
+ *     for each group of four inputs, each half h
  *       chosen[h] = bytes of (bits[h]): each byte takes the byte of the word that has its bit,
  *                   leaves that bit alone, and is cut to 1
- *       for each row r, half h
- *         pairs[r][h] += chosen[h] * broadcast(four bytes of x[r]), added by twos
+ *     for each group, row r, half h
+ *       pairs[r][h] += chosen[h] * broadcast(four bytes of x[r]), added by twos
  *     negative = pairs, added by twos;  sum = (sum of x[r]) - 2 negative
  */
 #define GROUPS_A_PAIR 128
+#define MOST_GROUPS 384 /* whose bytes stay in the first cache; those of more are made again for each tile */
 
-INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
-  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
-  const int8_t *x = layer->q + row * 4 * groups;
-  const uint64_t *weights = layer->weights + output / BEEX_REAL_PANEL * groups;
+/* sum += bytes * x, added by twos. See add_product. */
+INLINE void add_pairs(__m256i *sum, __m256i bytes, __m256i x) {
+  __m256i products;
+  __asm__("vpmaddubsw %2, %3, %1\n\tvpaddw %1, %0, %0"
+          : "+x"(*sum), "=&x"(products)
+          : "x"(x), "x"(bytes));
+}
+
+INLINE void choose_bytes(const uint64_t *weights, size_t groups, __m256i chosen[][2]) {
   const __m256i source = _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2, 2, 2,
                                           2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3);
   const __m256i bit = _mm256_set1_epi64x((long long)UINT64_C(0x8040201008040201));
-  const __m256i one = _mm256_set1_epi8(1), one_16 = _mm256_set1_epi16(1);
+  for (size_t group = 0; group < groups; group++) {
+    UNROLL for (size_t h = 0; h < 2; h++) {
+      const __m256i half = broadcast_half(weights + group, h);
+      const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(half, source), bit);
+      chosen[group][h] = _mm256_min_epu8(bits, _mm256_set1_epi8(1));
+    }
+  }
+}
+
+INLINE void int8_tile(const size_t rows, const real_layer *layer, __m256i all[][2], size_t row,
+                      size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
   __m256i negative[ROWS][2];
   UNROLL for (size_t r = 0; r < rows; r++) {
     UNROLL for (size_t h = 0; h < 2; h++) negative[r][h] = _mm256_setzero_si256();
   }
-  for (size_t start = 0; start < groups; start += GROUPS_A_PAIR) {
-    const size_t end = groups - start < GROUPS_A_PAIR ? groups : start + GROUPS_A_PAIR;
-    __m256i pairs[ROWS][2];
+  for (size_t start = 0, n; start < groups; start += n) {
+    n = groups - start < GROUPS_A_PAIR ? groups - start : GROUPS_A_PAIR;
+    const int8_t *x = layer->q + 4 * (row * groups + start);
+    __m256i(*chosen)[2] = all + start, pairs[ROWS][2];
+    if (groups > MOST_GROUPS) {
+      chosen = all;
+      choose_bytes(layer->weights + output / BEEX_REAL_PANEL * groups + start, n, chosen);
+    }
     UNROLL for (size_t r = 0; r < rows; r++) {
       UNROLL for (size_t h = 0; h < 2; h++) pairs[r][h] = _mm256_setzero_si256();
     }
-    for (size_t group = start; group < end; group++) {
-      __m256i chosen[2];
-      UNROLL for (size_t h = 0; h < 2; h++) {
-        const __m256i half = broadcast_half(weights + group, h);
-        const __m256i bits = _mm256_and_si256(_mm256_shuffle_epi8(half, source), bit);
-        chosen[h] = _mm256_min_epu8(bits, one);
-      }
+    for (size_t group = 0; group < n; group++) {
       UNROLL for (size_t r = 0; r < rows; r++) {
         const __m256i input = broadcast_four(x + 4 * (r * groups + group));
-        UNROLL for (size_t h = 0; h < 2; h++) {
-          const __m256i products = _mm256_maddubs_epi16(chosen[h], input);
-          pairs[r][h] = _mm256_add_epi16(pairs[r][h], products);
-        }
+        UNROLL for (size_t h = 0; h < 2; h++) add_pairs(&pairs[r][h], chosen[group][h], input);
       }
     }
     UNROLL for (size_t r = 0; r < rows; r++) {
       UNROLL for (size_t h = 0; h < 2; h++) {
-        const __m256i fours = _mm256_madd_epi16(pairs[r][h], one_16);
+        const __m256i fours = _mm256_madd_epi16(pairs[r][h], _mm256_set1_epi16(1));
         negative[r][h] = _mm256_add_epi32(negative[r][h], fours);
       }
     }
@@ -504,6 +520,18 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
   }
   store_panel(rows, layer, row, output, real);
 }
+
+static TARGET void int8_layer_by_tiles(const real_layer *layer) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const uint64_t *weights = layer->weights;
+  __m256i chosen[MOST_GROUPS][2];
+  for (size_t output = 0; output < layer->outputs; output += BEEX_REAL_PANEL, weights += groups) {
+    if (groups <= MOST_GROUPS) choose_bytes(weights, groups, chosen);
+    EACH_TILE(row, layer->rows, ROWS, int8_tile, layer, chosen, row, output)
+  }
+}
+
+#define INT8_LAYER int8_layer_by_tiles
 
 /* === int8 x int8 ===
  *

@@ -41,6 +41,7 @@ INLINE vec v_load_some(const float *p, size_t n) { return _mm512_maskz_loadu_ps(
 INLINE void v_store_some(float *p, size_t n, vec x) {
   _mm512_mask_storeu_ps(p, first_lanes(n), x);
 }
+INLINE vec v_only(vec x, size_t n) { return _mm512_maskz_mov_ps(first_lanes(n), x); }
 INLINE float v_total(vec x) {
   const __m256 eight = _mm256_add_ps(_mm512_castps512_ps256(x), _mm512_extractf32x8_ps(x, 1));
   const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
@@ -49,10 +50,19 @@ INLINE float v_total(vec x) {
 }
 INLINE float v_largest(vec x) { return _mm512_reduce_max_ps(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
-  _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  /* A store of whole vectors is quicker by way of a register. */
+  if (n == LANES) {
+    _mm_storeu_si128((__m128i *)(void *)q, _mm512_cvtsepi32_epi8(_mm512_cvtps_epi32(x)));
+  } else {
+    _mm512_mask_cvtsepi32_storeu_epi8(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  }
 }
 INLINE void v_to_int16(int16_t *q, size_t n, vec x) {
-  _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  if (n == LANES) {
+    _mm256_storeu_si256((__m256i *)(void *)q, _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(x)));
+  } else {
+    _mm512_mask_cvtsepi32_storeu_epi16(q, first_lanes(n), _mm512_cvtps_epi32(x));
+  }
 }
 
 #include "real.inc"
@@ -410,6 +420,246 @@ INLINE void int16_tile(const size_t rows, const size_t vectors, const pair_produ
   }
 
 #include "tiles.inc"
+
+/* === int8 x binary, looked up ===
+ *
+ * For processors that permute words as fast as they multiply. Six inputs of a row have 64 sums, one for each
+ * choice of negative weights; two vectors hold them, and a permutation finds those of 32 outputs:
+ *
+ *     for each 12 inputs, each half of them
+ *       for each row r
+ *         table[r] = sums of the six inputs that a number of six bits chooses
+ *       for each vector v of 32 outputs, row r
+ *         half[r][v] += table[r][chosen[v]]
+ *     sum = (total of x[r]) - 2 negative = (1 if that total is odd) - 2 half
+ *
+ * with half = negative - total / 2, rounded down, which fits into 16 bits for 504 inputs. So two instructions
+ * do 192 products. What is chosen is laid out once for all rows, which costs as much as three of them.
+ */
+#define LOOK_UP_TARGET                                                                      \
+  __attribute__((target("avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512vnni,"           \
+                        "avx512vpopcntdq,avx512vbmi")))
+#define LOOK_UP static inline __attribute__((always_inline)) LOOK_UP_TARGET
+#define LOOK_UP_ROWS 2
+#define LOOK_UP_VECTORS 12
+#define LOOK_UP_STEPS 32 /* of 12 inputs: what they choose fits into the first cache */
+
+typedef struct {
+  uint16_t chosen[LOOK_UP_STEPS][LOOK_UP_VECTORS][32]; /* six bits in each byte */
+  int8_t x[LOOK_UP_ROWS][LOOK_UP_STEPS][16];           /* see arrange_inputs */
+  int16_t half[LOOK_UP_ROWS][2 * LOOK_UP_VECTORS][16];
+  int32_t total[LOOK_UP_ROWS];
+} __attribute__((aligned(64))) look_up_work;
+
+/* From three groups of a panel and of the next: of 32 outputs the bits of six inputs in one byte, and those
+ * of the other six in the byte above. */
+LOOK_UP __m512i choose(const uint64_t *panel, const uint64_t *next) {
+  /* Where the four bits of an output begin, for each of its bytes. */
+  const __m512i places = _mm512_setr_epi64(
+      0x0c0c080804040000, 0x1c1c181814141010, 0x2c2c282824242020, 0x3c3c383834343030,
+      0x0c0c080804040000, 0x1c1c181814141010, 0x2c2c282824242020, 0x3c3c383834343030);
+  const __m512i from[3] = {places, _mm512_add_epi8(places, _mm512_set1_epi16(0x02fc)),
+                           _mm512_sub_epi8(places, _mm512_set1_epi8(2))};
+  __m512i bits[3];
+  UNROLL for (size_t i = 0; i < 3; i++) {
+    const __m512i both = _mm512_set1_epi64((long long)panel[i]);
+    const __m512i group = _mm512_mask_set1_epi64(both, 0xf0, (long long)next[i]);
+    bits[i] = _mm512_multishift_epi64_epi8(from[i], group);
+  }
+  /* Truth table 0xca: the first operand chooses between the others. */
+  const __m512i two = _mm512_ternarylogic_epi64(_mm512_set1_epi16(0x000f), bits[0], bits[1], 0xca);
+  return _mm512_ternarylogic_epi64(_mm512_set1_epi16(0x03ff), two, bits[2], 0xca);
+}
+
+/* Lays out what weights choose, from a step on. */
+LOOK_UP void choose_steps(const size_t vectors, const real_layer *layer, size_t output, size_t step,
+                          size_t steps, look_up_work *work) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const size_t last = (layer->outputs - 1) / BEEX_REAL_PANEL;
+  for (size_t v = 0; v < vectors; v++) {
+    /* Beyond the last panel it stands in: what comes of it goes nowhere. */
+    const size_t index = output / BEEX_REAL_PANEL + 2 * v;
+    const uint64_t *panel = layer->weights + (index < last ? index : last) * groups;
+    const uint64_t *next = index < last ? panel + groups : panel;
+    for (size_t s = 0; s < steps; s++) {
+      const size_t group = 3 * (step + s);
+      uint64_t rest[2][3] = {{0}};
+      __m512i chosen;
+      if (group + 3 > groups) {
+        memcpy(rest[0], panel + group, (groups - group) * sizeof *panel);
+        memcpy(rest[1], next + group, (groups - group) * sizeof *next);
+        chosen = choose(rest[0], rest[1]);
+      } else {
+        chosen = choose(panel + group, next + group);
+      }
+      _mm512_store_si512(work->chosen[s][v], chosen);
+    }
+  }
+}
+
+/* Inputs of a row from a step on: of six the numbers 0 1 3 4 in the first four bytes, 2 in the next, and 5 in
+ * the last two. Returns their sum. */
+LOOK_UP int32_t arrange_inputs(const real_layer *layer, size_t row, size_t step, size_t steps,
+                               int8_t x[][16]) {
+  const size_t stride = BEEX_ROUND_UP(layer->depth, 4), left_in_row = stride - 12 * step;
+  const size_t end = 12 * steps < left_in_row ? 12 * steps : left_in_row;
+  const int8_t *q = layer->q + row * stride + 12 * step;
+  const __m512i order = _mm512_setr_epi64(
+      0x0505050204030100, 0x0b0b0b080a090706, 0x11110f0e100f0d0c, 0x1717171416151312,
+      0x1d1d1d1a1c1b1918, 0x2323232022211f1e, 0x2929292628272524, 0x2f2f2f2c2e2d2b2a);
+  __m512i total = _mm512_setzero_si512();
+  for (size_t place = 0; place < end; place += 48, x += 4) {
+    const size_t left = end - place < 48 ? end - place : 48;
+    const __m512i sixes = _mm512_maskz_loadu_epi8(((__mmask64)1 << left) - 1, q + place);
+    total = _mm512_dpbusd_epi32(total, _mm512_set1_epi8(1), sixes);
+    const __m512i ordered = _mm512_permutexvar_epi8(order, sixes);
+    _mm512_store_si512(x[0], _mm512_mask_srai_epi16(ordered, 0x88888888, ordered, 8));
+  }
+  return _mm512_reduce_add_epi32(total);
+}
+
+/* The 64 sums of six inputs x: in the number of a sum bit i is set if it has input i. zmm30 has the bits of
+ * inputs 0 1 3 4, zmm31 takes input 2 once. */
+#define SUM_SIXES(x, low, high)                                                             \
+  "vpxord %%" low ", %%" low ", %%" low "\n"                                                \
+  "vpdpbusd " x "%{1to16%}, %%zmm30, %%" low "\n"                                           \
+  "vmovdqa64 %%" low ", %%" high "\n"                                                       \
+  "vpdpbusd 4+" x "%{1to16%}, %%zmm31, %%" high "\n"                                        \
+  "vpackssdw %%" high ", %%" low ", %%" low "\n"                                            \
+  "vpbroadcastw 6+" x ", %%" high "\n"                                                      \
+  "vpaddw %%" low ", %%" high ", %%" high "\n"
+
+/* Adds what two rows' tables have for a vector, to their registers a and b. */
+#define LOOK_UP_BOTH(vector, a, b)                                                          \
+  "vmovdqu64 \\six+64*" vector "(%[chosen]), %%zmm28\n"                                     \
+  "vmovdqa64 %%zmm28, %%zmm29\n"                                                            \
+  "vpermi2w %%zmm25, %%zmm24, %%zmm28\n"                                                    \
+  "vpermi2w %%zmm27, %%zmm26, %%zmm29\n"                                                    \
+  "vpaddw %%zmm28, %%zmm" a ", %%zmm" a "\n"                                                \
+  "vpaddw %%zmm29, %%zmm" b ", %%zmm" b "\n"
+#define START(vector, a, b)                                                                 \
+  "vmovdqa64 %%zmm28, %%zmm" a "\n vmovdqa64 %%zmm29, %%zmm" b "\n"
+#define FINISH(vector, a, b)                                                                \
+  "vmovdqa64 %%zmm" a ", 64*" vector "(%[half])\n"                                          \
+  "vmovdqa64 %%zmm" b ", 64*" vector "+%c[row](%[half])\n"
+
+/* Registers of the first ten vectors and of the last two. */
+#define EACH_4(f) ".irp v, 0, 1, 2, 3\n" f("\\v", "\\v", "1\\v") ".endr\n"
+#define EACH_12(f)                                                                          \
+  ".irp v, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9\n" f("\\v", "\\v", "1\\v") ".endr\n"                \
+  f("10", "20", "22") f("11", "21", "23")
+
+/* half of two rows. Compilers find no place for all of it in registers. */
+#define LOOK_UP_LOOP(each)                                                                  \
+  __asm__ volatile(                                                                         \
+      "vmovdqa64 (%[four]), %%zmm30\n"                                                      \
+      "vpbroadcastd 4(%[four]), %%zmm31\n"                                                  \
+      "vpbroadcastw %[start0], %%zmm28\n"                                                   \
+      "vpbroadcastw %[start1], %%zmm29\n" each(START)                                       \
+      "1:\n"                                                                                \
+      ".irp six, 0, 1\n"                                                                    \
+      SUM_SIXES("8*\\six(%[x])", "zmm24", "zmm25")                                          \
+      SUM_SIXES("8*\\six+%c[x_row](%[x])", "zmm26", "zmm27") each(LOOK_UP_BOTH)             \
+      ".endr\n"                                                                             \
+      "add $16, %[x]\n"                                                                     \
+      "add %[step], %[chosen]\n"                                                            \
+      "dec %[steps]\n"                                                                      \
+      "jnz 1b\n" each(FINISH)                                                               \
+      : [x] "+r"(x), [chosen] "+r"(chosen), [steps] "+r"(steps)                             \
+      : [four] "r"(four), [start0] "r"(start[0]), [start1] "r"(start[1]),                   \
+        [half] "r"(work->half), [row] "i"(sizeof *work->half),                              \
+        [x_row] "i"(sizeof *work->x), [step] "i"(sizeof *work->chosen)                      \
+      : "zmm0", "zmm1", "zmm2", "zmm3", "zmm4", "zmm5", "zmm6", "zmm7", "zmm8", "zmm9",     \
+        "zmm10", "zmm11", "zmm12", "zmm13", "zmm14", "zmm15", "zmm16", "zmm17", "zmm18",    \
+        "zmm19", "zmm20", "zmm21", "zmm22", "zmm23", "zmm24", "zmm25", "zmm26", "zmm27",    \
+        "zmm28", "zmm29", "zmm30", "zmm31", "cc", "memory")
+
+LOOK_UP void look_up(const size_t vectors, size_t steps, look_up_work *work) {
+  static const uint32_t four[16] __attribute__((aligned(64))) = {
+      0,         0x1,       0x100,     0x101,     0x10000,   0x10001,   0x10100,   0x10101,
+      0x1000000, 0x1000001, 0x1000100, 0x1000101, 0x1010000, 0x1010001, 0x1010100, 0x1010101};
+  const int start[2] = {-(work->total[0] >> 1), -(work->total[1] >> 1)};
+  const void *x = work->x, *chosen = work->chosen;
+  if (vectors == 4) {
+    LOOK_UP_LOOP(EACH_4);
+  } else {
+    LOOK_UP_LOOP(EACH_12);
+  }
+}
+
+/* Sums of 16 outputs of a row from their halves; until they are complete they wait in place of results. */
+LOOK_UP void add_halves(const real_layer *layer, size_t row, size_t output, int is_first,
+                        int is_last, const int16_t *halves, int odd) {
+  if (output >= layer->outputs) return;
+  const __mmask16 present = first_lanes(layer->outputs - output);
+  const __m512i half = _mm512_cvtepi16_epi32(_mm256_loadu_si256((const __m256i *)(const void *)halves));
+  float *y = layer->y + row * layer->outputs + output;
+  __m512i sum = _mm512_sub_epi32(_mm512_set1_epi32(odd), _mm512_add_epi32(half, half));
+  if (!is_first) sum = _mm512_add_epi32(sum, _mm512_maskz_loadu_epi32(present, y));
+  if (!is_last) {
+    _mm512_mask_storeu_epi32(y, present, sum);
+    return;
+  }
+  const __m512 scale = _mm512_set1_ps(layer->row[row].scale);
+  const __m512 real = _mm512_mul_ps(_mm512_cvtepi32_ps(sum), scale);
+  const __m512 scaled = _mm512_mul_ps(real, _mm512_loadu_ps(layer->scale + output));
+  _mm512_mask_storeu_ps(y, present, _mm512_add_ps(scaled, _mm512_loadu_ps(layer->bias + output)));
+}
+
+LOOK_UP void look_up_block(const size_t vectors, const real_layer *layer, look_up_work *work,
+                           size_t output) {
+  const size_t all = BEEX_CEIL_DIV(layer->depth, 12);
+  for (size_t step = 0, steps; step < all; step += steps) {
+    steps = beex_next_tile(all - step, LOOK_UP_STEPS);
+    choose_steps(vectors, layer, output, step, steps, work);
+    for (size_t row = 0; row < layer->rows; row += LOOK_UP_ROWS) {
+      const size_t rows = layer->rows - row < LOOK_UP_ROWS ? 1 : LOOK_UP_ROWS;
+      for (size_t r = 0; r < rows; r++) {
+        work->total[r] = arrange_inputs(layer, row + r, step, steps, work->x[r]);
+      }
+      look_up(vectors, steps, work);
+      for (size_t r = 0; r < rows; r++) {
+        for (size_t i = 0; i < 2 * vectors; i++) {
+          add_halves(layer, row + r, output + 16 * i, step == 0, step + steps == all,
+                     work->half[r][i], work->total[r] & 1);
+        }
+      }
+    }
+  }
+}
+
+static LOOK_UP_TARGET void avx512_look_up_linear(size_t rows, size_t depth, size_t outputs,
+                                                 const int8_t *x, const beex_quantized_row *scales,
+                                                 const uint64_t *weights, const float *scale,
+                                                 const float *bias, float *y) {
+  if (rows < 4 || outputs < 96) {
+    avx512_int8_linear(rows, depth, outputs, x, scales, weights, scale, bias, y);
+    return;
+  }
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
+  look_up_work work;
+  memset(work.x, 0, sizeof work.x);
+  memset(work.total, 0, sizeof work.total);
+  for (size_t output = 0; output < outputs;) {
+    if (outputs - output > 32 * (LOOK_UP_VECTORS - 4)) {
+      look_up_block(LOOK_UP_VECTORS, &layer, &work, output);
+      output += 32 * LOOK_UP_VECTORS;
+    } else {
+      look_up_block(4, &layer, &work, output);
+      output += 32 * 4;
+    }
+  }
+}
+
+const beex_kernels beex_kernels_avx512vbmi = {
+    .name = "avx512vbmi",
+    .pack_signs = NAME(pack_signs), .quantize = NAME(quantize),
+    .binary_linear = NAME(binary_linear), .binary_signs = NAME(binary_signs),
+    .real_linear = NAME(real_linear), .int8_linear = NAME(look_up_linear),
+    .int8_int8_linear = NAME(int8_int8_linear), .matmul = NAME(matmul),
+    .int16_matmul = NAME(int16_matmul),
+    REAL_FUNCTIONS,
+};
 
 const beex_kernels beex_kernels_avx512 = {
     .name = "avx512",

@@ -25,6 +25,7 @@ INLINE vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; }
 INLINE void v_store_some(float *p, size_t n, vec x) {
   if (n) *p = x;
 }
+INLINE vec v_only(vec x, size_t n) { return n ? x : 0.0f; }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   if (n) *q = (int8_t)x;
 }
@@ -168,6 +169,12 @@ INLINE float add_rows(size_t n, const float *a, const float *b, float *y) {
   return bits_float(total);
 }
 
+static float sum_of_squares(size_t count, const float *x, float steps) {
+  float total;
+  ADD_UP(total, i, n, count, term = cortexm_to_grid(x[i] * x[i], steps);)
+  return total;
+}
+
 /* x -= mean, 16 n numbers; returns the sum of their squares, each a whole number of steps. */
 INLINE float centre_row(size_t n, float mean, float steps, float *x) {
   const float limit = 8388608.0f, *begin = x;
@@ -194,7 +201,7 @@ INLINE float centre_row(size_t n, float mean, float steps, float *x) {
 #undef SCALE
 #undef LOAD
   if (bits_float(total) < limit) return bits_float(total) / steps;
-  return cortexm_sum_of_squares(count, begin, steps);
+  return sum_of_squares(count, begin, steps);
 }
 
 /* y = y / deviation * gamma + beta on 2^-12, 8 n numbers. */
@@ -248,7 +255,7 @@ static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, co
     if (input_bits) {
       for (size_t i = 0; i < width; i++) y[i] = cortexm_to_grid(y[i], input_steps);
     }
-    if (!b || input_bits) sum = cortexm_sum(width, y);
+    if (!b || input_bits) ADD_UP(sum, i, n, width, term = v_load(y + i);)
     const float variance = centre_row(width / 16, sum * share, square_steps, y) * share;
     normalize_row(width / 8, sqrtf(variance + 1e-5f) + 1e-6f, gamma, beta, y);
   }

@@ -151,10 +151,12 @@ extern const beex_kernels beex_kernels_portable;
 #define BEEX_HAS_AVX 1
 extern const beex_kernels beex_kernels_avx2;
 extern const beex_kernels beex_kernels_avx512;
+extern const beex_kernels beex_kernels_avx512vbmi; /* in avx512.c */
 #endif
 #if defined(__aarch64__) && defined(__GNUC__)
 #define BEEX_HAS_NEON 1
 extern const beex_kernels beex_kernels_neon;
+extern const beex_kernels beex_kernels_neondot; /* in neon.c */
 #endif
 
 /* Their assembly takes most registers, which only an optimizing compiler has free. */

@@ -16,6 +16,7 @@ INLINE vec v_load(const float *p) { return vld1q_f32(p); }
 INLINE void v_store(float *p, vec x) { vst1q_f32(p, x); }
 INLINE vec v_load_some(const float *p, size_t n) { return vld1q_z_f32(p, vctp32q(n)); }
 INLINE void v_store_some(float *p, size_t n, vec x) { vst1q_p_f32(p, x, vctp32q(n)); }
+INLINE vec v_only(vec x, size_t n) { return vpselq_f32(x, vdupq_n_f32(0.0f), vctp32q(n)); }
 INLINE vec v_set(float x) { return vdupq_n_f32(x); }
 /* Of a NaN and a number these give the number, as the other implementations do. */
 INLINE vec v_max(vec a, vec b) { return vmaxnmq_f32(a, b); }

@@ -43,6 +43,11 @@ INLINE void v_store_some(float *p, size_t n, vec x) {
   v_store(buffer, x);
   for (size_t i = 0; i < n; i++) p[i] = buffer[i];
 }
+INLINE vec v_only(vec x, size_t n) {
+  static const uint32_t lanes[LANES] = {0, 1, 2, 3};
+  const uint32x4_t first = vcltq_u32(vld1q_u32(lanes), vdupq_n_u32((uint32_t)n));
+  return vreinterpretq_f32_u32(vandq_u32(vreinterpretq_u32_f32(x), first));
+}
 INLINE float v_largest(vec x) { return vmaxvq_f32(x); }
 INLINE void v_to_int8(int8_t *q, size_t n, vec x) {
   const int16x4_t words = vqmovn_s32(vcvtq_s32_f32(x));
@@ -201,6 +206,15 @@ INLINE void store_panel(const real_layer *layer, size_t row, size_t output,
          (left < BEEX_REAL_PANEL ? left : BEEX_REAL_PANEL) * sizeof *y);
 }
 
+/* The same of a row's whole numbers. */
+INLINE void store_sums(const real_layer *layer, size_t row, size_t output, const int32x4_t sum[4]) {
+  float32x4_t real[4];
+  UNROLL for (size_t h = 0; h < 4; h++) {
+    real[h] = vmulq_f32(vcvtq_f32_s32(sum[h]), vdupq_n_f32(layer->row[row].scale));
+  }
+  store_panel(layer, row, output, real);
+}
+
 INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
   const size_t depth = layer->depth, groups = BEEX_CEIL_DIV(depth, 4);
   const float *x = layer->x + row * depth;
@@ -220,43 +234,58 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
   UNROLL for (size_t r = 0; r < rows; r++) store_panel(layer, row + r, output, sum[r]);
 }
 
-/* int8 x binary. 16 bits of a group become 16 bytes of +-1, four inputs of four outputs. Products with
- * the inputs fit into bytes; they are added by twos to 16 bits, which hold 128 of them, and by fours
- * to 32.
+/* === int8 x binary ===
  *
- *     for each group of four inputs
+ * 16 bits of a group become 16 bytes of +-1, four inputs of four outputs, once for all rows. Products with
+ * the inputs fit into bytes; they are added by twos to 16 bits, which hold 128 of them, and by fours to 32.
+ *
+ *     for each group of four inputs, quarter h
  *       w[h] = bytes of (bits[h]): -1 where the bit is set, else 1
- *       for each row r, quarter h
- *         pairs[r][h] += w[h] * broadcast(four bytes of x[r]), added by twos
+ *     for each group, row r, quarter h
+ *       pairs[r][h] += w[h] * broadcast(four bytes of x[r]), added by twos
  *     sum = pairs, added by twos
  */
 #define GROUPS_A_PAIR 128
+#define MOST_GROUPS 384 /* whose bytes stay in a cache; those of more are made again for each tile */
+#define GROUP_BYTES (4 * BEEX_REAL_PANEL)
 
-INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, size_t output) {
+/* As weights of 8 bits. */
+static void expand_groups(const uint64_t *weights, size_t groups, int8_t *bytes) {
   static const uint8_t sources[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
   static const uint8_t places[16] = {1, 2, 4, 8, 16, 32, 64, 128, 1, 2, 4, 8, 16, 32, 64, 128};
   const uint8x16_t source = vld1q_u8(sources), bit = vld1q_u8(places);
+  for (size_t group = 0; group < groups; group++) {
+    UNROLL for (size_t h = 0; h < 4; h++, bytes += 16) {
+      const uint16_t part = (uint16_t)(weights[group] >> 16 * h);
+      const uint8x16_t word = vreinterpretq_u8_u16(vdupq_n_u16(part));
+      /* All bits of a byte where the bit is set: -1. Or with 1: -1 stays, 0 becomes 1. */
+      const uint8x16_t set = vtstq_u8(vqtbl1q_u8(word, source), bit);
+      vst1q_s8(bytes, vreinterpretq_s8_u8(vorrq_u8(set, vdupq_n_u8(1))));
+    }
+  }
+}
+
+INLINE void int8_tile(const size_t rows, const real_layer *layer, int8_t *all, size_t row,
+                      size_t output) {
   const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
-  const int8_t *x = layer->q + row * 4 * groups;
-  const uint64_t *weights = layer->weights + output / BEEX_REAL_PANEL * groups;
   int32x4_t sum[ROWS][4];
   UNROLL for (size_t r = 0; r < rows; r++) {
     UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vdupq_n_s32(0);
   }
-  for (size_t start = 0; start < groups; start += GROUPS_A_PAIR) {
-    const size_t end = groups - start < GROUPS_A_PAIR ? groups : start + GROUPS_A_PAIR;
+  for (size_t start = 0, n; start < groups; start += n) {
+    n = groups - start < GROUPS_A_PAIR ? groups - start : GROUPS_A_PAIR;
+    const int8_t *x = layer->q + 4 * (row * groups + start), *bytes = all + GROUP_BYTES * start;
+    if (groups > MOST_GROUPS) {
+      bytes = all;
+      expand_groups(layer->weights + output / BEEX_REAL_PANEL * groups + start, n, all);
+    }
     int16x8_t pairs[ROWS][4];
     UNROLL for (size_t r = 0; r < rows; r++) {
       UNROLL for (size_t h = 0; h < 4; h++) pairs[r][h] = vdupq_n_s16(0);
     }
-    for (size_t group = start; group < end; group++) {
+    for (size_t group = 0; group < n; group++, bytes += GROUP_BYTES) {
       int8x16_t weight[4];
-      UNROLL for (size_t h = 0; h < 4; h++) {
-        const uint8x16_t word = vreinterpretq_u8_u16(vdupq_n_u16((uint16_t)(weights[group] >> 16 * h)));
-        /* All bits of a byte where the bit is set: -1. Or with 1: -1 stays, 0 becomes 1. */
-        const uint8x16_t set = vtstq_u8(vqtbl1q_u8(word, source), bit);
-        weight[h] = vreinterpretq_s8_u8(vorrq_u8(set, vdupq_n_u8(1)));
-      }
+      UNROLL for (size_t h = 0; h < 4; h++) weight[h] = vld1q_s8(bytes + 16 * h);
       UNROLL for (size_t r = 0; r < rows; r++) {
         int32_t four;
         memcpy(&four, x + 4 * (r * groups + group), sizeof four);
@@ -270,14 +299,20 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, size_t row, si
       UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vpadalq_s16(sum[r][h], pairs[r][h]);
     }
   }
-  UNROLL for (size_t r = 0; r < rows; r++) {
-    float32x4_t real[4];
-    UNROLL for (size_t h = 0; h < 4; h++) {
-      real[h] = vmulq_f32(vcvtq_f32_s32(sum[r][h]), vdupq_n_f32(layer->row[row + r].scale));
-    }
-    store_panel(layer, row + r, output, real);
+  UNROLL for (size_t r = 0; r < rows; r++) store_sums(layer, row + r, output, sum[r]);
+}
+
+static void int8_layer_by_tiles(const real_layer *layer) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const uint64_t *weights = layer->weights;
+  int8_t bytes[GROUP_BYTES * MOST_GROUPS];
+  for (size_t output = 0; output < layer->outputs; output += BEEX_REAL_PANEL, weights += groups) {
+    if (groups <= MOST_GROUPS) expand_groups(weights, groups, bytes);
+    EACH_TILE(row, layer->rows, ROWS, int8_tile, layer, bytes, row, output)
   }
 }
+
+#define INT8_LAYER int8_layer_by_tiles
 
 /* int8 x int8. A vector has four inputs of four outputs; products are added by twos to 32 bits.
  *
@@ -308,12 +343,9 @@ INLINE void int8_int8_tile(const size_t rows, const real_layer *layer, size_t ro
     }
   }
   UNROLL for (size_t r = 0; r < rows; r++) {
-    float32x4_t real[4];
-    UNROLL for (size_t h = 0; h < 4; h++) {
-      const int32x4_t whole = vpaddq_s32(sum[r][2 * h], sum[r][2 * h + 1]);
-      real[h] = vmulq_f32(vcvtq_f32_s32(whole), vdupq_n_f32(layer->row[row + r].scale));
-    }
-    store_panel(layer, row + r, output, real);
+    int32x4_t whole[4];
+    UNROLL for (size_t h = 0; h < 4; h++) whole[h] = vpaddq_s32(sum[r][2 * h], sum[r][2 * h + 1]);
+    store_sums(layer, row + r, output, whole);
   }
 }
 
@@ -391,6 +423,91 @@ INLINE void int16_tile(const size_t rows, const pair_product *m, size_t row, siz
 const beex_kernels beex_kernels_neon = {
     .name = "neon",
     PRODUCT_FUNCTIONS,
+    REAL_FUNCTIONS,
+};
+
+/* === int8 by dot products, of processors that have them (Armv8.2 and later) ===
+ *
+ *     for each group of four inputs
+ *       for each row r, quarter h of the panel
+ *         sum[r][h] += w[h] . (four bytes of x[r]), for each of four outputs
+ */
+
+/* vdotq_laneq_s32, which compilers have only for processors that all have the instruction. */
+#define DOT(sum, weight, x, lane)                                                         \
+  __asm__(".arch_extension dotprod\n\tsdot %0.4s, %1.16b, %2.4b[" #lane "]"                \
+          : "+w"(sum)                                                                     \
+          : "w"(weight), "w"(x))
+
+/* Weights of a group times one of the four inputs that a vector of each row has. */
+#define DOT_GROUP(lane)                                                                   \
+  {                                                                                       \
+    int8x16_t weight[4];                                                                  \
+    UNROLL for (size_t h = 0; h < 4; h++) weight[h] = vld1q_s8(weights + 16 * h);         \
+    UNROLL for (size_t r = 0; r < rows; r++) {                                            \
+      UNROLL for (size_t h = 0; h < 4; h++) DOT(sum[r][h], weight[h], input[r], lane);    \
+    }                                                                                     \
+    weights += GROUP_BYTES;                                                               \
+  }
+
+INLINE void dot_tile(const size_t rows, const real_layer *layer, const int8_t *weights, size_t row,
+                     size_t output) {
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const int8_t *x = layer->q + 4 * row * groups;
+  int32x4_t sum[ROWS][4];
+  int8x16_t input[ROWS];
+  UNROLL for (size_t r = 0; r < rows; r++) {
+    UNROLL for (size_t h = 0; h < 4; h++) sum[r][h] = vdupq_n_s32(0);
+  }
+  size_t group = 0;
+  for (; group + 4 <= groups; group += 4, x += 16) {
+    UNROLL for (size_t r = 0; r < rows; r++) input[r] = vld1q_s8(x + 4 * r * groups);
+    DOT_GROUP(0) DOT_GROUP(1) DOT_GROUP(2) DOT_GROUP(3)
+  }
+  for (; group < groups; group++, x += 4) {
+    UNROLL for (size_t r = 0; r < rows; r++) {
+      int32_t four;
+      memcpy(&four, x + 4 * r * groups, sizeof four);
+      input[r] = vreinterpretq_s8_s32(vdupq_n_s32(four));
+    }
+    DOT_GROUP(0)
+  }
+  UNROLL for (size_t r = 0; r < rows; r++) store_sums(layer, row + r, output, sum[r]);
+}
+
+static void neon_int8_linear_dot(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                 const beex_quantized_row *scales, const uint64_t *weights,
+                                 const float *scale, const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, weights, scale, bias, y, NULL};
+  const size_t groups = BEEX_CEIL_DIV(depth, 4);
+  int8_t bytes[GROUP_BYTES * MOST_GROUPS];
+  if (groups > MOST_GROUPS) {
+    int8_layer_by_tiles(&layer);
+    return;
+  }
+  for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL, weights += groups) {
+    expand_groups(weights, groups, bytes);
+    EACH_TILE(row, rows, ROWS, dot_tile, &layer, bytes, row, output)
+  }
+}
+
+static void neon_int8_int8_linear_dot(size_t rows, size_t depth, size_t outputs, const int8_t *x,
+                                      const beex_quantized_row *scales, const int8_t *weights,
+                                      const float *scale, const float *bias, float *y) {
+  const real_layer layer = {rows, depth, outputs, NULL, x, scales, NULL, scale, bias, y, weights};
+  const size_t size = GROUP_BYTES * BEEX_CEIL_DIV(depth, 4);
+  for (size_t output = 0; output < outputs; output += BEEX_INT8_PANEL, weights += size) {
+    EACH_TILE(row, rows, ROWS, dot_tile, &layer, weights, row, output)
+  }
+}
+
+const beex_kernels beex_kernels_neondot = {
+    .name = "neondot",
+    .pack_signs = NAME(pack_signs), .quantize = NAME(quantize),
+    .binary_linear = NAME(binary_linear), .binary_signs = NAME(binary_signs),
+    .real_linear = NAME(real_linear), .int8_linear = NAME(int8_linear_dot),
+    .int8_int8_linear = NAME(int8_int8_linear_dot), .matmul = NAME(matmul),
+    .int16_matmul = NAME(int16_matmul),
     REAL_FUNCTIONS,
 };
 

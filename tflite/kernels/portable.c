@@ -128,30 +128,77 @@ static void portable_real_linear(size_t rows, size_t depth, size_t outputs, cons
   }
 }
 
-/* The sum of all inputs, less twice that of those with a negative weight: for each group of four
- * inputs, one of the 16 sums that four bits can choose. */
+/* === int8 x binary ===
+ *
+ * The sum of all inputs, less twice that of those with a negative weight. Four bits of weights choose one of
+ * 16 sums of four inputs, which are tabled once for four rows, each in 16 bits of a word:
+ *
+ *     for each group of four inputs
+ *       table[group][bits] = of each row, the sum of the inputs that have a bit
+ *     for each output
+ *       negative = table[0][its bits] + table[1][its bits] + ...
+ *
+ * So an addition stands for 16 products. A number below zero borrows from the row above, and gives back when
+ * the row is taken out.
+ */
+#define INT8_ROWS 4
+#define INT8_GROUPS 32 /* 128 inputs, whose sum fits into 16 bits */
+
+static void fill_sums(size_t rows, size_t stride, size_t groups, const int8_t *x,
+                      uint64_t table[][16]) {
+  for (size_t group = 0; group < groups; group++, x += 4) {
+    uint64_t *sums = table[group];
+    sums[0] = 0;
+    for (int i = 0; i < 4; i++) {
+      uint64_t input = 0;
+      for (size_t r = 0; r < rows; r++) input += (uint64_t)(int64_t)x[r * stride + i] << 16 * r;
+      for (int bits = 0; bits < 1 << i; bits++) sums[bits | 1 << i] = sums[bits] + input;
+    }
+  }
+}
+
+/* What a row has of y, from its part of the negative sum; until all groups were added it waits there as a
+ * whole number. */
+static inline void add_negative(int32_t negative, int is_first, int is_last,
+                                const beex_quantized_row *row, float scale, float bias, float *y) {
+  if (!is_first) {
+    int32_t before;
+    memcpy(&before, y, sizeof before);
+    negative += before;
+  }
+  if (is_last) {
+    *y = (float)(row->sum - 2 * negative) * row->scale * scale + bias;
+  } else {
+    memcpy(y, &negative, sizeof negative);
+  }
+}
+
 static void portable_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                         const beex_quantized_row *row, const uint64_t *weights,
                         const float *scale, const float *bias, float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
-  for (; rows; rows--, row++, x += 4 * groups) {
-    const uint64_t *panel = weights;
-    for (size_t output = 0; output < outputs; output += BEEX_REAL_PANEL, panel += groups) {
-      const size_t n = outputs - output < BEEX_REAL_PANEL ? outputs - output : BEEX_REAL_PANEL;
-      int32_t negative[BEEX_REAL_PANEL] = {0};
-      for (size_t group = 0; group < groups; group++) {
-        int32_t chosen[16] = {0};
-        for (int i = 0; i < 4; i++) {
-          for (int bits = 0; bits < 1 << i; bits++) {
-            chosen[bits | 1 << i] = chosen[bits] + x[4 * group + i];
+  for (size_t n; rows; rows -= n, row += n, x += 4 * groups * n, y += outputs * n) {
+    n = rows < INT8_ROWS ? rows : INT8_ROWS;
+    for (size_t start = 0, some; start < groups; start += some) {
+      some = groups - start < INT8_GROUPS ? groups - start : INT8_GROUPS;
+      uint64_t table[INT8_GROUPS][16];
+      fill_sums(n, 4 * groups, some, x + 4 * start, table);
+      for (size_t output = 0; output < outputs; output += 4) {
+        const uint64_t *panel = weights + output / BEEX_REAL_PANEL * groups + start;
+        uint64_t sums[4] = {0, 0, 0, 0};
+        for (size_t group = 0; group < some; group++) {
+          const uint64_t bits = panel[group] >> output % BEEX_REAL_PANEL * 4;
+          for (int o = 0; o < 4; o++) sums[o] += table[group][bits >> 4 * o & 15];
+        }
+        for (size_t o = output; o < outputs && o < output + 4; o++) {
+          uint64_t sum = sums[o - output];
+          for (size_t r = 0; r < n; r++) {
+            const int32_t negative = (int32_t)((sum & 0xffff) ^ 0x8000) - 0x8000;
+            add_negative(negative, start == 0, start + some == groups, row + r, scale[o], bias[o],
+                         y + r * outputs + o);
+            sum = (sum - (uint64_t)(int64_t)negative) >> 16;
           }
         }
-        const uint64_t bits = panel[group];
-        for (int o = 0; o < BEEX_REAL_PANEL; o++) negative[o] += chosen[bits >> 4 * o & 15];
-      }
-      for (size_t o = 0; o < n; o++) {
-        const int32_t sum = row->sum - 2 * negative[o];
-        *y++ = (float)sum * row->scale * scale[output + o] + bias[output + o];
       }
     }
   }

@@ -26,6 +26,7 @@ static inline vec v_load_some(const float *p, size_t n) { return n ? *p : 0.0f; 
 static inline void v_store_some(float *p, size_t n, vec x) {
   if (n) *p = x;
 }
+static inline vec v_only(vec x, size_t n) { return n ? x : 0.0f; }
 static inline vec v_set(float x) { return x; }
 static inline vec v_max(vec a, vec b) { return a > b ? a : b; }
 static inline vec v_min(vec a, vec b) { return a < b ? a : b; }

@@ -15,7 +15,6 @@ static long failures, runs;
 /* How an engine is set up. */
 typedef struct {
   const beex_kernels *kernels;
-  int int8_activations;
   size_t arena_size;
 } setup;
 
@@ -25,9 +24,8 @@ static setup current;
 
 static inline void fail(const char *what, const char *file, int line) {
   if (failures++) return; /* the others follow from the first */
-  printf("FAIL %s:%d, %s kernels, int8 activations %d, arena of %lu bytes: %s\n", file, line,
-         current.kernels ? current.kernels->name : "any", current.int8_activations,
-         (unsigned long)current.arena_size, what);
+  printf("FAIL %s:%d, %s kernels, arena of %lu bytes: %s\n", file, line,
+         current.kernels ? current.kernels->name : "any", (unsigned long)current.arena_size, what);
   fflush(stdout); /* a fuzz target aborts next */
 }
 
@@ -50,7 +48,7 @@ static inline void run(const beex_model *model, const setup *s, const int32_t *i
                        const beex_policy *policy, beex_result *result, float *logits) {
   const beex_header *h = model->header;
   const size_t classes = h->num_classes;
-  const beex_options options = {s->kernels, s->int8_activations};
+  const beex_options options = {s->kernels};
   const int shifted = random_sign();
   unsigned char *arena = allocate(s->arena_size, shifted);
   beex_engine engine;
@@ -66,6 +64,8 @@ static inline void run(const beex_model *model, const setup *s, const int32_t *i
     const float *last = logits + (result->exit - 1) * classes;
     for (size_t c = 0; c < classes; c++) CHECK(last[c] <= last[result->label]); /* so no NaN */
     CHECK(result->score > 0.999f / (float)classes && result->score <= 1);
+    CHECK(h->task == BEEX_NUMBER ? h->value_least <= result->value && result->value <= h->value_most
+                                 : result->value == 0);
     (void)strlen(beex_label(model, result->label)); /* it ends inside the file */
   }
   release(arena, shifted);
@@ -73,10 +73,10 @@ static inline void run(const beex_model *model, const setup *s, const int32_t *i
 
 /* === The exit rule === */
 
-static inline beex_policy random_policy(void) {
+static inline beex_policy random_policy(const beex_header *h) {
   static const float wild[] = {INFINITY, -INFINITY, -0.0f, 0.0f,    0x1p-149f, -0x1p-140f, 1e-6f,
                                0.5f,     1.0f,      2.0f,  3.4e38f, -1e9f,     1e9f};
-  beex_policy policy = {random_below(5), random_below(2), random_float()};
+  beex_policy policy = {random_below(h->task == BEEX_NUMBER ? 6 : 5), random_below(2), random_float()};
   if (random_sign()) policy.threshold = wild[random_below(sizeof wild / sizeof *wild)];
   return policy;
 }
@@ -117,35 +117,31 @@ static inline void check_ids(const beex_model *model, const int32_t *ids, size_t
   const beex_header *h = model->header;
   const size_t bytes = h->num_blocks * h->num_classes * sizeof(float);
   const beex_policy never = {BEEX_FIXED_DEPTH, 0, INFINITY};
-  const int int8_matters = h->weight_bits == 1 && h->activation_bits == 32;
   float *all = malloc(bytes), *logits = malloc(bytes);
   if (!all || !logits) abort();
   beex_result expected, result;
-  for (int int8 = 0; int8 < 2; int8++) {
-    setup s = {&beex_kernels_reference, int8, random_arena(model, 0)};
-    /* Where the option means nothing, what comes out without it is expected still. */
-    if (!int8 || int8_matters) {
-      run(model, &s, ids, count, &never, &expected, all);
-      CHECK(expected.exit == h->num_blocks);
+  setup s = {&beex_kernels_reference, random_arena(model, 0)};
+  run(model, &s, ids, count, &never, &expected, all);
+  CHECK(expected.exit == h->num_blocks);
+  for (size_t k = 0; (s.kernels = kernels_at(k)) != NULL; k++) {
+    for (size_t arena = 0; arena < 3; arena++) {
+      s.arena_size = random_arena(model, every ? arena : random_below(3));
+      run(model, &s, ids, count, &never, &result, logits);
+      CHECK(memcmp(logits, all, bytes) == 0);
+      CHECK(result.label == expected.label && result.score == expected.score);
+      CHECK(memcmp(&result.value, &expected.value, sizeof result.value) == 0);
+      if (!every) break;
     }
-    for (size_t k = 0; (s.kernels = kernels_at(k)) != NULL; k++) {
-      for (size_t arena = 0; arena < 3; arena++) {
-        s.arena_size = random_arena(model, every ? arena : random_below(3));
-        run(model, &s, ids, count, &never, &result, logits);
-        CHECK(memcmp(logits, all, bytes) == 0);
-        CHECK(result.label == expected.label && result.score == expected.score);
-        if (!every) break;
-      }
-    }
-    s.kernels = NULL;
-    for (uint32_t i = 0; i < (every ? 20u : 1u); i++) {
-      beex_policy policy = random_policy();
-      if (every) policy.kind = i / 4, policy.below = i & 1;
-      s.arena_size = random_arena(model, random_below(3));
-      check_policy(model, &s, ids, count, &policy, all, logits);
-    }
-    check_policy(model, &s, ids, count, NULL, all, logits);
   }
+  s.kernels = NULL;
+  const uint32_t kinds = h->task == BEEX_NUMBER ? 6 : 5;
+  for (uint32_t i = 0; i < (every ? 4 * kinds : 1u); i++) {
+    beex_policy policy = random_policy(h);
+    if (every) policy.kind = i / 4, policy.below = i & 1;
+    s.arena_size = random_arena(model, random_below(3));
+    check_policy(model, &s, ids, count, &policy, all, logits);
+  }
+  check_policy(model, &s, ids, count, NULL, all, logits);
   free(all);
   free(logits);
 }
@@ -163,15 +159,14 @@ static inline size_t check_text(const beex_model *model, const char *text, size_
   size_t count = 0, all = 0;
   beex_engine engine;
   beex_result classified, result;
-  const setup s = {NULL, random_sign(), random_arena(model, 0)};
-  const beex_options options = {NULL, s.int8_activations};
+  const setup s = {NULL, random_arena(model, 0)};
   int32_t *ids = malloc(h->text_length * sizeof *ids + !h->text_length);
   if (!ids) abort();
   current = s;
   const beex_status strict = beex_encode(model, text, text_size, other, pair_size, 0, ids, &all);
   const beex_status status = beex_encode(model, text, text_size, other, pair_size, 1, ids, &count);
   unsigned char *arena = allocate(s.arena_size, shifted);
-  CHECK(beex_start(&engine, model, arena, s.arena_size, &options) == BEEX_OK);
+  CHECK(beex_start(&engine, model, arena, s.arena_size, NULL) == BEEX_OK);
   CHECK(beex_classify(&engine, text, text_size, other, pair_size, &classified) == status);
   if (!h->has_vocabulary) {
     CHECK(status == BEEX_ERROR_VOCABULARY);
@@ -208,14 +203,14 @@ static inline void check_refusals(const beex_model *model) {
   beex_result result;
   int32_t *ids = calloc(h->length + 1, sizeof *ids);
   if (!ids) abort();
-  const setup s = {NULL, 0, size};
+  const setup s = {NULL, size};
   current = s;
   CHECK(size == h->arena_size && size <= beex_best_arena_size(model));
   CHECK(beex_start(&engine, model, arena, size - 1, NULL) == BEEX_ERROR_MEMORY);
   CHECK(beex_start(&engine, model, NULL, size, NULL) == BEEX_ERROR_ARGUMENT);
   CHECK(beex_start(&engine, model, arena + 1, size, NULL) == BEEX_ERROR_ALIGNMENT);
   CHECK(beex_start(&engine, model, arena, size, NULL) == BEEX_OK);
-  const beex_policy none = {BEEX_FIXED_DEPTH + 1, 0, 0}, not_a_number = {BEEX_CONFIDENCE, 0, NAN};
+  const beex_policy none = {h->task == BEEX_NUMBER ? 6 : 5, 0, 0}, not_a_number = {BEEX_CONFIDENCE, 0, NAN};
   CHECK(beex_run(&engine, ids, 1, &none, &result) == BEEX_ERROR_POLICY);
   CHECK(beex_run(&engine, ids, 1, &not_a_number, &result) == BEEX_ERROR_POLICY);
   CHECK(beex_run(&engine, ids, h->length + 1, NULL, &result) == BEEX_ERROR_TOKENS);

@@ -43,7 +43,7 @@ static void change_header(uint8_t *data) {
 }
 
 static void change_policy(uint8_t *data) {
-  const beex_policy policy = random_policy();
+  const beex_policy policy = random_policy((const beex_header *)(const void *)data);
   memcpy(data + offsetof(beex_header, policy), &policy, sizeof policy);
 }
 

@@ -288,6 +288,9 @@ int main(int count, char **arguments) {
     test_linear(*k, 1, 33000, 9);
     /* More rows, words and outputs than a tile has. */
     test_linear(*k, 67, 64 * 13, 140);
+    for (int round = 0; round < (rounds + 9) / 10; round++) {
+      test_linear(*k, 1 + random_below(20), 1 + random_below(1000), 90 + random_below(400));
+    }
     printf("%s: %s\n", (*k)->name, failures ? "FAILED" : "equal to the reference");
   }
   return failures != 0;

@@ -142,7 +142,7 @@ static inline void put_embedding(model_file *f, const beex_header *h) {
 }
 
 static inline void put_block(model_file *f, const beex_header *h) {
-  const size_t width = h->width, hidden = h->hidden_width;
+  const size_t width = h->width, hidden = h->hidden_width, gate = h->gate_width;
   for (int i = 0; i < 4; i++) put_linear(f, h, width, width);
   put_channels(f, width);
   put_channels(f, width);
@@ -150,8 +150,10 @@ static inline void put_block(model_file *f, const beex_header *h) {
     put_linear(f, h, width, 2 * hidden);
     put_linear(f, h, 2 * hidden, width);
   } else {
-    for (int i = 0; i < 2; i++) put_linear(f, h, width, hidden);
-    for (int i = 0; i < 2; i++) put_linear(f, h, hidden, width);
+    put_linear(f, h, width, gate);
+    put_linear(f, h, width, hidden);
+    put_linear(f, h, gate, width);
+    put_linear(f, h, hidden, width);
   }
   put_channels(f, width);
   put_channels(f, width);
@@ -265,12 +267,21 @@ static inline beex_header random_header(int large) {
   h.num_blocks = random_from(1, large ? 4 : 2);
   h.num_classes = random_from(1, random_below(4) ? 5 : 40);
   h.weight_bits = bits[random_below(3)];
-  h.activation_bits = h.weight_bits == 1 && random_below(2) ? 1 : 32;
+  h.activation_bits = h.weight_bits == 1 ? bits[random_below(3)] : h.weight_bits;
   h.embedding_bits = bits[random_below(3)];
   h.sigmoid_gate = h.network == BEEX_SLFN && random_below(2);
   h.attention_scale = 1.0f / sqrtf((float)(h.width / h.num_heads));
   if (random_below(8) == 0) h.attention_scale = random_float() * 0x1p10f;
-  h.policy.kind = random_below(5);
+  if (h.network == BEEX_SLFN) h.gate_width = random_sign() ? h.hidden_width : random_from(1, 2 * most);
+  if (random_below(8) == 0) {
+    h.task = BEEX_NUMBER;
+    h.num_classes = 1;
+    h.value_offset = random_float();
+    h.value_scale = random_float();
+    h.value_least = -1;
+    h.value_most = random_below(2) ? 1 : INFINITY;
+  }
+  h.policy.kind = random_below(h.task == BEEX_NUMBER ? 6 : 5);
   h.policy.below = random_below(2);
   h.policy.threshold = random_float();
   h.content_activation = random_below(2);

@@ -1,11 +1,13 @@
 """Makes a trained model one that comes with the package: its file, its card, its row in the README.
 
     python tools/ship sst2-micro runs/sst2-micro-{0,1,2} --about sst2 --data-dir GLUE
+    python tools/ship sst2-micro --activations 8 --about sst2 --data-dir GLUE
     python tools/ship --pages
 
 The first takes run folders of one training with several seeds, chooses the one that is best on
 validation data, never on test data, exports it and measures the file. Seeds whose weights are gone can
-stand in the card by a benchmark's figures. The second only writes the pages anew from the cards' figures.
+stand in the card by a benchmark's figures. The second calibrates and measures a model that comes along
+already with activations of 8 or 32 bits, in whose place it then comes. The third only writes the pages anew from the cards' figures.
 """
 
 import json
@@ -21,10 +23,15 @@ from page import page, table, with_table
 from record import recorded
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
-from beex_keras import pretrained
+from beex_keras import exits, pretrained
+from beex_keras.data import load_task
 from beex_keras.errors import BeexError
+from beex_keras.evaluation import calibrate
+from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.export import beex as beex_format
 from beex_keras.files import read_text, write_atomically
+from beex_keras.runtime import CRunner
+from beex_keras.runtime.measure import class_numbers, split_logits
 
 README = Path(__file__).parents[2] / "README.md"
 _PATH = click.Path(path_type=Path)
@@ -45,15 +52,20 @@ _PATH = click.Path(path_type=Path)
     help="results.json of a benchmark, and the variant of its suite that the runs are: "
     "the seeds that it has besides count in the card.",
 )
+@click.option("--activations", type=click.Choice(["8", "32"]), help="For a model that is there.")
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
 @click.option("-o", "--output", type=_PATH, default=pretrained.FOLDER, help="Another folder.")
-def main(name, runs, about, pages, output, **options):
+def main(name, runs, about, activations, pages, output, **options):
     """See the module."""
     try:
         if not pages:
-            if not name or not runs or about is None:
-                raise BeexError("Give a name, run folders and --about; or --pages.")
-            ship(name, runs, about, output, **options)
+            if not name or about is None or bool(runs) == bool(activations):
+                fix = "Give a name, --about, and run folders or --activations; or --pages"
+                raise BeexError(f"{fix}.")
+            if activations:
+                quantize(name, int(activations), about, output, options["data_dir"])
+            else:
+                ship(name, runs, about, output, **options)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
@@ -69,20 +81,48 @@ def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
     seeds = card.enough(card.by_seed([*map(card.seed_row, found), *(more.seeds if more else [])]))
     real = card.by_seed([*card.twins(before, found), *(more.twins if more else [])])
     chosen = card.choose(found)
-    file = output / f"{name}.beex"
-    classifier = runtime.load_classifier(chosen.folder)
-    data = beex_format.convert(classifier, calibration=chosen.results["calibration"])
+    classifier, calibration = runtime.load_classifier(chosen.folder), chosen.results["calibration"]
+    if "w1a8" in chosen.results:  # as `beex convert` makes it
+        calibration = chosen.results["w1a8"]["calibration"]
+        classifier = classifier.with_activations(8)
+        classifier.policy = exits.deserialize(calibration["policy"])
+    data = beex_format.convert(classifier, calibration=calibration)
     people = card.read_about(about)
     figures = card.describe(
         name, data, seeds, chosen, people, data_dir, starts_from, settings, real
     )
     if more:
         figures["recorded"] = {"suite": more.suite, "variant": more.variant}
-    write_atomically(file, data)
+    write(name, data, figures, output)
+
+
+def quantize(name, bits, about, output, data_dir):
+    """Calibrates a packaged model's exit anew, as when it was trained, and writes its file and figures."""
+    data, figures = pretrained.find(name).read_bytes(), pretrained.card(name)
+    before = beex_format.read(data)
+    task = load_task(figures["task"], data_dir=data_dir)
+    runner = CRunner(beex_format.rewrite(data, activations=bits))
+    labels = class_numbers(runner, task)[task.validation.labels]
+    found = calibrate(
+        before.policy,
+        split_logits(runner, task.validation),
+        labels,
+        relative_costs(runner.config),
+        metric=task.metric,
+        **{name: before.calibration.get(name, 0.0) for name in ("tolerance", "margin")},
+    )
+    changes = {"policy": found.policy, "calibration": found.to_dict(), "activations": bits}
+    data = beex_format.rewrite(data, **changes)
+    figures |= card.measure(data, task, card.read_about(about))
+    write(name, data, figures, output)
+
+
+def write(name, data, figures, output):
+    write_atomically(output / f"{name}.beex", data)
     text = json.dumps(figures, indent=1, ensure_ascii=False) + "\n"
     write_atomically(output / f"{name}.json", text)
     score = figures["test"]["score"]
-    click.echo(f"{file}: seed {chosen.seed}, {len(data):,} bytes, {score:.4f} on test")
+    click.echo(f"{output / name}.beex: {len(data):,} bytes, {score:.4f} on test")
 
 
 def write_pages(folder):

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from command import training_command
 
+from beex_keras import exits
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
@@ -203,7 +204,6 @@ def describe(
         raise BeexError(
             "The data has changed since the runs were trained; give the --data-dir of then."
         )
-    runner = CRunner(data, name)
     return {
         "name": name,
         "title": about["title"],
@@ -222,14 +222,22 @@ def describe(
         "seeds": seeds,
         "twins": twins,
         "shipped_seed": chosen.seed,
-        "config": runner.config.to_dict(),
-        "policy": chosen.results["calibration"]["policy"],
-        "validation": evaluate_runner(runner, task, task.validation).to_dict(),
-        "test": evaluate_runner(runner, task, task.test).to_dict(),
         "baselines": {
             name: score(task.test.labels, predict(task), task.metric)
             for name, predict in BASELINES.items()
         },
+        **measure(data, task, about),
+    }
+
+
+def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:
+    """What of a card is measured on the file that ships."""
+    runner = CRunner(data)
+    return {
+        "config": runner.config.to_dict(),
+        "policy": exits.serialize(runner.policy),
+        "validation": evaluate_runner(runner, task, task.validation).to_dict(),
+        "test": evaluate_runner(runner, task, task.test).to_dict(),
         "file": _file(data, runner),
         "boards": _boards(data, runner),
         "failures": _failures(task, runner, about.get("groups", {})),
@@ -263,7 +271,7 @@ def _file(data: bytes, runner: CRunner) -> dict[str, Any]:
 def _boards(data: bytes, runner: CRunner) -> list[dict[str, Any]]:
     """What the model takes of the boards that hold it, by the table of costs."""
     config = runner.config
-    kind = costs.kind_of(config, False, False)
+    kind = costs.kind_of(config, False)
     arena = beex_format.arena_size(config, runner.length)
     rows = []
     for name, board in boards().items():

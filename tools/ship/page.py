@@ -175,7 +175,7 @@ def _failures(card: dict[str, Any]) -> str:
 
 def _size(card: dict[str, Any]) -> str:
     file, config = card["file"], card["config"]
-    kind = {(1, 32): "weights-only", (1, 1): "fully binary", (32, 32): "float32"}[
+    kind = {(1, 32): "weights-only", (1, 8): "W1A8", (1, 1): "fully binary", (32, 32): "float32"}[
         config["weight_bits"], config["activation_bits"]
     ]
     parts = [

@@ -32,7 +32,8 @@ def encode(
     metadata = describe(classifier, length, calibration)
     values = architecture(config, length) | policy_fields(metadata.policy)
     if int8_weights:
-        values["weight_bits"], values["embedding_bits"] = 8, min(8, config.embedding_bits)
+        values |= {"weight_bits": 8, "activation_bits": 8}
+        values["embedding_bits"] = min(8, config.embedding_bits)
     writer = Writer(HEADER.size, int8_weights)
     values["weights"] = writer.align()
     write_weights(writer, classifier, length)

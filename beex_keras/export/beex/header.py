@@ -11,7 +11,7 @@ from beex_keras import exits
 from beex_keras.models import BEExformerConfig
 
 MAGIC = b"BEEX"
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 
 NETWORKS = ("slfn", "ffn")
 """What stands behind the attention, in the order of the numbers in a file."""
@@ -27,10 +27,15 @@ _NAMES = """
     num_blocks num_classes weight_bits activation_bits embedding_bits sigmoid_gate attention_scale
     policy below threshold has_vocabulary lower_case unknown_id classification_id text_length weights
     labels labels_size words words_size pieces pieces_size metadata metadata_size content_activation
+    gate_width task value_offset value_scale value_least value_most
 """
 _FIELDS = tuple(_NAMES.split())
-_REAL_FIELDS = ("attention_scale", "threshold")
-HEADER = struct.Struct("<4sIII" + "".join("f" if name in _REAL_FIELDS else "I" for name in _FIELDS))
+_OF_VALUES = ("value_offset", "value_scale", "value_least", "value_most")
+_REAL_FIELDS = ("attention_scale", "threshold", *_OF_VALUES)
+_RESERVED = 80
+HEADER = struct.Struct(
+    f"<4sIII{''.join('f' if name in _REAL_FIELDS else 'I' for name in _FIELDS)}{_RESERVED}x"
+)
 CHECKED_FROM = 16
 """The checksum covers everything behind it."""
 
@@ -59,6 +64,7 @@ def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
         "length": length,
         "network": NETWORKS.index(config.network),
         "sigmoid_gate": int(config.gate_activation == "sigmoid"),
+        "gate_width": 0 if config.network == "ffn" else config.gate_width or config.hidden_width,
         "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
         "attention_scale": (config.width // config.num_heads) ** -0.5,
     }

@@ -19,6 +19,7 @@ def rewrite(
     length: int | None = None,
     policy: exits.ExitPolicy | None = None,
     calibration: dict[str, Any] | None = None,
+    activations: int | None = None,
 ) -> bytes:
     """The file that `convert` would have made of the same model with these arguments.
 
@@ -27,6 +28,8 @@ def rewrite(
         source: names it in errors.
         length: the most tokens that the new file reads, at most as many as the old one.
         policy: the new file's exit policy; the old one's if None.
+        activations: bits of the activations of a file whose weights are binary and activations are not,
+            32 or 8; the old file's if None.
         calibration: figures of that policy's calibration, to be kept with it (JSON values).
 
     Raises:
@@ -39,11 +42,16 @@ def rewrite(
         32
     """
     metadata, values = read(data, source), read_header(data)
+    config = metadata.config
+    if activations is not None:
+        config = config.with_activations(activations)
+        values["activation_bits"] = activations
     policy = policy or metadata.policy
-    length = checked_length(metadata.config.replace(max_length=metadata.length), length)
+    length = checked_length(config.replace(max_length=metadata.length), length)
     int8 = values["weight_bits"] == 8
     stored = json.loads(_section(data, values, "metadata"))
     stored |= {"policy": exits.serialize(policy), "calibration": calibration}
+    stored["config"]["activation_bits"] = config.activation_bits
     if values["has_vocabulary"]:
         values["text_length"] = min(values["text_length"], length)
         stored["preprocessor"]["max_length"] = values["text_length"]
@@ -52,8 +60,8 @@ def rewrite(
     start = values["weights"]
     values["weights"] = writer.align()
     # All parts stay but for the positions, of which the first rows are kept.
-    shorter = parts_sizes(metadata.config, length, int8)
-    for old, new in zip(parts_sizes(metadata.config, metadata.length, int8), shorter, strict=True):
+    shorter = parts_sizes(config, length, int8)
+    for old, new in zip(parts_sizes(config, metadata.length, int8), shorter, strict=True):
         writer.data += data[start : start + new]
         start += old
     for name in _SECTIONS:
@@ -61,7 +69,7 @@ def rewrite(
             values |= writer.section(name, _section(data, values, name))
     values |= writer.section("metadata", to_json(stored))
     values |= policy_fields(policy)
-    values |= {"length": length, "arena_size": arena_size(metadata.config, length, int8)}
+    values |= {"length": length, "arena_size": arena_size(config, length, int8)}
     return seal(values, bytes(writer.data))
 
 

@@ -23,7 +23,7 @@ def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False
         network = [8 * rows * hidden_words]
     else:
         parts = [4 * width * columns, 4 * length * width]
-        if config.precision.is_binary or int8_weights:
+        if config.activation_bits == 8 or int8_weights:
             parts += [rows * round_up(max(width, hidden), 4), 8 * rows]
         attention, network = [scores], [4 * rows * hidden]
     parts += [4 * length * width, 4 * rows * width, 4 * rows * width]

@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.errors import BeexError
 from beex_keras.export.mcu.emulation import Sections
 from beex_keras.models import BEExformerConfig, topology
 
@@ -22,7 +21,7 @@ FILE = Path(__file__).with_name("costs.json")
 WORK = ("start", "linear", "attention", "scores", "channels", "hidden")
 """Kinds of work that instructions are told from."""
 
-KINDS = ("fully binary", "weights-only", "weights-only, int8 activations", "int8", "float32")
+KINDS = ("fully binary", "weights-only", "w1a8", "int8", "float32")
 """Kinds of models."""
 
 _SHALLOW = 252
@@ -74,20 +73,12 @@ def table() -> dict[str, Any]:
     return json.loads(FILE.read_text("utf-8"))
 
 
-def kind_of(config: BEExformerConfig, int8_weights: bool, int8_activations: bool) -> str:
-    """Names what a model multiplies by what: one of `KINDS`.
-
-    Raises:
-        BeexError: activations of other models than weights-only ones are to be quantized.
-    """
+def kind_of(config: BEExformerConfig, int8_weights: bool) -> str:
+    """Names what a model multiplies by what: one of `KINDS`."""
     precision = config.precision.name
-    if int8_activations and precision != "weights-only":
-        raise BeexError("Only a weights-only model has int8 activations; leave them out.")
     if precision == "float":
         return "int8" if int8_weights else "float32"
-    if precision == "fully-binary":
-        return "fully binary"
-    return "weights-only, int8 activations" if int8_activations else "weights-only"
+    return {"fully-binary": "fully binary"}.get(precision, precision)
 
 
 def stack(board: str, config: BEExformerConfig, kind: str) -> int:
@@ -115,7 +106,7 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     """
     linear = tokens * sum(prod(matrix.shape) for matrix in topology.matrices(config))
     attention, scores = 2 * tokens**2 * config.width, config.num_heads * tokens**2
-    channels, hidden = tokens * config.width, tokens * config.hidden_width
+    channels, hidden = tokens * config.width, tokens * topology.inner_channels(config) / 2
     depths = np.arange(1, config.num_blocks + 1, dtype=float)[:, np.newaxis]
     blocks = depths * [linear, attention, scores, channels, hidden]
     return np.pad(blocks, ((0, 0), (1, 0)), constant_values=channels)

@@ -21,7 +21,6 @@ def write_project(
     data: bytes,
     folder: str | os.PathLike[str],
     stacks: Mapping[str, int],
-    int8_activations: bool = False,
 ) -> None:
     """Writes the project of a ``.beex`` file's bytes.
 
@@ -32,12 +31,11 @@ def write_project(
         data: the file's bytes.
         folder: of the project.
         stacks: bytes to set aside for the stack, by board.
-        int8_activations: whether a weights-only model quantizes what its weights multiply.
 
     Raises:
         BeexError: the folder cannot be written, or holds something else.
     """
-    header, source = model_arrays(data, "model", int8_activations)
+    header, source = model_arrays(data, "model")
     ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
     written = {
         "beex.h": single_header(),
@@ -69,20 +67,19 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
     source = Path(path)
     if not source.stem.isidentifier() or not source.stem.isascii():
         raise BeexError(f"The file name {source.name} must be a C name, such as model.c.")
-    texts = model_arrays(data, source.stem, False)
+    texts = model_arrays(data, source.stem)
     for target, text in zip((source.with_suffix(".h"), source), texts, strict=True):
         write_atomically(target, text)
 
 
-def model_arrays(data: bytes, name: str, int8_activations: bool) -> tuple[str, str]:
+def model_arrays(data: bytes, name: str) -> tuple[str, str]:
     """A ``.beex`` file as a constant array of C with such a name: its header and its source."""
     values = beex.read_header(data)
     written, upper = "/* Written by beex convert. */\n", name.upper()
     header = (
         f"{written}#ifndef {upper}_H\n#define {upper}_H\n\n"
         f"#define {upper}_ARENA {values['arena_size']} /* bytes of working memory */\n"
-        f"#define {upper}_LENGTH {values['length']} /* the most tokens it reads */\n"
-        f"#define {upper}_INT8_ACTIVATIONS {int(int8_activations)}\n\n"
+        f"#define {upper}_LENGTH {values['length']} /* the most tokens it reads */\n\n"
         f"extern const unsigned char {name}_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
     )
     starts = range(0, len(data), _BYTES_A_LINE)

@@ -78,7 +78,6 @@ def export_project(
     length: int | None = None,
     calibration: dict[str, Any] | None = None,
     int8_weights: bool = False,
-    int8_activations: bool = False,
 ) -> ProjectReport:
     """Writes a model as a C project for microcontrollers; see `write_project`.
 
@@ -87,8 +86,6 @@ def export_project(
         folder: of the project.
         board: a name in `boards()`: what the figures are about. The project builds for all.
         ram, flash: bytes that there are; the board's own if None.
-        int8_activations: let a weights-only model quantize what its weights multiply to 8 bits, token
-            by token: faster, and less exact.
 
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
@@ -101,7 +98,7 @@ def export_project(
     if not values["has_vocabulary"]:
         raise BeexError("A board reads text, but this model has no vocabulary; give it one.")
     int8_weights = values["weight_bits"] == 8
-    kind = costs.kind_of(config, int8_weights, int8_activations)
+    kind = costs.kind_of(config, int8_weights)
     row, length, arena = boards()[board], values["length"], values["arena_size"]
     ram, flash = ram or row.ram, flash or row.flash
     stacks = {name: costs.stack(name, config, kind) for name in boards()}
@@ -111,7 +108,7 @@ def export_project(
     if emulation.is_available():
         with tempfile.TemporaryDirectory() as temporary:
             trial, build = Path(temporary) / "project", Path(temporary) / "build"
-            project.write_project(data, trial, stacks, int8_activations)
+            project.write_project(data, trial, stacks)
             sections = emulation.build(trial, board, build, **_ROOMY)
             if _is_quick(sections, row, sum(instructions)):
                 text = _longest_text(length, config.num_segments > 1)
@@ -121,7 +118,7 @@ def export_project(
         sections = dataclasses.replace(sections, stack=stacks[board])
         footprint = Footprint.of(sections, len(data), arena)
     requirements.check(board, footprint, ram, flash, config, length, int8_weights)
-    project.write_project(data, folder, stacks, int8_activations)
+    project.write_project(data, folder, stacks)
     return ProjectReport(
         os.fspath(folder), board, footprint, stack_used, flash, ram, length, instructions, source
     )

@@ -162,7 +162,7 @@ def _candidates(
                 signs = flatbuffer.unpack_bits(words[:, 0, 0], operation.options["channels_in"])
                 thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
                 yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
-        elif operation.name == "FULLY_CONNECTED" and config.activation_bits == 32:
+        elif operation.name == "FULLY_CONNECTED" and config.activation_bits != 1:
             unpack = links.producer(operation.inputs[1], flatbuffer.UNPACK)
             if unpack is not None:
                 yield from _unpacked(model, operation, unpack.inputs[0], unpack)

@@ -1,0 +1,55 @@
+"""Files that release 0.2.0 wrote, in format 4: every later release reads them, and answers as it did.
+
+They are never made anew. A release that changes what they give breaks its users' files.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import needs_engine
+
+import beex_keras as beex
+from beex_keras.export import beex as beex_format
+
+GOLDEN = Path(__file__).with_name("golden")
+FILES = sorted(GOLDEN.glob("*.beex"))
+
+
+def test_there_is_one_of_each_kind():
+    assert [file.stem for file in FILES] == [
+        "float",
+        "fully-binary",
+        "int8",
+        "w1a8",
+        "weights-only",
+    ]
+    assert sum(file.stat().st_size for file in GOLDEN.iterdir()) < 200_000
+
+
+@needs_engine
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_a_file_of_format_4_is_read_as_ever(file):
+    known = json.loads(file.with_suffix(".json").read_text("utf-8"))
+    runner = beex.load(file)
+    ids = runner.encode(known["texts"], known["pairs"])
+    assert ids.tolist() == known["ids"]
+    np.testing.assert_allclose(runner.exit_logits(ids), known["logits"], rtol=0, atol=1e-4)
+    answers = runner.classify(known["texts"], known["pairs"])
+    for name, values in (("label", "labels"), ("exit", "exits"), ("truncated", "truncated")):
+        assert [getattr(answer, name) for answer in answers] == known[values]
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_it_goes_on_as_the_same_file(file):
+    data = file.read_bytes()
+    calibration = beex_format.read(data).calibration
+    assert beex_format.rewrite(data, calibration=calibration) == data
+    if file.stem != "int8":  # whose Keras model had other weights
+        again = beex_format.convert(beex_format.classifier(data), calibration=calibration)
+        values = beex_format.read_header(data)
+        assert (
+            again[values["weights"] : values["metadata"]]
+            == data[values["weights"] : values["metadata"]]
+        )
