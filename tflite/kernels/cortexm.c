@@ -895,11 +895,12 @@ static void binary_layer_by_tiles(const binary_layer *l) {
 
 /* === int8 x binary ===
  *
- * By the same look-up: an entry has the sums of four rows, in 16 bits each, plus 2^15. A sum of 256
- * products fits, but tables of 64 inputs are enough to keep.
+ * By the same look-up: an entry has the sums of four rows, in 16 bits each, plus 2^15. A sum of 256 products
+ * fits: those of four tables, each of 64 inputs.
  */
 #define INT8_ROWS 4
 #define INT8_SLAB 64 /* outputs that share a table */
+#define GROUPS_A_SUM (4 * GROUPS)
 
 INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t high[4],
                             eight group[16]) {
@@ -918,8 +919,8 @@ INLINE void fill_int8_group(eight start, const uint32_t low[4], const uint32_t h
 static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t stride, lookup table) {
   const int8_t *row[INT8_ROWS];
   for (size_t r = 0; r < INT8_ROWS; r++) row[r] = r < n ? x + r * stride : x;
-  eight start = {0x80008000u, 0x80008000u};
   for (size_t group = 0; group < groups; group++) {
+    eight start = {0, 0};
     uint32_t low[4], high[4];
 #pragma GCC unroll 4
     for (size_t i = 0; i < 4; i++) {
@@ -931,30 +932,93 @@ static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t str
       high[i] *= (uint32_t)-2;
     }
     fill_int8_group(start, low, high, table[group]);
-    start.low = start.high = 0;
   }
 }
 
-/* sums[o][row] += two outputs, whose weights are the bytes of `weights`, 8 apart. */
-INLINE void add_int8_pair(size_t groups, const lookup table, const uint8_t *weights,
-                          int32_t sums[2][INT8_ROWS]) {
-  const char *group = (const char *)table;
-  eight a = {0, 0}, b = {0, 0};
-#pragma GCC unroll 4
-  for (size_t i = 0; i < groups; i++, weights += 8, group += sizeof *table) {
-    const uint32_t two = *weights;
-    const eight *first = (const eight *)(group + (two << 3 & 0x78));
-    const eight *second = (const eight *)(group + (two >> 1 & 0x78));
-    a.low += first->low;
-    a.high += first->high;
-    b.low += second->low;
-    b.high += second->high;
+/* Adds what a table has for every other of eight outputs, to sums 0, 2, 4 and 6: for those whose bits are the
+ * lower halves of bytes, or, if `upper`, the upper halves. weights[0], [2], ... are those of each group. */
+#ifdef HAS_DSP
+
+#define LOOK_UP_OUTPUT(byte, place, low, high)                               \
+  "uxtab %[t], %[table], %[x], ror #" byte "\n"                              \
+  "ldrd %[t], %[u], [%[t], #" place "]\n"                                    \
+  "add %[" low "], %[" low "], %[t]\n add %[" high "], %[" high "], %[u]\n"
+#define LOOK_UP_GROUPS(shift, numbers, count)                                \
+  __asm__ volatile(                                                          \
+      "1:\n .irp number, " numbers "\n"                                      \
+      "ldr %[x], [%[weights], #8*\\number]\n"                                \
+      shift "\n and %[x], %[x], #0x78787878\n"                               \
+      LOOK_UP_OUTPUT("0", "128*\\number", "l0", "h0")                        \
+      LOOK_UP_OUTPUT("8", "128*\\number", "l1", "h1")                        \
+      LOOK_UP_OUTPUT("16", "128*\\number", "l2", "h2")                       \
+      LOOK_UP_OUTPUT("24", "128*\\number", "l3", "h3")                       \
+      ".endr\n"                                                              \
+      "add %[table], %[table], #128*" count "\n"                             \
+      "ldr %[t], %[end]\n add %[weights], %[weights], #8*" count "\n"        \
+      "cmp %[table], %[t]\n bne 1b\n"                                        \
+      : [l0] "+r"(sum[0].low), [h0] "+r"(sum[0].high), [l1] "+r"(sum[1].low), \
+        [h1] "+r"(sum[1].high), [l2] "+r"(sum[2].low), [h2] "+r"(sum[2].high), \
+        [l3] "+r"(sum[3].low), [h3] "+r"(sum[3].high), [table] "+r"(group),  \
+        [weights] "+r"(weights), [x] "=&r"(x), [t] "=&r"(t), [u] "=&r"(u)    \
+      : [end] "m"(end)                                                       \
+      : "cc", "memory")
+
+static __attribute__((noinline)) void look_up_int8(size_t groups, const lookup table,
+                                                   const uint32_t *weights, int upper,
+                                                   eight *sums) {
+  const eight(*group)[16] = table, (*end)[16] = table + groups / 4 * 4;
+  eight sum[4] = {sums[0], sums[2], sums[4], sums[6]};
+  uint32_t x, t, u;
+  if (groups >= 4) {
+    if (upper) {
+      LOOK_UP_GROUPS("lsr %[x], %[x], #1", "0, 1, 2, 3", "4");
+    } else {
+      LOOK_UP_GROUPS("lsl %[x], %[x], #3", "0, 1, 2, 3", "4");
+    }
   }
-  const uint32_t found[2][2] = {{a.low, a.high}, {b.low, b.high}};
-  for (int o = 0; o < 2; o++) {
-    for (int pair = 0; pair < 2; pair++) {
-      sums[o][2 * pair] += (int32_t)(found[o][pair] & 0xffff) - 0x8000;
-      sums[o][2 * pair + 1] += (int32_t)(found[o][pair] >> 16) - 0x8000;
+  end = table + groups;
+  if (groups % 4) {
+    if (upper) {
+      LOOK_UP_GROUPS("lsr %[x], %[x], #1", "0", "1");
+    } else {
+      LOOK_UP_GROUPS("lsl %[x], %[x], #3", "0", "1");
+    }
+  }
+  for (int o = 0; o < 4; o++) sums[2 * o] = sum[o];
+}
+
+#else
+
+static void look_up_int8(size_t groups, const lookup table, const uint32_t *weights, int upper,
+                         eight *sums) {
+  for (size_t group = 0; group < groups; group++, weights += 2) {
+    const uint32_t bits = *weights >> 4 * upper;
+#pragma GCC unroll 4
+    for (int o = 0; o < 4; o++) {
+      const eight *found = &table[group][bits >> 8 * o & 15];
+      sums[2 * o].low += found->low;
+      sums[2 * o].high += found->high;
+    }
+  }
+}
+
+#endif
+
+/* Results of an output and n rows from its sums. Until those of all groups were added, they wait there as
+ * whole numbers. */
+INLINE void finish_int8(size_t n, eight sums, int is_first, int is_last,
+                        const beex_quantized_row *row, float scale, float bias, float *y,
+                        size_t stride) {
+  const uint32_t found[INT8_ROWS] = {sums.low & 0xffff, sums.low >> 16, sums.high & 0xffff,
+                                     sums.high >> 16};
+  for (size_t r = 0; r < n; r++, y += stride) {
+    int32_t sum = (int32_t)found[r] - 0x8000, before = 0;
+    if (!is_first) memcpy(&before, y, sizeof before);
+    sum += before;
+    if (is_last) {
+      *y = (float)sum * row[r].scale * scale + bias;
+    } else {
+      memcpy(y, &sum, sizeof sum);
     }
   }
 }
@@ -963,30 +1027,34 @@ static void cortexm_int8_linear(size_t rows, size_t depth, size_t outputs, const
                                 const beex_quantized_row *row, const uint64_t *weights,
                                 const float *scale, const float *bias, float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
-  for (; rows; x += 4 * groups * INT8_ROWS, row += INT8_ROWS, y += INT8_ROWS * outputs) {
-    const size_t n = least(rows, INT8_ROWS);
+  for (size_t n; rows; rows -= n, x += 4 * groups * n, row += n, y += n * outputs) {
+    n = least(rows, INT8_ROWS);
     for (size_t first = 0; first < outputs; first += INT8_SLAB) {
       const size_t count = least(outputs - first, INT8_SLAB);
-      int32_t sums[INT8_SLAB][INT8_ROWS] = {{0}};
-      lookup table;
-      for (size_t group = 0; group < groups; group += GROUPS) {
-        const size_t some = least(groups - group, GROUPS);
+      eight sums[INT8_SLAB];
+      for (size_t group = 0, some; group < groups; group += some) {
+        lookup table;
+        some = least(groups - group, GROUPS);
         fill_int8_table(n, some, x + 4 * group, 4 * groups, table);
-        for (size_t output = 0; output < count; output += 2) {
-          const size_t panel = (first + output) / BEEX_REAL_PANEL;
-          const uint8_t *bytes = (const uint8_t *)(weights + panel * groups + group) +
-                                 output % BEEX_REAL_PANEL / 2;
-          add_int8_pair(some, (const eight(*)[16])table, bytes, sums + output);
+        if (group % GROUPS_A_SUM == 0) {
+          for (size_t o = 0; o < INT8_SLAB; o++) sums[o].low = sums[o].high = 0x80008000u;
         }
-      }
-      for (size_t r = 0; r < n; r++) {
-        for (size_t output = 0; output < count; output++) {
-          y[r * outputs + first + output] =
-              (float)sums[output][r] * row[r].scale * scale[first + output] + bias[first + output];
+        for (size_t output = 0; output < count; output += 8) {
+          const size_t panel = (first + output) / BEEX_REAL_PANEL;
+          const uint32_t *half = (const uint32_t *)(const void *)(weights + panel * groups + group) +
+                                 output / 8 % 2;
+          for (int upper = 0; upper < 2; upper++) {
+            look_up_int8(some, (const eight(*)[16])table, half, upper, sums + output + upper);
+          }
+        }
+        const int is_last = group + some == groups;
+        if (!is_last && (group + some) % GROUPS_A_SUM) continue;
+        for (size_t o = 0; o < count; o++) {
+          finish_int8(n, sums[o], group < GROUPS_A_SUM, is_last, row, scale[first + o],
+                      bias[first + o], y + first + o, outputs);
         }
       }
     }
-    rows -= n;
   }
 }
 

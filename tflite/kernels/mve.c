@@ -385,25 +385,30 @@ static void binary_layer_by_tiles(const binary_layer *l) {
 
 /* === int8 x binary ===
  *
- * By the same look-up: an entry has the sums of eight rows, in 16 bits each, which hold 256 products.
+ * By the same look-up: an entry has the sums of eight rows, in 16 bits each, which hold 256 products: those
+ * of four tables.
  */
 #define INT8_ROWS 8
-#define GROUPS_A_PIECE 64
+#define INT8_SLAB 64 /* outputs that share a table */
+#define GROUPS_A_SUM (4 * GROUPS)
 
 typedef int16x8_t int8_lookup[GROUPS][16];
 
 /* Eight rows of the groups of a table; rows that are missing repeat the first. */
 static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t stride,
                             int8_lookup table) {
-  for (size_t group = 0; group < groups; group++, x += 4) {
-    int16_t inputs[4][INT8_ROWS];
-    int16x8_t change[4], sum = vdupq_n_s16(0);
-    for (size_t row = 0; row < INT8_ROWS; row++) {
-      const int8_t *four = x + (row < n ? row : 0) * stride;
-      UNROLL for (int i = 0; i < 4; i++) inputs[i][row] = four[i];
+  int8_t near[INT8_ROWS][4 * GROUPS]; /* so that places fit into 16 bits */
+  const uint16x8_t places = vmulq_n_u16(vidupq_n_u16(0, 1), 4 * GROUPS);
+  for (size_t row = 0; row < INT8_ROWS; row++) {
+    const int8_t *from = x + (row < n ? row : 0) * stride;
+    for (size_t i = 0; i < 4 * groups; i += 16) {
+      vst1q_s8(near[row] + i, vld1q_z_s8(from + i, vctp8q((uint32_t)(4 * groups - i))));
     }
+  }
+  for (size_t group = 0; group < groups; group++) {
+    int16x8_t change[4], sum = vdupq_n_s16(0);
     UNROLL for (int i = 0; i < 4; i++) {
-      change[i] = vld1q_s16(inputs[i]);
+      change[i] = vldrbq_gather_offset_s16(near[0] + 4 * group + i, places);
       sum = vaddq_s16(sum, change[i]);
       change[i] = vmulq_n_s16(change[i], -2);
     }
@@ -417,52 +422,77 @@ static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t str
   }
 }
 
+/* Adds what a table has for every other of eight outputs, to sums 0, 2, 4 and 6: for those whose bits are the
+ * lower halves of bytes, or the upper halves. weights[0], [2], ... are those of each group. */
+INLINE void look_up_int8(size_t groups, const int8_lookup table, const uint32_t *weights,
+                         const int upper, int16_t sums[][INT8_ROWS]) {
+  uint32_t mask = 0xf0f0f0f0u;
+  __asm__("" : "+r"(mask)); /* stays in a register */
+  int16x8_t sum[4];
+  UNROLL for (int o = 0; o < 4; o++) sum[o] = vld1q_s16(sums[2 * o]);
+#define ADD_ENTRY(o)                                                         \
+  {                                                                          \
+    const char *address;                                                     \
+    int16x8_t entry;                                                         \
+    ENTRY(entry, group, bits, o, 0);                                         \
+    sum[o] = vaddq_s16(sum[o], entry);                                       \
+  }
+  for (const int16x8_t(*group)[16] = table; group < table + groups; group++, weights += 2) {
+    const uint32_t bits = (upper ? *weights : *weights << 4) & mask;
+    ADD_ENTRY(0) ADD_ENTRY(1) ADD_ENTRY(2) ADD_ENTRY(3)
+  }
+#undef ADD_ENTRY
+  UNROLL for (int o = 0; o < 4; o++) vst1q_s16(sums[2 * o], sum[o]);
+}
+
+/* Results of four outputs and n rows from their sums. Until those of all groups were added, they wait there as
+ * whole numbers. */
+INLINE void finish_int8(size_t n, int16_t sums[][INT8_ROWS], int is_first, int is_last,
+                        const beex_quantized_row *row, vec scale, vec bias, mve_pred16_t there,
+                        float *y, size_t stride) {
+  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), INT8_ROWS * sizeof(int16_t));
+  for (size_t r = 0; r < n; r++, y += stride) {
+    int32x4_t sum = vldrhq_gather_offset_s32(&sums[0][r], places);
+    if (!is_first) sum = vaddq_s32(sum, vreinterpretq_s32_f32(vld1q_z_f32(y, there)));
+    vec result = vreinterpretq_f32_s32(sum);
+    if (is_last) {
+      const vec real = vmulq_f32(vmulq_n_f32(vcvtq_f32_s32(sum), row[r].scale), scale);
+      result = vaddq_f32(real, bias);
+    }
+    vst1q_p_f32(y, result, there);
+  }
+}
+
 static void mve_int8_linear(size_t rows, size_t depth, size_t outputs, const int8_t *x,
                             const beex_quantized_row *row, const uint64_t *weights,
                             const float *scale, const float *bias, float *y) {
   const size_t groups = BEEX_CEIL_DIV(depth, 4);
-  for (; rows; x += 4 * groups * INT8_ROWS, row += INT8_ROWS, y += INT8_ROWS * outputs) {
-    const size_t n = least(rows, INT8_ROWS);
-    for (size_t first = 0; first < outputs; first += DEEP_SLAB) {
-      const size_t count = least(outputs - first, DEEP_SLAB);
-      int32_t sums[DEEP_SLAB][INT8_ROWS];
+  for (size_t n; rows; rows -= n, x += 4 * groups * n, row += n, y += n * outputs) {
+    n = least(rows, INT8_ROWS);
+    for (size_t first = 0; first < outputs; first += INT8_SLAB) {
+      const size_t count = least(outputs - first, INT8_SLAB);
+      int16_t sums[INT8_SLAB][INT8_ROWS];
       int8_lookup table;
-      memset(sums, 0, sizeof sums);
-      for (size_t group = 0; group < groups; group += GROUPS) {
-        const size_t some = least(groups - group, GROUPS);
+      for (size_t group = 0, some; group < groups; group += some) {
+        some = least(groups - group, GROUPS);
         fill_int8_table(n, some, x + 4 * group, 4 * groups, table);
-        for (size_t output = 0; output < count; output += 2) {
+        if (group % GROUPS_A_SUM == 0) memset(sums, 0, sizeof sums);
+        for (size_t output = 0; output < count; output += 8) {
           const size_t panel = (first + output) / BEEX_REAL_PANEL;
-          const uint8_t *two = (const uint8_t *)(weights + panel * groups + group) +
-                               output % BEEX_REAL_PANEL / 2;
-          int16x8_t a = vdupq_n_s16(0), b = a;
-          for (size_t i = 0; i < some; i++, two += 8) {
-            a = vaddq_s16(a, table[i][*two & 15]);
-            b = vaddq_s16(b, table[i][*two >> 4]);
-          }
-          int16_t found[2][INT8_ROWS];
-          vst1q_s16(found[0], a);
-          vst1q_s16(found[1], b);
-          for (int o = 0; o < 2; o++) {
-            UNROLL for (int r = 0; r < INT8_ROWS; r += 4) {
-              int32_t *sum = &sums[output + o][r];
-              vst1q_s32(sum, vaddq_s32(vld1q_s32(sum), vldrhq_s32(&found[o][r])));
-            }
-          }
+          const uint32_t *half = (const uint32_t *)(const void *)(weights + panel * groups + group) +
+                                 output / 8 % 2;
+          look_up_int8(some, (const int16x8_t(*)[16])table, half, 0, sums + output);
+          look_up_int8(some, (const int16x8_t(*)[16])table, half, 1, sums + output + 1);
         }
-      }
-      const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), INT8_ROWS * sizeof(int32_t));
-      for (size_t output = 0; output < count; output += 4) {
-        const mve_pred16_t there = vctp32q((uint32_t)(count - output));
-        const vec s = v_load(scale + first + output), offset = v_load(bias + first + output);
-        for (size_t r = 0; r < n; r++) {
-          const vec sum = vcvtq_f32_s32(vldrwq_gather_offset_s32(&sums[output][r], places));
-          const vec real = vmulq_f32(vmulq_n_f32(sum, row[r].scale), s);
-          vst1q_p_f32(y + r * outputs + first + output, vaddq_f32(real, offset), there);
+        const int is_last = group + some == groups;
+        if (!is_last && (group + some) % GROUPS_A_SUM) continue;
+        for (size_t output = 0; output < count; output += 4) {
+          finish_int8(n, sums + output, group < GROUPS_A_SUM, is_last, row,
+                      v_load(scale + first + output), v_load(bias + first + output),
+                      vctp32q((uint32_t)(count - output)), y + first + output, outputs);
         }
       }
     }
-    rows -= n;
   }
 }
 
