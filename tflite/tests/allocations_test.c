@@ -87,15 +87,13 @@ int main(int count, char **arguments) {
     void *arena = malloc(sizes[1]);
     if (!arena) return 2;
     for (const beex_kernels *const *k = beex_available_kernels(); *k; k++) {
-      for (int quantize = 0; quantize < 2; quantize++) {
-        for (int large = 0; large < 2; large++) {
-          const beex_options options = {*k, quantize};
-          const long before = calls;
-          if (!use(data, size, arena, sizes[large], &options)) return 2;
-          if (calls == before) continue;
-          printf("FAIL %s %s: %ld allocations\n", arguments[i], (*k)->name, calls - before);
-          failures++;
-        }
+      for (int large = 0; large < 2; large++) {
+        const beex_options options = {*k};
+        const long before = calls;
+        if (!use(data, size, arena, sizes[large], &options)) return 2;
+        if (calls == before) continue;
+        printf("FAIL %s %s: %ld allocations\n", arguments[i], (*k)->name, calls - before);
+        failures++;
       }
     }
     free(arena);

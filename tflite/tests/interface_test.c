@@ -29,7 +29,7 @@ static void test_kernels(const beex_model *model, void *arena, size_t arena_size
   EXPECT(strcmp(beex_kernels_name(all[0]), "portable") == 0);
   for (; *all; all++) {
     last = *all;
-    const beex_options options = {beex_find_kernels(beex_kernels_name(last)), 0};
+    const beex_options options = {beex_find_kernels(beex_kernels_name(last))};
     EXPECT(options.kernels == last);
     beex_engine engine;
     EXPECT(beex_start(&engine, model, arena, arena_size, &options) == BEEX_OK);
