@@ -73,6 +73,8 @@ static int use(const void *data, size_t size, void *arena, size_t arena_size,
     if (beex_run(&engine, ids, count, &policy, &result) != BEEX_OK) return 0;
   }
   if (beex_classify(&engine, text, sizeof text - 1, pair, 5, &result) != BEEX_OK) return 0;
+  float values[256];
+  if (beex_exits(&engine, values, sizeof values / sizeof *values, &count) != BEEX_OK) return 0;
   return *beex_label(&model, result.label) != 0;
 }
 
