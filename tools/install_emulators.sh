@@ -11,6 +11,15 @@ set -- \
     "tests/test_c.py of aarch64" \
         "aarch64-linux-gnu-gcc qemu-aarch64" \
         "gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user" \
+    "tests/test_exactness.py of 32-bit Arm" \
+        "arm-linux-gnueabihf-gcc qemu-arm" \
+        "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user" \
+    "tests/test_exactness.py of RISC-V" \
+        "riscv64-unknown-elf-gcc qemu-system-riscv32" \
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-riscv" \
+    "tests/test_c_library.py of CMake" \
+        "cmake pkg-config" \
+        "cmake make pkgconf" \
     "tests/test_c.py of Clang" \
         "clang" \
         "clang libclang-rt-dev" \
