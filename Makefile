@@ -15,7 +15,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark notebooks beexrun header firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark notebooks beexrun header arduino firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -75,6 +75,12 @@ build/beexrun: tflite/beexrun.c $(ENGINE) $(wildcard tflite/*/*.h tflite/*/*.inc
 
 header: $(STAMP) ## Join the C engine into one header, build/beex.h
 	@$(BIN)/python beex_keras/export/mcu/single_header.py build/beex.h
+
+arduino: header ## Make a library for Arduino of it, build/beex-arduino.zip
+	@rm -rf build/arduino && mkdir -p build/arduino && cp -r tflite/arduino build/arduino/BEEx
+	@mkdir build/arduino/BEEx/src && cp LICENSE build/arduino/BEEx
+	@cp build/beex.h build/arduino/BEEx/src && cp tflite/firmware/engine.c build/arduino/BEEx/src/beex.c
+	@cd build/arduino && $(abspath $(BIN))/python -m zipfile -c ../beex-arduino.zip BEEx
 
 # A model on an emulated board; by default one that is trained here first, in minutes.
 RUN ?= runs/micro

@@ -19,7 +19,7 @@ PAGES = {
     if not path.name.endswith(".template.md")  # the pages that are made of these are here
 }
 
-SHELL, PYTHON, C, CPP = "", "python", "c", "cpp"
+SHELL, PYTHON, C, CPP, CMAKE, INI = "", "python", "c", "cpp", "cmake", "ini"
 """The languages of blocks; one without a language, or only indented, holds commands."""
 
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")
@@ -94,7 +94,7 @@ record() {
   if [ -p /dev/stdin ] || [ -f /dev/stdin ]; then input=$(cat); fi
   printf '%s\0' "${TF_CONFIG-}" "$input" "$#" "$@" >> "$RECORD"
 }
-for program in beex make python pip apt-get build/beexrun tools/fuzz.sh .ci/run; do
+for program in beex make python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config; do
   eval "$program() { record $program \"\$@\"; }"
 done
 ssh() { cd() { :; }; eval "$2"; }

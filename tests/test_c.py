@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from c_builds import (
     CPP_COMPILERS,
@@ -22,10 +23,11 @@ from c_builds import (
 )
 from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
+from beex_keras import exits
 from beex_keras.export import beex as beex_format
 from beex_keras.export.mcu import single_header
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import library
+from beex_keras.runtime import library, load
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
@@ -116,6 +118,58 @@ def test_beexrun(plain, models):
     missing = subprocess.run([program, "none.beex"], capture_output=True)
     assert missing.returncode == 2
     assert b"none.beex" in missing.stderr
+
+
+def test_beexrun_by_another_policy(plain, models):
+    """What each exit answers, and where a policy leaves, as the runner says."""
+    program, runner = plain.link("beexrun.c"), load(models["single"])
+    texts = ["a b c", "unaffable 中!", "j i h g " * 4]
+    lines = "".join(text + "\n" for text in texts)
+    ids = runner.encode(texts)
+    logits = runner.exit_logits(ids)
+    for policy in (exits.FixedDepth(2), exits.Confidence(0.26), exits.Entropy(1.37)):
+        options = ["--policy", policy.name, "--threshold", policy.threshold, "--exits"]
+        found = run(program, models["single"], *options, "--kernels", "portable", input=lines)
+        taken = runner.decide(ids, policy).exits
+        for line, exit, all_logits in zip(found.splitlines(), taken, logits, strict=True):
+            _, score, depth, *values = line.removesuffix("\ttruncated").split("\t")
+            assert depth == f"{exit + 1}/3"
+            expected = np.exp(all_logits[: exit + 1])
+            expected /= expected.sum(-1, keepdims=True)
+            printed = [list(map(float, value.split(","))) for value in values]
+            np.testing.assert_allclose(printed, expected, atol=6e-5)
+            assert float(score) == max(printed[-1])
+    own = run(program, models["single"], input=lines)
+    rule = runner.policy
+    assert own == run(program, models["single"], "--threshold", rule.threshold, input=lines)
+
+
+MISTAKES = {
+    "--policy entropy": "--threshold",
+    "--policy sometimes --threshold 1": "sometimes",
+    "--policy change --threshold 1": "exit policy",
+    "--threshold high": "high",
+    "--threshold": "value",
+    "--kernels mmx": "mmx",
+    "--exit": "--exit",
+    "other.beex": "other.beex",
+}
+
+
+def test_beexrun_says_what_is_wrong_with_its_options(plain, models):
+    program = plain.link("beexrun.c")
+    for options, named in MISTAKES.items():
+        refused = subprocess.run(
+            [program, models["single"], *options.split()],
+            input="a\n",
+            capture_output=True,
+            text=True,
+        )
+        assert refused.returncode == 2
+        assert refused.stderr.startswith("error: ") and named in refused.stderr
+        assert not refused.stdout
+    assert "--threshold" in run(program, "--help")
+    assert run(program, "--version").split()[1][0].isdigit()
 
 
 @pytest.fixture

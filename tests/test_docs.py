@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import COMPILER, needs_engine
 from doc_toys import DONOR, no_epochs, no_trainings, one_epoch, small, small_presets, toys
-from pages import CPP, PAGES, PYTHON, ROOT, SHELL, C, Command
+from pages import CMAKE, CPP, INI, PAGES, PYTHON, ROOT, SHELL, C, Command
 from programs import makefile, makefile_has, parse, script
 from toy import toy_rows
 
@@ -78,6 +78,8 @@ def call(page: str, command: Command, folder: Path) -> None:
     }
     if program in calls:
         calls[program]()
+    elif program in ("cmake", "cc", "pkg-config"):
+        assert page == "docs/c_library.md"  # tests/test_c_library.py runs them
     else:
         assert os.access(ROOT / program, os.X_OK), f"{program} is no program"
 
@@ -304,7 +306,7 @@ def test_cpp(block, tmp_path):
 
 def test_no_block_is_left_out():
     found = {block.language for page in PAGES for block in pages.read(page)[0]}
-    assert found <= {SHELL, PYTHON, C, CPP}
+    assert found <= {SHELL, PYTHON, C, CPP, CMAKE, INI}
 
 
 @pytest.mark.parametrize("page, start", EXCEPTIONS)

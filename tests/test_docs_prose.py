@@ -51,6 +51,9 @@ def look_up(page: str, words: list[str]) -> bool:
         return makefile_has([ROOT / "Makefile", TFLITE / "firmware" / "Makefile"], words)
     if first == "python":
         return look_up(page, words[1:])
+    if first == "beexrun":
+        program = (TFLITE / "beexrun.c").read_text("utf-8")
+        return all(f'"{word}"' in program for word in words if word.startswith("--"))
     if first.startswith(("benchmarks/", "tools/", "docs/")) and len(words) > 1:
         return (ROOT / first).exists() and has_options(script(first), words[1:])
     if re.match(r"beex_keras\.\w", first):

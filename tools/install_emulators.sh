@@ -14,6 +14,15 @@ set -- \
     "tests/test_wheels.py of 32-bit Arm and musl" \
         "qemu-arm /usr/arm-linux-gnueabihf/lib/ld-linux-armhf.so.3 /lib/ld-musl-x86_64.so.1" \
         "qemu-user libc6-armhf-cross musl" \
+    "tests/test_exactness.py of 32-bit Arm" \
+        "arm-linux-gnueabihf-gcc qemu-arm" \
+        "gcc-arm-linux-gnueabihf libc6-dev-armhf-cross qemu-user" \
+    "tests/test_exactness.py of RISC-V" \
+        "riscv64-unknown-elf-gcc qemu-system-riscv32" \
+        "gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf qemu-system-riscv" \
+    "tests/test_c_library.py of CMake" \
+        "cmake pkg-config" \
+        "cmake make pkgconf" \
     "tests/test_c.py of Clang" \
         "clang" \
         "clang libclang-rt-dev" \

@@ -9,9 +9,16 @@
  *     beex_classify(&engine, text, strlen(text), NULL, 0, &result);
  *     puts(beex_label(&model, result.label));
  *
- * C99 and its library, no allocation, no global state: any number of engines may share a model, and run
- * on threads of their own. The model's data must stay in place while it is used. Every function that
- * can fail returns a status, and leaves outputs unspecified unless it is BEEX_OK.
+ * C99 and its library, no allocation, no global state. Every function that can fail returns a status, and
+ * leaves outputs unspecified unless it is BEEX_OK.
+ *
+ * Lifetimes. All memory is the caller's, and nothing is copied: the data stay in place, unchanged, while
+ * the model is used; the model and the arena while an engine on them is. What beex_label, beex_block_at and
+ * the model's members point to is the data; what an engine's members point to is its arena, which the
+ * next run writes anew. Nothing is closed: memory that is not used any more may be freed.
+ *
+ * Threads. A model is only read, so threads may share it. An engine works for one thread at a time: each
+ * thread has an engine with an arena of its own. All other functions may be called at any time.
  *
  * Letters in the comments on shapes: T tokens, D width, F hidden width, G gate's width, H heads, N blocks,
  * C classes.
@@ -22,8 +29,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* Structures are part of the interface: versions with other first two numbers may differ in them. */
+#define BEEX_VERSION "0.1.0"
+#define BEEX_VERSION_MAJOR 0
+#define BEEX_VERSION_MINOR 1
+#define BEEX_VERSION_PATCH 0
+
 /* Before every function of a shared library's interface. Built with -fvisibility=hidden, it has no others;
- * a compiler that is told otherwise gets -DBEEX_API=... */
+ * a compiler that is told otherwise gets -DBEEX_API=..., that of a Windows DLL __declspec(dllexport). */
 #ifndef BEEX_API
 #ifdef __GNUC__
 #define BEEX_API __attribute__((visibility("default")))
@@ -43,7 +56,7 @@ typedef enum {
   BEEX_ERROR_CONTENT,   /* the file contradicts itself */
   BEEX_ERROR_ALIGNMENT, /* the data or the arena is not aligned to 8 bytes */
   BEEX_ERROR_PLATFORM,  /* a big-endian machine */
-  BEEX_ERROR_MEMORY,    /* the arena, or the self-test's memory, is too small */
+  BEEX_ERROR_MEMORY,    /* the arena, or other memory of the caller's, is too small */
   BEEX_ERROR_POLICY,    /* there is no such exit policy */
   BEEX_ERROR_TOKENS,    /* more tokens than the model reads, or one outside its vocabulary */
   BEEX_ERROR_LENGTH,    /* the text has more tokens than the model reads */
@@ -237,7 +250,8 @@ typedef struct {
   uint64_t *bits;                   /* [T][words of D] */
   uint64_t *hidden_bits;            /* [R][words of hidden channels] */
   float *pooled;         /* [D] */
-  float *logits;         /* [N][C]: those of the exits that the last run came to */
+  float *logits;         /* [N][C]: those of the exits that the last run came to, */
+  size_t exits;          /* and how many these are; 0 before the first */
   int32_t *ids;          /* [text length] */
 } beex_engine;
 
@@ -254,6 +268,13 @@ BEEX_API beex_status beex_run(beex_engine *engine, const int32_t *ids, size_t co
  * policy. */
 BEEX_API beex_status beex_classify(beex_engine *engine, const char *text, size_t text_size,
                                    const char *pair, size_t pair_size, beex_result *result);
+
+/* What each exit answered that the last run came to, which is *exits of them: softmax probabilities of the
+ * classes, [exits][C], or of a model that answers a number that number, [exits].
+ *
+ * values has room for `size` floats, of which N C are always enough; *exits is told even where there
+ * is too little room, BEEX_ERROR_MEMORY. */
+BEEX_API beex_status beex_exits(const beex_engine *engine, float *values, size_t size, size_t *exits);
 
 /* === Exit rule === */
 

@@ -29,6 +29,7 @@ beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena
   const beex_header *h = model->header;
   if (!beex_lay_out(engine, h, arena, size)) return BEEX_ERROR_MEMORY;
   engine->model = model;
+  engine->exits = 0;
   engine->kernels = options && options->kernels ? options->kernels : beex_best_kernels();
   return BEEX_OK;
 }
@@ -374,11 +375,28 @@ beex_status beex_run(beex_engine *e, const int32_t *ids, size_t count, const bee
     run_block(e, &block, rows);
     exit_head(e, &block, rows, logits);
     if (beex_exit_taken(policy, &state, index, logits, classes) || index + 1 == h->num_blocks) {
-      result->exit = index + 1;
+      result->exit = e->exits = index + 1;
       result->truncated = 0;
       beex_best_class(logits, classes, &result->label, &result->score);
       result->value = h->task == BEEX_NUMBER ? number(h, logits[0]) : 0;
       break;
+    }
+  }
+  return BEEX_OK;
+}
+
+beex_status beex_exits(const beex_engine *e, float *values, size_t size, size_t *exits) {
+  if (!e || !values || !exits) return BEEX_ERROR_ARGUMENT;
+  const beex_header *h = e->model->header;
+  const size_t classes = h->num_classes;
+  *exits = e->exits;
+  if (size / classes < e->exits) return BEEX_ERROR_MEMORY;
+  for (size_t index = 0; index < e->exits; index++) {
+    const float *logits = e->logits + index * classes;
+    if (h->task == BEEX_NUMBER) {
+      values[index] = number(h, *logits);
+    } else {
+      beex_softmax(logits, classes, values + index * classes);
     }
   }
   return BEEX_OK;

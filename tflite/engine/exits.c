@@ -43,6 +43,15 @@ void beex_best_class(const float *logits, size_t num_classes, size_t *label, flo
   *probability = confidence_of(logits, num_classes);
 }
 
+void beex_softmax(const float *logits, size_t num_classes, float *probabilities) {
+  double moment;
+  const double total = total_of(logits, num_classes, &moment);
+  const double largest = logits[best_class(logits, num_classes)];
+  for (size_t c = 0; c < num_classes; c++) {
+    probabilities[c] = (float)(beex_exp(logits[c] - largest) / total);
+  }
+}
+
 void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
   state->entropy = (float)beex_log((double)num_classes);
   state->number = 0;

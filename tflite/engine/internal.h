@@ -55,6 +55,9 @@ uint32_t beex_self_test_checksum(const beex_kernels *kernels, void *memory, int 
 /* The most probable class, the first of equals, and its softmax probability. */
 void beex_best_class(const float *logits, size_t num_classes, size_t *label, float *probability);
 
+/* Of logits [C]; the most probable class has the bits of beex_best_class. */
+void beex_softmax(const float *logits, size_t num_classes, float *probabilities);
+
 /* beex_encode; *all is the tokens that the text has, the special ones included, before it is cut. */
 beex_status beex_encode_all(const beex_model *model, const char *text, size_t text_size,
                             const char *pair, size_t pair_size, int truncate, int32_t *ids,

@@ -108,7 +108,7 @@ static int bits_are_valid(const beex_header *h) {
 }
 
 static int task_is_valid(const beex_header *h) {
-  static const float none[4];
+  static const float none[4] = {0};
   if (h->task == BEEX_CLASSES) {
     return h->policy.kind < BEEX_CHANGE && memcmp(&h->value_offset, none, sizeof none) == 0;
   }

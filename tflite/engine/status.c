@@ -9,7 +9,7 @@ const char *beex_status_message(beex_status status) {
     case BEEX_ERROR_CONTENT: return "the file contradicts itself";
     case BEEX_ERROR_ALIGNMENT: return "data and arena must be aligned to 8 bytes";
     case BEEX_ERROR_PLATFORM: return "the engine does not run on big-endian machines";
-    case BEEX_ERROR_MEMORY: return "the memory is smaller than beex_arena_size or BEEX_SELF_TEST_SIZE";
+    case BEEX_ERROR_MEMORY: return "the memory is smaller than beex_arena_size, BEEX_SELF_TEST_SIZE or what beex_exits writes";
     case BEEX_ERROR_POLICY: return "there is no such exit policy, or its threshold is not a number";
     case BEEX_ERROR_TOKENS: return "there are more tokens than the model reads, or unknown ones";
     case BEEX_ERROR_LENGTH: return "the text has more tokens than the model reads";

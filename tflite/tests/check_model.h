@@ -43,6 +43,22 @@ static inline void release(void *memory, int shifted) { free((unsigned char *)me
 
 /* === One run === */
 
+/* The last exit that a run came to says what its result says, to the last bit. */
+static inline void check_exits(const beex_engine *engine, const beex_result *result) {
+  const beex_header *h = engine->model->header;
+  const int is_number = h->task == BEEX_NUMBER;
+  const size_t size = result->exit * h->num_classes;
+  float *values = malloc(size * sizeof *values);
+  size_t exits = 0;
+  if (!values) abort();
+  CHECK(beex_exits(engine, values, size - 1, &exits) == BEEX_ERROR_MEMORY);
+  CHECK(beex_exits(engine, values, size, &exits) == BEEX_OK);
+  CHECK(exits == result->exit);
+  const float *last = values + size - h->num_classes;
+  CHECK(is_number ? *last == result->value : last[result->label] == result->score);
+  free(values);
+}
+
 /* logits: [N][C], those of the exits that it came to. */
 static inline void run(const beex_model *model, const setup *s, const int32_t *ids, size_t count,
                        const beex_policy *policy, beex_result *result, float *logits) {
@@ -66,6 +82,7 @@ static inline void run(const beex_model *model, const setup *s, const int32_t *i
     CHECK(result->score > 0.999f / (float)classes && result->score <= 1);
     CHECK(h->task == BEEX_NUMBER ? h->value_least <= result->value && result->value <= h->value_most
                                  : result->value == 0);
+    check_exits(&engine, result);
     (void)strlen(beex_label(model, result->label)); /* it ends inside the file */
   }
   release(arena, shifted);

@@ -8,6 +8,7 @@
 #include "beex.h"
 #include "read_file.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static void test_kernels(const beex_model *model, void *arena, size_t arena_size
   EXPECT(strcmp(beex_kernels_name(all[0]), "portable") == 0);
   for (; *all; all++) {
     last = *all;
-    const beex_options options = {beex_find_kernels(beex_kernels_name(last)), 0};
+    const beex_options options = {beex_find_kernels(beex_kernels_name(last))};
     EXPECT(options.kernels == last);
     beex_engine engine;
     EXPECT(beex_start(&engine, model, arena, arena_size, &options) == BEEX_OK);
@@ -112,6 +113,33 @@ static void test_policy(beex_engine *engine) {
   EXPECT(beex_run(engine, &id, 1, &open, &result) == BEEX_OK);
 }
 
+/* Probabilities of each exit that was come to, by a formula of double precision; of none before the first
+ * run, and after a refused one those of the run before. */
+static void test_exits(beex_engine *engine, const beex_model *model) {
+  const size_t classes = model->header->num_classes, exits = 2;
+  const beex_policy policy = {BEEX_FIXED_DEPTH, 0, (float)exits};
+  const int32_t id = 1, unknown = -1;
+  float values[64];
+  size_t found = 9;
+  beex_result result;
+  if (exits * classes > 64) exit(2);
+  EXPECT(beex_exits(engine, values, 0, &found) == BEEX_OK && found == 0);
+  EXPECT(beex_run(engine, &id, 1, &policy, &result) == BEEX_OK);
+  EXPECT(beex_run(engine, &unknown, 1, NULL, &result) == BEEX_ERROR_TOKENS);
+  EXPECT(beex_exits(engine, values, exits * classes - 1, &found) == BEEX_ERROR_MEMORY && found == exits);
+  EXPECT(beex_exits(engine, values, exits * classes, &found) == BEEX_OK && found == exits);
+  for (size_t i = 0; i < exits * classes; i++) {
+    double total = 0;
+    for (size_t c = 0; c < classes; c++) {
+      total += exp((double)engine->logits[i / classes * classes + c] - (double)engine->logits[i]);
+    }
+    EXPECT(fabs((double)values[i] * total - 1) < 1e-7);
+  }
+  EXPECT(beex_exits(NULL, values, 64, &found) == BEEX_ERROR_ARGUMENT);
+  EXPECT(beex_exits(engine, NULL, 64, &found) == BEEX_ERROR_ARGUMENT);
+  EXPECT(beex_exits(engine, values, 64, NULL) == BEEX_ERROR_ARGUMENT);
+}
+
 int main(int count, char **arguments) {
   if (count != 3) return 2;
   for (int i = 1; i < count; i++) {
@@ -125,6 +153,7 @@ int main(int count, char **arguments) {
     if (!arena || (model.header->num_segments > 1) != (i == 2)) return 2;
     test_kernels(&model, arena, arena_size);
     EXPECT(beex_start(&engine, &model, arena, arena_size, NULL) == BEEX_OK);
+    test_exits(&engine, &model);
     test_null(&engine, &model, arena, arena_size, data, size);
     test_pairs(&engine, &model);
     test_truncated(&engine, &model);

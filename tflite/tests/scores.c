@@ -12,7 +12,7 @@ int main(int count, char **arguments) {
   void *data = read_file(arguments[1], &size);
   beex_model model;
   if (beex_open(&model, data, size)) return 2;
-  const beex_options options = {beex_find_kernels(arguments[2]), 0};
+  const beex_options options = {beex_find_kernels(arguments[2])};
   const size_t arena_size = beex_best_arena_size(&model);
   void *arena = malloc(arena_size);
   beex_engine engine;

@@ -1,0 +1,63 @@
+/* classify MODEL.beex < texts: the label of each line and its probability, on a computer.
+ *
+ *     cc classify.c $(pkg-config --cflags --libs beex) -o classify
+ *
+ * It is C99, and C++ as well.
+ */
+#include <beex.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static void fail(const char *what, const char *why) {
+  fprintf(stderr, "error: %s: %s.\n", what, why);
+  exit(2);
+}
+
+static void *allocate(size_t size) {
+  void *memory = malloc(size);
+  if (!memory) fail("memory", "there is not enough");
+  return memory;
+}
+
+/* The whole file, in memory that malloc has aligned as the engine wants it. */
+static void *read_file(const char *path, size_t *size) {
+  FILE *file = fopen(path, "rb");
+  if (!file || fseek(file, 0, SEEK_END) != 0) fail(path, "it cannot be read");
+  const long end = ftell(file);
+  rewind(file);
+  if (end <= 0) fail(path, "it is empty, or no file");
+  void *data = allocate((size_t)end);
+  *size = fread(data, 1, (size_t)end, file);
+  fclose(file);
+  return data;
+}
+
+int main(int count, char **arguments) {
+  if (count != 2) fail("usage", "classify MODEL.beex < texts");
+  const char *path = arguments[1];
+  size_t size;
+  void *data = read_file(path, &size);
+
+  beex_model model;
+  beex_status status = beex_open(&model, data, size);
+  if (status != BEEX_OK) fail(path, beex_status_message(status));
+
+  beex_engine engine;
+  const size_t arena_size = beex_best_arena_size(&model);
+  void *arena = allocate(arena_size);
+  status = beex_start(&engine, &model, arena, arena_size, NULL);
+  if (status != BEEX_OK) fail(path, beex_status_message(status));
+
+  char line[4096];
+  while (fgets(line, sizeof line, stdin)) {
+    beex_result result;
+    status = beex_classify(&engine, line, strcspn(line, "\n"), NULL, 0, &result);
+    if (status != BEEX_OK) fail(line, beex_status_message(status));
+    printf("%s\t%.4f\n", beex_label(&model, result.label), (double)result.score);
+  }
+  free(arena);
+  free(data);
+  return 0;
+}
