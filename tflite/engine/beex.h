@@ -30,9 +30,9 @@
 #include <stdint.h>
 
 /* Structures are part of the interface: versions with other first two numbers may differ in them. */
-#define BEEX_VERSION "0.1.0"
+#define BEEX_VERSION "0.2.0"
 #define BEEX_VERSION_MAJOR 0
-#define BEEX_VERSION_MINOR 1
+#define BEEX_VERSION_MINOR 2
 #define BEEX_VERSION_PATCH 0
 
 /* Before every function of a shared library's interface. Built with -fvisibility=hidden, it has no others;
