@@ -108,7 +108,7 @@ def _ways(
         add(f"{mode}, engine", runtimes.engine_file, model, start_engine)
         if mode == "weights-only":
             w1a8 = model.with_activations(8)
-            add(f"{mode}, engine, int8", runtimes.engine_file, w1a8, start_engine)
+            add("W1A8, engine", runtimes.engine_file, w1a8, start_engine)
             add(f"{mode}, LCE", full_file, model, start_lce)
         else:
             add(f"{mode}, LCE default", full_file, model, start_lce, indirect=False)
