@@ -22,6 +22,12 @@ def test_all_that_runs_a_file_works_where_importing_it_raises(tmp_path):
     assert found.stdout.endswith("all works\n"), found.stderr
 
 
+@pytest.mark.slow
+def test_training_works_without_larq_compute_engine(tmp_path):
+    found = run(tmp_path, Path(__file__).with_name("without_lce.py"))
+    assert found.stdout.endswith("all works\n"), found.stderr[-2000:]
+
+
 @pytest.mark.parametrize(
     "code",
     [
