@@ -1,4 +1,4 @@
-/* CRC-32 of polynomial 0xedb88320, eight bytes at a time.
+/* CRC-32 of polynomial 0xedb88320, four bytes at a time.
  *
  * Table k has the remainder of each byte that is followed by k zero bytes. A remainder is linear: that
  * of a byte is the exclusive or of those of its bits, which are all that is written down here.
@@ -23,18 +23,6 @@
 #define TABLE_3(i)                                                                  \
   BITS(i, 0xb8bc6765u, 0xaa09c88bu, 0x8f629757u, 0xc5b428efu, \
        0x5019579fu, 0xa032af3eu, 0x9b14583du, 0xed59b63bu)
-#define TABLE_4(i)                                                                  \
-  BITS(i, 0x3d6029b0u, 0x7ac05360u, 0xf580a6c0u, 0x30704bc1u, \
-       0x60e09782u, 0xc1c12f04u, 0x58f35849u, 0xb1e6b092u)
-#define TABLE_5(i)                                                                  \
-  BITS(i, 0xcb5cd3a5u, 0x4dc8a10bu, 0x9b914216u, 0xec53826du, \
-       0x03d6029bu, 0x07ac0536u, 0x0f580a6cu, 0x1eb014d8u)
-#define TABLE_6(i)                                                                  \
-  BITS(i, 0xa6770bb4u, 0x979f1129u, 0xf44f2413u, 0x33ef4e67u, \
-       0x67de9cceu, 0xcfbd399cu, 0x440b7579u, 0x8816eaf2u)
-#define TABLE_7(i)                                                                  \
-  BITS(i, 0xccaa009eu, 0x4225077du, 0x844a0efau, 0xd3e51bb5u, \
-       0x7cbb312bu, 0xf9766256u, 0x299dc2edu, 0x533b85dau)
 #define FOUR(t, i) t(i), t((i) + 1), t((i) + 2), t((i) + 3)
 #define SIXTEEN(t, i) FOUR(t, i), FOUR(t, (i) + 4), FOUR(t, (i) + 8), FOUR(t, (i) + 12)
 #define SIXTY_FOUR(t, i) \
@@ -42,22 +30,18 @@
 #define ALL(t) \
   { SIXTY_FOUR(t, 0), SIXTY_FOUR(t, 64), SIXTY_FOUR(t, 128), SIXTY_FOUR(t, 192) }
 
-static const uint32_t table[8][256] = {
-    ALL(TABLE_0), ALL(TABLE_1), ALL(TABLE_2), ALL(TABLE_3),
-    ALL(TABLE_4), ALL(TABLE_5), ALL(TABLE_6), ALL(TABLE_7),
-};
+static const uint32_t table[4][256] = {ALL(TABLE_0), ALL(TABLE_1), ALL(TABLE_2), ALL(TABLE_3)};
 
 #define POLYNOMIAL 0xedb88320u
 #define ONE 0x80000000u /* the highest bit is x^0 */
 #define PARTS 4
 
-/* The remainder after eight bytes more. */
-static inline uint32_t add_eight(uint32_t crc, const unsigned char *byte) {
+/* The remainder after four bytes more. */
+static inline uint32_t add_four(uint32_t crc, const unsigned char *byte) {
   crc ^= (uint32_t)byte[0] | (uint32_t)byte[1] << 8 | (uint32_t)byte[2] << 16 |
          (uint32_t)byte[3] << 24;
-  return table[7][crc & 255] ^ table[6][crc >> 8 & 255] ^ table[5][crc >> 16 & 255] ^
-         table[4][crc >> 24] ^ table[3][byte[4]] ^ table[2][byte[5]] ^ table[1][byte[6]] ^
-         table[0][byte[7]];
+  return table[3][crc & 255] ^ table[2][crc >> 8 & 255] ^ table[1][crc >> 16 & 255] ^
+         table[0][crc >> 24];
 }
 
 /* a b modulo the polynomial. */
@@ -81,10 +65,10 @@ static uint32_t power_of_bytes(size_t n) {
 
 uint32_t beex_crc32(const void *data, size_t size) {
   const unsigned char *byte = (const unsigned char *)data;
-  const size_t part = size / (8 * PARTS) * 8;
+  const size_t part = size / (4 * PARTS) * 4;
   uint32_t crcs[PARTS] = {0xffffffffu};
-  for (const unsigned char *end = byte + part; byte < end; byte += 8) {
-    for (int i = 0; i < PARTS; i++) crcs[i] = add_eight(crcs[i], byte + (size_t)i * part);
+  for (const unsigned char *end = byte + part; byte < end; byte += 4) {
+    for (int i = 0; i < PARTS; i++) crcs[i] = add_four(crcs[i], byte + (size_t)i * part);
   }
   const uint32_t power = power_of_bytes(part);
   uint32_t crc = crcs[0];

@@ -451,48 +451,63 @@ typedef struct {
   int32_t total[LOOK_UP_ROWS];
 } __attribute__((aligned(64))) look_up_work;
 
-/* From three groups of a panel and of the next: of 32 outputs the bits of six inputs in one byte, and those
- * of the other six in the byte above. */
-LOOK_UP __m512i choose(const uint64_t *panel, const uint64_t *next) {
-  /* Where the four bits of an output begin, for each of its bytes. */
+/* Where the bits of an output begin, for each of its two bytes, in three groups; which bits those of the first
+ * and of the first two groups are; the upper half of a vector. */
+typedef struct {
+  __m512i places[3], first, two;
+  __mmask8 upper;
+} choice;
+
+LOOK_UP choice make_choice(void) {
   const __m512i places = _mm512_setr_epi64(
       0x0c0c080804040000, 0x1c1c181814141010, 0x2c2c282824242020, 0x3c3c383834343030,
       0x0c0c080804040000, 0x1c1c181814141010, 0x2c2c282824242020, 0x3c3c383834343030);
-  const __m512i from[3] = {places, _mm512_add_epi8(places, _mm512_set1_epi16(0x02fc)),
-                           _mm512_sub_epi8(places, _mm512_set1_epi8(2))};
+  choice c = {{places, _mm512_add_epi8(places, _mm512_set1_epi16(0x02fc)),
+               _mm512_sub_epi8(places, _mm512_set1_epi8(2))},
+              _mm512_set1_epi16(0x000f), _mm512_set1_epi16(0x03ff), 0xf0};
+  /* Compilers that know these make them again and again. */
+  UNROLL for (size_t i = 0; i < 3; i++) __asm__("" : "+v"(c.places[i]));
+  __asm__("" : "+v"(c.first), "+v"(c.two), "+Yk"(c.upper));
+  return c;
+}
+
+/* From three groups of a panel and of the next: of 32 outputs the bits of six inputs in one byte, and those
+ * of the other six in the byte above. */
+LOOK_UP __m512i choose(const choice *c, const uint64_t *panel, const uint64_t *next) {
   __m512i bits[3];
   UNROLL for (size_t i = 0; i < 3; i++) {
     const __m512i both = _mm512_set1_epi64((long long)panel[i]);
-    const __m512i group = _mm512_mask_set1_epi64(both, 0xf0, (long long)next[i]);
-    bits[i] = _mm512_multishift_epi64_epi8(from[i], group);
+    const __m512i group = _mm512_mask_set1_epi64(both, c->upper, (long long)next[i]);
+    bits[i] = _mm512_multishift_epi64_epi8(c->places[i], group);
   }
   /* Truth table 0xca: the first operand chooses between the others. */
-  const __m512i two = _mm512_ternarylogic_epi64(_mm512_set1_epi16(0x000f), bits[0], bits[1], 0xca);
-  return _mm512_ternarylogic_epi64(_mm512_set1_epi16(0x03ff), two, bits[2], 0xca);
+  const __m512i two = _mm512_ternarylogic_epi64(c->first, bits[0], bits[1], 0xca);
+  return _mm512_ternarylogic_epi64(c->two, two, bits[2], 0xca);
 }
 
 /* Lays out what weights choose, from a step on. */
 LOOK_UP void choose_steps(const size_t vectors, const real_layer *layer, size_t output, size_t step,
                           size_t steps, look_up_work *work) {
-  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4);
+  const size_t groups = BEEX_CEIL_DIV(layer->depth, 4), first = 3 * step;
   const size_t last = (layer->outputs - 1) / BEEX_REAL_PANEL;
+  const size_t whole = first + 3 * steps > groups ? steps - 1 : steps;
+  const choice c = make_choice();
   for (size_t v = 0; v < vectors; v++) {
     /* Beyond the last panel it stands in: what comes of it goes nowhere. */
     const size_t index = output / BEEX_REAL_PANEL + 2 * v;
-    const uint64_t *panel = layer->weights + (index < last ? index : last) * groups;
+    const uint64_t *panel = layer->weights + (index < last ? index : last) * groups + first;
     const uint64_t *next = index < last ? panel + groups : panel;
-    for (size_t s = 0; s < steps; s++) {
-      const size_t group = 3 * (step + s);
+    for (size_t s = 0; s < whole; s++, panel += 3, next += 3) {
+      /* The next vector's, which are often no longer in a near cache. */
+      _mm_prefetch((const char *)panel + 2 * groups * sizeof *panel, _MM_HINT_T0);
+      _mm_prefetch((const char *)next + 2 * groups * sizeof *next, _MM_HINT_T0);
+      _mm512_store_si512(work->chosen[s][v], choose(&c, panel, next));
+    }
+    if (whole < steps) {
       uint64_t rest[2][3] = {{0}};
-      __m512i chosen;
-      if (group + 3 > groups) {
-        memcpy(rest[0], panel + group, (groups - group) * sizeof *panel);
-        memcpy(rest[1], next + group, (groups - group) * sizeof *next);
-        chosen = choose(rest[0], rest[1]);
-      } else {
-        chosen = choose(panel + group, next + group);
-      }
-      _mm512_store_si512(work->chosen[s][v], chosen);
+      memcpy(rest[0], panel, (groups - first - 3 * whole) * sizeof *panel);
+      memcpy(rest[1], next, (groups - first - 3 * whole) * sizeof *next);
+      _mm512_store_si512(work->chosen[whole][v], choose(&c, rest[0], rest[1]));
     }
   }
 }

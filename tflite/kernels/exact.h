@@ -3,8 +3,7 @@
  * intrinsics; the public header does not, since a user's own code is none of its business.
  *
  * GCC contracts unless it is asked for ISO C, Clang within an expression. With these lines both write
- * the code of -ffp-contract=off. That nobody looks at floating-point exceptions changes no result; GCC makes
- * vectors of a choice between floats only if it knows. What they cannot undo, such as Clang's -ffp-contract=fast, or a
+ * the code of -ffp-contract=off. What they cannot undo, such as Clang's -ffp-contract=fast, or a
  * processor that flushes small numbers to zero, beex_self_test tells.
  */
 #ifndef BEEX_EXACT_H
@@ -23,7 +22,7 @@
 #endif
 
 #if defined(__GNUC__) && !defined(__clang__)
-#pragma GCC optimize("fp-contract=off", "no-trapping-math")
+#pragma GCC optimize("fp-contract=off")
 #elif defined(_MSC_VER) && !defined(__clang__)
 #pragma fp_contract(off)
 #else

@@ -1,6 +1,14 @@
 /* Plain C99, a word at a time: for machines without a file of their own. */
 #include "exact.h"
 #include "kernels.h"
+
+/* That nobody looks at floating-point exceptions changes no result, but GCC makes vectors of a choice between
+ * floats only if it knows. (What avx2.c writes by hand gets slower.) */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC push_options
+#pragma GCC optimize("no-trapping-math")
+#endif
+
 #include "scalar.h"
 
 #define NAME(f) portable_##f
@@ -265,3 +273,7 @@ const beex_kernels beex_kernels_portable = {
     PRODUCT_FUNCTIONS,
     REAL_FUNCTIONS,
 };
+
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC pop_options
+#endif
