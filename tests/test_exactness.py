@@ -25,6 +25,8 @@ MODELS = tuple(pretrained.names())
 SMALL = tuple(name for name in MODELS if name.endswith("-micro"))
 BOARDS = ("netduinoplus2", "mps2-an500", "mps3-an547", "mps2-an385")
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
+ARM32, ARM32_EMULATOR = shutil.which("arm-linux-gnueabihf-gcc"), shutil.which("qemu-arm")
+RISCV, RISCV_EMULATOR = shutil.which("riscv64-unknown-elf-gcc"), shutil.which("qemu-system-riscv32")
 
 MANY = int(os.environ.get("BEEX_SENTENCES", "0"))
 """As many sentences by every build, implementation and processor: 300 take about half an hour."""
@@ -314,6 +316,53 @@ def test_aarch64_gives_the_same_bits(expected, tmp_path):
             assert scores(program, model, count, kernels) == expected(model, count)
     test = build(tmp_path / "self_test", CROSS, *flags, program="tests/selftest_main.c")
     assert "FAILED" not in run(EMULATOR, test)
+
+
+# kernels.h takes every processor with Thumb-2 for a Cortex-M.
+THUMB = pytest.mark.xfail(reason="the kernels for Cortex-M do not compile for others", strict=False)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ARM32 is None or ARM32_EMULATOR is None, reason="no 32-bit Arm tools")
+@pytest.mark.parametrize("mode", ["-marm", pytest.param("-mthumb", marks=THUMB)])
+def test_32_bit_arm_gives_the_same_bits(expected, tmp_path, mode):
+    """ARMv7-A, for which Android and the Raspberry Pi have builds; 100 sentences."""
+    flags = ("-O2", "-std=gnu17", "-static", mode)
+    program = [ARM32_EMULATOR, build(tmp_path / "scores", ARM32, *flags)]
+    for model in SMALL:
+        assert scores(program, model, 100, "portable") == expected(model, 100)
+    test = build(tmp_path / "self_test", ARM32, *flags, program="tests/selftest_main.c")
+    assert "FAILED" not in run(ARM32_EMULATOR, test)
+
+
+# A program that runs by itself: picolibc starts it, and carries files and streams by semihosting.
+RISCV_FLAGS = (
+    *("-march=rv32imac", "-mabi=ilp32", "-O2", "-std=gnu17"),
+    *("--specs=picolibc.specs", "--oslib=semihost", "--crt0=semihost"),
+    *("-Wl,--defsym=__flash=0x80000000,--defsym=__flash_size=16M",),
+    *("-Wl,--defsym=__ram=0x81000000,--defsym=__ram_size=16M,--defsym=__stack_size=64K",),
+)
+RISCV_BOARD = """#!/bin/sh
+program=$1; shift
+for argument; do arguments=$arguments,arg=$argument; done
+{ cat; printf '\\004\\n'; } | qemu-system-riscv32 -M virt -m 64M -bios none -kernel "$program" \\
+    -display none -monitor none -serial none -chardev stdio,id=console \\
+    -semihosting-config enable=on,chardev=console,arg=program"$arguments"
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(RISCV is None or RISCV_EMULATOR is None, reason="no RISC-V tools")
+def test_risc_v_gives_the_same_bits(expected, tmp_path):
+    """A core of 32 bits without floating point, on a bare board; 10 sentences."""
+    emulator = tmp_path / "emulator"
+    emulator.write_text(RISCV_BOARD)
+    emulator.chmod(0o755)
+    program = [emulator, build(tmp_path / "scores", RISCV, *RISCV_FLAGS)]
+    for model in SMALL:
+        assert scores(program, model, 10, "portable") == expected(model, 10)
+    test = build(tmp_path / "self_test", RISCV, *RISCV_FLAGS, program="tests/selftest_main.c")
+    assert "portable: passed" in run(emulator, test, input="")
 
 
 SCORE = "print_share(result.score);"

@@ -18,7 +18,7 @@ int main(int count, char **arguments) {
   beex_engine engine;
   if (!options.kernels || !arena || beex_start(&engine, &model, arena, arena_size, &options)) return 2;
   static char line[1 << 16];
-  while (fgets(line, sizeof line, stdin)) {
+  while (fgets(line, sizeof line, stdin) && *line != 4) { /* which ends what a board reads */
     beex_result result;
     if (beex_classify(&engine, line, strcspn(line, "\n"), NULL, 0, &result)) return 2;
     uint32_t bits;
