@@ -47,10 +47,12 @@ static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) 
 /* The same of x after an activation, one row after the other, which then stays in the cache. */
 static void prepare_activated(beex_engine *e, void (*activation)(size_t, float *), size_t rows,
                               size_t inputs, float *x) {
-  int8_t *q = e->quantized;
-  for (size_t row = 0; row < rows; row++, x += inputs, q += BEEX_ROUND_UP(inputs, 4)) {
+  for (size_t row = 0; row < rows; row++, x += inputs) {
     activation(inputs, x);
-    if (e->quantizes) e->kernels->quantize(1, inputs, x, q, e->quantized_rows + row);
+    if (e->quantizes) {
+      int8_t *q = e->quantized + row * BEEX_ROUND_UP(inputs, 4);
+      e->kernels->quantize(1, inputs, x, q, e->quantized_rows + row);
+    }
   }
 }
 
