@@ -118,7 +118,7 @@ endif
 $(STAMP): requirements.txt setup.py $(wildcard tflite/kernels/* tflite/engine/*)
 	@$(call make_venv,$(VENV))
 
-$(WHEELS_STAMP): requirements.txt tools/wheels/requirements.txt
+$(WHEELS_STAMP): tools/wheels/requirements.txt
 	@$(call make_venv,$(WHEELS_ENV) tools/wheels/requirements.txt)
 
 define make_venv

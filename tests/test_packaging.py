@@ -22,10 +22,10 @@ ROOT = Path(__file__).parents[1]
 PYTHONS = ("3.10", "3.11", "3.12")
 
 
-def pins(python: str) -> dict[str, str]:
+def pins(python: str, file: str = "requirements.txt") -> dict[str, str]:
     """The exact version of every requirement, for one Python."""
     found = {}
-    for line in (ROOT / "requirements.txt").read_text("utf-8").splitlines():
+    for line in (ROOT / file).read_text("utf-8").splitlines():
         if not line or line.startswith("#"):
             continue
         requirement = Requirement(line)
@@ -65,6 +65,10 @@ def test_pins_lie_in_the_declared_ranges(declared, python):
         assert requirement.specifier.contains(version), f"{requirement}, but pinned {version}"
         unused.discard(name)
     assert not unused, "pinned but not declared in setup.py"
+
+
+def test_wheels_are_read_as_in_tests():
+    assert pins("3.11", "tools/wheels/requirements.txt")["lief"] == pins("3.11")["lief"]
 
 
 def test_all_holds_every_extra(declared):

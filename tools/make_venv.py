@@ -2,8 +2,7 @@
 
     python tools/make_venv.py DIRECTORY [REQUIREMENTS]
 
-It holds the project and what `requirements.txt` says, or else what the other file does, in the versions
-that `requirements.txt` has of it.
+It holds the project and what `requirements.txt` says, or else what the other file does.
 
 The stamp file ``.complete`` is written last. Without it the environment is the remains of an
 interrupted set-up, of which nothing can be trusted, and is made anew; with it, newer requirements
@@ -32,8 +31,8 @@ def main(directory: Path, requirements: str = PINNED) -> int:
         installs = [["-r", PINNED], ["--no-deps", "-e", "."]]
         sources = [Path(PINNED), *(file for glob in SOURCES for file in root.glob(glob))]
     else:
-        installs = [["-r", requirements, "-c", PINNED]]
-        sources = [Path(PINNED), Path(requirements)]
+        installs = [["-r", requirements]]
+        sources = [Path(requirements)]
     directory.parent.mkdir(parents=True, exist_ok=True)
     # Two calls at once: the second waits, then finds the work done.
     with open(f"{directory}.lock", "w") as lock:

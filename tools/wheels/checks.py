@@ -35,7 +35,9 @@ LIBRARIES = {
     "macosx": r"/usr/lib/libSystem\.B\.dylib",
     "win": r"KERNEL32\.dll|api-ms-win-crt-[a-z]+-l1-1-0\.dll",
 }
-CALLED = re.compile(r"_*(mem(cpy|move|set|cmp)|bzero|str(cmp|len)|sqrtf)(_chk)?|dyld_stub_binder")
+CALLED = re.compile(
+    r"_*(mem(cpy|move|set|cmp)|bzero|str(cmp|len)|sqrtf)(_chk)?|getauxval|dyld_stub_binder"
+)
 
 LINKERS_OWN = {"_mh_dylib_header", "__dso_handle"}
 """What a linker for macOS exports by itself."""
