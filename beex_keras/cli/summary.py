@@ -29,6 +29,7 @@ def summary(
 ) -> None:
     """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's.
 
+    Of a weights-only model it is the export with activations of 8 bits, as 'beex convert' makes it.
     The export is a .beex file, if MODEL is one or Larq Compute Engine is not installed, or else a .tflite file.
     """
     if (model is None) == (preset is None):
@@ -64,6 +65,8 @@ def _of_preset(preset: str, bits: str | None, length: int | None) -> Any:
 
 
 def _of_classifier(classifier: "BEExformerClassifier", length: int | None) -> Any:
+    if classifier.config.precision.name == "weights-only":
+        classifier = classifier.with_activations(8)  # as `beex convert` does
     if _converts_to_tflite():
         from beex_keras.export.tflite import size_report
 
