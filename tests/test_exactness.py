@@ -318,13 +318,9 @@ def test_aarch64_gives_the_same_bits(expected, tmp_path):
     assert "FAILED" not in run(EMULATOR, test)
 
 
-# kernels.h takes every processor with Thumb-2 for a Cortex-M.
-THUMB = pytest.mark.xfail(reason="the kernels for Cortex-M do not compile for others", strict=False)
-
-
 @pytest.mark.slow
 @pytest.mark.skipif(ARM32 is None or ARM32_EMULATOR is None, reason="no 32-bit Arm tools")
-@pytest.mark.parametrize("mode", ["-marm", pytest.param("-mthumb", marks=THUMB)])
+@pytest.mark.parametrize("mode", ["-marm", "-mthumb"])
 def test_32_bit_arm_gives_the_same_bits(expected, tmp_path, mode):
     """ARMv7-A, for which Android and the Raspberry Pi have builds; 100 sentences."""
     flags = ("-O2", "-std=gnu17", "-static", mode)

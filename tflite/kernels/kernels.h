@@ -160,7 +160,7 @@ extern const beex_kernels beex_kernels_neondot; /* in neon.c */
 #endif
 
 /* Their assembly takes most registers, which only an optimizing compiler has free. */
-#if defined(__arm__) && defined(__thumb2__) && defined(__GNUC__) && defined(__OPTIMIZE__)
+#if defined(__GNUC__) && defined(__OPTIMIZE__) && __ARM_ARCH_PROFILE == 'M' && defined(__thumb2__)
 #define BEEX_HAS_CORTEXM 1
 extern const beex_kernels beex_kernels_cortexm;
 #if defined(__ARM_FEATURE_MVE) && (__ARM_FEATURE_MVE & 2)
