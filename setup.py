@@ -33,7 +33,7 @@ def description() -> str:
 
 
 # Enough to run a `.beex` file.
-CORE = ["numpy>=1.26", "lazy_loader>=0.4", "click>=8.1", "rich>=13", "rich-click>=1.9"]
+CORE = ["numpy>=1.26", "click>=8.1", "rich>=13", "rich-click>=1.9"]
 
 EXTRAS = {
     # TensorFlow and its companions must agree in their minor version, and Larq needs NumPy 1. Training does

@@ -9,9 +9,9 @@ import importlib.util
 import os
 import sys
 
-import lazy_loader
+from beex_keras import lazy
 
 if "tensorflow" not in sys.modules and importlib.util.find_spec("tf_keras"):
     os.environ.setdefault("TF_USE_LEGACY_KERAS", "1")
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

@@ -14,7 +14,7 @@ TFLITE = ROOT / "tflite"
 
 LAYERS = (
     {"errors", "_version"},
-    {"backend", "numpy_ops", "tensor_ops", "files", "fields", "tables"},
+    {"lazy", "backend", "numpy_ops", "tensor_ops", "files", "fields", "tables"},
     {"precision", "quantizers", "exits", "pretrained", "text"},
     {"losses", "metrics", "layers"},
     {"models"},

@@ -104,7 +104,6 @@ def test_tensorflow_comes_with_training_alone(declared, machine, without):
         "click",
         "rich",
         "rich-click",
-        "lazy_loader",
     }
     training = {"tensorflow", "tf-keras", "tensorflow-text", "larq", "larq-compute-engine"}
     assert (

@@ -3,6 +3,6 @@
 Tasks are read without TensorFlow, so that faulty data is reported at once.
 """
 
-import lazy_loader
+from beex_keras import lazy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

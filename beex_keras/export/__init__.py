@@ -4,6 +4,6 @@ What stands here is about ``.tflite`` files; `beex_keras.export.beex` and `beex_
 the rest.
 """
 
-import lazy_loader
+from beex_keras import lazy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

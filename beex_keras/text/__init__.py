@@ -1,5 +1,5 @@
 """From text to token ids: WordPiece vocabularies and the preprocessor that models carry."""
 
-import lazy_loader
+from beex_keras import lazy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

@@ -5,6 +5,6 @@ labels, policy, vocabulary) is read here too. `convert` and `classifier`, which 
 model, need TensorFlow; the rest does not.
 """
 
-import lazy_loader
+from beex_keras import lazy
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)
