@@ -18,7 +18,8 @@ def attach(package: str, file: str) -> Attached:
 
     Args:
         package, file: its `__name__` and `__file__`. The stub has lines ``from .module import name`` and,
-            for modules themselves, ``from . import module``.
+            for modules themselves, ``from . import module``. A name must not be that of its own module,
+            which would be found in its place once something has imported it.
     """
     homes: dict[str, str | None] = {}
     for node in ast.parse(Path(file).with_suffix(".pyi").read_text("utf-8")).body:

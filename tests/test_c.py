@@ -260,4 +260,5 @@ def test_all_kernels_that_the_processor_can_run_are_available():
     flags = set(re.search("^flags.*: (.*)$", Path("/proc/cpuinfo").read_text(), re.M)[1].split())
     avx512 = {f"avx512{part}" for part in ("f", "bw", "dq", "vl", "_vnni", "_vpopcntdq")}
     known = {"portable": set(), "avx2": {"avx2", "fma"}, "avx512": {"avx2", "fma", *avx512}}
-    assert list(library.self_test()) == [name for name, needed in known.items() if needed <= flags]
+    known["avx512vbmi"] = {*known["avx512"], "avx512vbmi"}  # whose place depends on the maker
+    assert set(library.self_test()) == {name for name, needed in known.items() if needed <= flags}

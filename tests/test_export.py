@@ -12,7 +12,7 @@ from conftest import MODES, built, converted, random_ids, shake, tiny_config
 from beex_keras import export
 from beex_keras.errors import BeexError
 from beex_keras.exits import Patience
-from beex_keras.export.binary_matrices import EMBEDDING, matrix_shapes
+from beex_keras.export.matrices import EMBEDDING, matrix_shapes
 from beex_keras.export.tflite import flatbuffer, freeze, graphs, lce, metadata, onebit
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier

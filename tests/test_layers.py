@@ -38,6 +38,9 @@ def reference_linear(layer, x):
     kernel = kernel.numpy()[0, 0].astype(np.float64)
     if layer.precision.is_fully_binary:
         x = sign(x)
+    if layer.precision.activations == 8:
+        scale = np.abs(x).max(axis=-1, keepdims=True) / 127
+        x = scale * np.round(x / scale)
     bits = 12 if layer.precision.is_fully_binary else None
     bias = on_grid(layer.bias.numpy(), bits)
     if layer.precision.is_binary:
@@ -214,7 +217,8 @@ def test_slfn_against_its_equations(kind, gate_activation, content_activation):
         hidden_content = exact_gelu(hidden_content)
     content = reference_linear(layer.content_out, hidden_content)
     expected = on_grid(gate * content, 12 if kind == "fully-binary" else None)
-    tolerance = 1e-4 if content_activation == "tanh" else 5e-3
+    # By another GELU a number may fall to the other side of a step.
+    tolerance = 1e-4 if content_activation == "tanh" else 2e-2 if kind == "w1a8" else 5e-3
     np.testing.assert_allclose(layer(x), expected, rtol=tolerance, atol=tolerance)
     scales = 2 * 10 + 2 * 6 if kind != "float" else 0
     assert layer.count_params() == 4 * 6 * 10 + 2 * 10 + 2 * 6 + scales
@@ -228,7 +232,8 @@ def test_ffn_against_its_equation(kind):
     if kind != "fully-binary":
         hidden = exact_gelu(hidden)
     expected = reference_linear(layer.down, hidden)
-    np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=5e-3)
+    tolerance = 2e-2 if kind == "w1a8" else 5e-3
+    np.testing.assert_allclose(layer(x), expected, rtol=1e-3, atol=tolerance)
     scales = 20 + 6 if kind != "float" else 0
     assert layer.count_params() == 4 * 6 * 10 + 20 + 6 + scales
 

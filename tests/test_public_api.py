@@ -1,8 +1,10 @@
 """What `import beex_keras` gives: lazily at run time, and typed for checkers and editors."""
 
+import ast
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -43,3 +45,11 @@ def test_type_checkers_see_every_public_name(tmp_path):
     assert len(types) == len(beex.__all__) + 2
     assert not [kind for kind in types if kind in ("Any", "builtins.object")]
     assert types[-2:] == ["tuple[str, ...]", "beex_keras.runtime.classification.Pipeline"]
+
+
+@pytest.mark.parametrize("stub", (Path(beex.__file__).parent).rglob("__init__.pyi"), ids=str)
+def test_no_name_is_that_of_its_module(stub):
+    """Which would be found in its place: see beex_keras/lazy.py."""
+    for node in ast.parse(stub.read_text("utf-8")).body:
+        if isinstance(node, ast.ImportFrom) and node.module:
+            assert node.module.split(".")[0] not in {alias.name for alias in node.names}

@@ -1,6 +1,6 @@
 from . import beex, mcu
-from .binary_matrices import binary_matrices
 from .description import EXITS, Metadata
+from .matrices import binary_matrices
 from .tflite import metadata
 from .tflite.audit import audit
 from .tflite.converter import convert, convert_segments, export_file

@@ -2,7 +2,7 @@ from .callbacks import CalibratedAccuracy
 from .distribution import make_strategy
 from .recipe import RunOptions, TrainingConfig
 from .trainer import Run, train
-from .warm_start import WarmStart, warm_start
+from .warm_starts import WarmStart, warm_start
 
 __all__ = [
     "CalibratedAccuracy",

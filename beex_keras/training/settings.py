@@ -18,7 +18,7 @@ from beex_keras import fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.warm_start import WarmStart, is_bert, warm_start
+from beex_keras.training.warm_starts import WarmStart, is_bert, warm_start
 
 Source = str | os.PathLike[str] | WarmStart | None
 """What a training starts from or learns from: a name, a path, or read already."""

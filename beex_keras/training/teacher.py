@@ -11,7 +11,7 @@ import numpy as np
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training.warm_start import WarmStart
+from beex_keras.training.warm_starts import WarmStart
 
 
 def make_teacher(

@@ -44,7 +44,7 @@ from beex_keras.training.settings import Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import make_teacher
 from beex_keras.training.transfer import Transfer
-from beex_keras.training.warm_start import WarmStart
+from beex_keras.training.warm_starts import WarmStart
 
 _MONITOR = "val_calibrated_accuracy"
 _BEST_WEIGHTS = "best.weights.h5"

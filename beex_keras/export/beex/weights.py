@@ -8,7 +8,7 @@ import numpy as np
 from beex_keras.errors import BeexError
 from beex_keras.export.beex import packing
 from beex_keras.export.beex.parts import MOST_INT8_SCALE, Reader, Writer, check_range
-from beex_keras.export.binary_matrices import EMBEDDING, binary_matrices
+from beex_keras.export.matrices import EMBEDDING, binary_matrices
 from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS
 from beex_keras.layers.linear import latent_mean
 from beex_keras.models import BEExformerClassifier, topology

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export.binary_matrices import EMBEDDING, BinaryMatrix, matrix_shapes
+from beex_keras.export.matrices import EMBEDDING, BinaryMatrix, matrix_shapes
 from beex_keras.export.tflite import flatbuffer
 from beex_keras.export.tflite.flatbuffer import Operation
 from beex_keras.models import BEExformerConfig

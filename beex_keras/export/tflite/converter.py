@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export.binary_matrices import binary_matrices
 from beex_keras.export.description import describe, is_segments, segment_name
+from beex_keras.export.matrices import binary_matrices
 from beex_keras.export.tflite import (
     fixedpoint,
     flatbuffer,
