@@ -106,12 +106,12 @@ def test_engine_equals_keras(mode, changes):
     ids = padded_ids(40)
     logits = model(ids).numpy()
     found = engine.exit_logits(ids)
-    if (
-        mode == "w1a8"
-    ):  # where numbers lie at the edge of a step, one in some thousands does not agree
-        assert np.mean(np.abs(found - logits) < 2e-5) > 0.95
+    if mode == "w1a8":
+        # A number at the edge of a step may be rounded either way, which moves its row's logits a little.
+        agree = (np.abs(found - logits) < 2e-5).all(axis=(1, 2))
         np.testing.assert_allclose(found, logits, rtol=0, atol=2e-2)
-        return
+        assert agree.mean() > 0.95
+        ids, logits, found = ids[agree], logits[agree], found[agree]
     np.testing.assert_allclose(found, logits, rtol=0, atol=2e-5)
     for policy in POLICIES:
         decided, exits_taken = engine.decide(ids, policy), policy.choose(logits)
