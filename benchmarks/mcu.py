@@ -317,9 +317,11 @@ def answers(run: str, task: str, sentences: int, few: int, as_json: bool) -> Non
 SHAPES = (
     {"width": 32, "hidden_width": 64, "num_heads": 1, "num_blocks": 2},
     {"width": 96, "hidden_width": 96, "num_heads": 3, "num_blocks": 1},
+    {"width": 64, "hidden_width": 128, "num_heads": 2, "num_blocks": 1},
     {"width": 64, "hidden_width": 256, "num_heads": 4, "num_blocks": 1},
 )
-"""Small enough for every board as float32; the last has sums of more inputs than the others."""
+"""Small enough for every board as float32: with words of signs that are full and that are not; the last
+has sums of more inputs than the others."""
 
 LENGTHS = (8, 16, 32, 64)
 

@@ -7,7 +7,6 @@ board.
 import dataclasses
 import json
 from functools import cache
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +25,9 @@ KINDS = ("fully binary", "weights-only", "w1a8", "int8", "float32")
 
 _SHALLOW = 252
 """Sums over more inputs take more of the stack, on cores that look them up."""
+
+_WORD = 64
+"""Signs in a word."""
 
 _INTERRUPT = 192
 _STEP = 64
@@ -102,14 +104,18 @@ def work(config: BEExformerConfig, tokens: int) -> np.ndarray:
     """Counts of the kinds of work up to each exit, float64 (N, 6), for a text of so many tokens.
 
     Once: channels of the embedding. In each block: multiply-accumulates of the linear layers and of
-    attention, scores, channels, and hidden units, of all tokens.
+    attention, scores, channels, and hidden units, of all tokens. Inputs and channels of which signs are
+    taken count in whole words, since part of a word takes as long.
     """
-    linear = tokens * sum(prod(matrix.shape) for matrix in topology.matrices(config))
+    whole = _WORD if config.precision.name == "fully-binary" else 1
+    shapes = [matrix.shape for matrix in topology.matrices(config)]
+    linear = tokens * sum(whole * -(-inputs // whole) * outputs for inputs, outputs in shapes)
     attention, scores = 2 * tokens**2 * config.width, config.num_heads * tokens**2
-    channels, hidden = tokens * config.width, tokens * topology.inner_channels(config) / 2
+    embedded, channels = tokens * config.width, tokens * whole * -(-config.width // whole)
+    hidden = tokens * topology.inner_channels(config) / 2
     depths = np.arange(1, config.num_blocks + 1, dtype=float)[:, np.newaxis]
     blocks = depths * [linear, attention, scores, channels, hidden]
-    return np.pad(blocks, ((0, 0), (1, 0)), constant_values=channels)
+    return np.pad(blocks, ((0, 0), (1, 0)), constant_values=embedded)
 
 
 def instructions(board: str, config: BEExformerConfig, kind: str, tokens: int) -> list[int]:
