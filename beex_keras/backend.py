@@ -18,6 +18,7 @@ try:
     import larq as lq
     import tensorflow as tf
     import tensorflow_text as tf_text
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
     from tensorflow_text.tools.wordpiece_vocab import (
         wordpiece_tokenizer_learner_lib as wordpiece_learner,
     )
@@ -27,4 +28,4 @@ except ModuleNotFoundError as error:
         "installed; run `pip install 'beex-keras[train]'`."
     ) from None
 
-__all__ = ["lq", "tf", "tf_text", "wordpiece_learner"]
+__all__ = ["convert_variables_to_constants_v2", "lq", "tf", "tf_text", "wordpiece_learner"]

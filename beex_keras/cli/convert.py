@@ -17,10 +17,11 @@ from beex_keras.cli.options import (
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
-from beex_keras.files import read_bytes, read_text, write_atomically
+from beex_keras.files import read_bytes, read_text
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
+    from beex_keras.export.description import Metadata
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 EXITS = ("in-graph", "all-outputs", "segments")
@@ -118,12 +119,12 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     if kind == _MCU:
         _convert_for_mcu(source, output, {**arguments, **given(options, *_OF_MCU)}, as_json)
         return
-    data = beex.convert(source, **arguments)
     if kind == _C:
+        data = beex.convert(source, **arguments)
         mcu.write_arrays(data, output)
+        report = beex.file_sizes(data)
     else:
-        write_atomically(output, data)
-    report = beex.file_sizes(data)
+        report = beex.export_file(source, output, **arguments)
     print_figures(report, as_json, lambda: [report], output)
 
 
@@ -135,22 +136,35 @@ def _kind(file_format: str | None, output: str) -> str:
 def _source(
     model: str, options: dict[str, Any], needs_keras: bool
 ) -> tuple["BEExformerClassifier | bytes", dict[str, Any] | None]:
-    """A classifier, or a file's bytes where they do, with the policy asked for, and its calibration."""
+    """A classifier, or a file's bytes where they do, as asked for; and its policy's calibration."""
     from beex_keras import pretrained, runtime
     from beex_keras.export import beex
 
-    path = pretrained.find(model)
-    if path.suffix == ".beex" and path.is_file() and not (needs_keras or options["weights"]):
-        data = read_bytes(path, "model")
-        about = beex.read(data, str(path))
-        bits = _activations(about.config, options["activations"])
-        policy, figures = _calibrated(model, about.policy, bits, options)
-        return beex.rewrite(data, policy=policy, calibration=figures, activations=bits), figures
-    classifier = runtime.load_classifier(model)
-    bits = _activations(classifier.config, options["activations"])
+    path, asked = pretrained.find(model), options["activations"]
+    if path.suffix != ".beex" or not path.is_file():
+        classifier = runtime.load_classifier(model)
+        return _changed(classifier, asked, _calibrations(path, classifier.config), options)
+    data = read_bytes(path, "model")
+    about = beex.read(data, str(path))
+    known = {about.config.activation_bits: about.calibration}
+    if needs_keras or options["weights"]:
+        return _changed(runtime.load_classifier(model), asked, known, options)
+    bits = _activations(about.config, asked)
+    policy, figures = _calibrated(about, bits, known, options)
+    return beex.rewrite(data, policy=policy, calibration=figures, activations=bits), figures
+
+
+def _changed(
+    classifier: "BEExformerClassifier",
+    asked: str | None,
+    known: dict[int, dict[str, Any] | None],
+    options: dict[str, Any],
+) -> tuple["BEExformerClassifier", dict[str, Any] | None]:
+    bits = _activations(classifier.config, asked)
+    policy, figures = _calibrated(classifier, bits, known, options)
     if bits is not None:
         classifier = classifier.with_activations(bits)
-    classifier.policy, figures = _calibrated(model, classifier.policy, bits, options)
+    classifier.policy = policy
     return classifier, figures
 
 
@@ -161,25 +175,31 @@ def _activations(config: "BEExformerConfig", asked: str | None) -> int | None:
     return 8 if config.precision.name == "weights-only" else None
 
 
+def _calibrations(path: Path, config: "BEExformerConfig") -> dict[int, dict[str, Any] | None]:
+    """Figures of a run folder's calibrations by bits of activations; a weights-only run has two."""
+    if not (path / "results.json").is_file():
+        return {}
+    results = json.loads(read_text(path / "results.json", "results"))
+    found = {config.activation_bits: results["calibration"]}
+    if "w1a8" in results:
+        found[8] = results["w1a8"]["calibration"]
+    return found
+
+
 def _calibrated(
-    model: str, own: "ExitPolicy", bits: int | None, options: dict[str, Any]
+    model: "BEExformerClassifier | Metadata",
+    bits: int | None,
+    known: dict[int, dict[str, Any] | None],
+    options: dict[str, Any],
 ) -> tuple["ExitPolicy", dict[str, Any] | None]:
-    """The exit policy, and the figures of its calibration if it has one.
+    """The exit policy, and the figures of its calibration if that was with such activations."""
+    from beex_keras import exits
 
-    A run folder has the policy of the training, and a weights-only one that for 8 bits besides.
-    """
-    from beex_keras import exits, pretrained
-    from beex_keras.export import beex
-
-    path, figures = pretrained.find(model), None
-    if path.suffix == ".beex" and path.is_file():
-        figures = beex.read(read_bytes(path, "model"), str(path)).calibration
-    elif (path / "results.json").is_file():
-        results = json.loads(read_text(path / "results.json", "results"))
-        figures = results["calibration"]
-        if bits == 8 and "w1a8" in results and figures["policy"] == exits.serialize(own):
-            figures = results["w1a8"]["calibration"]
-            own = exits.deserialize(figures["policy"])
+    own, before = model.policy, model.config.activation_bits
+    figures = known.get(before if bits is None else bits)
+    trained = known.get(before)
+    if figures and trained and trained["policy"] == exits.serialize(own):
+        own = exits.deserialize(figures["policy"])
     policy = chosen_policy(own, options)
     is_own = figures is not None and figures["policy"] == exits.serialize(policy)
     return policy, figures if is_own else None

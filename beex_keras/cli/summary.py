@@ -30,7 +30,8 @@ def summary(
     """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's.
 
     Of a weights-only model it is the export with activations of 8 bits, as 'beex convert' makes it.
-    The export is a .beex file, if MODEL is one or Larq Compute Engine is not installed, or else a .tflite file.
+    The export is a .beex file, if MODEL is one or Larq Compute Engine is not installed, or else a .tflite
+    file.
     """
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")

@@ -94,11 +94,12 @@ def read_records(
             if isinstance(line, bytes):
                 decode(line, name, number)
             if columns is not None and not texts:
-                yield _json_record(shown, number, columns, pairs)
+                record = _json_record(shown, number, columns, pairs)
             else:
-                yield _plain_record(shown, number, pairs)
+                record = _plain_record(shown, number, pairs)
         except BeexError as error:
-            yield Record(Failure(str(error)), {"text": shown})
+            record = Record(Failure(str(error)), {"text": shown})
+        yield record
     if number == 0:
         raise BeexError("There is no text to classify; give one as argument or on standard input.")
 

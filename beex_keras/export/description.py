@@ -71,12 +71,12 @@ def describe(
     **exit: Any,
 ) -> Metadata:
     """The metadata of a classifier that is exported for `length` tokens, `exit` as in `Metadata`."""
+    import importlib.metadata  # which a program that only runs files need not wait for
+
     preprocessor = classifier.preprocessor
     if preprocessor is not None and preprocessor.max_length > length:
         values = {**preprocessor.get_config(), "max_length": length}
         preprocessor = TextPreprocessor.from_config(values)
-    import importlib.metadata
-
     versions = {"beex-keras": __version__, "tensorflow": importlib.metadata.version("tensorflow")}
     with suppress(importlib.metadata.PackageNotFoundError):
         versions["larq-compute-engine"] = importlib.metadata.version("larq-compute-engine")

@@ -30,12 +30,13 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     \operatorname{sign}(\sigma(z) - \tfrac12) = \operatorname{sign}(z)\) (without the ½ a binarized
     sigmoid would be constant). The binarization is then itself the hidden non-linearity, whichever
     \(h\) is, and its threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training
-    or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the piecewise linear
-    sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
+    or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the
+    piecewise linear sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent,
     `hidden_width` + `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are
-    equal, as they are if `gate_width` is None; one of its own is our reading. Tokens do not mix, so padding needs no mask.
+    equal, as they are if `gate_width` is None; one of its own is our reading. Tokens do not mix, so
+    padding needs no mask.
 
     Source: the equations of the first author's earlier SLFN work.
 

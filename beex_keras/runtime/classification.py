@@ -122,12 +122,11 @@ class Pipeline:
 
 
 def _paired(texts: Iterable[str], pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    try:
-        yield from zip(texts, pairs, strict=True)
-    except ValueError:
-        raise BeexError(
-            "There are more texts than second texts, or fewer; give one each."
-        ) from None
+    missing: Any = object()
+    for text, pair in itertools.zip_longest(texts, pairs, fillvalue=missing):
+        if text is missing or pair is missing:
+            raise BeexError("There are more texts than second texts, or fewer; give one each.")
+        yield text, pair
 
 
 async def _chunks(texts: AsyncIterable[Any] | Iterable[Any], size: int) -> AsyncIterator[list[Any]]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from beex_keras.errors import BeexError
 
 # The statuses of tflite/engine/beex.h that callers tell apart.
-OK, PLATFORM, TOO_LONG = 0, 5, 9
+OK, PLATFORM = 0, 5
 
 SELF_TEST_SIZE = 10240
 """BEEX_SELF_TEST_SIZE of tflite/engine/beex.h."""

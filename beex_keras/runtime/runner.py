@@ -79,10 +79,8 @@ class Runner:
             BeexError: the model came without a preprocessor, pairs were given to a model of single
                 texts (or the reverse), or a text is empty, not a string, or longer than it reads.
         """
-        check_texts(texts, pairs)
-        items = texts if pairs is None else list(zip(texts, pairs, strict=True))
         found = []
-        for answer in self.answer(items, policy, truncate):
+        for answer in self.answer(_items(texts, pairs), policy, truncate):
             if isinstance(answer, Failure):
                 raise BeexError(answer.error)
             found.append(answer)
@@ -137,9 +135,7 @@ class Runner:
             BeexError: as `classify`.
         """
         self._require_vocabulary()
-        check_texts(texts, pairs)
-        items = texts if pairs is None else list(zip(texts, pairs, strict=True))
-        for number, item in enumerate(items, 1):
+        for number, item in enumerate(_items(texts, pairs), 1):
             if failure := self._failure(item, number):
                 raise BeexError(failure.error)
         return self.tokenize(texts, pairs)[0]
@@ -211,6 +207,12 @@ class Runner:
             fix = "use the preprocessor that the model was trained with"
             raise BeexError(f"Token id {wrong} is outside the vocabulary of {size}; {fix}.")
         return ids.astype(np.int32)
+
+
+def _items(texts: Texts, pairs: Texts | None) -> Sequence[Any]:
+    """What is to be classified: texts, or tuples of two."""
+    check_texts(texts, pairs)
+    return texts if pairs is None else list(zip(texts, pairs, strict=True))
 
 
 def check_texts(texts: Any, pairs: Any) -> None:

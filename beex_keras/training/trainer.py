@@ -316,15 +316,16 @@ class Trainer:
         run.model.save_pretrained(self.folder / run_folder.MODEL)
         results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
         if run.model.config.precision.name == "weights-only":
-            quantized = self.measure(run.model.with_activations(8))
-            results["w1a8"] = {
-                "calibration": quantized.calibration.to_dict(),
-                "test": quantized.evaluation.to_dict(),
-            }
+            results["w1a8"] = self._measure_w1a8(run.model)
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / _CHECKPOINTS, ignore_errors=True)
         (self.folder / _BEST_WEIGHTS).unlink(missing_ok=True)
+
+    def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:
+        """The results of a weights-only model as it is converted, which is to activations of 8 bits."""
+        run = self.measure(model.with_activations(8))
+        return {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
 
 
 def fit(

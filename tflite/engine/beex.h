@@ -144,7 +144,8 @@ typedef struct {
 #define BEEX_FORMAT_VERSION 4
 
 typedef struct {
-  const void *weights; /* [D][D], [D][F] or [F][D], of the gate [D][G] or [G][D]: packed bits or int8, or float [inputs][outputs] */
+  const void *weights; /* packed bits or int8, or float [inputs][outputs]; inputs and outputs are D and D,
+                        * D and F, or F and D, and in the gate D and G, or G and D */
   const float *scale;  /* [outputs], padded; null for float weights */
   const float *bias;   /* [outputs], padded */
 } beex_linear;

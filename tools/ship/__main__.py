@@ -7,7 +7,8 @@
 The first takes run folders of one training with several seeds, chooses the one that is best on
 validation data, never on test data, exports it and measures the file. Seeds whose weights are gone can
 stand in the card by a benchmark's figures. The second calibrates and measures a model that comes along
-already with activations of 8 or 32 bits, in whose place it then comes. The third only writes the pages anew from the cards' figures.
+already with activations of 8 or 32 bits, in whose place it then comes. The third only writes the pages
+anew from the cards' figures.
 """
 
 import json

@@ -1,8 +1,8 @@
 """The ``.beex`` file of the C engine; docs/beex_format.md describes it byte by byte.
 
 Written here and read by ``tflite/engine/model.c``; what Python needs of a file (configuration,
-labels, policy, vocabulary) is read here too. `convert` and `classifier`, which go from and to a Keras
-model, need TensorFlow; the rest does not.
+labels, policy, vocabulary) is read here too. `classifier`, which makes a Keras model of a file, needs
+TensorFlow; the rest does not, unless it is given a Keras model.
 """
 
 from beex_keras import lazy

@@ -10,9 +10,8 @@ from graphlib import TopologicalSorter
 from typing import Any
 
 import numpy as np
-from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-from beex_keras.backend import tf
+from beex_keras.backend import convert_variables_to_constants_v2, tf
 from beex_keras.export.description import checked_length
 from beex_keras.models import BEExformerClassifier
 

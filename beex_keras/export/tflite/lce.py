@@ -23,7 +23,7 @@ def require() -> Any:
     except ImportError as error:
         raise BeexError(
             f"A .tflite file needs Larq Compute Engine, which cannot be imported ({error}); run `pip "
-            "install larq-compute-engine==0.16.0`, with Python 3.10 to 3.12 on Linux or macOS."
+            "install larq-compute-engine==0.16.0`, with Python 3.10 to 3.12 on x86-64 Linux or macOS."
         ) from error
     return larq_compute_engine
 
