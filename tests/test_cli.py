@@ -21,6 +21,7 @@ from beex_keras import train as beex_train
 from beex_keras.cli.convert import EXITS
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
+from beex_keras.export import beex as beex_format
 from beex_keras.export.tflite import metadata, size_report
 from beex_keras.losses import WEIGHTS
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
@@ -220,6 +221,21 @@ def test_converted_file_keeps_the_calibration(folder):
     figures = results["w1a8"]["calibration"]  # what a weights-only model is converted to
     assert figures.keys() == results["calibration"].keys()
     assert metadata.read((folder / "model.tflite").read_bytes()).calibration == figures
+
+
+def test_a_calibration_stays_with_its_activations(folder, tmp_path):
+    """A run has one for 32 bits and one for 8; a file only that of its own."""
+    results = json.loads((folder / "run" / "results.json").read_text())
+    wide, narrow = tmp_path / "wide.beex", tmp_path / "narrow.beex"
+    assert beex("convert", folder / "run", "-o", wide, "--activations", "32") == 0
+    assert beex("convert", wide, "-o", narrow) == 0
+    before, after = (beex_format.read(path.read_bytes()) for path in (wide, narrow))
+    assert before.calibration == results["calibration"]
+    assert (after.config.activation_bits, after.calibration) == (8, None)
+    assert after.policy == before.policy
+    changed = tmp_path / "changed.beex"
+    assert beex("convert", wide, "-o", changed, "--activations", "32") == 0
+    assert beex_format.read(changed.read_bytes()).calibration == before.calibration
 
 
 def test_summary_counts_the_files_bytes(folder, capsys, read_once):

@@ -216,6 +216,9 @@ def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
             classify(texts, second)
         with pytest.raises(BeexError, match="more texts than second texts, or fewer"):
             list(classify.stream(iter(texts), iter(second)))
+    broken = (line.decode() for line in (b"aaa", b"\xff"))
+    with pytest.raises(UnicodeDecodeError):  # which says nothing of how many there are
+        list(classify.stream(texts, broken))
 
 
 def test_errors_count_from_the_first_text(file):
