@@ -15,7 +15,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark notebooks beexrun header arduino firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark peers notebooks beexrun header arduino firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -59,6 +59,15 @@ THREADS ?= 1
 benchmark: $(STAMP) ## Train and measure: make benchmark SUITE=paper DATA=folder JOBS=1 THREADS=1 OUTPUT=runs/paper
 	@$(BIN)/python benchmarks/suite --suite $(SUITE) $(if $(DATA),--data-dir $(DATA)) \
 	    --jobs $(JOBS) --threads $(THREADS) -o $(OUTPUT)
+
+PEERS_ENV := build/peers-env
+
+peers: $(PEERS_ENV)/.complete ## Train the classifiers that docs/peers.md compares with, and measure: make peers DATA=folder
+	@$(PEERS_ENV)/bin/python benchmarks/peers fit $(if $(DATA),--data-dir $(DATA))
+	@$(PEERS_ENV)/bin/python benchmarks/peers measure $(if $(DATA),--data-dir $(DATA))
+
+$(PEERS_ENV)/.complete: benchmarks/peers/requirements.txt
+	@$(call make_venv,$(PEERS_ENV) benchmarks/peers/requirements.txt)
 
 notebooks: $(STAMP) ## Run the notebooks and keep their output
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
