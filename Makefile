@@ -7,6 +7,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.complete
 WHEELS_ENV := build/wheels-env
 WHEELS_STAMP := $(WHEELS_ENV)/.complete
+SITE_ENV := build/site-env
+SITE_STAMP := $(SITE_ENV)/.complete
 PYTHON := python3.11 python3.12 python3.10 python3 python
 
 # Asked by running it: a name on the PATH may be a shim without an interpreter behind it.
@@ -15,7 +17,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark peers notebooks beexrun header arduino firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels docs benchmark peers notebooks beexrun header arduino firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -32,13 +34,13 @@ prepare: $(STAMP) ## Install what the tests need
 test: prepare ## Run the tests that a commit has to pass, in minutes
 	@$(PYTEST) -m "not slow"
 
-test-slow: prepare $(WHEELS_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
+test-slow: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
 	@$(PYTEST) -m slow
 
-durations: prepare $(WHEELS_STAMP) ## Measure how long each file of tests takes, which orders them
+durations: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Measure how long each file of tests takes, which orders them
 	@for marker in "not slow" slow; do $(PYTEST) -m "$$marker" --record-durations || exit 1; done
 
-coverage: prepare $(WHEELS_STAMP) ## Run all tests, and count the lines of Python and C that they reach
+coverage: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Run all tests, and count the lines of Python and C that they reach
 	@tools/coverage.sh $(BIN)
 
 lint: $(STAMP) ## Check style, formatting and types
@@ -48,6 +50,10 @@ lint: $(STAMP) ## Check style, formatting and types
 
 wheels: $(WHEELS_STAMP) ## Build and check the wheels of all platforms, into dist
 	@$(WHEELS_ENV)/bin/python tools/wheels
+
+# Without TensorFlow and without a network: what the site shows of the package is read, not run.
+docs: $(SITE_STAMP) ## Build the documentation's site, into build/site
+	@PYTHONPATH=. NO_MKDOCS_2_WARNING=true $(SITE_ENV)/bin/mkdocs build --strict
 
 # A suite that benchmarks/suite/suites has, or a .toml file; the folder of its data, if it needs one.
 SUITE ?= paper
@@ -123,12 +129,18 @@ endif
 ifneq ($(call usable,$(WHEELS_ENV)),$(CURDIR))
 $(WHEELS_STAMP): stale
 endif
+ifneq ($(call usable,$(SITE_ENV)),$(CURDIR))
+$(SITE_STAMP): stale
+endif
 
 $(STAMP): requirements.txt setup.py $(wildcard tflite/kernels/* tflite/engine/*)
 	@$(call make_venv,$(VENV))
 
 $(WHEELS_STAMP): tools/wheels/requirements.txt
 	@$(call make_venv,$(WHEELS_ENV) tools/wheels/requirements.txt)
+
+$(SITE_STAMP): tools/site/requirements.txt
+	@$(call make_venv,$(SITE_ENV) tools/site/requirements.txt)
 
 define make_venv
 for python in $(PYTHON); do \

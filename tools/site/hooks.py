@@ -1,0 +1,154 @@
+"""What MkDocs does for the site beside its plugins; mkdocs.yml names this file.
+
+Pages lie where a reader of the repository looks for them, and so do their links. The site takes those
+outside `docs` in, shows notebooks and linked source files as pages, and turns links accordingly.
+"""
+
+import json
+import posixpath
+import re
+from base64 import b64decode
+from pathlib import Path
+
+import header
+import latex2mathml.converter
+from mkdocs.config.defaults import MkDocsConfig
+from mkdocs.plugins import get_plugin_logger
+from mkdocs.structure.files import File, Files, InclusionLevel
+from mkdocs.structure.pages import Page
+
+log = get_plugin_logger("site")
+ROOT = Path(__file__).parents[2]
+
+PAGES = {
+    "README.md": "index.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "CHANGELOG.md": "changelog.md",
+    "tflite/micro/README.md": "tflm.md",
+    "tflite/firmware/README.md": "firmware.md",
+}
+"""Pages outside `docs`, and where the site has them."""
+
+LANGUAGES = {".c": "c", ".cc": "cpp", ".h": "c", ".py": "python"}
+_FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^()\s#]+)")
+
+
+def sources() -> dict[str, str]:
+    """Files of the repository that are pages of the site, and their names there."""
+    found = {
+        path.relative_to(ROOT).as_posix(): path.relative_to(ROOT / "docs").as_posix()
+        for path in (ROOT / "docs").rglob("*.*")
+    }
+    found |= PAGES
+    for path in sorted((ROOT / "beex_keras" / "pretrained").glob("*.md")):
+        found[path.relative_to(ROOT).as_posix()] = f"models/{path.name}"
+    for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        found[path.relative_to(ROOT).as_posix()] = f"tutorials/{path.stem}.md"
+    return found
+
+
+def on_files(files: Files, config: MkDocsConfig) -> Files:
+    """Adds the pages outside `docs`, and the files that any page links to."""
+    known = sources()
+    texts = {}
+    for source, name in known.items():
+        if source.endswith(".ipynb"):
+            texts[name] = _notebook(ROOT / source, name, files, config)
+        elif source.endswith(".md"):
+            texts[name] = (ROOT / source).read_text("utf-8")
+    config.extra["sources"] = {name: source for source, name in known.items()}
+    for name, text in texts.items():
+        for path in _links(text, config.extra["sources"][name]):
+            if path not in known and (ROOT / path).is_file():
+                known[path] = _source(path, files, config)
+        if files.get_file_from_path(name) is None:
+            files.append(File.generated(config, name, content=text))
+    config.extra["names"] = known
+    return files
+
+
+def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turns links to files of the repository into links to their pages."""
+    name = page.file.src_uri
+    source = config.extra["sources"].get(name)
+    if source is None:  # a page made of a source file
+        return markdown
+    names = config.extra["names"]
+
+    def turned(link: re.Match) -> str:
+        target = _resolve(link[1], source)
+        if target not in names:
+            log.warning("%s links to %s, which is no file", source, link[1])
+            return link[1]
+        return posixpath.relpath(names[target], posixpath.dirname(name))
+
+    parts = _FENCE.split(markdown)
+    parts[::2] = [_LINK.sub(turned, part) for part in parts[::2]]
+    return header.with_declarations("".join(parts))
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Turns LaTeX into MathML, which browsers show without a script."""
+
+    def formula(found: re.Match) -> str:
+        code = found[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+        display = "block" if found[1] == "div" else "inline"
+        return latex2mathml.converter.convert(code[2:-2], display=display)
+
+    return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', formula, html, flags=re.DOTALL)
+
+
+# === Links ===
+
+
+def _links(text: str, source: str) -> set[str]:
+    return {
+        _resolve(link, source) for part in _FENCE.split(text)[::2] for link in _LINK.findall(part)
+    }
+
+
+def _resolve(link: str, source: str) -> str:
+    return posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
+
+
+# === Pages that are made ===
+
+
+def _source(path: str, files: Files, config: MkDocsConfig) -> str:
+    """A source file as a page that shows it; data as they are. Returns the file's name in the site."""
+    language = LANGUAGES.get(Path(path).suffix, "docker" if "Dockerfile" in path else None)
+    if language is None:
+        files.append(File.generated(config, f"source/{path}", abs_src_path=str(ROOT / path)))
+        return f"source/{path}"
+    text = (ROOT / path).read_text("utf-8")
+    name = f"source/{path}.md"
+    content = f"# {path}\n\n````{language}\n{text}````\n"
+    inclusion = InclusionLevel.NOT_IN_NAV
+    files.append(File.generated(config, name, content=content, inclusion=inclusion))
+    return name
+
+
+def _notebook(path: Path, name: str, files: Files, config: MkDocsConfig) -> str:
+    """A notebook with its outputs as Markdown; its pictures become files."""
+    parts = []
+    for number, cell in enumerate(json.loads(path.read_text("utf-8"))["cells"]):
+        text = "".join(cell["source"])
+        if cell["cell_type"] != "code":
+            parts.append(text)
+            continue
+        parts.append(f"```python\n{text}\n```")
+        for output in cell["outputs"]:
+            data = output.get("data", {})
+            printed = "".join(output.get("text", data.get("text/plain", ())))
+            if "image/png" in data:
+                picture = f"{path.stem}-{number}.png"
+                content = b64decode("".join(data["image/png"]))
+                uri = posixpath.join(posixpath.dirname(name), picture)
+                files.append(File.generated(config, uri, content=content))
+                parts.append(f"![What the code above draws]({picture})")
+            elif "text/markdown" in data:
+                parts.append("".join(data["text/markdown"]))
+            elif printed.strip():
+                parts.append(f"```text\n{printed.rstrip()}\n```")
+    return "\n\n".join(parts) + "\n"
