@@ -29,11 +29,10 @@ def page(card: dict[str, Any]) -> str:
 def table(cards: list[dict[str, Any]]) -> str:
     """A row a model, for the README."""
     return rows_table(
-        ["model", "answers", "accuracy", "TF-IDF", "FLOPs saved", "bytes", "boards with 128 KB"],
+        ["model", "accuracy", "TF-IDF", "FLOPs saved by exits", "bytes", "board with 128 KB"],
         [
             [
                 f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)",
-                _labels(card),
                 score(card["test"]["score"]),
                 score(card["baselines"]["TF-IDF + logistic regression"]),
                 _percent(card["test"]["flops_saved"]),
