@@ -22,6 +22,7 @@ __all__ = [
 ]
 
 Quantizer = Callable[[tf.Tensor], tf.Tensor]
+"""Maps real values to ±1, elementwise, and defines the gradient."""
 
 
 def sign(x: tf.Tensor) -> tf.Tensor:

@@ -11,7 +11,9 @@ PAGES = {
     for pattern in (
         "README.md",
         "CONTRIBUTING.md",
+        "CHANGELOG.md",
         "docs/*.md",
+        "docs/reference/*.md",
         "tflite/*/README.md",
         "beex_keras/pretrained/*.md",
     )
@@ -57,6 +59,8 @@ def read(page: str) -> tuple[list[Block], str]:
                     break
                 code.append(inner)
             blocks.append(Block(page, number, line.removeprefix("```"), "\n".join(code)))
+        elif line.startswith("    :"):
+            pass  # what a directive of the site is told
         elif line.startswith("    ") and not before.strip():
             blocks.append(Block(page, number, SHELL, line[4:]))
         elif line.startswith("    ") and blocks and before.startswith("    "):

@@ -40,10 +40,20 @@ def test_code_in_prose(page):
         assert look_up(page, words), f"`{span}`"
 
 
+def test_the_readme_stays_short():
+    """And has its figures in a table."""
+    lines = pages.PAGES["README.md"].read_text("utf-8").splitlines()
+    prose = re.sub(r"\]\(.*?\)", "]", " ".join(line for line in lines if line[:1] != "|"))
+    assert len(lines) <= 100
+    assert len(re.findall(r"\b\d[\d.,]*(?=\W)", prose)) <= 12
+
+
 def look_up(page: str, words: list[str]) -> bool:
     """Whether what the words name is there, if they name something of ours."""
     first = words[0] if words else ""
     if first == "beex" and len(words) > 1 and not words[1].isupper():
+        if words[1].startswith("-"):
+            return has_options(app, words[1:])
         command = app.commands.get(words[1])
         return command is not None and has_options(command, words[2:])
     if first == "make" and len(words) > 1:

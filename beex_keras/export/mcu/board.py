@@ -9,6 +9,7 @@ from beex_keras.export.mcu.single_header import SOURCES
 
 FIRMWARE = SOURCES / "firmware"
 DEFAULT = "netduinoplus2"
+"""The board that `beex convert --target mcu` writes for unless another is named."""
 
 _ROW = re.compile(r"^([\w-]+)\s*:= (cortex-\S+)\s+(.*)$", re.MULTILINE)
 _SIZE = re.compile(r"^(\d+)([KM]?)$", re.IGNORECASE)
