@@ -53,7 +53,7 @@ def look_up(page: str, words: list[str]) -> bool:
     first = words[0] if words else ""
     if first == "beex" and len(words) > 1 and not words[1].isupper():
         if words[1].startswith("-"):
-            return has_options(app, words[1:])
+            return {*words[1:]} <= {name for option in app.params for name in option.opts}
         command = app.commands.get(words[1])
         return command is not None and has_options(command, words[2:])
     if first == "make" and len(words) > 1:

@@ -46,9 +46,7 @@ def box(axes: "Axes", x: float, y: float, width: float, height: float, text: str
     size = settings.pop("size", 10)
     shape = "round,pad=0,rounding_size=0.06"
     axes.add_patch(FancyBboxPatch((x, y), width, height, boxstyle=shape, **settings))
-    axes.text(
-        x + width / 2, y + height / 2, text, ha="center", va="center", color=ink, size=size
-    )
+    axes.text(x + width / 2, y + height / 2, text, ha="center", va="center", color=ink, size=size)
 
 
 def arrow(axes: "Axes", start: tuple[float, float], end: tuple[float, float], color: str = GREY):
@@ -165,7 +163,16 @@ def journey() -> "Figure":
     figure, axes = canvas(9, 3.5)
     box(axes, 0.2, 1.45, 1.35, 0.7, "texts and\nlabels", facecolor="white")
     arrow(axes, (1.55, 1.8), (2.0, 1.8))
-    box(axes, 2.0, 1.35, 1.5, 0.9, "beex train\ntrains, calibrates,\ntests", facecolor=BLUE, ink="white")
+    box(
+        axes,
+        2.0,
+        1.35,
+        1.5,
+        0.9,
+        "beex train\ntrains, calibrates,\ntests",
+        facecolor=BLUE,
+        ink="white",
+    )
     arrow(axes, (3.5, 1.8), (3.95, 1.8))
     box(axes, 3.95, 1.45, 1.1, 0.7, "beex\nconvert", facecolor=BLUE, ink="white")
     rows = (
@@ -199,11 +206,15 @@ def layout() -> "Figure":
     for name, size in zip(names, sizes, strict=True):
         width = 2.6 if name == "weights" else 1.2
         color = colors.get(name, PURPLE)
-        box(axes, x, 0.75, width, 0.65, said.get(name, name), facecolor=color, ink="white", size=9.5)
+        box(
+            axes, x, 0.75, width, 0.65, said.get(name, name), facecolor=color, ink="white", size=9.5
+        )
         axes.text(x + width / 2, 0.52, f"{size:,} bytes", ha="center", va="center", size=9)
         x += width
     axes.text(0.2, 1.62, f"Parts of {MODEL}.beex", weight="bold", size=11, va="center")
-    axes.text(0.2, 0.2, "Each part begins at a multiple of 64 bytes.", size=9, color=GREY, va="center")
+    axes.text(
+        0.2, 0.2, "Each part begins at a multiple of 64 bytes.", size=9, color=GREY, va="center"
+    )
     return figure
 
 

@@ -8,6 +8,7 @@ import json
 import posixpath
 import re
 from base64 import b64decode
+from functools import cache
 from pathlib import Path
 
 import header
@@ -31,7 +32,8 @@ PAGES = {
 
 LANGUAGES = {".c": "c", ".cc": "cpp", ".h": "c", ".py": "python"}
 _FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
-_LINK = re.compile(r"(?<=\]\()(?!\w+:|#|/)([^()\s#]+)")
+_LINK = re.compile(r"(\[[^\[\]]*)?\]\((?!\w+:|#|/)([^()\s#]+)")
+"""What a link begins with: its label, if no code is in it, and the path."""
 
 
 def sources() -> dict[str, str]:
@@ -74,14 +76,17 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     source = config.extra["sources"].get(name)
     if source is None:  # a page made of a source file
         return markdown
-    names = config.extra["names"]
+    names, known = config.extra["names"], config.extra["sources"].values()
 
     def turned(link: re.Match) -> str:
-        target = _resolve(link[1], source)
+        label, path = link[1] or "", link[2]
+        target = _resolve(path, source)
         if target not in names:
-            log.warning("%s links to %s, which is no file", source, link[1])
-            return link[1]
-        return posixpath.relpath(names[target], posixpath.dirname(name))
+            log.warning("%s links to %s, which is no file", source, path)
+            return link[0]
+        if label and target.endswith(label[1:]) and target in known:
+            label = f"[{_title(target) or label[1:]}"
+        return f"{label}]({posixpath.relpath(names[target], posixpath.dirname(name))}"
 
     parts = _FENCE.split(markdown)
     parts[::2] = [_LINK.sub(turned, part) for part in parts[::2]]
@@ -89,13 +94,14 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
 
 
 def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
-    """Turns LaTeX into MathML, which browsers show without a script."""
+    """Turns LaTeX into MathML, which browsers show without a script, and empties empty cells."""
 
     def formula(found: re.Match) -> str:
         code = found[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         display = "block" if found[1] == "div" else "inline"
         return latex2mathml.converter.convert(code[2:-2], display=display)
 
+    html = html.replace("<code>Sentinel.UNSET</code>", "")  # mkdocs-click's word for no default
     return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', formula, html, flags=re.DOTALL)
 
 
@@ -104,12 +110,23 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
 
 def _links(text: str, source: str) -> set[str]:
     return {
-        _resolve(link, source) for part in _FENCE.split(text)[::2] for link in _LINK.findall(part)
+        _resolve(path, source)
+        for part in _FENCE.split(text)[::2]
+        for _, path in _LINK.findall(part)
     }
 
 
 def _resolve(link: str, source: str) -> str:
     return posixpath.normpath(posixpath.join(posixpath.dirname(source), link))
+
+
+@cache
+def _title(source: str) -> str | None:
+    """What a page of the repository calls itself, for links that give but its name."""
+    if not source.endswith(".md"):
+        return None
+    heading = re.match(r"# (.+)", (ROOT / source).read_text("utf-8"))
+    return heading and heading[1]
 
 
 # === Pages that are made ===
