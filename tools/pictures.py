@@ -4,6 +4,7 @@ What they say of a model is asked of the model `sst2-minilm` when they are drawn
 package and matplotlib draw the same bytes.
 """
 
+import itertools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -60,7 +61,6 @@ def exits() -> "Figure":
     figure, axes = canvas(11, 3.7)
     answers = beex.pipeline(MODEL)(list(TEXTS))
     config = beex.load(MODEL).config
-    blocks = beex.load(MODEL).config.num_blocks
     left, step, top = 2.75, 0.72, 2.45
     axes.text(0.15, 3.38, "A text leaves at the first exit that is sure", size=11.5, weight="bold")
     for row, (text, answer) in enumerate(zip(TEXTS, answers, strict=True)):
@@ -197,7 +197,7 @@ def layout() -> "Figure":
     ends = ("weights", "labels", "words", "pieces", "metadata")
     starts = {name: header[name] for name in ends} | {"header": 0}
     names = sorted(starts, key=starts.__getitem__)
-    sizes = [*(starts[b] - starts[a] for a, b in zip(names, names[1:], strict=False))]
+    sizes = [*(starts[b] - starts[a] for a, b in itertools.pairwise(names))]
     sizes.append(len(data) - starts[names[-1]])
     colors = {"header": GREY, "weights": BLUE, "words": GREEN, "pieces": GREEN}
     said = {"words": "vocabulary:\nwords", "pieces": "vocabulary:\npieces"}
