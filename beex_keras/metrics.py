@@ -15,7 +15,15 @@ def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class ExitAccuracy(tf.keras.metrics.Mean):
-    """Share of samples that exit `exit` (counted from 1) classifies correctly."""
+    """Share of samples that exit `exit` (counted from 1) classifies correctly.
+
+    Example:
+        >>> accuracy = beex.metrics.ExitAccuracy(exit=1)
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> _ = accuracy.update_state([1, 1], logits)
+        >>> float(accuracy.result())
+        0.5
+    """
 
     def __init__(self, exit: int, name: str | None = None, **kwargs: Any) -> None:
         super().__init__(name=name or f"exit_{exit}", **kwargs)
@@ -56,7 +64,15 @@ class _PolicyMetric(tf.keras.metrics.Mean):
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class PolicyAccuracy(_PolicyMetric):
-    """Share of samples classified correctly at the exit that `policy` chooses for them."""
+    """Share of samples classified correctly at the exit that `policy` chooses for them.
+
+    Example:
+        >>> accuracy = beex.metrics.PolicyAccuracy(beex.FixedDepth(2))
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> _ = accuracy.update_state([1, 1], logits)
+        >>> float(accuracy.result())
+        1.0
+    """
 
     default_name = "policy"
 
@@ -67,7 +83,15 @@ class PolicyAccuracy(_PolicyMetric):
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class MeanDepth(_PolicyMetric):
-    """Mean number of blocks that `policy` executes, from 1 to N."""
+    """Mean number of blocks that `policy` executes, from 1 to N.
+
+    Example:
+        >>> depth = beex.metrics.MeanDepth(beex.Confidence(0.8))
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> _ = depth.update_state([1, 1], logits)
+        >>> float(depth.result())
+        1.5
+    """
 
     default_name = "mean_depth"
 
@@ -76,6 +100,11 @@ class MeanDepth(_PolicyMetric):
 
 
 def exit_metrics(num_exits: int, policy: ExitPolicy) -> list[tf.keras.metrics.Metric]:
-    """Accuracy at each exit and of the policy's choice, and the policy's mean depth."""
+    """Accuracy at each exit and of the policy's choice, and the policy's mean depth.
+
+    Example:
+        >>> [metric.name for metric in beex.metrics.exit_metrics(2, beex.Confidence())]
+        ['exit_1', 'exit_2', 'policy', 'mean_depth']
+    """
     per_exit = [ExitAccuracy(number) for number in range(1, num_exits + 1)]
     return [*per_exit, PolicyAccuracy(policy), MeanDepth(policy)]

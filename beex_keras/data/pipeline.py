@@ -38,6 +38,12 @@ def make_dataset(
 
     Raises:
         BeexError: ids and labels do not fit together, or the batch size is not positive.
+
+    Example:
+        >>> ids = np.array([[2, 7, 3, 0], [2, 8, 3, 0], [2, 9, 9, 3]], np.int32)
+        >>> batches = beex.data.make_dataset(ids, np.array([0, 1, 0], np.int32), batch_size=2)
+        >>> [labels.numpy().tolist() for _, labels in batches]
+        [[0, 1], [0]]
     """
     ids, labels = np.asarray(ids, np.int32), np.asarray(labels, np.int32)
     if ids.ndim != 2 or labels.shape != ids.shape[:1]:
@@ -72,6 +78,10 @@ def steps_per_epoch(ids: np.ndarray, batch_size: int) -> int:
 
     Raises:
         BeexError: the batch size is not positive.
+
+    Example:
+        >>> beex.data.steps_per_epoch(np.zeros((5, 8), np.int32), batch_size=2)
+        3
     """
     if batch_size < 1:
         raise BeexError(f"The batch size is {batch_size}; give at least 1.")

@@ -15,6 +15,12 @@ def predict_exit_logits(
     Samples are batched by length and put back in order; padding never changes a logit, so this is
     `model.predict` at a fraction of the time. It is the work of this process alone, even if the
     model was made under a strategy, whose other workers `model.predict` would wait for.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+        >>> model = beex.BEExformerClassifier(config)
+        >>> beex.evaluation.predict_exit_logits(model, np.array([[2, 7, 3, 0]], np.int32)).shape
+        (1, 2, 2)
     """
     # Up to the last token that is not padding: ids given by hand may have holes.
     lengths = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1, initial=1)

@@ -32,6 +32,12 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
     Raises:
         BeexError: the history has no epoch.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> figure = plots.history({"loss": [1.0, 0.6], "exit_1": [0.6, 0.7], "exit_2": [0.7, 0.8]})
+        >>> len(figure.axes)
+        2
     """
     if not logs.get("loss"):
         raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
@@ -68,6 +74,13 @@ def trade_off(calibration: Calibration) -> "Figure":
     """Accuracy against cost for every threshold tried, with the chosen point marked.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> figure = plots.trade_off(beex.calibrate(beex.Confidence(), logits, np.array([1, 1])))
+        >>> len(figure.axes)
+        1
     """
     curve, chosen = calibration.curve, calibration.index
     figure, (axes,) = style.subplots(1, width=6.4, height=4.6)
@@ -101,7 +114,14 @@ def trade_off(calibration: Calibration) -> "Figure":
 
 @styled
 def exit_histogram(evaluation: Evaluation) -> "Figure":
-    """Share of the texts that leave at each exit, with the score of that exit if all left there."""
+    """Share of the texts that leave at each exit, with the score of that exit if all left there.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> found = beex.evaluation.evaluate(logits, np.array([1, 1]), beex.Confidence(0.8))
+        >>> figure = plots.exit_histogram(found)
+    """
     heights = percent(evaluation.exit_shares)
     numbers = np.arange(1, len(heights) + 1)
     figure, (axes,) = style.subplots(1, width=max(4.8, 1.6 + 0.85 * len(numbers)))
@@ -128,6 +148,12 @@ def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
 
     Raises:
         BeexError: an unknown quantizer.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> figure = plots.quantizer(["polynomial_sign", "ste_sign"])
+        >>> len(figure.axes)
+        2
     """
     from beex_keras import quantizers
     from beex_keras.backend import tf
@@ -158,6 +184,10 @@ def save(figure: "Figure", path: str | os.PathLike[str]) -> None:
 
     Raises:
         BeexError: an unknown suffix, or a path that cannot be written.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> plots.save(plots.quantizer(), "quantizer.svg")
     """
     suffix = Path(path).suffix.lstrip(".").lower()
     if suffix not in figure.canvas.get_supported_filetypes():
@@ -171,6 +201,11 @@ def save_run_figures(run: Any) -> list[Path]:
     """Draws what `beex_keras.train` returns into its folder: history, trade-off and exits taken.
 
     Returns the files of `figures/`; none where matplotlib is missing, since figures are an extra.
+
+    Example:
+        >>> from beex_keras.evaluation import plots
+        >>> run = beex.train("reviews.csv", "runs/plots", text_column="review", label_column="stars")
+        >>> files = plots.save_run_figures(run)
     """
     try:
         import matplotlib  # noqa: F401

@@ -66,6 +66,12 @@ def evaluate(
         policy: chooses the exits.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
         metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1).
+
+    Example:
+        >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
+        >>> found = beex.evaluation.evaluate(logits, np.array([1, 1]), beex.Confidence(0.8))
+        >>> found.exit_scores, found.score, found.mean_depth
+        ([0.5, 1.0], 1.0, 1.5)
     """
     taken = np.asarray(policy.choose(exit_logits))
     predictions = exit_logits.argmax(axis=2)
@@ -86,6 +92,12 @@ def evaluate_exits(
     """As `evaluate`, of a model that computed the exits taken and no others.
 
     `predictions` are class numbers (B,), `exits` are counted from 0 (B,), `num_exits` is N.
+
+    Example:
+        >>> predictions, exits, labels = np.array([1, 0]), np.array([0, 1]), np.array([1, 1])
+        >>> found = beex.evaluation.evaluate_exits(predictions, exits, 2, labels)
+        >>> found.score, found.mean_depth
+        (0.5, 1.5)
     """
     if costs is None:
         costs = np.arange(1, num_exits + 1) / num_exits
@@ -105,6 +117,10 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
 
     Raises:
         BeexError: an unknown metric, or one whose library is missing.
+
+    Example:
+        >>> beex.evaluation.score(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
+        0.75
     """
     if metric == "accuracy":
         return float(np.mean(labels == predictions))

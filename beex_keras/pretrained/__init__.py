@@ -17,7 +17,12 @@ FOLDER = Path(__file__).parent
 
 
 def names() -> list[str]:
-    """The models' names, in alphabetical order."""
+    """The models' names, in alphabetical order.
+
+    Example:
+        >>> beex.pretrained.names()
+        ['snips-micro', 'sst2-micro', 'sst2-minilm']
+    """
     return sorted(file.stem for file in FOLDER.glob("*.beex"))
 
 
@@ -26,6 +31,10 @@ def find(model: str | os.PathLike[str]) -> Path:
 
     Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
     folder or a suffix), is returned as it is; for a mere name that nothing has `BeexError` is raised.
+
+    Example:
+        >>> beex.pretrained.find("sst2-micro").name
+        'sst2-micro.beex'
     """
     path = Path(model)
     if path.exists() or path.name != os.fspath(model) or path.suffix:
@@ -37,7 +46,12 @@ def find(model: str | os.PathLike[str]) -> Path:
 
 
 def fingerprint(name: str) -> str:
-    """16 hexadecimal digits that change with a model's file; errors as `card`."""
+    """16 hexadecimal digits that change with a model's file; errors as `card`.
+
+    Example:
+        >>> len(beex.pretrained.fingerprint("sst2-micro"))
+        16
+    """
     return hashlib.sha256(_file(name, "beex").read_bytes()).hexdigest()[:16]
 
 
@@ -46,12 +60,21 @@ def card(name: str) -> dict[str, Any]:
 
     Raises:
         BeexError: no model of that name comes along.
+
+    Example:
+        >>> beex.pretrained.card("sst2-micro")["labels"]
+        ['negative', 'positive']
     """
     return json.loads(read_text(_file(name, "json"), "model card"))
 
 
 def page(name: str) -> str:
-    """A model's card to read, in Markdown; errors as `card`."""
+    """A model's card to read, in Markdown; errors as `card`.
+
+    Example:
+        >>> beex.pretrained.page("sst2-micro").splitlines()[0]
+        '# sst2-micro'
+    """
     return read_text(_file(name, "md"), "model card")
 
 

@@ -49,6 +49,12 @@ class CRunner(Runner):
     Raises:
         BeexError: the file is not ours or damaged, the engine was not built, or this machine cannot
             run such kernels.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> runner = beex.runtime.CRunner(data, num_threads=2)
+        >>> runner.labels
+        ('negative', 'positive')
     """
 
     def __init__(

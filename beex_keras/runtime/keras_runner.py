@@ -18,7 +18,13 @@ from beex_keras.runtime.runner import Runner
 
 
 class KerasRunner(Runner):
-    """Runs a classifier in TensorFlow, in batches of texts of like length."""
+    """Runs a classifier in TensorFlow, in batches of texts of like length.
+
+    Example:
+        >>> runner = beex.runtime.KerasRunner(beex.runtime.load_classifier("sst2-micro"))
+        >>> runner.labels
+        ('negative', 'positive')
+    """
 
     def __init__(self, classifier: BEExformerClassifier) -> None:
         super().__init__(classifier, classifier.config.max_length)
@@ -41,6 +47,10 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
 
     Raises:
         BeexError: there is none, it is damaged, or a ``.beex`` has weights of 8 bits.
+
+    Example:
+        >>> beex.runtime.load_classifier("sst2-micro").config.num_blocks
+        4
     """
     target = pretrained.find(path)
     if target.is_dir():
@@ -60,6 +70,10 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
 
     Raises:
         BeexError: in neither.
+
+    Example:
+        >>> beex.runtime.model_directory("toy").name
+        'model'
     """
     for candidate in (Path(path), Path(path) / "model"):
         if (candidate / "config.json").is_file():

@@ -21,6 +21,12 @@ class LCERunner(Runner):
 
     Raises:
         BeexError: the file is not ours or damaged, or Larq Compute Engine is missing.
+
+    Example:
+        >>> with open("model.tflite", "rb") as file:
+        ...     runner = beex.runtime.LCERunner(file.read())
+        >>> runner.exits_by_itself
+        True
     """
 
     def __init__(self, model: bytes, source: str = "The model", num_threads: int = 1) -> None:

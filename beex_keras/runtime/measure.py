@@ -20,6 +20,11 @@ def evaluate_runner(
     Raises:
         BeexError: the task has a label that the model does not know, or the model exits by itself
             and by another policy.
+
+    Example:
+        >>> task = beex.load_task("reviews.csv", text_column="review", label_column="stars")
+        >>> beex.runtime.evaluate_runner(beex.load("sst2-micro"), task, task.test).metric
+        'accuracy'
     """
     labels = class_numbers(runner, task)[split.labels]
     costs, rule = relative_costs(runner.config), policy or runner.policy

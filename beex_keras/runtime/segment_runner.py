@@ -33,6 +33,12 @@ class SegmentRunner(Runner):
     Raises:
         BeexError: a file is not ours or damaged, the files are not those of one model, or Larq
             Compute Engine is missing.
+
+    Example:
+        >>> model = beex.runtime.load_classifier("toy")
+        >>> runner = beex.runtime.SegmentRunner(beex.export.convert_segments(model))
+        >>> runner.labels
+        ('0', '1')
     """
 
     def __init__(

@@ -27,6 +27,15 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
 
     Attributes:
         calibration: the last; None on the workers that are only told.
+
+    Example:
+        >>> ids, labels = np.array([[2, 7, 3]], np.int32), np.array([1])
+        >>> calibrated = beex.training.CalibratedAccuracy(ids, labels, beex.Confidence())
+        >>> model = beex.BEExformerClassifier(beex.BEExformerConfig.preset("micro", num_blocks=2))
+        >>> model.compile()
+        >>> _ = model.fit(ids, labels, callbacks=[calibrated], verbose=0)
+        >>> calibrated.calibration.num_samples
+        1
     """
 
     def __init__(

@@ -46,6 +46,10 @@ def make_strategy(
     Raises:
         BeexError: an unknown name, a TF_CONFIG that is missing or wrong, or a worker that cannot be
             reached in time.
+
+    Example:
+        >>> beex.training.make_strategy("none").num_replicas_in_sync
+        1
     """
     if name == "none":
         return tf.distribute.get_strategy()

@@ -33,6 +33,12 @@ def convert(
         BeexError: `length` does not fit, a label or token cannot be stored, a weight is not finite
             or too large, 8 bits are asked for where weights are binary or in a file already, or
             bytes are not a ``.beex`` file.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> shorter = beex.export.beex.convert(data, length=32)
+        >>> beex.export.beex.read(shorter).length
+        32
     """
     if not isinstance(model, bytes):
         from beex_keras.export.beex.encoding import encode
@@ -59,6 +65,11 @@ def export_file(
 
     Raises:
         BeexError: as `convert`, or the file cannot be written.
+
+    Example:
+        >>> sizes = beex.export.beex.export_file(beex.runtime.load_classifier("toy"), "toy.beex")
+        >>> sorted(sizes)
+        ['arena', 'total', 'vocabulary', 'weights']
     """
     data = convert(model, length, calibration, int8_weights)
     write_atomically(path, data)
@@ -66,7 +77,13 @@ def export_file(
 
 
 def file_sizes(data: bytes) -> dict[str, int]:
-    """Bytes of a file, of its weights and of its vocabulary, and the memory that it takes to run."""
+    """Bytes of a file, of its weights and of its vocabulary, and the memory that it takes to run.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.beex.file_sizes(data)["total"] == len(data)
+        True
+    """
     values = read_header(data)
     return {
         "total": len(data),

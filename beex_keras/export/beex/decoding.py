@@ -22,6 +22,11 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
     Raises:
         BeexError: the file is not ours or damaged, or holds weights of 8 bits or such as are not
             finite or too large.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.beex.classifier(data).labels
+        ('negative', 'positive')
     """
     metadata = read(data, source)
     header = read_header(data)

@@ -53,7 +53,13 @@ def seal(values: dict[str, Any], body: bytes) -> bytes:
 
 
 def read_header(data: bytes | mmap.mmap) -> dict[str, Any]:
-    """The header's fields by name, as they are, without any check."""
+    """The header's fields by name, as they are, without any check.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.beex.read_header(data)["num_blocks"]
+        4
+    """
     return dict(zip(_FIELDS, HEADER.unpack_from(data)[4:], strict=True))
 
 

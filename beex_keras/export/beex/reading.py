@@ -16,6 +16,11 @@ def read(data: bytes | mmap.mmap, source: str = "The model") -> Metadata:
 
     Raises:
         BeexError: it is not a ``.beex`` file of this version, or damaged.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.beex.read(data).labels
+        ('negative', 'positive')
     """
     verify(data, source)
     try:
@@ -44,6 +49,10 @@ def verify(data: bytes | mmap.mmap, source: str) -> None:
 
     Raises:
         BeexError: it is not.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.beex.verify(data, "The model")
     """
     if data[:4] != MAGIC:
         advice = "give one that `beex convert --format beex` wrote"

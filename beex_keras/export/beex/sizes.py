@@ -11,7 +11,13 @@ _LEAST_ROWS = 8
 
 
 def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
-    """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C."""
+    """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro")
+        >>> beex.export.beex.arena_size(config, length=64)
+        57920
+    """
     rows, width, hidden = _LEAST_ROWS, config.width, topology.inner_width(config)
     columns = round_up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
@@ -36,7 +42,13 @@ def _memory(parts: Iterable[int]) -> int:
 
 
 def weights_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
-    """Bytes of a file's weights: the token table and all that follows it up to the labels."""
+    """Bytes of a file's weights: the token table and all that follows it up to the labels.
+
+    Example:
+        >>> config = beex.BEExformerConfig.preset("micro")
+        >>> beex.export.beex.weights_size(config, length=64)
+        100608
+    """
     return sum(parts_sizes(config, length, int8_weights))
 
 

@@ -47,6 +47,10 @@ def parse_size(text: str, option: str = "size") -> int:
 
     Raises:
         BeexError: it is none; `option` names it there.
+
+    Example:
+        >>> beex.export.mcu.parse_size("128K")
+        131072
     """
     match = _SIZE.match(text)
     if match is None or not int(match[1]):

@@ -34,6 +34,10 @@ def write_project(
 
     Raises:
         BeexError: the folder cannot be written, or holds something else.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.mcu.write_project(data, "board", stacks={"netduinoplus2": 8192})
     """
     header, source = model_arrays(data, "model")
     ours = {name: (FIRMWARE / name).read_text("utf-8") for name in FILES}
@@ -63,6 +67,10 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
 
     Raises:
         BeexError: the name is none that C can have, or the files cannot be written.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> beex.export.mcu.write_arrays(data, "sst2.c")  # and sst2.h
     """
     source = Path(path)
     if not source.stem.isidentifier() or not source.stem.isascii():

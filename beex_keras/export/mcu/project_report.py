@@ -90,6 +90,12 @@ def export_project(
     Raises:
         DoesNotFit: it takes more memory than there is; the error says what would fit.
         BeexError: there is no such board or no vocabulary, or as `beex.convert` and `write_project`.
+
+    Example:
+        >>> data = beex.pretrained.find("sst2-micro").read_bytes()
+        >>> report = beex.export.mcu.export_project(data, "firmware", board="netduinoplus2")
+        >>> report.ram
+        131072
     """
     if board not in boards():
         raise BeexError(f"There is no board '{board}'; choose one of {', '.join(boards())}.")
