@@ -50,6 +50,25 @@ def sources() -> dict[str, str]:
     return found
 
 
+def on_config(config: MkDocsConfig) -> MkDocsConfig:
+    """Puts the pages of a folder in its place in the navigation."""
+    config.nav = _expanded(config.nav)
+    return config
+
+
+def _expanded(nav: list) -> list:
+    found = []
+    for item in nav:
+        if isinstance(item, str) and item.endswith("/"):
+            found += sorted(name for name in sources().values() if name.startswith(item))
+        elif isinstance(item, dict):
+            ((title, value),) = item.items()
+            found.append({title: _expanded(value) if isinstance(value, list) else value})
+        else:
+            found.append(item)
+    return found
+
+
 def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages outside `docs`, and the files that any page links to."""
     known = sources()
