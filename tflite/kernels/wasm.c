@@ -255,8 +255,8 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
  * stand in a table of 16 bytes each, so a vector of bits looks a group up for the 16 outputs of a panel:
  *
  *     for each group of four inputs
- *       low[r]  += look up(table[r][group].low, bits[group])
- *       high[r] += look up(table[r][group].high, bits[group])
+ *       low  += look up(table[group].low, bits[group])
+ *       high += look up(table[group].high, bits[group])
  *
  * Bytes hold four numbers of six bits, and 16 of four bits. Sums of 64 groups fit into 16 bits.
  *
@@ -267,7 +267,7 @@ INLINE void real_tile(const size_t rows, const real_layer *layer, size_t row, si
 #define LOW_GROUPS 4
 #define HIGH_GROUPS 16
 #define MOST_GROUPS 64
-#define TABLE_ROWS 8
+#define TABLE_ROWS 8 /* whose tables stay in a cache */
 #define INT8_PANELS 2
 
 #ifdef __wasm_relaxed_simd__
@@ -358,77 +358,44 @@ INLINE void add_negative(const real_layer *layer, size_t row, size_t output, con
   wasm_store(y, n, real * v_load(layer->scale + output) + v_load(layer->bias + output));
 }
 
-INLINE void look_up_tile(const size_t rows, const size_t panels, const real_layer *layer, size_t row,
-                         size_t output, const group_part *part, const sum_table *tables,
-                         const v128_t *bits) {
-  v128_t all[2][INT8_PANELS], odd[2][INT8_PANELS];
-  UNROLL for (size_t r = 0; r < rows; r++) {
-    UNROLL for (size_t p = 0; p < panels; p++) {
-      all[r][p] = odd[r][p] = wasm_i16x8_const_splat(0);
-    }
-  }
-  for (size_t group = 0; group < part->groups;) {
-    v128_t high[2][INT8_PANELS];
-    UNROLL for (size_t r = 0; r < rows; r++) {
-      UNROLL for (size_t p = 0; p < panels; p++) high[r][p] = wasm_i8x16_const_splat(0);
-    }
-    for (size_t fours = 0; fours < HIGH_GROUPS / LOW_GROUPS; fours++) {
-      v128_t low[2][INT8_PANELS];
-      UNROLL for (size_t r = 0; r < rows; r++) {
-        UNROLL for (size_t p = 0; p < panels; p++) low[r][p] = wasm_i8x16_const_splat(0);
-      }
-      UNROLL for (size_t i = 0; i < LOW_GROUPS; i++, group++) {
-        v128_t chosen[INT8_PANELS];
-        UNROLL for (size_t p = 0; p < panels; p++) chosen[p] = bits[p * MOST_GROUPS + group];
-        UNROLL for (size_t r = 0; r < rows; r++) {
-          const sum_table table = tables[r * MOST_GROUPS + group];
-          UNROLL for (size_t p = 0; p < panels; p++) {
-            low[r][p] = wasm_i8x16_add(low[r][p], LOOK_UP(table.low, chosen[p]));
-            high[r][p] = wasm_i8x16_add(high[r][p], LOOK_UP(table.high, chosen[p]));
-          }
-        }
-      }
-      UNROLL for (size_t r = 0; r < rows; r++) {
+INLINE void look_up_tile(const size_t panels, const real_layer *layer, size_t row, size_t output,
+                         const group_part *part, const sum_table *table, const v128_t *bits) {
+  v128_t all[INT8_PANELS], odd[INT8_PANELS];
+  UNROLL for (size_t p = 0; p < panels; p++) all[p] = odd[p] = wasm_i16x8_const_splat(0);
+  for (size_t group = 0; group < part->groups; group += HIGH_GROUPS) {
+    v128_t high[INT8_PANELS], low[INT8_PANELS];
+    UNROLL for (size_t p = 0; p < panels; p++) high[p] = wasm_i8x16_const_splat(0);
+    for (size_t four = 0; four < HIGH_GROUPS; four += LOW_GROUPS) {
+      UNROLL for (size_t i = 0; i < LOW_GROUPS; i++) {
         UNROLL for (size_t p = 0; p < panels; p++) {
-          all[r][p] = wasm_i16x8_add(all[r][p], low[r][p]);
-          odd[r][p] = wasm_i16x8_add(odd[r][p], wasm_u16x8_shr(low[r][p], 8));
+          const v128_t chosen = bits[p * MOST_GROUPS + i];
+          const v128_t found = LOOK_UP(table[i].low, chosen);
+          low[p] = i ? wasm_i8x16_add(low[p], found) : found;
+          high[p] = wasm_i8x16_add(high[p], LOOK_UP(table[i].high, chosen));
         }
       }
-    }
-    UNROLL for (size_t r = 0; r < rows; r++) {
+      table += LOW_GROUPS;
+      bits += LOW_GROUPS;
       UNROLL for (size_t p = 0; p < panels; p++) {
-        const v128_t upper = wasm_u16x8_shr(high[r][p], 8);
-        all[r][p] = wasm_i16x8_add(all[r][p], wasm_i16x8_shl(high[r][p], 6));
-        odd[r][p] = wasm_i16x8_add(odd[r][p], wasm_i16x8_shl(upper, 6));
+        all[p] = wasm_i16x8_add(all[p], low[p]);
+        odd[p] = wasm_i16x8_add(odd[p], wasm_u16x8_shr(low[p], 8));
       }
+    }
+    UNROLL for (size_t p = 0; p < panels; p++) {
+      all[p] = wasm_i16x8_add(all[p], wasm_i16x8_shl(high[p], 6));
+      odd[p] = wasm_i16x8_add(odd[p], wasm_i16x8_shl(wasm_u16x8_shr(high[p], 8), 6));
     }
   }
   const v128_t offsets = wasm_i32x4_splat((int32_t)(OFFSET * part->groups));
-  UNROLL for (size_t r = 0; r < rows; r++) {
-    UNROLL for (size_t p = 0; p < panels; p++) {
-      const v128_t even = wasm_i16x8_sub(all[r][p], wasm_i16x8_shl(odd[r][p], 8));
-      const v128_t less = wasm_i16x8_shuffle(even, odd[r][p], 0, 8, 1, 9, 2, 10, 3, 11);
-      const v128_t more = wasm_i16x8_shuffle(even, odd[r][p], 4, 12, 5, 13, 6, 14, 7, 15);
-      const v128_t four[4] = {wasm_u32x4_extend_low_u16x8(less), wasm_u32x4_extend_high_u16x8(less),
-                              wasm_u32x4_extend_low_u16x8(more), wasm_u32x4_extend_high_u16x8(more)};
-      UNROLL for (size_t h = 0; h < 4; h++) {
-        add_negative(layer, row + r, output + BEEX_REAL_PANEL * p + 4 * h, part,
-                     wasm_i32x4_sub(four[h], offsets));
-      }
-    }
-  }
-}
-
-/* Two rows and two panels, or as many as are left. */
-INLINE void look_up_panels(const size_t panels, const real_layer *layer, size_t row, size_t rows,
-                           size_t output, const group_part *part, const sum_table *tables,
-                           const v128_t *bits) {
-  for (size_t r = 0; r < rows; r += 2) {
-    const sum_table *table = tables + r * MOST_GROUPS;
-    if (rows - r == 1) {
-      look_up_tile(1, panels, layer, row + r, output, part, table, bits);
-    } else {
-      look_up_tile(2, panels, layer, row + r, output, part, table, bits);
+  UNROLL for (size_t p = 0; p < panels; p++) {
+    const v128_t even = wasm_i16x8_sub(all[p], wasm_i16x8_shl(odd[p], 8));
+    const v128_t less = wasm_i16x8_shuffle(even, odd[p], 0, 8, 1, 9, 2, 10, 3, 11);
+    const v128_t more = wasm_i16x8_shuffle(even, odd[p], 4, 12, 5, 13, 6, 14, 7, 15);
+    const v128_t four[4] = {wasm_u32x4_extend_low_u16x8(less), wasm_u32x4_extend_high_u16x8(less),
+                            wasm_u32x4_extend_low_u16x8(more), wasm_u32x4_extend_high_u16x8(more)};
+    UNROLL for (size_t h = 0; h < 4; h++) {
+      add_negative(layer, row, output + BEEX_REAL_PANEL * p + 4 * h, part,
+                   wasm_i32x4_sub(four[h], offsets));
     }
   }
 }
@@ -446,17 +413,19 @@ static void int8_layer_by_tables(const real_layer *layer) {
         fill_tables(layer->q + 4 * ((row + r) * groups + start), n, tables + r * MOST_GROUPS);
       }
       const uint64_t *weights = layer->weights + start;
-      for (size_t output = 0; output < layer->outputs;) {
-        spread_groups(weights, n, bits);
-        weights += groups;
-        if (layer->outputs - output <= BEEX_REAL_PANEL) {
-          look_up_panels(1, layer, row, rows, output, &part, tables, bits);
-          break;
+      for (size_t output = 0; output < layer->outputs; output += INT8_PANELS * BEEX_REAL_PANEL) {
+        const int is_whole = layer->outputs - output > BEEX_REAL_PANEL;
+        for (int p = 0; p < 1 + is_whole; p++, weights += groups) {
+          spread_groups(weights, n, bits + p * MOST_GROUPS);
         }
-        spread_groups(weights, n, bits + MOST_GROUPS);
-        weights += groups;
-        look_up_panels(2, layer, row, rows, output, &part, tables, bits);
-        output += INT8_PANELS * BEEX_REAL_PANEL;
+        for (size_t r = 0; r < rows; r++) {
+          const sum_table *table = tables + r * MOST_GROUPS;
+          if (is_whole) {
+            look_up_tile(INT8_PANELS, layer, row + r, output, &part, table, bits);
+          } else {
+            look_up_tile(1, layer, row + r, output, &part, table, bits);
+          }
+        }
       }
     }
   }
