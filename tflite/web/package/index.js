@@ -1,5 +1,5 @@
 /* The interface; index.d.ts says what each part does. */
-import { read } from "#read";
+import { read } from "./read.js";
 import { Engine } from "./engine.js";
 import { BeexError } from "./errors.js";
 import { loadModule } from "./variants.js";

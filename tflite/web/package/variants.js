@@ -1,6 +1,6 @@
 /* The module for this browser: which of its builds, known before one is downloaded. */
 import { BeexError } from "./errors.js";
-import { read } from "#read";
+import { read } from "./read.js";
 
 /* A module with a function of these instructions, which is valid where the browser has them. */
 function accepts(...instructions) {
