@@ -9,6 +9,7 @@ no other compiler, no bundler and no download. The same sources give the same by
 import base64
 import gzip
 import hashlib
+import json
 import os
 import re
 import shutil
@@ -39,6 +40,9 @@ FLAGS = (
 
 NAMES = ("index.js", "engine.js", "variants.js", "read.js", "errors.js")
 """What a page loads with `beex-keras`, and beside them one of the modules."""
+
+EXAMPLES = 6
+"""Sentences that the playground offers of each model."""
 
 
 def main() -> int:
@@ -94,6 +98,8 @@ def build(folder: Path, compiler: str) -> Path:
         shutil.copy(model, package / "models")
         (package / "models" / f"{model.stem}.js").write_text(entry(model), "utf-8")
     shutil.copytree(WEB / "playground", playground)
+    about = json.dumps([card(model) for model in MODELS], indent=1, ensure_ascii=False)
+    (playground / "models.js").write_text(f"export const MODELS = {about};\n", "utf-8")
     served = (*NAMES, "wasm/*.wasm", "models/*.beex", "models/*.js", "LICENSE", "NOTICE")
     for pattern in served:
         for file in package.glob(pattern):
@@ -115,6 +121,18 @@ def entry(model: Path) -> str:
         f'export default new URL("./{model.name}", import.meta.url);\n'
         f'export const integrity = "sha384-{digest}";\n'
     )
+
+
+def card(model: Path) -> dict:
+    """What the playground says of a model; its probing sentences are the examples."""
+    card = json.loads(model.with_suffix(".json").read_text("utf-8"))
+    examples = [probe["text"] for probe in card["probes"][:EXAMPLES]]
+    return {
+        "name": model.stem,
+        "title": card["title"],
+        "bytes": model.stat().st_size,
+        "examples": examples,
+    }
 
 
 def zipped(file: Path) -> int:
