@@ -48,6 +48,7 @@ async function use(source, options, about) {
     fail();
     answer();
     showBytes(about.bytes);
+    setTimeout(answer, 500); // when the browser has compiled the engine once more, for speed
   } catch (error) {
     if (turn === loading) fail(error);
   } finally {
@@ -166,7 +167,6 @@ function answer() {
   const { threshold } = classify.policy;
   $("value").textContent = number(threshold);
   $("reset").disabled = threshold === own.threshold;
-  $("answer").classList.toggle("none", false);
   if (!text.trim() || (pair !== undefined && !pair.trim())) {
     for (const id of ["label", "summary"]) $(id).textContent = "";
     $("summary").textContent = "Type a text, or take an example.";
