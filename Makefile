@@ -15,7 +15,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels benchmark notebooks beexrun header arduino firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels web benchmark notebooks beexrun header arduino firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -28,6 +28,7 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 prepare: $(STAMP) ## Install what the tests need
 	@tools/install_emulators.sh
+	@tools/install_web.sh
 
 test: prepare ## Run the tests that a commit has to pass, in minutes
 	@$(PYTEST) -m "not slow"
@@ -48,6 +49,10 @@ lint: $(STAMP) ## Check style, formatting and types
 
 wheels: $(WHEELS_STAMP) ## Build and check the wheels of all platforms, into dist
 	@$(WHEELS_ENV)/bin/python tools/wheels
+
+web: $(STAMP) ## Build the npm package and the playground, into build/web
+	@tools/install_web.sh
+	@$(BIN)/python tools/web
 
 # A suite that benchmarks/suite/suites has, or a .toml file; the folder of its data, if it needs one.
 SUITE ?= paper

@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 (fixtures)
 """The npm package: the host's bits from every module, its interface in Node, bundlers and a browser."""
 
 import contextlib
@@ -19,9 +18,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_builds import TFLITE, Build, plain, run, shared
-from conftest import needs_engine
-from test_exactness import texts
+from c_builds import TFLITE, run, shared
+from conftest import COMPILER, needs_engine
+from test_exactness import build, texts
 
 from beex_keras import load, pretrained
 from beex_keras.runtime import library
@@ -135,7 +134,7 @@ class Host:
         header = np.frombuffer(model.read_bytes()[:256], np.uint32)
         self.reads_pairs = header[7] > 1
         self.has_vocabulary, self.is_number = bool(header[23]), bool(header[39])
-        self.numbers = int(header[13] * header[14])
+        self.blocks, self.classes = int(header[13]), int(header[14])
 
     @staticmethod
     def _at(array: np.ndarray) -> ctypes.c_void_p:
@@ -157,15 +156,15 @@ class Host:
             data = None if part is None else part.encode()
             parts += [data, ctypes.c_size_t(len(data or b""))]
         self._call("beex_classify", self._engine, *parts, ctypes.byref(result))
-        values = np.zeros(self.numbers, np.float32)
-        size = ctypes.c_size_t(self.numbers)
+        values = np.zeros((self.blocks, self.classes), np.float32)
+        size = ctypes.c_size_t(values.size)
         self._call("beex_exits", self._engine, values, size, ctypes.byref(exits))
         found = {"exit": result.exit, "truncated": bool(result.truncated)}
         if self.is_number:
             found["value"] = result.value
         else:
             found |= {"label": self.label(result.label), "score": result.score}
-        return found, values.reshape(-1, self.numbers // len(values) or 1)[: exits.value]
+        return found, values[: exits.value]
 
 
 def answers(package: Path, variant: str, jobs: list[dict]) -> list[dict]:
@@ -208,10 +207,11 @@ def test_packaged_models_say_what_the_host_says(package, variant):
 
 
 @pytest.fixture(scope="session")
-def random_models(plain: Build, tmp_path_factory) -> list[Path]:
+def random_models(tmp_path_factory) -> list[Path]:
     """Small files of all kinds: precisions, networks, tasks, policies, single texts and pairs."""
     folder = tmp_path_factory.mktemp("random")
-    run(plain.link("tests/differential_test.c"), "-w", folder, 300)
+    program = folder / "differential_test"
+    run(build(program, COMPILER, "-O1", program="tests/differential_test.c"), "-w", folder, 300)
     return [file for file in sorted(folder.glob("*.beex")) if Host(file).has_vocabulary]
 
 

@@ -7,6 +7,8 @@ import json
 import re
 import shutil
 import subprocess
+from concurrent.futures import ThreadPoolExecutor
+from itertools import repeat
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -64,10 +66,11 @@ def build(folder: Path, compiler: str) -> Path:
     shutil.copytree(WEB / "package", package)
     for name in ("LICENSE", "NOTICE"):
         shutil.copy(ROOT / name, package)
-    for variant in VARIANTS:
-        module = package / "wasm" / f"{variant}.wasm"
-        compile_module(compiler, variant, module)
-        (module.with_suffix(".js")).write_text(inlined(module.read_bytes()), "utf-8")
+    modules = [package / "wasm" / f"{variant}.wasm" for variant in VARIANTS]
+    with ThreadPoolExecutor(len(VARIANTS)) as pool:
+        list(pool.map(compile_module, repeat(compiler), VARIANTS, modules))
+    for module in modules:
+        module.with_suffix(".js").write_text(inlined(module.read_bytes()), "utf-8")
     for model in MODELS:
         shutil.copy(model, package / "models")
         (package / "models" / f"{model.stem}.js").write_text(entry(model), "utf-8")
