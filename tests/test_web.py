@@ -17,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
 from c_builds import TFLITE, run, shared
 from conftest import COMPILER, needs_engine
@@ -356,6 +357,27 @@ def test_a_script_of_five_lines(installed):
     assert run(*node(), installed / "inline.mjs", pretrained.find("sst2-micro")) == "positive\n"
 
 
+THREADED = """
+import { pipeline } from "beex-keras/worker";
+import model, { integrity } from "beex-keras/models/sst2-micro";
+const classify = await pipeline(model, { integrity });
+console.log((await classify("what a lovely film")).label);
+console.log(await classify("").catch(({ name }) => name));
+classify.dispose();
+"""
+
+
+@pytest.mark.parametrize("program", [("deno", "run", "--quiet", "--allow-all"), ("bun",)], ids=str)
+def test_other_runtimes(installed, program):
+    if not (TOOLS / program[0]).exists():
+        pytest.skip(f"no {program[0]}: tools/install_web.sh")
+    (installed / "script.mjs").write_text(SCRIPT)
+    (installed / "threaded.mjs").write_text(THREADED)
+    command = [TOOLS / program[0], *program[1:]]
+    assert run(*command, "script.mjs", cwd=installed) == "positive\n"
+    assert run(*command, "threaded.mjs", cwd=installed) == "positive\nBeexError\n"
+
+
 @needs_npm
 def test_types(installed):
     (installed / "typed.mts").write_text(TYPED)
@@ -506,6 +528,38 @@ def test_a_page_that_vite_bundled(installed, browser, tmp_path):
     models = [file.name for file in dist.rglob("*.beex")]
     assert len(models) == 1 and models[0].startswith("sst2-micro")
     check_page(browser, dist)
+
+
+@needs_npm
+def test_the_page_of_the_documentation(installed, browser, tmp_path):
+    """Its blocks of JavaScript, one after the other, in a bundle."""
+    blocks = [b.text for b in pages.read("docs/web.md")[0] if b.language == pages.JS]
+    log = "const said = [];\nconsole.log = (...values) => said.push(values);\n"
+    end = "\ndocument.title = JSON.stringify(said);\n"
+    shutil.copytree(installed, tmp_path / "site")
+    (tmp_path / "site" / "page.js").write_text("\n".join([log, *blocks, end]))
+    (tmp_path / "site" / "index.html").write_text(PAGE)
+    run(TOOLS / "vite", "build", "--logLevel", "error", "--target", "es2022", cwd=tmp_path / "site")
+    with served(tmp_path / "site" / "dist") as (address, _):
+        browser.get(address)
+        first, (lenient,), *exits, worker, inlined = json.loads(wait_for(lambda: browser.title))
+    assert first[0] == "positive" and first[2] == 1
+    assert lenient[0]["label"] == "negative" and "error" in lenient[1]
+    assert [said[0] for said in exits] == ["positive"] * 4
+    assert worker == inlined == ["positive"]
+
+
+def test_the_sizes_of_the_documentation(package):
+    """Each row of its table, within a hundredth: other versions of Clang may write other code."""
+    text = (ROOT / "docs" / "web.md").read_text("utf-8")
+    rows = re.findall(r"^\| `(\w+)\.wasm` \|.*?\| ([\d,]+) \| ([\d,]+) \| ([\d,]+) \|$", text, re.M)
+    assert [name for name, *_ in rows] == list(npm_package.VARIANTS)[::-1]
+    code = sum(npm_package.zipped(package / name) for name in npm_package.CODE)
+    for name, *written in rows:
+        module = package / "wasm" / f"{name}.wasm"
+        small = npm_package.zipped(module)
+        for number, size in zip(written, (module.stat().st_size, small, code + small), strict=True):
+            assert int(number.replace(",", "")) == pytest.approx(size, rel=0.01)
 
 
 # === The playground ===

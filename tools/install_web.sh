@@ -1,11 +1,11 @@
 #!/bin/sh
 # Installs what `make web` and tests/test_web.py need, where it may: compilers, Node and a browser, as root by
-# apt-get, and TypeScript and Vite by npm into build/web-tools. It does nothing where all is there. It never
+# apt-get, and TypeScript, Vite, Deno and Bun by npm into build/web-tools. It does nothing where all is there. It never
 # fails: tests that lack a tool are left out, and one line says which and how to have them.
 cd "$(dirname "$0")/.." || exit 0
 
 packages="clang-19 lld-19 wasi-libc libclang-rt-19-dev-wasm32 nodejs npm chromium chromium-driver"
-modules="typescript@7.0.2 vite@8.3.8"
+modules="typescript@7.0.2 vite@8.3.8 deno@2.9.6 bun@1.4.5"
 
 has_all() {
     for tool in clang-19 wasm-ld-19 node npm chromium chromedriver; do
@@ -35,5 +35,5 @@ has_all || install ||
     # shellcheck disable=SC2086 # words
     timeout 600 npm install --silent --no-audit --no-fund --prefix build/web-tools $modules >/dev/null 2>&1 &&
         echo "$modules" >build/web-tools/.complete
-} || echo "left out: TypeScript and Vite in tests/test_web.py; npm did not install $modules" >&2
+} || echo "left out: TypeScript, Vite, Deno and Bun in tests/test_web.py; npm did not install $modules" >&2
 exit 0

@@ -61,5 +61,6 @@ export async function pipeline(source, options = {}) {
 /* A worker resolves addresses against its own file, and takes no URL. */
 function absolute(source) {
   if (typeof source !== "string" && !(source instanceof URL)) return source;
-  return String(new URL(source, globalThis.document?.baseURI ?? globalThis.location?.href));
+  const base = globalThis.document?.baseURI ?? globalThis.location?.href;
+  return String(base === undefined ? source : new URL(source, base));
 }
