@@ -108,7 +108,9 @@ def manifest() -> str:
     least = re.findall(r"minSdk = (\d+)", settings)[0]
     package = re.findall(r'namespace = "(.+)"', settings)[0]
     text = (MAIN / "AndroidManifest.xml").read_text("utf-8")
-    inside = f'\n    package="{package}">\n    <uses-sdk android:minSdkVersion="{least}" />\n</manifest>'
+    inside = (
+        f'\n    package="{package}">\n    <uses-sdk android:minSdkVersion="{least}" />\n</manifest>'
+    )
     return text.replace(" />", inside, 1)
 
 

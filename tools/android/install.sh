@@ -57,14 +57,16 @@ Acquire::http::Timeout "20";
 END
     (
         export APT_CONFIG="$apt/conf"
-        cd "$apt/cache" &&
-            timeout 300 apt-get update -qq &&
-            timeout 900 apt-get download -qq openjdk-21-jre-headless libc6 libgcc-s1 libstdc++6 zlib1g &&
+        cd "$apt/cache" || exit 1
+        timeout 300 apt-get update -qq # one of several lists may be missing, and the packages in another
+        timeout 900 apt-get download -qq openjdk-21-jre-headless libc6 libgcc-s1 libstdc++6 zlib1g &&
             for package in *.deb; do dpkg -x "$package" "$root" || exit 1; done
     ) >/dev/null 2>&1 || return 1
     [ -e "$root/lib" ] || ln -s usr/lib "$root/lib"
     rm -rf "$apt"
     touch "$root/complete"
 }
-java_of arm64 || left_out " of arm64" "tools/android/install.sh on Debian"
+for architecture in arm64 armhf; do
+    java_of $architecture || left_out " of $architecture" "tools/android/install.sh on Debian"
+done
 exit 0

@@ -29,7 +29,9 @@ FLAGS = (
     *("-std=c99", "-O3", "-fPIC", "-fvisibility=hidden", "-DBEEX_API="),
     *("-ffunction-sections", "-fdata-sections", "-Wall", "-Wextra", "-Werror"),
 )
-LIBC = re.compile(r"mem(cpy|move|set|cmp|chr)|str(len|cmp)|malloc|calloc|free|getauxval|__aeabi_mem\w+")
+LIBC = re.compile(
+    r"mem(cpy|move|set|cmp|chr)|str(len|cmp)|malloc|calloc|free|getauxval|__aeabi_mem\w+"
+)
 LIBM = re.compile(r"sqrtf")
 
 
@@ -95,7 +97,13 @@ def build(abi: str, folder: Path) -> Path:
     for name in ("libc.so", "libm.so"):
         run(*link, f"-Wl,-soname,{name}", "-xc", os.devnull, "-o", folder / name)
     library = folder / "libbeex_jni.so"
-    linking = ["-Wl,-soname,libbeex_jni.so", "-Wl,--gc-sections", "-Wl,-z,relro", "-Wl,-z,now", "-s"]
+    linking = [
+        "-Wl,-soname,libbeex_jni.so",
+        "-Wl,--gc-sections",
+        "-Wl,-z,relro",
+        "-Wl,-z,now",
+        "-s",
+    ]
     linking += [f"-Wl,-z,max-page-size={PAGE}", f"-Wl,--version-script={CPP / 'exports.map'}"]
     libraries = ["-Wl,--no-as-needed", folder / "libc.so", folder / "libm.so"]
     run(*link, *linking, *objects, *libraries, "-o", library)
