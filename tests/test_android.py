@@ -1,4 +1,3 @@
-# ruff: noqa: F401, F811 (fixtures)
 """The AAR for Android: what it carries, and that its very bytes answer as Python does, on three processors."""
 
 import ctypes
@@ -9,15 +8,15 @@ import struct
 import subprocess
 import sys
 import zipfile
-from functools import cache
 from pathlib import Path
 
 import numpy as np
+import pages
 import pytest
 import test_exactness
-from c_builds import TFLITE, plain, run
+from c_builds import COMPILERS, TFLITE, Build, run, shared
 from conftest import needs_engine
-from pages import PAGES, ROOT
+from pages import JAVA, KOTLIN, PAGES, ROOT
 
 import beex_keras as beex
 from beex_keras import export, pretrained
@@ -27,13 +26,14 @@ from beex_keras.runtime import library
 pytest.importorskip("lief", reason="no lief, which reads libraries: make sets it up")
 TOOL = ROOT / "tools" / "android"
 sys.path.append(str(TOOL))
+import jvm  # noqa: E402
 import native  # noqa: E402
+from jvm import BUILD  # noqa: E402
 
-BUILD = ROOT / "build" / "android"
+PAGE = "docs/android.md"
 SOURCES = ROOT / "tflite" / "android" / "beex"
 CLASSES = SOURCES / "src" / "main" / "java" / "org" / "beexkeras"
 TESTS = Path(__file__).with_name("android")
-JSON = Path("/usr/share/java/com.android.json.jar")
 PAIRS = Path(__file__).with_name("golden") / "int8.beex"
 
 pytestmark = needs_engine
@@ -58,31 +58,18 @@ def test_places_in_arrays_are_those_of_the_native_code():
     assert f"int {expected};" in text
 
 
-def test_both_builds_have_the_same_settings():
+def test_both_builds_are_for_the_same_processors():
     gradle = (SOURCES / "build.gradle.kts").read_text("utf-8")
-    build = (TOOL / "__main__.py").read_text("utf-8")
-    group, artifact = re.findall(r'COORDINATES = "(.+):(.+)"', build)[0]
-    assert f'group = "{group}"' in gradle and f'artifactId = "{artifact}"' in gradle
-    (coroutines,) = re.findall(r'api\("(.+):(.+)"\)', gradle)
-    assert (
-        dict(re.findall(r'"([\w.]+:[\w-]+)": "([\d.]+)",', build))[coroutines[0]] == coroutines[1]
-    )
-    plugins = (SOURCES.parent / "build.gradle.kts").read_text("utf-8")
-    (kotlin,) = re.findall(r'kotlin.android"\) version "([\d.]+)"', plugins)
-    assert f'"org.jetbrains.kotlin:kotlin-stdlib": "{kotlin}"' in build
-    assert set(re.findall(r'"([\w-]+)"', re.findall(r"abiFilters .+", gradle)[0])) == set(
-        native.TARGETS
-    )
-    assert {
-        target.rsplit("android", 1)[1].removeprefix("eabi") for target, _ in native.TARGETS.values()
-    } == (set(re.findall(r"minSdk = (\d+)", gradle)))
-    assert str(native.PAGE) in (SOURCES / "src" / "main" / "cpp" / "CMakeLists.txt").read_text(
-        "utf-8"
-    )
+    (processors,) = re.findall(r"abiFilters \+= (.+)", gradle)
+    assert set(re.findall(r'"(.+?)"', processors)) == set(native.TARGETS)
+    (least,) = re.findall(r"minSdk = (\d+)", gradle)
+    assert all(target.endswith((f"d{least}", f"i{least}")) for target, _ in native.TARGETS.values())
+    cmake = (SOURCES / "src" / "main" / "cpp" / "CMakeLists.txt").read_text("utf-8")
+    assert f"max-page-size={native.PAGE}" in cmake
 
 
 def test_the_sample_uses_the_library_as_the_page_says():
-    page = PAGES["docs/android.md"].read_text("utf-8")
+    page = PAGES[PAGE].read_text("utf-8")
     sample = ROOT / "tflite" / "android" / "sample"
     activity = next(sample.rglob("MainActivity.kt")).read_text("utf-8")
     for name in re.findall(r'"(model\.\w+)"', activity):
@@ -97,11 +84,11 @@ def aar() -> Path:
     """Built here, with what it needs installed where that may be."""
     run(TOOL / "install.sh")
     needed = {name: shutil.which(name) for name in ("javac", "clang", "ld.lld")}
-    needed |= {"kotlin-compiler": (BUILD / "node_modules" / "kotlin-compiler").exists()}
-    needed |= {"libandroid-json-java": JSON.exists()}
+    needed |= {"kotlin-compiler": jvm.KOTLIN.exists()}
+    needed |= {"libandroid-json-java": jvm.JSON.exists()}
     if missing := [name for name, found in needed.items() if not found]:
         pytest.skip(f"no {', '.join(missing)}: tools/android/install.sh")
-    run(sys.executable, TOOL)
+    print(run(sys.executable, TOOL))
     (path,) = (BUILD / "maven").rglob("*.aar")
     return path
 
@@ -116,7 +103,10 @@ def unpacked(aar, tmp_path_factory) -> Path:
 
 @pytest.mark.slow
 def test_what_the_aar_carries(aar, unpacked):
-    assert aar.stat().st_size <= 400_000
+    size = aar.stat().st_size
+    assert size <= 400_000
+    (shown,) = re.findall(r"\| the AAR, .+ \| ([\d,]+) \|", PAGES[PAGE].read_text("utf-8"))
+    assert int(shown.replace(",", "")) == pytest.approx(size, rel=0.05)  # by another compiler
     assert aar.name == f"beex-android-{beex.__version__}.aar"
     pom = aar.with_suffix(".pom").read_text("utf-8")
     assert f"<version>{beex.__version__}</version>" in pom and "<packaging>aar</packaging>" in pom
@@ -151,6 +141,49 @@ def test_segments_begin_at_pages_of_16_kb(unpacked, abi):
     assert alignments and set(alignments) == {16384}
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("cmake") is None, reason="no cmake: tools/install_emulators.sh")
+def test_the_build_by_cmake(tmp_path, aar):
+    """As the NDK does it, here for this machine: the same functions and no others."""
+    java = native.java_home() / "include"
+    flags = f"-DCMAKE_C_FLAGS=-I{java} -I{java / 'linux'} -Wall -Wextra -Werror"
+    run("cmake", "-S", native.CPP, "-B", tmp_path, flags)
+    run("cmake", "--build", tmp_path, "-j2")
+    shown = run("nm", "-D", "--defined-only", tmp_path / "libbeex_jni.so")
+    assert set(re.findall(r" T (\w+)", shown)) == native.functions()
+
+
+# === The page ===
+
+PROGRAM = """
+import android.content.Context{end}
+import org.beexkeras.*{end}
+{before}
+{code}
+{after}
+"""
+
+
+@pytest.mark.slow
+def test_code_of_the_page_compiles(unpacked, tmp_path):
+    blocks = [b for b in pages.read(PAGE)[0] if b.language in (JAVA, KOTLIN)]
+    assert {block.language for block in blocks} == {JAVA, KOTLIN}
+    path = [unpacked / "classes.jar", BUILD / "stubs"]
+    for number, block in enumerate(blocks):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if block.language == JAVA:
+            before = "class Page { void code(Context context) throws Exception {"
+            text = PROGRAM.format(end=";", before=before, code=block.text, after="} }")
+            (folder / "Page.java").write_text(text, "utf-8")
+            jvm.java(folder, path, folder)
+        else:
+            before = "suspend fun code(context: Context) {"
+            text = PROGRAM.format(end="", before=before, code=block.text, after="}")
+            (folder / "Page.kt").write_text(text, "utf-8")
+            jvm.kotlin(folder, path, folder)
+
+
 # === Programs in Java ===
 
 
@@ -158,14 +191,8 @@ def test_segments_begin_at_pages_of_16_kb(unpacked, abi):
 def programs(unpacked, tmp_path_factory) -> list[Path]:
     """What Java programs of the tests run with: themselves, the AAR's classes, and stand-ins."""
     folder = tmp_path_factory.mktemp("programs")
-    path = [unpacked / "classes.jar", BUILD / "stubs", JSON]
-    return [compiled(TESTS / "programs", folder, path), *path]
-
-
-def compiled(source: Path, target: Path, path: list[Path]) -> Path:
-    words = ["--release", "8", "-Xlint:-options", "-cp", ":".join(map(str, path))]
-    run("javac", *words, "-d", target, *source.rglob("*.java"))
-    return target
+    path = [unpacked / "classes.jar", BUILD / "stubs", jvm.JSON]
+    return [jvm.java(folder, path, TESTS / "programs"), *path]
 
 
 PROCESSORS = {
@@ -264,11 +291,14 @@ def expected(file: Path, texts: list[str]) -> list[list[str]]:
     return answers
 
 
-def answers(java: list[str], file: Path, texts: list[str], folder: Path) -> list[list[str]]:
-    """What `Answers` says of texts, line by line, behind the labels."""
-    (folder / "texts").write_text("".join(f"{text}\n" for text in texts), "utf-8")
-    lines = run(*java, "Answers", file, folder / "texts", env=os.environ | {"LC_ALL": "C.UTF-8"})
-    return [line.split(" ")[1:] for line in lines.splitlines()]
+def answers(java: list[str], texts: dict[Path, list[str]], folder: Path) -> list[list[str]]:
+    """What `Answers` says of each model's texts, line by line, the labels before them."""
+    words = []
+    for file, lines in texts.items():
+        (folder / file.stem).write_text("".join(f"{text}\n" for text in lines), "utf-8")
+        words += [file, folder / file.stem]
+    lines = run(*java, "Answers", *words, env=os.environ | {"LC_ALL": "C.UTF-8"}).splitlines()
+    return [line.split(" ")[1:] for line in lines]
 
 
 @pytest.mark.slow
@@ -276,9 +306,9 @@ def answers(java: list[str], file: Path, texts: list[str], folder: Path) -> list
 def test_answers_are_those_of_python(java, abi, name, tmp_path):
     """To the last bit; fewer texts where a large model is emulated."""
     file = pretrained.find(name)
-    count = 200 if abi == "x86_64" or name in test_exactness.SMALL else 20
+    count = 200 if abi == "x86_64" or name in test_exactness.SMALL else 8
     texts = [*test_exactness.texts(name, count)]
-    labels, *found = answers(java, file, texts, tmp_path)
+    labels, *found = answers(java, {file: texts}, tmp_path)
     assert tuple(labels) == beex.load(file).labels
     assert [line[:4] for line in found] == expected(file, texts)
     for line, prediction in zip(found, beex.load(file).classify(texts), strict=True):
@@ -289,27 +319,32 @@ def test_answers_are_those_of_python(java, abi, name, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def numbers(plain, tmp_path_factory) -> list[Path]:
-    """Random models that answer a number, of texts and of pairs."""
+def numbers(tmp_path_factory) -> dict[Path, list[str]]:
+    """Random models that answer a number, of texts and of pairs, with some of these."""
+    compiler = next(iter(COMPILERS.values()))
+    built = Build.of(shared(tmp_path_factory, "plain", compiler), compiler, "-O2")
     folder = tmp_path_factory.mktemp("numbers")
-    run(plain.link("tests/differential_test.c"), "-w", folder, 150)
-    values = {file: header.read_header(file.read_bytes()) for file in sorted(folder.iterdir())}
-    return [file for file, v in values.items() if v["task"] and v["has_vocabulary"]]
+    run(built.link("tests/differential_test.c"), "-w", folder, 150)
+    texts = {}
+    for file in sorted(folder.iterdir()):
+        values = header.read_header(file.read_bytes())
+        if values["task"] and values["has_vocabulary"]:
+            is_pair = values["num_segments"] > 1
+            texts[file] = ["b bb\tbbb", "a b c\tb"] if is_pair else ["b bb", "bbb a"]
+    return texts
 
 
 @pytest.mark.slow
 def test_numbers_in_place_of_labels(java, numbers, tmp_path):
-    kinds = {header.read_header(file.read_bytes())["num_segments"] > 1 for file in numbers}
-    assert kinds == {False, True}
-    seen = set()
-    for file in numbers[:6]:
-        is_pair = header.read_header(file.read_bytes())["num_segments"] > 1
-        texts = ["b bb\tbbb" if is_pair else "b bb", "a b c\tb" if is_pair else "bbb a"]
-        labels, *found = answers(java, file, texts, tmp_path)
-        assert labels == [""]
-        assert found == expected(file, texts)
-        seen |= {line[3] for line in found}
-    assert len(seen) > 2
+    found = iter(answers(java, numbers, tmp_path))
+    values = set()
+    for file, texts in numbers.items():
+        assert next(found) == [""]  # of labels
+        known = expected(file, texts)
+        assert [next(found) for _ in texts] == known
+        values |= {bits for _, _, kind, bits in known if kind == "number"}
+    assert len(values) > 5
+    assert {len(text.split("\t")) for texts in numbers.values() for text in texts} == {1, 2}
 
 
 CHECKS = ("errors", "sources", "threads", "hostile", "memory")
@@ -346,7 +381,7 @@ def lce(unpacked, programs, tmp_path_factory) -> list[str]:
         *(BUILD / "x86_64").glob("lib[cm].so"),
     ):
         shutil.copy(file, folder)
-    return command("x86_64", folder, [compiled(TESTS / "lce", folder, []), *programs])
+    return command("x86_64", folder, [jvm.java(folder, [], TESTS / "lce"), *programs])
 
 
 @pytest.mark.slow

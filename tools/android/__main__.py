@@ -14,58 +14,24 @@ import zipfile
 from pathlib import Path
 
 import native
-from native import ROOT, Unfit, java_home, run
+from jvm import BUILD, JSON, java, kotlin
+from native import ROOT, Unfit
 
-BUILD = ROOT / "build" / "android"
 MODULES = ROOT / "tflite" / "android"
 MAIN = MODULES / "beex" / "src" / "main"
-KOTLIN = BUILD / "node_modules" / "kotlin-compiler" / "lib"
-JSON = Path("/usr/share/java/com.android.json.jar")
-
-COORDINATES = "org.beexkeras:beex-android"
-DEPENDENCIES = {
-    "org.jetbrains.kotlin:kotlin-stdlib": "2.1.0",
-    "org.jetbrains.kotlinx:kotlinx-coroutines-core": "1.8.1",
-}
-LANGUAGE = "2.1"
-"""The oldest Kotlin that the compiler still writes: that of the build files."""
 
 MOST_BYTES = 400_000
 """Of the AAR, for three processors."""
 
 
+def setting(pattern: str, file: str = "beex/build.gradle.kts") -> str:
+    """What the pattern's group finds in a file of the Gradle project, which has the settings."""
+    (found,) = re.findall(pattern, (MODULES / file).read_text("utf-8"))
+    return found
+
+
 def version() -> str:
-    text = (ROOT / "tflite" / "engine" / "beex.h").read_text("utf-8")
-    return re.findall(r'#define BEEX_VERSION "(.+)"', text)[0]
-
-
-def java(output: Path, classpath: list[Path], *folders: Path) -> Path:
-    """Java 8 classes of all sources in the folders."""
-    output.mkdir(parents=True, exist_ok=True)
-    files = sorted(file for folder in folders for file in folder.rglob("*.java"))
-    paths = ":".join(map(str, classpath))
-    warnings = ["-Xlint:all,-options,-serial", "-Werror"]
-    compiler = java_home() / "bin" / "javac"
-    run(compiler, "--release", "8", *warnings, "-cp", paths, "-d", output, *files)
-    return output
-
-
-def kotlin(output: Path, classpath: list[Path], *folders: Path) -> Path:
-    """Classes of the Kotlin sources in the folders."""
-    compiler = KOTLIN / "kotlin-compiler.jar"
-    if not compiler.is_file():
-        raise Unfit("there is no Kotlin compiler; tools/android/install.sh installs it")
-    libraries = [KOTLIN / "kotlin-stdlib.jar", KOTLIN / "kotlinx-coroutines-core-jvm.jar"]
-    paths = ":".join(map(str, [*classpath, *libraries]))
-    files = sorted(file for folder in folders for file in folder.rglob("*.kt"))
-    run(
-        *[java_home() / "bin" / "java", "-Xmx1g", "-XX:TieredStopAtLevel=1", "-cp", compiler],
-        *["org.jetbrains.kotlin.cli.jvm.K2JVMCompiler", "-Werror", "-no-stdlib", "-no-reflect"],
-        "-Xsuppress-version-warnings",
-        *["-jvm-target", "1.8", "-language-version", LANGUAGE, "-api-version", LANGUAGE],
-        *["-cp", paths, "-d", output, *files],
-    )
-    return output
+    return setting('#define BEEX_VERSION "(.+)"', "../engine/beex.h")
 
 
 def archive(path: Path, files: dict[str, bytes]) -> None:
@@ -104,48 +70,43 @@ def aar() -> dict[str, bytes]:
 
 def manifest() -> str:
     """The source's, with what Gradle would add of its settings."""
-    settings = (MODULES / "beex" / "build.gradle.kts").read_text("utf-8")
-    least = re.findall(r"minSdk = (\d+)", settings)[0]
-    package = re.findall(r'namespace = "(.+)"', settings)[0]
     text = (MAIN / "AndroidManifest.xml").read_text("utf-8")
-    inside = (
-        f'\n    package="{package}">\n    <uses-sdk android:minSdkVersion="{least}" />\n</manifest>'
-    )
-    return text.replace(" />", inside, 1)
+    own = f' package="{setting("namespace = .(.+).")}">\n'
+    least = f'    <uses-sdk android:minSdkVersion="{setting("minSdk = (.+)")}" />\n'
+    return text.replace(" />", own + least + "</manifest>", 1)
 
 
 def pom() -> str:
-    group, artifact = COORDINATES.split(":")
+    kotlin = setting('kotlin.android"\\) version "(.+?)"', "build.gradle.kts")
+    needed = [setting('api\\("(.+)"\\)'), f"org.jetbrains.kotlin:kotlin-stdlib:{kotlin}"]
     dependencies = "".join(
-        f"""
-    <dependency>
-      <groupId>{name.split(":")[0]}</groupId>
-      <artifactId>{name.split(":")[1]}</artifactId>
-      <version>{number}</version>
-    </dependency>"""
-        for name, number in DEPENDENCIES.items()
+        f"    <dependency>{coordinates(name)}<scope>compile</scope></dependency>\n"
+        for name in needed
     )
+    own = f"{setting('group = .(.+).')}:{setting('artifactId = .(.+).')}:{version()}"
     return f"""<?xml version="1.0" encoding="UTF-8"?>
 <project xmlns="http://maven.apache.org/POM/4.0.0">
   <modelVersion>4.0.0</modelVersion>
-  <groupId>{group}</groupId>
-  <artifactId>{artifact}</artifactId>
-  <version>{version()}</version>
+  {coordinates(own)}
   <packaging>aar</packaging>
   <licenses>
-    <license>
-      <name>Apache-2.0</name>
-      <url>https://www.apache.org/licenses/LICENSE-2.0.txt</url>
-    </license>
+    <license><name>Apache-2.0</name><url>https://www.apache.org/licenses/LICENSE-2.0.txt</url></license>
   </licenses>
-  <dependencies>{dependencies}
-  </dependencies>
+  <dependencies>
+{dependencies}  </dependencies>
 </project>
 """
 
 
+def coordinates(name: str) -> str:
+    group, artifact, number = name.split(":")
+    return (
+        f"<groupId>{group}</groupId><artifactId>{artifact}</artifactId><version>{number}</version>"
+    )
+
+
 def main() -> int:
-    group, artifact = COORDINATES.split(":")
+    group, artifact = setting("group = .(.+)."), setting("artifactId = .(.+).")
     folder = BUILD / "maven" / group.replace(".", "/") / artifact / version()
     path = folder / f"{artifact}-{version()}.aar"
     try:

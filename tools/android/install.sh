@@ -63,6 +63,10 @@ END
             for package in *.deb; do dpkg -x "$package" "$root" || exit 1; done
     ) >/dev/null 2>&1 || return 1
     [ -e "$root/lib" ] || ln -s usr/lib "$root/lib"
+    # Its settings are links to /etc, which is not that of the emulated system.
+    find "$root/usr/lib/jvm" -type l -lname '/etc/*' | while read -r link; do
+        ln -sfnr "$root$(readlink "$link")" "$link"
+    done
     rm -rf "$apt"
     touch "$root/complete"
 }

@@ -8,12 +8,17 @@ import org.beexkeras.LceClassifier;
 import org.beexkeras.Prediction;
 import org.beexkeras.TextClassifier;
 
-/** Answers MODEL TEXTS: for each line of the file what the model says of it, numbers as the bits of float32. */
+/** Answers MODEL TEXTS...: for each line of a file what the model says of it, numbers as the bits of float32. */
 final class Answers {
     public static void main(String[] arguments) throws IOException {
-        File file = new File(arguments[0]);
-        List<String> texts = Files.readAllLines(new File(arguments[1]).toPath(), StandardCharsets.UTF_8);
-        boolean byLce = arguments[0].endsWith(".tflite");
+        for (int n = 0; n < arguments.length; n += 2) {
+            show(new File(arguments[n]), new File(arguments[n + 1]));
+        }
+    }
+
+    private static void show(File file, File lines) throws IOException {
+        List<String> texts = Files.readAllLines(lines.toPath(), StandardCharsets.UTF_8);
+        boolean byLce = file.getName().endsWith(".tflite");
         try (TextClassifier classifier = byLce ? LceClassifier.fromFile(file) : BeexClassifier.fromFile(file)) {
             System.out.println("labels " + String.join(" ", classifier.getLabels()));
             for (String line : texts) {

@@ -8,9 +8,11 @@ import java.io.FileInputStream;
 import java.io.FileNotFoundException;
 import java.io.IOException;
 import java.io.InputStream;
+import java.math.BigInteger;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.file.Files;
+import java.security.MessageDigest;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
@@ -307,12 +309,30 @@ final class Checks {
         says("closed", raises(IllegalStateException.class, () -> classifier.classify("a")));
         says("exit by itself", raises(ModelException.class, () -> LceClassifier.fromFile(pairs)));
         says("not a TFLite model", raises(ModelException.class, () -> lce(new byte[0])));
+        for (String[] change : new String[][] {
+            {"\"max_length\":64", "\"max_length\": 1"}, {"\"length\":64", "\"length\": 9"},
+            {"\"format\":3", "\"format\":9"}, {"beex_keras_voc", "beex_keras_cov"},
+        }) {
+            says("", raises(ModelException.class, () -> lce(resealed(whole, change[0], change[1]))));
+        }
         Random random = new Random(0);
         for (int round = 0; round < 50; round++) {
             byte[] damaged = round % 2 == 0 ? whole.clone() : Arrays.copyOf(whole, random.nextInt(whole.length));
             damaged[random.nextInt(damaged.length)] ^= 4;
             says("", raises(ModelException.class, () -> lce(damaged)));
         }
+    }
+
+    /** The file with other words of the same length, and the checksum of what it then is. */
+    private static byte[] resealed(byte[] file, String from, String to) throws Exception {
+        String text = new String(file, "ISO-8859-1");
+        require(text.contains(from) && from.length() == to.length(), from);
+        String known = text.replaceFirst("(?s).*\"sha256\":\"([0-9a-f]{64})\".*", "$1");
+        String blank = String.join("", Collections.nCopies(64, "0"));
+        String changed = text.replace(from, to).replace(known, blank);
+        byte[] digest = MessageDigest.getInstance("SHA-256").digest(changed.getBytes("ISO-8859-1"));
+        String digits = String.format("%064x", new BigInteger(1, digest));
+        return changed.replace("\"" + blank, "\"" + digits).getBytes("ISO-8859-1");
     }
 
     private static LceClassifier lce(byte[] bytes) throws IOException {

@@ -38,7 +38,7 @@ public final class LceClassifier extends TextClassifier {
             int segments = file.about.getJSONObject("config").getInt("num_segments");
             readsPairs = segments > 1;
             checkExit(source, file.about);
-            tokenizer = tokenizer(source, file, segments);
+            tokenizer = tokenizer(source, file, segments, length);
         } catch (JSONException error) {
             throw new ModelException(source, "its metadata cannot be read; convert the model again");
         }
@@ -93,7 +93,8 @@ public final class LceClassifier extends TextClassifier {
         }
     }
 
-    private static NativeModel tokenizer(String source, TfliteFile file, int segments) throws JSONException {
+    private static NativeModel tokenizer(String source, TfliteFile file, int segments, int length)
+            throws JSONException {
         if (file.vocabulary == null) {
             throw new ModelException(source, Native.message(Native.ERROR_VOCABULARY));
         }
@@ -104,11 +105,15 @@ public final class LceClassifier extends TextClassifier {
             (isPiece ? pieces : words).add(token.substring(isPiece ? 2 : 0), id);
         }
         JSONObject settings = file.about.getJSONObject("preprocessor");
+        int textLength = settings.getInt("max_length");
         List<String> tokens = Arrays.asList(file.vocabulary);
+        int unknown = tokens.indexOf("[UNK]"), first = tokens.indexOf("[CLS]"), last = tokens.indexOf("[SEP]");
+        if (textLength < 3 || textLength > length || unknown < 0 || first < 0 || last < 0) {
+            throw new ModelException(source, "its metadata contradicts itself; convert the model again");
+        }
         long model = Native.tokenizer(
-                words.pack(), pieces.pack(), settings.getInt("max_length"), segments,
-                settings.getBoolean("lower_case"),
-                tokens.indexOf("[UNK]"), tokens.indexOf("[CLS]"), tokens.indexOf("[SEP]"));
+                words.pack(), pieces.pack(), textLength, segments, settings.getBoolean("lower_case"),
+                unknown, first, last);
         return NativeModel.of(source, model);
     }
 

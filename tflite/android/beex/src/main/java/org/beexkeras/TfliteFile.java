@@ -6,6 +6,7 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.security.MessageDigest;
 import java.security.NoSuchAlgorithmException;
+import java.util.Arrays;
 import java.util.zip.DataFormatException;
 import java.util.zip.Inflater;
 import org.json.JSONException;
@@ -68,7 +69,7 @@ final class TfliteFile {
             throw new ModelException(source, "this was not written by beex convert, " + cut);
         }
         String known = new String(all, place, DIGITS, StandardCharsets.US_ASCII);
-        java.util.Arrays.fill(all, place, place + DIGITS, (byte) '0');
+        Arrays.fill(all, place, place + DIGITS, (byte) '0');
         StringBuilder actual = new StringBuilder();
         try {
             for (byte b : MessageDigest.getInstance("SHA-256").digest(all)) {
@@ -135,10 +136,13 @@ final class TfliteFile {
 
     /** The bytes of a vector or string that the place points to. */
     private byte[] vector(int place) {
-        int start = follow(place);
-        byte[] bytes = new byte[data.getInt(start)];
+        int start = follow(place), size = data.getInt(start);
         ByteBuffer from = data.duplicate();
         from.position(start + 4);
+        if (size < 0 || size > from.remaining()) {
+            throw new IndexOutOfBoundsException();
+        }
+        byte[] bytes = new byte[size];
         from.get(bytes);
         return bytes;
     }
