@@ -18,7 +18,7 @@ def java(output: Path, classpath: list[Path], *folders: Path) -> Path:
     output.mkdir(parents=True, exist_ok=True)
     files = sorted(file for folder in folders for file in folder.rglob("*.java"))
     paths = ":".join(map(str, classpath))
-    warnings = ["-Xlint:all,-options,-serial", "-Werror"]
+    warnings = ["-Xlint:all,-options,-serial,-try", "-Werror"]
     compiler = java_home() / "bin" / "javac"
     run(compiler, "--release", "8", *warnings, "-cp", paths, "-d", output, *files)
     return output

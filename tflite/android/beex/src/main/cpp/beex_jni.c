@@ -27,10 +27,10 @@ typedef struct {
   size_t size;
 } bytes;
 
-/* 0 if there is not enough memory. */
+/* 0 if there is not enough memory, for which Java then has an exception. */
 static int get(JNIEnv *env, jbyteArray array, bytes *b) {
-  b->array = array, b->data = NULL, b->size = 0;
   if (!array) return 1;
+  b->array = array;
   b->size = (size_t)(*env)->GetArrayLength(env, array);
   b->data = (*env)->GetByteArrayElements(env, array, NULL);
   return b->data != NULL;
@@ -123,11 +123,10 @@ FUNCTION(jint, encode)(JNIEnv *env, jclass class, jlong model, jbyteArray text, 
   (void)class;
   const beex_model *const m = at(model);
   int32_t *const own = malloc(m->header->text_length * sizeof *own);
-  bytes first, second;
+  bytes first = {NULL, NULL, 0}, second = {NULL, NULL, 0};
   size_t count = 0;
   beex_status status = BEEX_ERROR_MEMORY;
-  const int has_first = get(env, text, &first), has_second = get(env, pair, &second);
-  if (own && has_first && has_second) {
+  if (own && get(env, text, &first) && get(env, pair, &second)) {
     status = beex_encode(m, (const char *)first.data, first.size, (const char *)second.data, second.size,
                          truncate, own, &count);
   }
@@ -182,10 +181,9 @@ FUNCTION(jint, classify)(JNIEnv *env, jclass class, jlong engine, jbyteArray tex
                          jfloatArray answer) {
   (void)class;
   running *const r = at(engine);
-  bytes first, second;
+  bytes first = {NULL, NULL, 0}, second = {NULL, NULL, 0};
   beex_status status = BEEX_ERROR_MEMORY;
-  const int has_first = get(env, text, &first), has_second = get(env, pair, &second);
-  if (has_first && has_second) status = classify(r, &first, &second);
+  if (get(env, text, &first) && get(env, pair, &second)) status = classify(r, &first, &second);
   release(env, &first);
   release(env, &second);
   if (status != BEEX_OK) return (jint)status;

@@ -32,13 +32,17 @@ public abstract class TextClassifier implements AutoCloseable {
     }
 
     /**
-     * Classifies a pair of texts; errors as of {@link #classify(String)}, if the model reads single texts as well.
+     * Classifies a pair of texts.
+     *
+     * @throws TextException if one is empty or not valid Unicode, or the model reads single texts
+     * @throws NullPointerException if one is null
+     * @throws IllegalStateException if the classifier is closed
      */
     public final Prediction classify(String text, String pair) {
         return answer("The pair", text, Texts.given("The second text", pair));
     }
 
-    /** Classifies texts, one after the other; errors as of one text name its number, counted from 1. */
+    /** Classifies texts, one after the other. Errors are those of one text, and name its number, counted from 1. */
     public final List<Prediction> classify(List<String> texts) {
         List<Prediction> answers = new ArrayList<>(texts.size());
         for (String text : texts) {
