@@ -3,8 +3,8 @@
     tools/android/install.sh
     python tools/android
 
-Clang and lld make the libraries, javac and kotlinc the classes, against stand-ins for the classes of Android
-and of TensorFlow Lite in tools/android/stubs; of the sample app, too, which is only compiled.
+Clang and lld make the libraries, javac and the Kotlin compiler the classes, against stand-ins for the classes
+of Android and of TensorFlow Lite in tools/android/stubs. The sample app is compiled, too.
 """
 
 import re
@@ -47,9 +47,10 @@ def classes(folder: Path) -> dict[str, bytes]:
 
 
 def aar() -> dict[str, bytes]:
-    """The files of the AAR: docs/android.md says what they are."""
+    """The files of the AAR by their names in it."""
+    for name in ("stubs", "classes", "sample"):
+        shutil.rmtree(BUILD / name, ignore_errors=True)
     stubs = java(BUILD / "stubs", [], ROOT / "tools" / "android" / "stubs")
-    shutil.rmtree(BUILD / "classes", ignore_errors=True)
     own = java(BUILD / "classes", [stubs, JSON], MAIN / "java")
     kotlin(own, [own, stubs], MAIN / "kotlin")
     sample = MODULES / "sample" / "src" / "main" / "kotlin"

@@ -1,22 +1,22 @@
 #!/bin/sh
 # Installs what tests/test_android.py needs, where it may: compilers and an emulator by apt-get, as root; the
-# Kotlin compiler by npm and an arm64 Java, which needs no installing, into build/android. It does nothing where
-# all is there. It never fails: tests that lack a tool are left out, and one line says which.
+# Kotlin compiler by npm, and Java for 64-bit and 32-bit Arm, which needs no installing, into build/android. It does
+# nothing where all is there. It never fails: tests that lack a tool are left out, and one line says which.
 cd "$(dirname "$0")/../.." || exit 1
 folder=$PWD/build/android
 mkdir -p "$folder"
 
 has_all() {
-    for tool in $1; do command -v "$tool" >/dev/null || return 1; done
+    for tool in $1; do [ -e "$tool" ] || command -v "$tool" >/dev/null || return 1; done
 }
 
 left_out() {
     echo "left out: tests/test_android.py$1; to run it: $2" >&2
 }
 
-# The compiler has to link for Android by lld of its own version.
-packages="openjdk-21-jdk-headless clang lld qemu-user npm libandroid-json-java"
-if ! has_all "javac clang ld.lld qemu-aarch64 npm /usr/share/java/com.android.json.jar"; then
+tools="javac clang ld.lld qemu-aarch64 npm /usr/share/java/com.android.json.jar"
+packages="default-jdk-headless clang lld qemu-user npm libandroid-json-java"
+if ! has_all "$tools"; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         echo "installing $packages" >&2
         export DEBIAN_FRONTEND=noninteractive
@@ -27,7 +27,7 @@ if ! has_all "javac clang ld.lld qemu-aarch64 npm /usr/share/java/com.android.js
             timeout 900 apt-get install $options $packages >/dev/null 2>&1
         }
     fi
-    has_all "javac clang ld.lld qemu-aarch64 npm /usr/share/java/com.android.json.jar" ||
+    has_all "$tools" ||
         left_out "" "apt-get install --no-install-recommends $packages"
 fi
 
