@@ -15,7 +15,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels web benchmark notebooks beexrun header arduino firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels web benchmark peers notebooks beexrun header arduino android firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -65,6 +65,15 @@ benchmark: $(STAMP) ## Train and measure: make benchmark SUITE=paper DATA=folder
 	@$(BIN)/python benchmarks/suite --suite $(SUITE) $(if $(DATA),--data-dir $(DATA)) \
 	    --jobs $(JOBS) --threads $(THREADS) -o $(OUTPUT)
 
+PEERS_ENV := build/peers-env
+
+peers: $(PEERS_ENV)/.complete ## Train the classifiers that docs/peers.md compares with, and measure: make peers DATA=folder
+	@$(PEERS_ENV)/bin/python benchmarks/peers fit $(if $(DATA),--data-dir $(DATA))
+	@$(PEERS_ENV)/bin/python benchmarks/peers measure $(if $(DATA),--data-dir $(DATA))
+
+$(PEERS_ENV)/.complete: benchmarks/peers/requirements.txt
+	@$(call make_venv,$(PEERS_ENV) benchmarks/peers/requirements.txt)
+
 notebooks: $(STAMP) ## Run the notebooks and keep their output
 	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
 
@@ -86,6 +95,9 @@ arduino: header ## Make a library for Arduino of it, build/beex-arduino.zip
 	@mkdir build/arduino/BEEx/src && cp LICENSE build/arduino/BEEx
 	@cp build/beex.h build/arduino/BEEx/src && cp tflite/firmware/engine.c build/arduino/BEEx/src/beex.c
 	@cd build/arduino && $(abspath $(BIN))/python -m zipfile -c ../beex-arduino.zip BEEx
+
+android: $(STAMP) ## Build the AAR for Android, without an NDK, and run it here and in emulators: build/android/maven
+	@$(BIN)/python -m pytest -q -s tests/test_android.py
 
 # A model on an emulated board; by default one that is trained here first, in minutes.
 RUN ?= runs/micro

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from beex_keras import BEExformerClassifier, ExitPolicy
     from beex_keras.data import Split
 
-KINDS = {"float": (32, 32), "weights-only": (1, 32), "fully binary": (1, 1)}
+KINDS = {"float": (32, 32), "weights-only": (1, 32), "W1A8": (1, 8), "fully binary": (1, 1)}
 UNTRAINED = [
     {
         "num_blocks": blocks,

@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
 UNTRAINED = [
     {"activation_bits": bits, "num_blocks": blocks, "num_classes": classes}
-    for bits in (32, 1)
+    for bits in (32, 8, 1)
     for blocks, classes in ((2, 2), (4, 77))
 ]
 _SIZES = {"num_blocks": 4, "num_classes": 2, "width": 256, "num_heads": 4, "hidden_width": 256}
-WIDE = [{"activation_bits": bits, **_SIZES, "max_length": 64} for bits in (32, 1)]
+WIDE = [{"activation_bits": bits, **_SIZES, "max_length": 64} for bits in (32, 8, 1)]
 """Models of which the arena alone is measured."""
 
 

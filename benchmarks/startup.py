@@ -11,6 +11,7 @@ import json
 import statistics
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -74,22 +75,23 @@ def main(pythons: tuple[str, ...], rounds: int, as_json: bool) -> None:
     for _ in range(rounds):
         for row, found in zip(rows, samples, strict=True):
             code, *arguments = _PROCESSES[row["process"]]
-            found.append(_measured(row["environment"], "-c", code, *arguments))
+            found.append(measured(row["environment"], "-c", code, *arguments))
     for row, found in zip(rows, samples, strict=True):
         seconds, peaks = zip(*found, strict=True)
         row |= {"seconds": statistics.median(seconds), "least": min(seconds), "peak MB": max(peaks)}
     show(rows, "Whole processes", as_json, rounds=rounds)
 
 
-def _measured(*command: str) -> tuple[float, float]:
-    """Seconds of a process, and its peak of memory in MB."""
-    seconds, peak = _output(sys.executable, "-ISc", _PARENT, *command).split()
+def measured(*command: str, environment: Mapping[str, str] | None = None) -> tuple[float, float]:
+    """Seconds of a process, and its peak of memory in MB; its environment is this one's by default."""
+    parent = (sys.executable, "-ISc", _PARENT)
+    seconds, peak = _output(*parent, *command, environment=environment).split()
     return float(seconds), 1024e-6 * int(peak)
 
 
-def _output(*command: str) -> str:
+def _output(*command: str, environment: Mapping[str, str] | None = None) -> str:
     """What a process prints; it starts where no checkout is, so that it imports what is installed."""
-    found = subprocess.run(command, cwd="/", capture_output=True, text=True)
+    found = subprocess.run(command, cwd="/", capture_output=True, text=True, env=environment)
     if found.returncode:
         said = (found.stderr.strip() or "nothing").splitlines()[-1]
         raise click.ClickException(f"{command[0]} failed: {said}")

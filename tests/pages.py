@@ -19,7 +19,8 @@ PAGES = {
     if not path.name.endswith(".template.md")  # the pages that are made of these are here
 }
 
-SHELL, PYTHON, C, CPP, CMAKE, INI, JS = "", "python", "c", "cpp", "cmake", "ini", "js"
+SHELL, PYTHON, C, CPP, CMAKE, INI = "", "python", "c", "cpp", "cmake", "ini"
+JAVA, KOTLIN, GRADLE, JS = "java", "kotlin", "kts", "js"
 """The languages of blocks; one without a language, or only indented, holds commands."""
 
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")

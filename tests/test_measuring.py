@@ -23,7 +23,7 @@ def rows(command, *arguments):
 def test_the_peak_of_a_process_is_its_own():
     """However much the process has that measures it: here that of the tests, with TensorFlow."""
     (_, little), (_, much) = (
-        startup._measured(sys.executable, "-c", code) for code in ("", "b'-' * 200_000_000")
+        startup.measured(sys.executable, "-c", code) for code in ("", "b'-' * 200_000_000")
     )
     assert little < 50
     assert 200 < much < 200 + 2 * little

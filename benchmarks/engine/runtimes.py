@@ -38,6 +38,16 @@ def tflite_file(model: Any, ids: np.ndarray, batch: int = 1, quantize: str = "")
         return converter.convert()
 
 
+def tflite_files(model: Any, ids: np.ndarray, quantize: str = "") -> dict[int, bytes]:
+    """A file for each length that the texts have, rounded up to a multiple of 8, for single texts."""
+    lengths = sorted({_rounded(row) for row in ids})
+    return {length: tflite_file(model, ids[:, :length], quantize=quantize) for length in lengths}
+
+
+def _rounded(row: np.ndarray) -> int:
+    return min(8 * -(-int((row != 0).sum()) // 8), len(row))
+
+
 def lce_file(model: Any, batch: int = 1) -> bytes:
     """All exits, without control flow, for `batch` texts of full length at once."""
     from beex_keras import convert
@@ -91,6 +101,18 @@ def start_tflite(file: bytes | Path, threads: int = 1) -> Call:
         for part, _ in batches(ids, batch):
             interpreter.set_tensor(entry["index"], part)
             interpreter.invoke()
+
+    return call
+
+
+def start_tflite_by_length(files: dict[int, bytes], threads: int = 1) -> Call:
+    """Each text in the file of its length."""
+    calls = {length: start_tflite(file, threads) for length, file in files.items()}
+
+    def call(ids: np.ndarray) -> None:
+        for row in ids:
+            length = _rounded(row)
+            calls[length](row[np.newaxis, :length])
 
     return call
 

@@ -11,6 +11,7 @@ import runtimes
 from measure import SEED, data_option, json_option, medians, rounds_option, show
 
 _EXIT = ", with exit"
+_BY_LENGTH = " by length"
 Start = Callable[[int], runtimes.Call]
 """Starts an engine with a number of threads."""
 
@@ -41,8 +42,9 @@ def texts(
     """Texts a second, from token ids to logits, at full depth unless it says otherwise.
 
     TensorFlow Lite runs the float32 twin, as it is and in int8. It and Larq Compute Engine compute texts
-    at the length that their file was made for; "by length" is how this package batches texts there. The
-    C engine computes each text alone, and its threads share a batch.
+    at the length that their file was made for, as most users have it. "By length" TensorFlow Lite has a
+    file for each length, in steps of 8 tokens, and Larq Compute Engine what this package makes there. The
+    C engine computes each text alone, at its own length, and its threads share a batch.
     """
     from beex_keras import load_task
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
@@ -103,6 +105,9 @@ def _ways(
     ):
         make = functools.partial(runtimes.tflite_file, ids=ids, batch=batch, quantize=quantize)
         add(name, make, twin, runtimes.start_tflite)
+        if batch == 1:
+            make = functools.partial(runtimes.tflite_files, ids=ids, quantize=quantize)
+            add(f"{name}{_BY_LENGTH}", make, twin, runtimes.start_tflite_by_length)
     add("float32 twin, engine", runtimes.engine_file, twin, start_engine)
     for mode, model in models.items():
         add(f"{mode}, engine", runtimes.engine_file, model, start_engine)
@@ -113,9 +118,8 @@ def _ways(
         else:
             add(f"{mode}, LCE default", full_file, model, start_lce, indirect=False)
             add(f"{mode}, LCE indirect", full_file, model, start_lce, indirect=True)
-        if batch > 1:
-            start = functools.partial(runtimes.start_lce_by_length, batch=batch)
-            add(f"{mode}, LCE by length", runtimes.lce_file, model, start)
+        start = functools.partial(runtimes.start_lce_by_length, batch=batch)
+        add(f"{mode}, LCE{_BY_LENGTH}", runtimes.lce_file, model, start)
         if trained:
             policy = {"policy": model.policy}
             add(f"{mode}, engine{_EXIT}", runtimes.engine_file, model, start_engine, **policy)
@@ -142,15 +146,22 @@ def _texts_a_second(
 def _rows(
     found: dict[str, float], batch: int, threads: int, depth: float | None
 ) -> list[dict[str, Any]]:
-    """Ratios to the float32 twin, to the faster int8 one, and of exits to full depth in the same engine."""
-    float32 = found.get("float32 twin, TFLite")
-    int8 = max((rate for name, rate in found.items() if name.startswith("int8")), default=None)
+    """Ratios to the float32 twin and to the faster int8 one, padded and by length, and of exits to full
+    depth in the same engine."""
+    others = {}
+    for bits in ("float32", "int8"):
+        rates = {
+            name: rate for name, rate in found.items() if name.startswith(f"{bits} twin, TFLite")
+        }
+        for ending in ("", _BY_LENGTH):
+            those = (r for name, r in rates.items() if name.endswith(_BY_LENGTH) == bool(ending))
+            others[f"of {bits}{ending}"] = max(those, default=None)
     rows = []
     for name, rate in found.items():
         model, engine = name.split(", ", 1)
         full = found.get(name.removesuffix(_EXIT)) if name.endswith(_EXIT) else None
         row = {"batch": batch, "threads": threads, "model": model, "engine": engine}
-        row |= {"texts/s": rate, "of float32": rate / float32 if float32 else None}
-        row |= {"of int8": rate / int8 if int8 else None}
+        row |= {"texts/s": rate}
+        row |= {of: rate / other if other else None for of, other in others.items()}
         rows.append(row | ({"of full depth": rate / full, "mean depth": depth} if full else {}))
     return rows

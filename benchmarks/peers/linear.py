@@ -1,0 +1,35 @@
+"""Logistic regression on embeddings: fitted by scikit-learn, computed by NumPy."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from beex_keras.data import Task
+
+FILE = "linear.npz"
+_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
+"""Inverse penalties of which validation data chooses; embeddings have length 1."""
+
+
+def fit(task: Task, embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
+    """Writes the weights that answer best on validation data."""
+    from sklearn.linear_model import LogisticRegression
+
+    train, validation = embed(task.train.texts), embed(task.validation.texts)
+    models = [
+        LogisticRegression(C=penalty, max_iter=3000).fit(train, task.train.labels)
+        for penalty in _PENALTIES
+    ]
+    best = max(models, key=lambda model: model.score(validation, task.validation.labels))
+    weights, bias = best.coef_.T, best.intercept_
+    if weights.shape[1] == 1:  # of two classes there is one column, whose sign decides
+        weights, bias = np.hstack([-weights, weights]), np.array([-bias[0], bias[0]])
+    np.savez(folder / FILE, weights=weights.astype(np.float32), bias=bias.astype(np.float32))
+
+
+def load(folder: Path) -> Callable[[np.ndarray], np.ndarray]:
+    """What gives the class number of each embedding."""
+    with np.load(folder / FILE) as kept:
+        weights, bias = kept["weights"], kept["bias"]
+    return lambda embeddings: (embeddings @ weights + bias).argmax(axis=1)
