@@ -28,12 +28,12 @@ PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 prepare: $(STAMP) ## Install what the tests need
 	@tools/install_emulators.sh
-	@tools/install_web.sh
 
 test: prepare ## Run the tests that a commit has to pass, in minutes
 	@$(PYTEST) -m "not slow"
 
 test-slow: prepare $(WHEELS_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
+	@tools/install_web.sh
 	@$(PYTEST) -m slow
 
 durations: prepare $(WHEELS_STAMP) ## Measure how long each file of tests takes, which orders them
