@@ -77,12 +77,15 @@ def audit(
         raise BeexError(f"The model's binary layers are not those of its configuration; {_BUILD}.")
     shapes = matrix_shapes(config, blocks)
     graphs = flatbuffer.nested_graphs(model)
+    # `Change` never takes the first exit, so the second block needs no branch.
+    count = config.num_blocks if blocks is None else len(blocks)
+    together = int(config.is_regression and len(graphs) == count - 1)
     candidates = list(_candidates(model, operations, config))
     _check_counts(candidates, shapes)
     found: dict[str, _Candidate] = {}
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
-        home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
+        home = graphs[max(0, _block(name) - 1 - together)] if len(graphs) > 1 else graphs[0]
         # Those of its own branch first.
         for candidate in sorted(candidates, key=lambda c: c.operation.graph is not home):
             if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
