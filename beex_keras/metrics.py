@@ -109,6 +109,9 @@ class ExitCorrelation(tf.keras.metrics.Metric):
         parts = tf.stack([one, target, logit, target**2, logit**2, target * logit])
         return self.sums.assign_add(tf.linalg.matvec(parts, weight))
 
+    def reset_state(self) -> None:
+        self.sums.assign(tf.zeros_like(self.sums))
+
     def result(self) -> tf.Tensor:
         count, target, logit, targets, logits, product = tf.unstack(self.sums)
         spread = (count * targets - target**2) * (count * logits - logit**2)

@@ -16,6 +16,7 @@ def correlation(first: np.ndarray, second: np.ndarray) -> tuple[float, np.ndarra
     Source: the delta method.
 
     Example:
+        >>> from beex_keras.evaluation.correlation import correlation
         >>> r, influence = correlation(np.array([1.0, 2.0, 3.0]), np.array([2.0, 4.0, 6.0]))
         >>> round(r, 6), influence.round(6).tolist()
         (1.0, [0.0, 0.0, 0.0])
@@ -34,6 +35,7 @@ def ranks(values: np.ndarray) -> np.ndarray:
     """Ranks from 1 of values (B,); equal ones share the mean of theirs.
 
     Example:
+        >>> from beex_keras.evaluation.correlation import ranks
         >>> ranks(np.array([0.5, 0.1, 0.5])).tolist()
         [2.5, 1.0, 2.5]
     """
