@@ -62,6 +62,7 @@ class ExitPolicy:
         threshold: the number that calibration chooses.
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
         counts: whether the score and so the threshold is a whole number of at least 1.
+        earliest: the first exit, counted from 1, that it can take.
         of_classes, of_numbers: whether it reads the logits of a classifier, and of a regression.
 
     Example:
@@ -74,6 +75,7 @@ class ExitPolicy:
     parameter: ClassVar[str]
     below: bool = True
     counts: ClassVar[bool] = False
+    earliest: ClassVar[int] = 1
     of_classes: ClassVar[bool] = True
     of_numbers: ClassVar[bool] = False
 
@@ -287,7 +289,7 @@ class Change(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    name, parameter, of_classes, of_numbers = "change", "epsilon", False, True
+    name, parameter, earliest, of_classes, of_numbers = "change", "epsilon", 2, False, True
     _FROM_NOTHING = 1e9
 
     def __init__(self, epsilon: float = 0.1) -> None:

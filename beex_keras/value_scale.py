@@ -19,6 +19,9 @@ VALUE_LABELS = ("value",)
 _MOST = 2.0**40
 """Of offset and scale, so that no answer overflows; the C engine refuses more."""
 
+_LEAST = 2.0**-126
+"""Of the scale: the least float32 of full precision."""
+
 _LEAST_SPREAD = 2.0**-16
 """Of the scale to the offset: below it, rounding of the offset would be seen in answers."""
 
@@ -55,7 +58,7 @@ class ValueScale:
                 raise BeexError(f"{field.name}={value!r} of a ValueScale must be a number.")
             with np.errstate(over="ignore"):
                 object.__setattr__(self, field.name, float(np.float32(value)))
-        if not abs(self.offset) <= _MOST or not 2.0**-126 <= self.scale <= _MOST:
+        if not abs(self.offset) <= _MOST or not _LEAST <= self.scale <= _MOST:
             needs = "an offset within ±2**40 and a scale between 2**-126 and 2**40"
             raise BeexError(f"A ValueScale needs {needs}; give targets in other units.")
         if not self.least <= self.most:
@@ -70,17 +73,19 @@ class ValueScale:
             clip: whether answers stay within the targets' range.
 
         Raises:
-            BeexError: all targets are the same, or they vary too little for float32.
+            BeexError: all targets are the same, or they vary too little or are too large for float32.
         """
         targets = np.asarray(targets, np.float64)
-        with np.errstate(
-            over="ignore", invalid="ignore"
-        ):  # what is then not finite is refused below
-            mean, spread = float(targets.mean()), float(targets.std())
+        most = float(np.abs(targets).max())
+        if not most <= _MOST:
+            raise BeexError(
+                f"The targets go up to {most:g}, beyond 2**40; give them in other units."
+            )
+        mean, spread = float(targets.mean()), float(targets.std())
         if targets.min() == targets.max():
             same = f"Every target of the training data is {targets[0]:g}"
             raise BeexError(f"{same}; a regression needs different ones.")
-        if spread < _LEAST_SPREAD * abs(mean):
+        if spread < max(_LEAST_SPREAD * abs(mean), _LEAST):
             little = f"The targets vary by {spread:.3g} around {mean:g}, too little for float32"
             raise BeexError(f"{little}; subtract {mean:g} from all of them.")
         ends = (float(targets.min()), float(targets.max())) if clip else (-math.inf, math.inf)

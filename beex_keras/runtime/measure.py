@@ -39,10 +39,11 @@ def known_labels(runner: Runner, task: Task, split: Split) -> np.ndarray:
     """
     known = runner.labels
     if task.is_regression != runner.config.is_regression:
-        answer = "a number" if task.is_regression else "a class"
-        other = f"The labels of {task.name} are {answer}, and the model answers"
-        instead = "a class" if task.is_regression else "a number"
-        raise BeexError(f"{other} {instead}; evaluate it on the task it was trained on.")
+        kind, answer = (
+            ("a regression", "a class") if task.is_regression else ("no regression", "a number")
+        )
+        other = f"The task '{task.name}' is {kind}, and the model answers {answer}"
+        raise BeexError(f"{other}; evaluate it on the task it was trained on.")
     if task.is_regression:
         return split.labels
     for label in task.labels:
