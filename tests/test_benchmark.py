@@ -320,8 +320,3 @@ def test_a_cell_refuses_other_data(toy):
     (toy / "trial.json").write_text(json.dumps(trial.to_dict()), "utf-8")
     with pytest.raises(BeexError, match="has changed"):
         run_trial(Path(toy), described, str(toy))
-
-
-def test_regression_is_refused():
-    with pytest.raises(BeexError, match="regression"):
-        load_task("glue/stsb")

@@ -10,6 +10,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import baselines
 import numpy as np
 from command import training_command
 
@@ -24,7 +25,6 @@ from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, evaluate_runner
 from beex_keras.training import warm_start
-from suite.collect import BASELINES
 from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"
@@ -224,7 +224,7 @@ def describe(
         "shipped_seed": chosen.seed,
         "baselines": {
             name: score(task.test.labels, predict(task), task.metric)
-            for name, predict in BASELINES.items()
+            for name, predict in baselines.of(task).items()
         },
         **measure(data, task, about),
     }
