@@ -11,7 +11,6 @@ from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.scores import score
 
-
 Baseline = Callable[[Task], np.ndarray]
 """A function of a task that answers its test texts, (B,)."""
 

@@ -12,7 +12,6 @@ from filelock import FileLock
 from toy import TOY_SIZE
 from toy_suite import TOY
 
-from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig

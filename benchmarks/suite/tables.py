@@ -13,8 +13,11 @@ PAGES_POLICIES = tuple(dict.fromkeys((PAPERS_POLICY, exits.DEFAULT)))
 """The paper's policy and the recipe's."""
 
 _METRIC_NAMES = {
-    **{"accuracy": "accuracy", "matthews": "Matthews", "f1": "F1"},
-    **{"pearson": "Pearson, exit by change", "spearman": "Spearman"},
+    "accuracy": "accuracy",
+    "matthews": "Matthews",
+    "f1": "F1",
+    "pearson": "Pearson, exit by change",
+    "spearman": "Spearman",
     "mean_absolute_error": "mean absolute error",
 }
 _COLUMNS = ("full depth", "calibrated exit", "FLOPs saved")

@@ -10,10 +10,10 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import baselines
 import numpy as np
 from command import training_command
 
+import baselines
 from beex_keras import exits
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
