@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from c_builds import plain  # noqa: F401
-from conftest import MODES, built, converted, needs_engine, random_ids, tiny_config
+from conftest import MODES, built, converted, glue_like, needs_engine, random_ids, tiny_config
 from conftest import shake as shaken
 
 from beex_keras import (
@@ -354,6 +354,33 @@ def test_pairs_in_both_orders():
     np.testing.assert_array_equal(both.train.labels, np.tile(single.train.labels, 2))
     assert both.test.texts == single.test.texts
     assert both.fingerprint() != single.fingerprint()
+
+
+def test_stsb_of_a_glue_folder(tmp_path):
+    folder = tmp_path / "STS-B"
+    folder.mkdir()
+    header = "index\tgenre\tsentence1\tsentence2\tscore"
+    for name, count in (("train", 40), ("dev", 9)):
+        rows = [f"{i}\tnews\ta {name} {i}\tb {i}\t{i % 6:.3f}" for i in range(count)]
+        (folder / f"{name}.tsv").write_text("\n".join([header, *rows]) + "\n", "utf-8")
+    task = load_task("glue/stsb", data_dir=tmp_path, both_orders=True)
+    assert task.is_regression and task.is_pair and task.metric == "pearson"
+    assert [len(part) for part in task.splits().values()] == [2 * 36, 4, 9]
+    assert task.test.labels.tolist() == [i % 6 for i in range(9)]
+    assert (task.value_scale.least, task.value_scale.most) == (0, 5)
+    (folder / "dev.tsv").write_text(f"{header}\n0\tnews\ta\tb\thigh\n", "utf-8")
+    with pytest.raises(BeexError, match="'score' on line 2 of .* holds 'high'"):
+        load_task("glue/stsb", data_dir=tmp_path)
+
+
+def test_stsb_by_tfds(tfds_folder, monkeypatch):
+    builder = tfds_folder.builder("glue/stsb")
+    assert {"sentence1", "sentence2", "label"} <= set(builder.info.features)
+    monkeypatch.setattr(type(builder), "is_prepared", lambda self: True)
+    with glue_like(tfds_folder, ["sentence1", "sentence2"]):
+        task = load_task("glue/stsb")
+    assert task.test.labels.tolist() == [i % 2 for i in range(30)]
+    assert [len(part) for part in task.splits().values()] == [27, 3, 30]
 
 
 # === Engines ===
