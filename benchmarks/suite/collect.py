@@ -172,14 +172,19 @@ def task_figures(
 
 
 def _known_task_figures(
-    directory: Path, task: Task, metrics: list[str], beside: Mapping[str, Baseline]
+    directory: Path,
+    task: Task,
+    metrics: list[str],
+    beside: Mapping[str, Baseline] | None = None,
 ) -> dict[str, Any]:
     """`task_figures`, kept in `directory`: the baselines of a large task take a while.
 
     They are computed anew when the code of the baselines has changed.
     """
     code = inspect.getsource(baselines)
-    file = directory / f"task-{task.fingerprint([task.notes, *metrics, *beside, code])}.json"
+    file = (
+        directory / f"task-{task.fingerprint([task.notes, *metrics, *(beside or ()), code])}.json"
+    )
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics, beside)) + "\n")
     return json.loads(read_text(file, "baselines"))
