@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from c_builds import plain  # noqa: F401
+from commands import beex
 from conftest import MODES, built, converted, glue_like, needs_engine, random_ids, tiny_config
 from conftest import shake as shaken
 
@@ -29,7 +30,6 @@ from beex_keras import (
     pipeline,
 )
 from beex_keras import exits as exit_policies
-from beex_keras.cli import main
 from beex_keras.evaluation import evaluate, score
 from beex_keras.evaluation.correlation import correlation, ranks
 from beex_keras.export import beex as beex_format
@@ -538,13 +538,12 @@ def test_a_regression_is_learned(run):
         assert part["metric"] == "pearson" and part["score"] > 0.9
 
 
-def test_its_run_is_found_again_and_predicts(run, capsys):
+def test_its_run_is_found_again_and_predicts(run):
     texts, values = rated(80, 2)
     found = pipeline(run.directory)(texts)
     correlated = np.corrcoef([each.value for each in found], values)[0, 1]
     assert correlated == pytest.approx(run.evaluation.score, abs=1e-6)
-    main(["predict", str(run.directory), texts[0]])
-    value, empty, depth, text = capsys.readouterr().out.rstrip("\n").split("\t")
+    value, empty, depth, text = beex("predict", run.directory, texts[0]).rstrip("\n").split("\t")
     assert (float(value), empty, text) == (pytest.approx(found[0].value, abs=1e-4), "", texts[0])
     assert depth == f"exit {found[0].exit}/3"
 
