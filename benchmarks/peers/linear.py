@@ -2,17 +2,21 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from baselines import OF_EMBEDDINGS, best_linear
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 FILE = "linear.npz"
 
 
-def fit(task: Task, embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
+def fit(task: "Task", embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
     """Writes the weights that answer best on validation data."""
+    from baselines import OF_EMBEDDINGS, best_linear
+
     train, validation = embed(task.train.texts), embed(task.validation.texts)
     best = best_linear(task, train, validation, OF_EMBEDDINGS)
     weights, bias = best.coef_.T, best.intercept_
