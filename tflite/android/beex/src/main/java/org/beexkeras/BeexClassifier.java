@@ -80,7 +80,7 @@ public final class BeexClassifier extends TextClassifier {
         return readsPairs;
     }
 
-    /** Whether the model answers a number. */
+    @Override
     public boolean isNumber() {
         return isNumber;
     }

@@ -28,12 +28,16 @@ public final class LceClassifier extends TextClassifier {
     private final List<String> labels;
     private final boolean readsPairs;
     private final int length;
+    private final float[] scale; // offset, scale, least and most of a number; null of classes
     private boolean closed;
 
     private LceClassifier(String source, ByteBuffer data) {
         TfliteFile file = new TfliteFile(source, data);
         try {
-            labels = strings(file.about.getJSONArray("labels"));
+            scale = scale(file.about.optJSONObject("value_scale"));
+            labels = scale == null
+                    ? strings(file.about.getJSONArray("labels"))
+                    : Collections.<String>emptyList();
             length = file.about.getInt("length");
             int segments = file.about.getJSONObject("config").getInt("num_segments");
             readsPairs = segments > 1;
@@ -76,6 +80,20 @@ public final class LceClassifier extends TextClassifier {
     @Override
     public boolean readsPairs() {
         return readsPairs;
+    }
+
+    @Override
+    public boolean isNumber() {
+        return scale != null;
+    }
+
+    private static float[] scale(JSONObject values) throws JSONException {
+        if (values == null) {
+            return null;
+        }
+        float least = values.isNull("least") ? Float.NEGATIVE_INFINITY : (float) values.getDouble("least");
+        float most = values.isNull("most") ? Float.POSITIVE_INFINITY : (float) values.getDouble("most");
+        return new float[] {(float) values.getDouble("offset"), (float) values.getDouble("scale"), least, most};
     }
 
     private static List<String> strings(JSONArray array) throws JSONException {
@@ -132,12 +150,16 @@ public final class LceClassifier extends TextClassifier {
         if (status != Native.OK) {
             throw new TextException(name, Native.message(status));
         }
-        float[][] logits = new float[1][labels.size()];
+        float[][] logits = new float[1][isNumber() ? 1 : labels.size()];
         int[] exit = new int[1];
         Map<Integer, Object> outputs = new HashMap<>();
         outputs.put(0, logits);
         outputs.put(1, exit);
         interpreter.runForMultipleInputsOutputs(new Object[] {new int[][] {ids}}, outputs);
+        if (isNumber()) {
+            float value = scale[0] + scale[1] * logits[0][0];
+            return Prediction.ofNumber(Math.min(Math.max(value, scale[2]), scale[3]), exit[0] + 1, truncated);
+        }
         return prediction(logits[0], exit[0] + 1, truncated);
     }
 

@@ -20,6 +20,9 @@ public abstract class TextClassifier implements AutoCloseable {
     /** Whether the model reads pairs of texts, rather than single ones. */
     public abstract boolean readsPairs();
 
+    /** Whether the model answers a number. */
+    public abstract boolean isNumber();
+
     /**
      * Classifies a text.
      *
