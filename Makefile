@@ -17,7 +17,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels docs benchmark peers notebooks beexrun header arduino firmware emulate clean stale
+.PHONY: help demo prepare test test-slow durations coverage lint wheels docs web benchmark peers notebooks beexrun header arduino android firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -35,6 +35,7 @@ test: prepare ## Run the tests that a commit has to pass, in minutes
 	@$(PYTEST) -m "not slow"
 
 test-slow: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
+	@tools/install_web.sh
 	@$(PYTEST) -m slow
 
 durations: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Measure how long each file of tests takes, which orders them
@@ -54,6 +55,10 @@ wheels: $(WHEELS_STAMP) ## Build and check the wheels of all platforms, into dis
 # Without TensorFlow and without a network: what the site shows of the package is read, not run.
 docs: $(SITE_STAMP) ## Build the documentation's site, into build/site
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=true $(SITE_ENV)/bin/mkdocs build --strict
+
+web: $(STAMP) ## Build the npm package and the playground, into build/web
+	@tools/install_web.sh
+	@$(BIN)/python tools/web
 
 # A suite that benchmarks/suite/suites has, or a .toml file; the folder of its data, if it needs one.
 SUITE ?= paper
@@ -96,6 +101,9 @@ arduino: header ## Make a library for Arduino of it, build/beex-arduino.zip
 	@mkdir build/arduino/BEEx/src && cp LICENSE build/arduino/BEEx
 	@cp build/beex.h build/arduino/BEEx/src && cp tflite/firmware/engine.c build/arduino/BEEx/src/beex.c
 	@cd build/arduino && $(abspath $(BIN))/python -m zipfile -c ../beex-arduino.zip BEEx
+
+android: $(STAMP) ## Build the AAR for Android, without an NDK, and run it here and in emulators: build/android/maven
+	@$(BIN)/python -m pytest -q -s tests/test_android.py
 
 # A model on an emulated board; by default one that is trained here first, in minutes.
 RUN ?= runs/micro

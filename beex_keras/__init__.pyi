@@ -17,15 +17,24 @@ from ._version import __version__
 from .data import load_task
 from .errors import BeexError, BeexWarning
 from .evaluation import calibrate
-from .exits import Confidence, Entropy, ExitPolicy, FixedDepth, FractionalEntropy, Patience
+from .exits import (
+    Change,
+    Confidence,
+    Entropy,
+    ExitPolicy,
+    FixedDepth,
+    FractionalEntropy,
+    Patience,
+)
 from .export import convert
 from .losses import SoftRoutingLoss
 from .models import BEExformer, BEExformerClassifier, BEExformerConfig
 from .precision import Precision
 from .quantizers import PolynomialSign
-from .runtime import Failure, Prediction, load, pipeline
+from .runtime import Failure, Prediction, ValuePrediction, load, pipeline
 from .text import TextPreprocessor
 from .training import TrainingConfig, train
+from .value_scale import ValueScale
 
 __all__ = [
     "BEExformer",
@@ -33,6 +42,7 @@ __all__ = [
     "BEExformerConfig",
     "BeexError",
     "BeexWarning",
+    "Change",
     "Confidence",
     "Entropy",
     "ExitPolicy",
@@ -46,6 +56,8 @@ __all__ = [
     "SoftRoutingLoss",
     "TextPreprocessor",
     "TrainingConfig",
+    "ValuePrediction",
+    "ValueScale",
     "__version__",
     "calibrate",
     "convert",

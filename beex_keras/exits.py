@@ -62,6 +62,8 @@ class ExitPolicy:
         threshold: the number that calibration chooses.
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
         counts: whether the score and so the threshold is a whole number of at least 1.
+        earliest: the first exit, counted from 1, that it can take.
+        of_classes, of_numbers: whether it reads the logits of a classifier, and of a regression.
 
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
@@ -73,6 +75,9 @@ class ExitPolicy:
     parameter: ClassVar[str]
     below: bool = True
     counts: ClassVar[bool] = False
+    earliest: ClassVar[int] = 1
+    of_classes: ClassVar[bool] = True
+    of_numbers: ClassVar[bool] = False
 
     def __init__(self, threshold: float) -> None:
         if not isinstance(threshold, int | float) or not np.isfinite(threshold):
@@ -223,7 +228,7 @@ class Patience(ExitPolicy):
     """Stop when the prediction was the same for `k` exits after it first appeared.
 
     `k` = 1 stops at the first exit that repeats its predecessor. Source: PABEE (Zhou et al.,
-    NeurIPS 2020).
+    NeurIPS 2020). A regression, which has one logit, leaves at exit `k` + 1.
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]
@@ -231,7 +236,7 @@ class Patience(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    name, parameter, below, counts = "patience", "k", False, True
+    name, parameter, below, counts, of_numbers = "patience", "k", False, True, True
 
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
@@ -257,7 +262,7 @@ class FixedDepth(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    name, parameter, below, counts = "fixed_depth", "n", False, True
+    name, parameter, below, counts, of_numbers = "fixed_depth", "n", False, True, True
 
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
@@ -269,12 +274,76 @@ class FixedDepth(ExitPolicy):
         return min(int(self.threshold), num_exits)
 
 
+class Change(ExitPolicy):
+    r"""Of a regression, stop where the answer changed by less than \(\varepsilon\).
+
+    \[ |z_i - z_{i-1}| < \varepsilon \]
+
+    \(z_i\) is the logit of exit i, the answer in standard deviations of the training targets. The first
+    exit has nothing before it and is never taken, unless it is the last. Our reading: it is to a number
+    what patience is to a class.
+
+    Example:
+        >>> exit_logits = [[[0.2], [0.9], [0.95]]]
+        >>> beex.Change(0.1).choose(exit_logits)
+        array([2], dtype=int32)
+    """
+
+    name, parameter, earliest, of_classes, of_numbers = "change", "epsilon", 2, False, True
+    _FROM_NOTHING = 1e9
+
+    def __init__(self, epsilon: float = 0.1) -> None:
+        super().__init__(epsilon)
+
+    def initial_state(self, logits: Values) -> State:
+        return (_ops(logits).fill(logits, 0.0),)
+
+    def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
+        (before,), ops = state, _ops(logits)
+        now = ops.max_last(logits)  # of the one that there is
+        change = ops.abs(now - before) if index else ops.fill(logits, self._FROM_NOTHING)
+        return change, (now,)
+
+
 POLICIES: dict[str, type[ExitPolicy]] = {
-    policy.name: policy for policy in (FractionalEntropy, Entropy, Confidence, Patience, FixedDepth)
+    policy.name: policy
+    for policy in (FractionalEntropy, Entropy, Confidence, Patience, FixedDepth, Change)
 }
 
 DEFAULT = "confidence"
 """The policy of the recipe: the one that saves the most at equal score (docs/results.md)."""
+
+
+def default(is_regression: bool) -> str:
+    """The recipe's policy: `DEFAULT` for a classifier, "change" for a regression.
+
+    Example:
+        >>> beex.exits.default(is_regression=True)
+        'change'
+    """
+    return Change.name if is_regression else DEFAULT
+
+
+def check(policy: ExitPolicy, is_regression: bool) -> None:
+    """That a policy reads the logits of such a model.
+
+    Raises:
+        BeexError: it does not.
+
+    Example:
+        >>> beex.exits.check(beex.Confidence(), is_regression=False)
+    """
+    if policy.of_numbers if is_regression else policy.of_classes:
+        return
+    fit = [
+        name
+        for name, kind in POLICIES.items()
+        if (kind.of_numbers if is_regression else kind.of_classes)
+    ]
+    why = "reads the probabilities of classes, and this model answers a number"
+    if not is_regression:
+        why = "reads the change of a number, and this model answers a class"
+    raise BeexError(f"The exit policy '{policy.name}' {why}; choose {', '.join(fit)}.")
 
 
 def get(name: str, **arguments: Any) -> ExitPolicy:

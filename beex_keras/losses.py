@@ -4,7 +4,7 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.exits import FractionalEntropy
+from beex_keras.exits import Change, FractionalEntropy
 
 WEIGHTS = ("uniform", "linear", "routed", "last")
 
@@ -13,23 +13,27 @@ WEIGHTS = ("uniform", "linear", "routed", "last")
 class SoftRoutingLoss(tf.keras.losses.Loss):
     r"""Cross-entropy of every exit, aggregated: \(\sum_i w_i L_i\) with \(\sum_i w_i = 1\).
 
+    Of a regression, whose exits have one logit \(z_i\), \(L_i = (z_i - y)^2\) with the standardized
+    target \(y\).
+
     - ``"uniform"``: \(w_i = 1/N\), the paper's statement taken literally (default).
     - ``"linear"``: \(w_i = i / \sum_j j\); later exits count more.
     - ``"routed"`` (our reading): per sample, the differentiable probability of being routed to exit
       i, mixed with a uniform floor so that no exit starves:
       \(w_i = \frac{f}{N} + (1 - f)\, g_i \prod_{j<i} (1 - g_j)\), where
       \(g_i = \sigma((\delta - r_i) / t)\) softens the rule \(r_i < \delta\) of `FractionalEntropy`
-      and \(g_N = 1\).
+      and \(g_N = 1\). Of a regression \(r_i = |z_i - z_{i-1}|\), the rule of `Change`, and \(g_1 = 0\).
     - ``"last"``: \(w_N = 1\), an ordinary classifier without trained exits, for comparison.
 
-    Shapes: labels (B,) as whole numbers, `exit_logits` (B, N, C) → (B,) before reduction.
+    Shapes: labels (B,) as whole numbers, or standardized targets; `exit_logits` (B, N, C) → (B,) before
+    reduction.
 
     Args:
         weights: one of the above.
         delta: \(\delta\) of "routed".
         temperature: \(t\) of "routed".
         floor: \(f\) of "routed", in [0, 1].
-        label_smoothing: share of the target spread evenly over the classes, in [0, 1).
+        label_smoothing: share of the target spread evenly over the classes, in [0, 1); numbers have none.
 
     Raises:
         BeexError: an unknown kind of weights or a number out of range.
@@ -65,6 +69,10 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
 
     def call(self, y_true: tf.Tensor, y_pred: tf.Tensor) -> tf.Tensor:
         exits, classes = y_pred.shape[1], y_pred.shape[2]
+        if classes == 1:
+            target = tf.reshape(tf.cast(y_true, y_pred.dtype), (-1, 1))
+            losses = tf.math.squared_difference(y_pred[:, :, 0], target)
+            return tf.reduce_sum(losses * self.exit_weights(y_pred, exits), axis=1)
         target = tf.one_hot(tf.reshape(tf.cast(y_true, tf.int32), (-1, 1)), classes)
         target = target * (1.0 - self.label_smoothing) + self.label_smoothing / classes
         losses = -tf.reduce_sum(target * tf.nn.log_softmax(y_pred), axis=-1)
@@ -79,7 +87,8 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
         if self.weights == "linear":
             ranks = tf.range(1.0, exits + 1.0)[tf.newaxis]
             return ranks / tf.reduce_sum(ranks)
-        reductions = FractionalEntropy(self.delta).scores(exit_logits)
+        rule = Change if exit_logits.shape[2] == 1 else FractionalEntropy
+        reductions = rule(self.delta).scores(exit_logits)
         gates = tf.sigmoid((self.delta - reductions) / self.temperature)
         stays = tf.math.cumprod(1.0 - gates[:, :-1], axis=1)
         arrives = tf.concat([tf.ones_like(gates[:, :1]), stays], axis=1)

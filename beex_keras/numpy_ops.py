@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 
-exp, log, where, stack = np.exp, np.log, np.where, np.stack
+abs, exp, log, where, stack = np.abs, np.exp, np.log, np.where, np.stack
 
 
 def convert(values: Any) -> np.ndarray:

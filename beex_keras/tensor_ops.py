@@ -4,7 +4,8 @@ from typing import Any
 
 from beex_keras.backend import tf
 
-convert, exp, log, where, stack = tf.convert_to_tensor, tf.exp, tf.math.log, tf.where, tf.stack
+convert, where, stack = tf.convert_to_tensor, tf.where, tf.stack
+abs, exp, log = tf.abs, tf.exp, tf.math.log
 log_softmax, softmax = tf.nn.log_softmax, tf.nn.softmax
 
 

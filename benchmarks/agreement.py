@@ -6,8 +6,8 @@
 
 Sentences are drawn from the test split of the task (shuffled, since splits may be sorted). Each
 policy is calibrated on the validation split first, so that its threshold lies where exits change.
-With --untrained, models of random weights of every kind, with 2 to 12 blocks and 2 to 77 classes, are
-compared beside the runs; their thresholds divide the sentences in two.
+With --untrained, models of random weights of every kind, with 2 to 12 blocks and 2 to 77 classes or one
+number, are compared beside the runs; their thresholds divide the sentences in two.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -40,6 +40,7 @@ UNTRAINED = [
         (4, 77, "slfn"),
         (12, 6, "slfn"),
         (4, 6, "ffn"),
+        (4, 1, "slfn"),  # a regression
     )
 ]
 FORMS = ("exiting", "segments", "all exits", "engine")
@@ -81,6 +82,8 @@ def chosen_models(
     models = [(Path(run).name, load_classifier(run), loaded.validation) for run in runs]
     texts = list(loaded.train.texts)
     if untrained:
+        segments = {"num_segments": 2} if loaded.is_pair else {}
+        sizes = [{**size, **segments} for size in sizes]
         models += [(name, model, None) for name, model in random_models(texts, seed, sizes)]
     return models, loaded.test.rows(chosen), texts
 
@@ -118,6 +121,8 @@ def random_models(
         values = {"vocabulary_size": len(vocabulary), "max_length": 48, **changes}
         config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
+        if config.is_regression:
+            labels = ("value",)
         preprocessor = TextPreprocessor(vocabulary, config.max_length)
         model = shaken(BEExformerClassifier(config, preprocessor, labels), seed)
         bits = (config.weight_bits, config.activation_bits)
@@ -147,12 +152,17 @@ def policies(
 
     split = validation or test
     known = keras.exit_logits(keras.encode(split.texts, split.pairs))
+    is_regression = keras.config.is_regression
+    of_task: dict[str, Any] = {"tolerance": 0.005, "value_scale": keras.value_scale}
+    if is_regression:
+        of_task["metric"] = "pearson"
     for kind in exits.POLICIES.values():
+        if not (kind.of_numbers if is_regression else kind.of_classes):
+            continue
         if validation is None:
             yield kind.__name__, dividing(kind(), known)
         else:
-            found = calibrate(kind(), known, validation.labels, tolerance=0.005)
-            yield kind.__name__, found.policy
+            yield kind.__name__, calibrate(kind(), known, validation.labels, **of_task).policy
 
 
 def _compare(

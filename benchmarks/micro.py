@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 UNTRAINED = [
     {"activation_bits": bits, "num_blocks": blocks, "num_classes": classes}
     for bits in (32, 8, 1)
-    for blocks, classes in ((2, 2), (4, 77))
+    for blocks, classes in ((2, 2), (4, 77), (4, 1))
 ]
 _SIZES = {"num_blocks": 4, "num_classes": 2, "width": 256, "num_heads": 4, "hidden_width": 256}
 WIDE = [{"activation_bits": bits, **_SIZES, "max_length": 64} for bits in (32, 8, 1)]
@@ -90,7 +90,8 @@ def _arenas(classifier: "BEExformerClassifier", test: Any) -> dict[str, int]:
 
     first = test.rows(np.arange(1))
     ids = np.asarray(KerasRunner(classifier).encode(first.texts, first.pairs))
-    classifier.policy = exits.Entropy(0.0)  # asks for every block
+    is_regression = classifier.config.is_regression
+    classifier.policy = exits.Change(0.0) if is_regression else exits.Entropy(0.0)  # of all blocks
     row: dict[str, int] = {}
     for suffix, planned in (("", False), (", planned", True)):
         data = convert(classifier, plan_memory=planned)

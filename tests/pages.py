@@ -22,6 +22,7 @@ PAGES = {
 }
 
 SHELL, PYTHON, C, CPP, CMAKE, INI = "", "python", "c", "cpp", "cmake", "ini"
+JAVA, KOTLIN, GRADLE, JS = "java", "kotlin", "kts", "js"
 """The languages of blocks; one without a language, or only indented, holds commands."""
 
 _LINK = re.compile(r"\[(?:[^\[\]]|\[[^\]]*\])*\]\(([^()\s]+)\)")

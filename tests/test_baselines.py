@@ -9,6 +9,7 @@ import pytest
 import baselines
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
+from beex_keras.evaluation import score
 
 pytest.importorskip("sklearn")
 
@@ -88,3 +89,44 @@ def test_scikit_learn_is_asked_for_when_missing(monkeypatch):
         monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(BeexError, match="scikit-learn"):
         baselines.tfidf_predictions(task(WORDS, [("x", 1)]))
+
+
+# === Of a regression ===
+
+
+def rated(pairs=None, count: int = 40) -> Task:
+    """Texts whose target is how often they say "good"."""
+    random = np.random.default_rng(0)
+    counts = random.integers(0, 4, (3, count))
+    parts = [
+        Split([" ".join(["film", *["good"] * n]) for n in row], pairs, row / 2.0) for row in counts
+    ]
+    return Task("rated", ("value",), *parts, "pearson", "")
+
+
+def test_the_mean_answers_the_same_to_all():
+    task = rated()
+    assert set(baselines.of(task)) == {"mean", "TF-IDF + ridge"}
+    assert set(baselines.mean_predictions(task)) == {task.train.labels.mean()}
+    assert score(task.test.labels, baselines.mean_predictions(task), "pearson") == 0
+
+
+def test_ridge_learns_how_much_words_say():
+    task = rated()
+    assert score(task.test.labels, baselines.tfidf_predictions(task), "pearson") > 0.9
+
+
+def test_cosine_and_features_of_embeddings(monkeypatch):
+    """Of embeddings that are known: the angle between a text's and its pair's is its target."""
+    random = np.random.default_rng(0)
+    angles = random.uniform(0, np.pi / 2, 90)
+    known = {f"t{i}": [np.cos(a), np.sin(a)] for i, a in enumerate(angles)} | {"p": [1.0, 0.0]}
+    monkeypatch.setattr(baselines, "embed", lambda texts: np.array([known[t] for t in texts]))
+    parts = [
+        Split([f"t{i}" for i in rows], ["p"] * 30, np.cos(angles[rows]) * 5)
+        for rows in np.split(np.arange(90), 3)
+    ]
+    task = Task("pairs", ("value",), *parts, "pearson", "")
+    assert "frozen MiniLM, cosine" in baselines.of(task, frozen_minilm=True)
+    np.testing.assert_allclose(baselines.cosine_predictions(task), task.test.labels, atol=1e-9)
+    assert score(task.test.labels, baselines.minilm_predictions(task), "pearson") > 0.98

@@ -12,7 +12,6 @@ from filelock import FileLock
 from toy import TOY_SIZE
 from toy_suite import TOY
 
-from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig
@@ -320,8 +319,3 @@ def test_a_cell_refuses_other_data(toy):
     (toy / "trial.json").write_text(json.dumps(trial.to_dict()), "utf-8")
     with pytest.raises(BeexError, match="has changed"):
         run_trial(Path(toy), described, str(toy))
-
-
-def test_regression_is_refused():
-    with pytest.raises(BeexError, match="regression"):
-        load_task("glue/stsb")

@@ -50,6 +50,7 @@ VERSIONS = {
     "tflite/idf_component.yml": r'^version: "(.+)"',
     "tflite/arduino/library.properties": r"^version=(.+)",
     "library.json": r'"version": "(.+)"',
+    "tflite/web/package/package.json": r'"version": "(.+)"',
 }
 
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner
 from conftest import COMPILER, needs_engine
 from doc_toys import DONOR, no_epochs, no_trainings, one_epoch, small, small_presets, toys
-from pages import CMAKE, CPP, INI, PAGES, PYTHON, ROOT, SHELL, C, Command
+from pages import CMAKE, CPP, GRADLE, INI, JAVA, JS, KOTLIN, PAGES, PYTHON, ROOT, SHELL, C, Command
 from programs import makefile, makefile_has, parse, script
 from toy import toy_rows
 
@@ -306,7 +306,7 @@ def test_cpp(block, tmp_path):
 
 def test_no_block_is_left_out():
     found = {block.language for page in PAGES for block in pages.read(page)[0]}
-    assert found <= {SHELL, PYTHON, C, CPP, CMAKE, INI}
+    assert found <= {SHELL, PYTHON, C, CPP, CMAKE, INI, JAVA, KOTLIN, GRADLE, JS}
 
 
 @pytest.mark.parametrize("page, start", EXCEPTIONS)

@@ -20,6 +20,7 @@ from beex_keras.export.mcu import board, costs, emulation, requirements
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.value_scale import ValueScale
 
 needs_emulators = pytest.mark.skipif(
     not emulation.is_available(), reason="no Arm compiler or emulator: tools/install_emulators.sh"
@@ -170,6 +171,29 @@ def test_builds_with_8_bits_answer_as_on_this_machine(name, mode, changes, optio
     data = beex_format.convert(made, int8_weights="int8_weights" in options)
     here = CRunner(data).classify(texts, texts)
     assert split(found) == [(p.label, pytest.approx(p.score, abs=1e-4), p.exit) for p in here]
+
+
+@needs_emulators
+def test_a_number_stands_in_the_place_of_the_label(tmp_path):
+    tf.keras.utils.set_random_seed(1)
+    sizes = {**SMALL, "num_segments": 1, "num_classes": 1}
+    config = BEExformerConfig.preset("micro", vocabulary_size=len(VOCABULARY), **sizes)
+    preprocessor, texts = TextPreprocessor(VOCABULARY, config.max_length), sentences(8)
+    classifier = shake(BEExformerClassifier(config, preprocessor))
+    answers = KerasRunner(classifier).classify(texts)
+    middle = float(np.median([answer.value for answer in answers]))
+    # Of both signs; clipped; each other one of small and of large numbers.
+    for scale in (ValueScale(-7.5 * middle, 7.5, -0.03), ValueScale(1e6, 3e5, most=1e6)):
+        classifier.value_scale = scale
+        mcu.export_project(classifier, tmp_path / "p", USUAL)
+        lines = [text.encode() for text in texts]
+        found = emulation.emulate(tmp_path / "p", USUAL, tmp_path / "b", lines)
+        expected = CRunner(beex_format.convert(classifier)).classify(texts)
+        for line, answer in zip(found, expected, strict=True):
+            value, score, taken, *_ = line.split("\t")
+            exact = float(np.float32(answer.value))
+            assert float(value) == pytest.approx(exact, rel=0, abs=1e-4)
+            assert (score, taken) == ("1.0000", str(answer.exit))
 
 
 @needs_emulators

@@ -15,7 +15,7 @@ TFLITE = ROOT / "tflite"
 LAYERS = (
     {"errors", "_version"},
     {"lazy", "backend", "numpy_ops", "tensor_ops", "files", "fields", "tables"},
-    {"precision", "quantizers", "exits", "pretrained", "text"},
+    {"precision", "quantizers", "exits", "pretrained", "text", "value_scale"},
     {"losses", "metrics", "layers"},
     {"models"},
     {"data"},
@@ -34,7 +34,7 @@ C_LAYERS = (
     {"kernels/real.inc", "kernels/binary.inc", "kernels/tiles.inc"},
     {"kernels/reference.c", "kernels/portable.c", "kernels/lce.c"},
     {"kernels/avx2.c", "kernels/avx512.c", "kernels/neon.c"},
-    {"kernels/cortexm.c", "kernels/mve.c"},
+    {"kernels/cortexm.c", "kernels/mve.c", "kernels/wasm.c"},
     {"engine/beex.h", "engine/internal.h", "engine/unicode_tables.h"},
     {"engine/dispatch.c"},
     {"engine/status.c", "engine/crc32.c", "engine/dictionary.c", "engine/elementary.c"},

@@ -225,7 +225,7 @@ def test_presets_are_valid_and_have_twins(name):
         {"width": 10, "num_heads": 3},
         {"width": 0},
         {"width": 12.0},
-        {"num_classes": 1},
+        {"num_classes": 0},
         {"dropout": 1.0},
         {"token_dropout": -0.1},
         {"latent_scale": 0},

@@ -6,6 +6,7 @@ set(BEEX_SOURCES
     kernels/neon.c
     kernels/cortexm.c
     kernels/mve.c
+    kernels/wasm.c
     engine/dispatch.c
     engine/status.c
     engine/crc32.c

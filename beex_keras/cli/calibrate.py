@@ -12,7 +12,7 @@ from beex_keras.training.recipe import TrainingConfig
 @click.command()
 @model_argument
 @data_options()
-@setting(TrainingConfig, "policy", default=TrainingConfig.policy)
+@setting(TrainingConfig, "policy")
 @setting(TrainingConfig, "tolerance", default=TrainingConfig.tolerance)
 @setting(TrainingConfig, "margin", default=TrainingConfig.margin)
 @click.option("--figure", type=click.Path(), help="Draw the trade-off curve to this file.")
@@ -26,15 +26,16 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     from beex_keras.evaluation import calibrate as choose
     from beex_keras.evaluation import plots
     from beex_keras.evaluation.accounting import relative_costs
-    from beex_keras.runtime.measure import class_numbers, split_logits
+    from beex_keras.runtime.measure import known_labels, split_logits
 
     folder = runtime.model_directory(model)
     classifier = runtime.load_classifier(folder)
     runner = runtime.KerasRunner(classifier)
-    labels = class_numbers(runner, task)[task.validation.labels]
+    labels = known_labels(runner, task, task.validation)
     logits, costs = split_logits(runner, task.validation), relative_costs(classifier.config)
-    policy = exits.get(options["policy"])
-    found = choose(policy, logits, labels, costs, **allowed, metric=task.metric)
+    policy = exits.get(options["policy"] or exits.default(task.is_regression))
+    scale = runner.value_scale
+    found = choose(policy, logits, labels, costs, **allowed, metric=task.metric, value_scale=scale)
     classifier.policy = found.policy
     classifier.save_pretrained(folder)
     if figure:

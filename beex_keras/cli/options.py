@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from beex_keras import fields
+from beex_keras.data.rows import KINDS
 from beex_keras.errors import BeexError
 from beex_keras.training.recipe import TrainingConfig
 
@@ -56,6 +57,11 @@ def data_options(panel: str | None = None) -> Decorator:
         option("--text-column", help="Column of the text, 'text' by default."),
         option("--pair-column", help="Column of the second text, for pairs."),
         option("--label-column", help="Column of the label, 'label' by default."),
+        option(
+            "--task-kind",
+            type=click.Choice(KINDS),
+            help="What labels are; a regression by default if they are numbers and not all whole.",
+        ),
     )
 
 
@@ -74,7 +80,7 @@ def chosen_task(options: dict[str, Any]) -> "Task":
     from beex_keras.data import load_task
 
     names = ("data", "validation", "test", "data_dir", "text_column", "pair_column", "label_column")
-    return load_task(**given(options, *names))
+    return load_task(**given(options, *names, "task_kind"))
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

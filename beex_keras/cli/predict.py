@@ -53,7 +53,7 @@ def _count(name: str, default: int | None, text: str) -> Decorator:
 def predict(
     model: str | None, texts: tuple[str, ...], pair: str | None, as_json: bool, **options: Any
 ) -> int:
-    """Classify TEXTS with a MODEL: label, score, exit taken.
+    """Classify TEXTS with a MODEL: label, score, exit taken; of a regression its value in place of both.
 
     MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a
     model that comes along ('beex models' lists them). Without TEXTS, reads standard input as it
@@ -117,9 +117,11 @@ def _count_lines(file: str | None) -> int | None:
 
 
 def _line(answer: "Answer", record: Record, num_blocks: int) -> str:
-    from beex_keras.runtime import Failure
+    from beex_keras.runtime import Failure, ValuePrediction
 
     if isinstance(answer, Failure):
         return f"error\t\t\t{answer.error}"
     depth = f"exit {answer.exit}/{num_blocks}{', truncated' if answer.truncated else ''}"
+    if isinstance(answer, ValuePrediction):
+        return f"{answer.value:.4f}\t\t{depth}\t{record.values['text']}"
     return f"{answer.label}\t{answer.score:.4f}\t{depth}\t{record.values['text']}"

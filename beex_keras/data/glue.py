@@ -1,4 +1,4 @@
-"""GLUE's classification tasks, from a folder in the layout of its public download or by TFDS.
+"""GLUE's tasks, from a folder in the layout of its public download or by TFDS.
 
 GLUE keeps the labels of its test sets to itself, so the public development set is the test split
 here, and validation is taken out of the training set.
@@ -10,12 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
+from beex_keras.data.numbers import as_number
 from beex_keras.data.phrases import hold_out_sentences, without_parts
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.data.tfds import Row, read_tfds
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
+from beex_keras.value_scale import VALUE_LABELS
 
 _SENTENCE_SHARE = 0.08
 _ENTAILMENT = ("entailment", "not_entailment")
@@ -28,7 +30,7 @@ class _Glue:
     folder: str
     texts: tuple[str, ...]  # columns of a text, or of two
     label: str  # its column
-    labels: tuple[str, ...]
+    labels: tuple[str, ...]  # `VALUE_LABELS` of a regression
     # Accuracy also for MRPC and QQP, as in the published tables to compare with.
     metric: str = "accuracy"
     dev: str = "dev.tsv"
@@ -57,6 +59,7 @@ GLUE = {
     "mrpc": _Glue(
         "MRPC", _STRINGS, "Quality", ("not_equivalent", "equivalent"), features=_SENTENCES
     ),
+    "stsb": _Glue("STS-B", _SENTENCES, "score", VALUE_LABELS, metric="pearson"),
     "rte": _Glue("RTE", _SENTENCES, "label", _ENTAILMENT),
     "qnli": _Glue("QNLI", ("question", "sentence"), "label", _ENTAILMENT),
     "qqp": _Glue("QQP", _QUESTIONS, "is_duplicate", ("not_duplicate", "duplicate")),
@@ -96,7 +99,8 @@ def load_glue(name: str, data_dir: Path | None) -> Task:
         read = {file: _read_tsv(folder / file, glue) for file in sources.values()}
     splits, notes = {}, []
     for part, source in sources.items():
-        splits[part], left_out = _split(read[source], len(glue.texts) > 1, f"{origin} {source}")
+        kind = len(glue.texts) > 1, glue.labels == VALUE_LABELS
+        splits[part], left_out = _split(read[source], *kind, f"{origin} {source}")
         notes.append(f"{part}: {origin} {source}")
         if left_out:
             notes[-1] += f" without {left_out} malformed row{'s' if left_out > 1 else ''}"
@@ -124,7 +128,7 @@ def _folder(data_dir: Path, name: str) -> Path:
 
 
 def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
-    """Texts and class of each row, None for a malformed row."""
+    """Texts and label of each row, None for a malformed row."""
     lines = [line.removesuffix("\r") for line in read_text(path, "GLUE file").split("\n")]
     header, first = glue.header, 1
     if header is None:
@@ -134,13 +138,21 @@ def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
             present = ", ".join(header)
             raise BeexError(f"There is no column '{column}' in {path}; its columns are {present}.")
     *texts, label = [header.index(column) for column in (*glue.texts, glue.label)]
-    classes = {name: number for number, name in enumerate(glue.labels)}
+    classes: dict[str, float] = {name: number for number, name in enumerate(glue.labels)}
     classes |= {str(number): number for number in range(len(glue.labels))}
     rows: list[Row] = []
     for number, line in enumerate(lines, first):
         values = line.split("\t")
         if line and len(values) != len(header):
             rows.append(None)
+        elif line and glue.labels == VALUE_LABELS:
+            target = as_number(values[label])
+            if target is None:
+                found = (
+                    f"The column '{glue.label}' on line {number} of {path} holds '{values[label]}'"
+                )
+                raise BeexError(f"{found}; give a file with finite numbers there.")
+            rows.append(([values[column] for column in texts], target))
         elif line and values[label] not in classes:
             found = f"The label '{values[label]}' on line {number} of {path}"
             known = ", ".join(glue.labels)
@@ -150,7 +162,7 @@ def _read_tsv(path: Path, glue: _Glue) -> list[Row]:
     return rows
 
 
-def _split(rows: Iterable[Row], is_pair: bool, name: str) -> tuple[Split, int]:
+def _split(rows: Iterable[Row], is_pair: bool, is_regression: bool, name: str) -> tuple[Split, int]:
     """The well-formed rows, and how many others there are."""
     rows = list(rows)
     kept = [row for row in rows if row is not None and all(text.strip() for text in row[0])]
@@ -158,5 +170,5 @@ def _split(rows: Iterable[Row], is_pair: bool, name: str) -> tuple[Split, int]:
         raise BeexError(f"{name} has no well-formed row; download it again.")
     texts = [texts[0] for texts, _ in kept]
     pairs = [texts[1] for texts, _ in kept] if is_pair else None
-    labels = np.array([label for _, label in kept], np.int32)
+    labels = np.array([label for _, label in kept], np.float64 if is_regression else np.int32)
     return Split(texts, pairs, labels), len(rows) - len(kept)

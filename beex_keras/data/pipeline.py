@@ -27,14 +27,14 @@ def make_dataset(
 
     Args:
         ids: int32, (n, L), padded with 0 at the end.
-        labels: int32, (n,).
+        labels: int32, (n,); or standardized targets, float32.
         batch_size: rows of a batch; one batch may have fewer.
         training: shuffle and bucket.
         seed, epoch: together they fix the shuffle.
         skip: batches to leave out at the start, to resume an epoch.
 
     Returns:
-        `steps_per_epoch` - `skip` batches of ids int32, (b, l), and labels int32, (b,).
+        `steps_per_epoch` - `skip` batches of ids int32, (b, l), and labels, (b,).
 
     Raises:
         BeexError: ids and labels do not fit together, or the batch size is not positive.
@@ -45,7 +45,8 @@ def make_dataset(
         >>> [labels.numpy().tolist() for _, labels in batches]
         [[0, 1], [0]]
     """
-    ids, labels = np.asarray(ids, np.int32), np.asarray(labels, np.int32)
+    ids, labels = np.asarray(ids, np.int32), np.asarray(labels)
+    labels = labels.astype(np.float32 if labels.dtype.kind == "f" else np.int32)
     if ids.ndim != 2 or labels.shape != ids.shape[:1]:
         shapes = f"Ids of shape {ids.shape} and labels of shape {labels.shape}"
         raise BeexError(f"{shapes} do not fit; give (n, length) and (n,).")

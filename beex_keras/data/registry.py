@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 from beex_keras.data.columns import class_names, take_rows
 from beex_keras.data.glue import GLUE, load_glue
 from beex_keras.data.rotten_tomatoes import load_rotten_tomatoes
-from beex_keras.data.rows import Columns, make_task
+from beex_keras.data.rows import KINDS, Columns, make_task
 from beex_keras.data.task import Task
 from beex_keras.data.user_files import FilePath, read_rows
 from beex_keras.errors import BeexError
@@ -26,14 +27,18 @@ def load_task(
     text_column: str = "text",
     pair_column: str | None = None,
     label_column: str = "label",
+    task_kind: str | None = None,
+    both_orders: bool = False,
+    clip: bool = True,
 ) -> Task:
     """The task of that name, or one of your own data; splits that are missing come out of training.
 
     Labels are strings or integers, and those of the training data are the classes: in numerical
-    order if all are integers, else in alphabetical order.
+    order if all are integers, else in alphabetical order. Labels that are numbers, and not all whole,
+    are the targets of a regression.
 
     Args:
-        data: a name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/cola", ... (by TFDS, or from
+        data: a name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/stsb", ... (by TFDS, or from
             the folder of a GLUE download), "sick", "trec", "snips", "clinc" (JSON lines in
             `data_dir`/sick/train.jsonl and so on). Or training data: a .jsonl, .json, .csv or .tsv
             file; (texts, labels), with pairs of strings as texts of pairs; anything with columns, such
@@ -42,11 +47,15 @@ def load_task(
         validation, test: of your own data, in any of these forms.
         data_dir: the folder of a named task's data.
         text_column, pair_column, label_column: columns of your own data; no pair column, no pairs.
+        task_kind: what the labels of your own data are, "classification" or "regression"; by the labels
+            if None.
+        both_orders: train each pair in both orders, for pairs that mean the same in either.
+        clip: of a regression, keep answers in the range of the training targets.
 
     Raises:
         BeexError: the name is unknown, the arguments do not go together, or the data is missing or
             faulty: a column is missing, a text is empty, a label is not known from training, a class
-            has too few rows. Each sentence says what to do.
+            has too few rows, a target is no finite number. Each sentence says what to do.
 
     Example:
         >>> beex.load_task("rotten_tomatoes").labels
@@ -56,6 +65,28 @@ def load_task(
         >>> task.labels, len(task.train)
         (('negative', 'positive'), 40)
     """
+    if task_kind not in (None, *KINDS):
+        raise BeexError(f"task_kind={task_kind!r} is unknown; choose one of {', '.join(KINDS)}.")
+    source = data, validation, test
+    task = _load(*source, data_dir, Columns(text_column, pair_column, label_column), task_kind)
+    if task_kind not in (None, KINDS[task.is_regression]):
+        known = f"The task '{task.name}' is of kind {KINDS[task.is_regression]}"
+        raise BeexError(f"{known}; leave out task_kind.")
+    if not clip:
+        if not task.is_regression:
+            raise BeexError("Classes have no range to clip answers to; leave out clip.")
+        task = replace(task, clip=False)
+    return task.in_both_orders() if both_orders else task
+
+
+def _load(
+    data: Any,
+    validation: Any,
+    test: Any,
+    data_dir: FilePath | None,
+    columns: Columns,
+    task_kind: str | None,
+) -> Task:
     if isinstance(data, Mapping) and "train" in data:
         splits = {part: data[part] for part in ("validation", "test") if part in data}
         given = {"validation": validation, "test": test}
@@ -69,13 +100,16 @@ def load_task(
         if validation is not None or test is not None:
             raise BeexError(f"The task '{name}' has all splits; leave out validation and test.")
         return _named(data, data_dir) if is_name else data
-    columns = Columns(text_column, pair_column, label_column)
     parts = {"train": data, "validation": validation, "test": test}
-    return _own(parts, columns, class_names(data, columns))
+    return _own(parts, columns, class_names(data, columns), kind=task_kind)
 
 
 def _own(
-    parts: dict[str, Any], columns: Columns, names: tuple[str, ...] = (), task: str | None = None
+    parts: dict[str, Any],
+    columns: Columns,
+    names: tuple[str, ...] = (),
+    task: str | None = None,
+    kind: str | None = None,
 ) -> Task:
     """A task of files or of what is in memory, whose labels 0, 1, 2, ... may have names."""
     rows, notes = {}, []
@@ -86,13 +120,10 @@ def _own(
         elif part is not None:
             rows[name] = take_rows(part, columns, name)
     task = task or ("files" if isinstance(parts["train"], str | os.PathLike) else "data")
-    return make_task(rows, task, notes, names)
+    return make_task(rows, task, notes, names, kind)
 
 
 def _named(name: str, data_dir: FilePath | None) -> Task:
-    if name == "glue/stsb":
-        what = "regression, similarity from 0 to 5, and a BEExformer classifies"
-        raise BeexError(f"The task '{name}' is {what}; choose another one, such as glue/qqp.")
     if name not in TASKS:
         fix = f"choose {', '.join(TASKS)}, or give a .jsonl, .json, .csv or .tsv file"
         raise BeexError(f"There is no task '{name}' and no such file; {fix}.")

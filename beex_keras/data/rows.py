@@ -1,14 +1,19 @@
 """From rows of texts and labels, wherever they came from, to a task."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from beex_keras.data.numbers import as_number
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.errors import BeexError
+from beex_keras.value_scale import VALUE_LABELS, ValueScale
+
+KINDS = ("classification", "regression")
+"""What a task's labels are: classes, or numbers to come near."""
 
 NumberedRow = tuple[int, Mapping[str, Any]]
 """The number that a row has in its source, and its values by column."""
@@ -35,17 +40,18 @@ class Rows:
 
     Raises:
         BeexError: a column is missing, a text is empty or no string, a label is neither a string nor
-            a whole number, or there is no row.
+            a number, or there is no row.
     """
 
     def __init__(
         self, rows: Iterator[NumberedRow], columns: Columns, source: str, unit: str = "line"
     ) -> None:
-        self.source, self.unit = source, unit
+        self.source, self.unit, self.column = source, unit, columns.label
         self.texts: list[str] = []
         self.pairs: list[str] | None = None if columns.pair is None else []
         self.labels: list[str] = []
         self._numbers: list[int] = []
+        self._reals: list[int] = []  # rows whose labels are numbers of type float
         for number, row in rows:
             where = self._where(number)
             for column in columns:
@@ -58,8 +64,29 @@ class Rows:
                 self.pairs.append(_text(row, columns.pair or "", where))
             self.labels.append(_label(row, columns.label, where))
             self._numbers.append(number)
+            if isinstance(row[columns.label], float | np.floating):
+                self._reals.append(number)
         if not self.texts:
             raise BeexError(f"{source} has no rows; give texts and labels.")
+
+    def are_numbers(self) -> bool:
+        """Whether the labels are finite numbers, not all of them whole: targets, and no classes."""
+        numbers = [as_number(label) for label in self.labels]
+        return None not in numbers and any(number % 1 for number in numbers)  # type: ignore[operator]
+
+    def check_classes(self) -> None:
+        """Raises `BeexError` for a label that is no name of a class."""
+        for number in self._reals[:1]:
+            holds = f"The column '{self.column}' on {self._where(number)} holds a float"
+            raise BeexError(f"{holds}; give the label as a string or an integer.")
+
+    def targets(self) -> Split:
+        """The rows with labels as numbers; raises `BeexError` for one that is none."""
+        for label, number in zip(self.labels, self._numbers, strict=True):
+            if as_number(label) is None:
+                holds = f"The column '{self.column}' on {self._where(number)} holds '{label}'"
+                raise BeexError(f"{holds}; a regression needs a finite number such as 3.5 there.")
+        return Split(self.texts, self.pairs, np.array([*map(as_number, self.labels)], np.float64))
 
     def split(self, classes: list[str]) -> Split:
         """The rows with labels as class numbers; raises `BeexError` for one that has none."""
@@ -76,17 +103,27 @@ class Rows:
 
 
 def make_task(
-    rows: dict[str, Rows], name: str, notes: list[str], class_names: tuple[str, ...] = ()
+    rows: dict[str, Rows],
+    name: str,
+    notes: list[str],
+    class_names: tuple[str, ...] = (),
+    kind: str | None = None,
 ) -> Task:
     """A task whose classes are the labels of "train"; splits that are missing are taken out of it.
 
+    Of a `kind` from `KINDS`; if None, it is a regression where labels are numbers and not all whole.
     Classes are in numerical order if all labels are whole numbers, else in alphabetical order. The
     labels 0, 1, 2, ... get the `class_names` where the rows have just these.
 
     Raises:
-        BeexError: a label is not known from training, or a class has too few rows.
+        BeexError: a label is not known from training, or a class has too few rows; a target is no
+            number, or all are the same.
     """
     train, others = rows["train"], [rows.get(part) for part in ("validation", "test")]
+    if kind == "regression" or (kind is None and train.are_numbers()):
+        return _regression(train, others, name, notes)
+    for part in rows.values():
+        part.check_classes()
     try:
         classes = sorted(set(train.labels), key=lambda label: (int(label), label))
     except ValueError:  # not all are numbers
@@ -107,6 +144,14 @@ def make_task(
     return Task(name, tuple(classes), *parts, "accuracy", "; ".join([*notes, *made]))
 
 
+def _regression(train: Rows, others: Sequence[Rows | None], name: str, notes: list[str]) -> Task:
+    targets = train.targets()
+    given = [None if part is None else part.targets() for part in others]
+    ValueScale.of(targets.labels)  # raises where there is nothing to learn
+    parts, made = complete_splits(targets, *given)
+    return Task(name, VALUE_LABELS, *parts, "pearson", "; ".join([*notes, *made]))
+
+
 def _text(row: Mapping[str, Any], column: str, where: str) -> str:
     value, place = row[column], f"The column '{column}' on {where}"
     if not isinstance(value, str):
@@ -124,7 +169,7 @@ def _label(row: Mapping[str, Any], column: str, where: str) -> str:
     value, place = row[column], f"The column '{column}' on {where}"
     if isinstance(value, np.generic):
         value = value.item()
-    if isinstance(value, bool) or not isinstance(value, str | int):
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BeexError(f"{place} holds {_kind(value)}; give the label as a string or an integer.")
     label = str(value).strip()
     if not label:

@@ -43,17 +43,21 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
 
     Raises:
         BeexError: a class would have no row left.
+
+    The targets of a regression are one class.
     """
+    strata = split.labels if split.labels.dtype.kind == "i" else np.zeros(len(split), np.int32)
     pairs = split.pairs or [""] * len(split)
     hashes = np.array([_hash(*row) for row in zip(split.texts, pairs, strict=True)])
-    classes = np.unique(split.labels)
+    classes = np.unique(strata)
     chosen: set[str] = set()
     for label in classes:
-        own = np.unique(hashes[split.labels == label])
+        own = np.unique(hashes[strata == label])
         chosen.update(own[: max(1, round(share * len(own)))].tolist())
     held = np.fromiter((h in chosen for h in hashes.tolist()), bool, len(split))
-    if len(np.unique(split.labels[~held])) < len(classes):
-        few = "A class has too few different texts to be split into training, validation and test"
+    if len(np.unique(strata[~held])) < len(classes):
+        few = "There are" if strata is not split.labels else "A class has"
+        few += " too few different texts to be split into training, validation and test"
         raise BeexError(f"{few}; add rows, or give the validation and test files.")
     return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))
 

@@ -2,9 +2,12 @@
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+
+from beex_keras.errors import BeexError
+from beex_keras.value_scale import VALUE_LABELS, ValueScale
 
 
 @dataclass(frozen=True, eq=False)
@@ -14,7 +17,7 @@ class Split:
     Attributes:
         texts: n texts.
         pairs: n second texts, or None for single texts.
-        labels: class numbers, int32, (n,).
+        labels: class numbers, int32, (n,); of a regression the targets, float64.
     """
 
     texts: list[str]
@@ -34,15 +37,19 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A text classification task.
+    """A text classification task, or a regression.
 
     Attributes:
         name: as given to `load_task`.
-        labels: names of the classes, in the order of their numbers.
+        labels: names of the classes, in the order of their numbers; of a regression the one name
+            "value".
         train, validation, test: for weights, for choices such as the exit's threshold, and for the
             figures that are reported.
-        metric: "accuracy", "matthews" or "f1".
+        metric: "accuracy", "matthews" or "f1"; of a regression "pearson", "spearman" or
+            "mean_absolute_error".
         notes: where each split came from.
+        both_orders: whether each pair of the training split is there in both orders.
+        clip: of a regression, whether answers stay in the range of the training targets.
     """
 
     name: str
@@ -52,6 +59,22 @@ class Task:
     test: Split
     metric: str
     notes: str
+    both_orders: bool = False
+    clip: bool = True
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether labels are numbers to come near, and not classes."""
+        return self.labels == VALUE_LABELS
+
+    @property
+    def value_scale(self) -> ValueScale | None:
+        """Of a regression, what a model's logits shall mean: it follows from the training targets.
+
+        Raises:
+            BeexError: all targets are the same, or they vary too little.
+        """
+        return ValueScale.of(self.train.labels, self.clip) if self.is_regression else None
 
     @property
     def is_pair(self) -> bool:
@@ -60,6 +83,24 @@ class Task:
     def splits(self) -> dict[str, Split]:
         """The splits by their names."""
         return {"train": self.train, "validation": self.validation, "test": self.test}
+
+    def in_both_orders(self) -> "Task":
+        """The task with each pair of its training split a second time, its texts exchanged.
+
+        For pairs that mean the same in either order. Validation and test stay as they are.
+
+        Raises:
+            BeexError: the texts are single ones.
+        """
+        train = self.train
+        if train.pairs is None:
+            raise BeexError(
+                "Single texts have no order; leave out both_orders, or name a pair column."
+            )
+        texts, pairs = [*train.texts, *train.pairs], [*train.pairs, *train.texts]
+        doubled = Split(texts, pairs, np.concatenate([train.labels, train.labels]))
+        notes = f"{self.notes}; train has each pair in both orders"
+        return replace(self, train=doubled, notes=notes, both_orders=True)
 
     def training_texts(self) -> list[str]:
         """The texts of the training split alone; of pairs, both texts, each for itself."""

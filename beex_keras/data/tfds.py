@@ -4,14 +4,14 @@ import logging
 
 from beex_keras.errors import BeexError
 
-Row = tuple[list[str], int] | None  # the texts and the class; None for a malformed row
+Row = tuple[list[str], float] | None  # the texts and the class or target; None for a malformed row
 
 _HOST = "https://dl.fbaipublicfiles.com"
 _TIMEOUT = 10.0  # seconds
 
 
 def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[str, list[Row]]:
-    """Texts and class of each row of a data set, by split; downloads it on first use.
+    """Texts and label of each row of a data set, by split; downloads it on first use.
 
     Raises:
         BeexError: tensorflow-datasets is not installed, or the download fails.
@@ -31,7 +31,7 @@ def read_tfds(name: str, features: tuple[str, ...], splits: list[str]) -> dict[s
             for batch in builder.as_dataset(split=split).batch(4096).as_numpy_iterator():
                 columns = (batch[name] for name in (*features, "label"))
                 for *texts, label in zip(*columns, strict=True):
-                    rows[split].append(([text.decode("utf-8") for text in texts], int(label)))
+                    rows[split].append(([text.decode("utf-8") for text in texts], label.item()))
         return rows
     except ImportError as error:  # TFDS imports some of what it needs as late as in builder()
         fix = "pip install tensorflow-datasets importlib_resources, or pass --data-dir"

@@ -1,13 +1,17 @@
 """Choosing a policy's threshold on validation data."""
 
 import dataclasses
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from beex_keras import exits
 from beex_keras.errors import BeexError
+from beex_keras.evaluation.correlation import correlation, ranks
+from beex_keras.evaluation.scores import OF_NUMBERS, answers
 from beex_keras.exits import ExitPolicy
+from beex_keras.value_scale import ValueScale
 
 _MOST_POINTS = 512
 
@@ -19,7 +23,7 @@ class Curve:
     Attributes:
         thresholds: (P,)
         accuracy: (P,) share of samples classified correctly at the exit taken, weighted as
-            `calibrate` says.
+            `calibrate` says; of a regression, what stands there in its place.
         error: (P,) standard error of the accuracy lost against full depth.
         cost: (P,) mean cost relative to full depth.
         depth: (P,) mean number of blocks executed.
@@ -44,6 +48,7 @@ class Calibration:
         tolerance: accuracy that was allowed to be lost.
         margin: standard errors of that loss that were to be allowed for.
         num_samples: size of the validation data.
+        metric: the task's own, see `calibrate`.
     """
 
     policy: ExitPolicy
@@ -53,6 +58,7 @@ class Calibration:
     tolerance: float
     margin: float
     num_samples: int
+    metric: str = "accuracy"
 
     @property
     def accuracy(self) -> float:
@@ -88,6 +94,7 @@ def calibrate(
     tolerance: float = 0.0,
     margin: float = 0.0,
     metric: str = "accuracy",
+    value_scale: ValueScale | None = None,
 ) -> Calibration:
     r"""The cheapest threshold whose validation accuracy is not below full depth.
 
@@ -108,17 +115,23 @@ def calibrate(
     \text{texts of its class})\), and accuracy is the mean recall. By plain accuracy, an exit that
     answers the most frequent class alone would often be as good as any other.
 
+    Of a regression the metric takes accuracy's place: Pearson's or Spearman's correlation, or minus the
+    mean absolute error in standard deviations of the targets. A text's loss is then that of its share in
+    the correlation, by the delta method, or of its error.
+
     Args:
         policy: whose threshold to choose; its present threshold does not matter.
         exit_logits: (B, N, C), of validation data: never of the data that is reported.
-        labels: whole numbers (B,).
+        labels: whole numbers (B,); of a regression, targets in the user's units.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
         tolerance: share of accuracy that may be lost, such as 0.005 for half a point.
         margin: standard errors.
-        metric: "accuracy", "matthews" or "f1", the task's own.
+        metric: "accuracy", "matthews" or "f1", the task's own; of a regression "pearson", "spearman"
+            or "mean_absolute_error".
+        value_scale: of a regression, what its logits mean; the logits themselves if None.
 
     Raises:
-        BeexError: no samples, or shapes that do not fit.
+        BeexError: no samples, or shapes, policy or metric that do not fit.
 
     Source: the margin is in the spirit of the one-standard-error rule of Breiman et al. (CART,
     1984); its use here, and the weights, are our reading.
@@ -134,27 +147,49 @@ def calibrate(
     if exit_logits.ndim != 3 or len(exit_logits) != len(labels) or not len(labels):
         needs = "Calibration needs exit logits (B, N, C) and B labels, B > 0"
         raise BeexError(f"{needs}, but got shapes {exit_logits.shape} and {labels.shape}.")
-    depths = exit_logits.shape[1]
+    depths, is_regression = exit_logits.shape[1], exit_logits.shape[2] == 1
+    exits.check(policy, is_regression)
+    if is_regression != (metric in OF_NUMBERS):
+        problem = (
+            f"The metric '{metric}' is not one of {'a regression' if is_regression else 'classes'}"
+        )
+        raise BeexError(f"{problem}; give the task's own.")
     if costs is None:
         costs = np.arange(1, depths + 1) / depths
-    correct = (exit_logits.argmax(axis=2) == labels[:, None]) * _weights(labels, metric)[:, None]
+    answered = answers(exit_logits, value_scale)
+    quality = partial(_quality, labels, metric=metric, weights=_weights(labels, metric))
     scores = np.asarray(policy.scores(exit_logits))
     rows = np.arange(len(labels))
+    full, shares = quality(answered[:, -1])
     points = []
     for threshold in _candidates(policy, scores):
         taken = exits.first_exit(scores, threshold, policy.below)
-        right = correct[rows, taken]
-        error = (correct[:, -1] - right).std() / np.sqrt(len(rows))
-        points.append((threshold, right.mean(), error, costs[taken].mean(), taken.mean() + 1))
+        found, own = quality(answered[rows, taken])
+        error = (shares - own).std() / np.sqrt(len(rows))
+        points.append((threshold, found, error, costs[taken].mean(), taken.mean() + 1))
     points.sort(key=lambda point: -point[3])
     curve = Curve(*(np.array(column) for column in zip(*points, strict=True)))
-    full = float(correct[:, -1].mean())
     # A hair of slack, so that an equal share of correct samples counts as equal.
     eligible = np.flatnonzero(full - curve.accuracy + margin * curve.error <= tolerance + 1e-9)
     best = min(eligible, key=lambda i: (curve.cost[i], -curve.accuracy[i]))
     threshold = float(curve.thresholds[best])
     chosen = policy.with_threshold(int(threshold) if policy.counts else threshold)
-    return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels))
+    return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels), metric)
+
+
+def _quality(
+    labels: np.ndarray, answered: np.ndarray, metric: str, weights: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """How good answers (B,) are, the more the better, and each sample's share in it (B,)."""
+    if metric == "pearson":
+        return correlation(labels, answered)
+    if metric == "spearman":
+        return correlation(ranks(labels), ranks(answered))
+    if metric == "mean_absolute_error":
+        shares = -np.abs(labels - answered) / (labels.std() or 1.0)
+    else:
+        shares = (labels == answered) * weights
+    return float(shares.mean()), shares
 
 
 def _weights(labels: np.ndarray, metric: str) -> np.ndarray:

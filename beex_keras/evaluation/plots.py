@@ -15,7 +15,7 @@ import numpy as np
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import style
 from beex_keras.evaluation.calibration import Calibration
-from beex_keras.evaluation.scores import Evaluation
+from beex_keras.evaluation.scores import OF_NUMBERS, Evaluation
 from beex_keras.evaluation.style import percent, styled
 from beex_keras.files import atomic_path
 
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 @styled
 def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     """Loss, and accuracy at each exit, over the epochs of a history as Keras keeps it.
+
+    Of a regression it is the task's metric.
 
     Reads `loss`, `val_loss` if there, `val_exit_1`… (or else `exit_1`…, of the training data) and
     `val_calibrated_accuracy` if there.
@@ -61,7 +63,8 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
     if "val_calibrated_accuracy" in logs:
         accuracy = percent(logs["val_calibrated_accuracy"])
         right.plot(epochs, accuracy, "--", color="black", linewidth=1.2, label="calibrated")
-    right.set(title=f"Accuracy, {data} data", xlabel="epoch", ylabel="accuracy (%)")
+    what = "metric" if "val_pearson" in logs else "accuracy"
+    right.set(title=f"{what.capitalize()}, {data} data", xlabel="epoch", ylabel=f"{what} (%)")
     right.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), borderaxespad=0)
     for axes in (left, right):  # epochs are whole numbers, from 1
         axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
@@ -71,7 +74,8 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
 @styled
 def trade_off(calibration: Calibration) -> "Figure":
-    """Accuracy against cost for every threshold tried, with the chosen point marked.
+    """Accuracy against cost for every threshold tried, with the chosen point marked; of a regression its
+    metric.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
 
@@ -83,6 +87,7 @@ def trade_off(calibration: Calibration) -> "Figure":
         1
     """
     curve, chosen = calibration.curve, calibration.index
+    what = calibration.metric.replace("_", " ") if calibration.metric in OF_NUMBERS else "accuracy"
     figure, (axes,) = style.subplots(1, width=6.4, height=4.6)
     order = np.argsort(curve.cost, kind="stable")
     accuracy, cost = percent(curve.accuracy), percent(curve.cost)
@@ -103,9 +108,9 @@ def trade_off(calibration: Calibration) -> "Figure":
     star: dict[str, Any] = {"markersize": 17, "color": style.ORANGE, "markeredgecolor": "white"}
     axes.plot(cost[chosen], accuracy[chosen], "*", zorder=3, label=label, **star)
     axes.set(
-        title="Accuracy against cost of early exit",
+        title=f"{what.capitalize()} against cost of early exit",
         xlabel="mean FLOPs relative to full depth (%)",
-        ylabel=f"accuracy (%), {calibration.num_samples:,} validation texts",
+        ylabel=f"{what} (%), {calibration.num_samples:,} validation texts",
     )
     axes.margins(x=0.04, y=0.08)
     figure.legend(loc="outside lower center")

@@ -7,7 +7,15 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.exits import ExitPolicy
+from beex_keras.evaluation.correlation import correlation, ranks
+from beex_keras.exits import ExitPolicy, check
+from beex_keras.value_scale import ValueScale
+
+OF_NUMBERS = ("pearson", "spearman", "mean_absolute_error")
+"""Metrics of a regression."""
+
+_OF_CLASSES = {"accuracy": "", "matthews": "matthews_corrcoef", "f1": "f1_score"}
+"""Metrics of a classifier, and the functions of scikit-learn that compute them."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,13 +24,14 @@ class Evaluation:
 
     Attributes:
         num_samples: samples evaluated.
-        metric: "accuracy", "matthews" or "f1", the unit of the scores below.
+        metric: "accuracy", "matthews" or "f1", or one of `OF_NUMBERS`, the unit of the scores below.
         exit_scores: the metric at each exit, if all samples left there (N,); empty where only the
             exit taken was computed.
         score: the metric at the exits the policy chose.
         mean_depth: mean number of blocks executed.
         exit_shares: share of the samples that left at each exit (N,).
         flops_saved: share of full depth's FLOPs not executed.
+        further_scores: of a regression its other metrics at the exits chosen, by name.
     """
 
     num_samples: int
@@ -32,13 +41,17 @@ class Evaluation:
     mean_depth: float
     exit_shares: list[float]
     flops_saved: float
+    further_scores: dict[str, float] = dataclasses.field(default_factory=dict)
 
     @property
     def full_depth_score(self) -> float | None:
         return self.exit_scores[-1] if self.exit_scores else None
 
     def to_dict(self) -> dict[str, Any]:
-        return {**dataclasses.asdict(self), "full_depth_score": self.full_depth_score}
+        values = {**dataclasses.asdict(self), "full_depth_score": self.full_depth_score}
+        if not self.further_scores:
+            del values["further_scores"]
+        return values
 
     def rows(self) -> list[dict[str, Any]]:
         """A table for people: one row an exit, and one for the policy."""
@@ -47,8 +60,9 @@ class Evaluation:
             {"exit": number, self.metric: value, "share leaving": share}
             for number, (value, share) in enumerate(exits, start=1)
         ]
-        policy = {"exit": "policy", self.metric: self.score, "mean depth": self.mean_depth}
-        return [*rows, {**policy, "FLOPs saved": self.flops_saved}]
+        policy = {"exit": "policy", self.metric: self.score, **self.further_scores}
+        saved = {"mean depth": self.mean_depth, "FLOPs saved": self.flops_saved}
+        return [*rows, {**policy, **saved}]
 
 
 def evaluate(
@@ -57,15 +71,21 @@ def evaluate(
     policy: ExitPolicy,
     costs: np.ndarray | None = None,
     metric: str = "accuracy",
+    value_scale: ValueScale | None = None,
 ) -> Evaluation:
     """Accuracy at each exit and of the policy, mean depth, exit shares and FLOPs saved.
 
     Args:
         exit_logits: (B, N, C).
-        labels: whole numbers (B,).
+        labels: whole numbers (B,); of a regression, C = 1, targets in the user's units.
         policy: chooses the exits.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
-        metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1).
+        metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1); of a regression one
+            of `OF_NUMBERS`.
+        value_scale: of a regression, what its logits mean; the logits themselves if None.
+
+    Raises:
+        BeexError: as `score`, or the policy does not fit.
 
     Example:
         >>> logits = np.array([[[0.0, 3.0], [0.0, 4.0]], [[1.0, 0.0], [0.0, 2.0]]], np.float32)
@@ -73,8 +93,9 @@ def evaluate(
         >>> found.exit_scores, found.score, found.mean_depth
         ([0.5, 1.0], 1.0, 1.5)
     """
+    check(policy, exit_logits.shape[2] == 1)
     taken = np.asarray(policy.choose(exit_logits))
-    predictions = exit_logits.argmax(axis=2)
+    predictions = answers(exit_logits, value_scale)
     chosen = predictions[np.arange(len(labels)), taken]
     found = evaluate_exits(chosen, taken, predictions.shape[1], labels, costs, metric)
     exit_scores = [score(labels, column, metric) for column in predictions.T]
@@ -91,7 +112,7 @@ def evaluate_exits(
 ) -> Evaluation:
     """As `evaluate`, of a model that computed the exits taken and no others.
 
-    `predictions` are class numbers (B,), `exits` are counted from 0 (B,), `num_exits` is N.
+    `predictions` are class numbers (B,), or values; `exits` are counted from 0 (B,), `num_exits` is N.
 
     Example:
         >>> predictions, exits, labels = np.array([1, 0]), np.array([0, 1]), np.array([1, 1])
@@ -99,6 +120,7 @@ def evaluate_exits(
         >>> found.score, found.mean_depth
         (0.5, 1.5)
     """
+    further = [name for name in OF_NUMBERS if metric in OF_NUMBERS and name != metric]
     if costs is None:
         costs = np.arange(1, num_exits + 1) / num_exits
     return Evaluation(
@@ -109,11 +131,21 @@ def evaluate_exits(
         mean_depth=float(exits.mean() + 1),
         exit_shares=(np.bincount(exits, minlength=num_exits) / len(labels)).tolist(),
         flops_saved=float(1 - costs[exits].mean()),
+        further_scores={name: score(labels, predictions, name) for name in further},
     )
 
 
+def answers(logits: np.ndarray, value_scale: ValueScale | None = None) -> np.ndarray:
+    """What logits (..., C) say: class numbers (...); of a regression, C = 1, values of that scale."""
+    if logits.shape[-1] == 1:
+        return (value_scale or ValueScale()).values(logits[..., 0])
+    return logits.argmax(axis=-1)
+
+
 def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy") -> float:
-    """The metric of predicted class numbers against `labels`, both (B,).
+    """The metric of predicted class numbers, or of a regression's values, against `labels`, both (B,).
+
+    A correlation with a constant is 0.
 
     Raises:
         BeexError: an unknown metric, or one whose library is missing.
@@ -121,15 +153,24 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
     Example:
         >>> beex.evaluation.score(np.array([0, 1, 1, 1]), np.array([0, 1, 1, 0]))
         0.75
+        >>> from beex_keras.evaluation import score
+        >>> round(score(np.array([1.0, 2.0, 3.0]), np.array([1.0, 2.0, 9.0]), "spearman"), 3)
+        1.0
     """
     if metric == "accuracy":
         return float(np.mean(labels == predictions))
-    functions = {"matthews": "matthews_corrcoef", "f1": "f1_score"}
-    if metric not in functions:
-        raise BeexError(f"Unknown metric '{metric}'; choose accuracy, matthews or f1.")
+    if metric == "pearson":
+        return correlation(labels, predictions)[0]
+    if metric == "spearman":
+        return correlation(ranks(labels), ranks(predictions))[0]
+    if metric == "mean_absolute_error":
+        return float(np.mean(np.abs(labels - predictions)))
+    if metric not in _OF_CLASSES:
+        known = ", ".join((*_OF_CLASSES, *OF_NUMBERS))
+        raise BeexError(f"Unknown metric '{metric}'; choose one of {known}.")
     try:
         from sklearn import metrics
     except ModuleNotFoundError:
         needs = f"The metric '{metric}' needs scikit-learn"
         raise BeexError(f"{needs}; pip install 'beex-keras[baselines]'.") from None
-    return float(getattr(metrics, functions[metric])(labels, predictions))
+    return float(getattr(metrics, _OF_CLASSES[metric])(labels, predictions))

@@ -15,6 +15,7 @@ from beex_keras._version import __version__
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
+from beex_keras.value_scale import ValueScale
 
 if TYPE_CHECKING:
     from beex_keras.models import BEExformerClassifier
@@ -43,6 +44,7 @@ class Metadata:
         threshold_input: whether the policy's threshold is an input of the graph.
         segment: of "segments" the block that this file has, counted from 1.
         model_digest: of "segments" a digest that all files of one model share.
+        value_scale: of a regression, what its logits mean; None for classes.
 
     Example:
         >>> with open("model.tflite", "rb") as file:
@@ -62,6 +64,7 @@ class Metadata:
     threshold_input: bool = False
     segment: int | None = None
     model_digest: str | None = None
+    value_scale: ValueScale | None = None
 
 
 def describe(
@@ -82,7 +85,7 @@ def describe(
         versions["larq-compute-engine"] = importlib.metadata.version("larq-compute-engine")
     labels, policy = tuple(classifier.labels), classifier.policy
     own = classifier.config, length, labels, policy, preprocessor
-    return Metadata(*own, calibration, versions, **exit)
+    return Metadata(*own, calibration, versions, **exit, value_scale=classifier.value_scale)
 
 
 def checked_length(config: BEExformerConfig, length: int | None) -> int:
@@ -116,6 +119,7 @@ def to_values(metadata: Metadata) -> dict[str, Any]:
     if metadata.preprocessor is not None:
         preprocessor = dict(metadata.preprocessor.get_config())
         del preprocessor["vocabulary"]
+    scale = metadata.value_scale
     return {
         "versions": metadata.versions,
         "config": metadata.config.to_dict(),
@@ -124,6 +128,7 @@ def to_values(metadata: Metadata) -> dict[str, Any]:
         "policy": exits.serialize(metadata.policy),
         "preprocessor": preprocessor,
         **{name: getattr(metadata, name) for name in _PLAIN},
+        **({} if scale is None else {"value_scale": scale.to_dict()}),
     }
 
 
@@ -139,6 +144,9 @@ def from_values(values: dict[str, Any], vocabulary: Sequence[str]) -> Metadata:
     plain = {name: values[name] for name in ("versions", "length", *_PLAIN) if name in values}
     config, labels = BEExformerConfig.from_dict(values["config"]), tuple(values["labels"])
     policy = exits.deserialize(values["policy"])
+    exits.check(policy, config.is_regression)
+    if config.is_regression:
+        plain["value_scale"] = ValueScale.from_dict(values["value_scale"])
     return Metadata(config, labels=labels, policy=policy, preprocessor=preprocessor, **plain)
 
 

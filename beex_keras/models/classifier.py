@@ -16,26 +16,34 @@ from beex_keras.models import saving
 from beex_keras.models.backbone import BEExformer
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.text import TextPreprocessor
+from beex_keras.value_scale import VALUE_LABELS, ValueScale
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class BEExformerClassifier(tf.keras.Model):
     """Token ids int32 (B, T), or raw strings, → `exit_logits` (B, N, C): the logits of every exit.
 
+    With `num_classes=1` it is a regression: its one logit is the answer in standard deviations of the
+    training targets, and `value_scale` has their units.
+
     `fit`, `evaluate` and `predict` take ids, or, while a preprocessor is attached, raw strings: a
     list of texts, a list of (text, text) pairs, or a `tf.data.Dataset` of string tensors. Setting
-    `preprocessor` to None detaches it.
+    `preprocessor` to None detaches it. Labels are names or numbers of classes; of a regression, targets
+    in the user's units, but for a `tf.data.Dataset`, whose targets are standardized already
+    (`ValueScale.standardize`).
 
     Padding never changes a logit.
 
     Args:
         config: a `BEExformerConfig`, or the dictionary of one.
         preprocessor: a `TextPreprocessor` whose ids fit `config`, or None.
-        labels: the classes' names, in the order of the logits; their numbers if None.
+        labels: the classes' names, in the order of the logits; their numbers if None. Of a regression
+            the one name "value".
         policy: the `ExitPolicy` that inference uses; the default one if None.
+        value_scale: of a regression, what its logits mean; the logits themselves if None.
 
     Raises:
-        BeexError: preprocessor or labels do not fit `config`.
+        BeexError: preprocessor, labels, policy or scale do not fit `config`.
 
     Example:
         >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
@@ -50,12 +58,16 @@ class BEExformerClassifier(tf.keras.Model):
         preprocessor: TextPreprocessor | None = None,
         labels: Sequence[str] | None = None,
         policy: exits.ExitPolicy | None = None,
+        value_scale: ValueScale | None = None,
         **kwargs: Any,
     ) -> None:
         # === Configuration ===
         if not isinstance(config, BEExformerConfig):
             config = BEExformerConfig.from_dict(config)
-        labels = tuple(labels or (str(index) for index in range(config.num_classes)))
+        names = VALUE_LABELS if config.is_regression else map(str, range(config.num_classes))
+        labels = tuple(labels or names)
+        if value_scale is not None and not config.is_regression:
+            raise BeexError("A classifier's answers have no value_scale; leave it out.")
         if len(labels) != config.num_classes:
             problem = f"{len(labels)} labels were given for num_classes={config.num_classes}"
             raise BeexError(f"{problem}; give one label a class.")
@@ -81,19 +93,31 @@ class BEExformerClassifier(tf.keras.Model):
         self.config = config
         self.preprocessor = preprocessor
         self.labels = labels
-        self.policy = policy or exits.get(exits.DEFAULT)
+        self.policy = policy or exits.get(exits.default(config.is_regression))
+        self.value_scale = (value_scale or ValueScale()) if config.is_regression else None
         self.backbone = backbone
         self.heads = heads
+
+    @property
+    def policy(self) -> exits.ExitPolicy:
+        """The exit policy that inference uses; one that does not fit the model is refused."""
+        return self._exit_policy
+
+    @policy.setter
+    def policy(self, policy: exits.ExitPolicy) -> None:
+        exits.check(policy, self.config.is_regression)
+        self._exit_policy = policy
 
     # === Training on ids or raw text ===
 
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """As in Keras; by default with `SoftRoutingLoss` and the accuracy of each exit."""
+        """As in Keras; by default with `SoftRoutingLoss` and the accuracy of each exit, or of a
+        regression its correlation with the targets."""
         loss = SoftRoutingLoss() if loss is None else loss
         if metrics is None:
-            metrics = exit_metrics(self.config.num_blocks, self.policy)
+            metrics = exit_metrics(self.config.num_blocks, self.policy, self.value_scale)
         super().compile(optimizer, loss, metrics, **kwargs)
 
     def fit(self, x: Any = None, y: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
@@ -140,14 +164,20 @@ class BEExformerClassifier(tf.keras.Model):
         return ids[:, :longest]
 
     def to_label_ids(self, y: Any) -> Any:
-        """`y` with label names turned into class numbers; anything else unchanged.
+        """`y` with label names turned into class numbers; of a regression, standardized targets.
+
+        Tensors, and whole numbers of classes, stay as they are.
 
         Raises:
-            BeexError: a name that is not among `labels`.
+            BeexError: a name that is not among `labels`, or a target that is no finite number.
         """
         if y is None or isinstance(y, tf.Tensor):
             return y
         array = np.asarray(y)
+        if self.value_scale is not None:
+            if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
+                raise BeexError("The targets of a regression must be finite numbers.")
+            return self.value_scale.standardize(array)
         if array.dtype.kind not in "UO":
             return array
         numbers = {label: number for number, label in enumerate(self.labels)}
@@ -164,7 +194,8 @@ class BEExformerClassifier(tf.keras.Model):
             BeexError: its weights are real, or were trained for binary activations.
         """
         config = self.config.with_activations(bits)
-        other = BEExformerClassifier(config, self.preprocessor, self.labels, self.policy)
+        parts = self.preprocessor, self.labels, self.policy, self.value_scale
+        other = BEExformerClassifier(config, *parts)
         other.set_weights(self.get_weights())
         return other
 
@@ -177,11 +208,13 @@ class BEExformerClassifier(tf.keras.Model):
     # === Saving and loading ===
 
     def get_config(self) -> dict[str, Any]:
+        scale = {} if self.value_scale is None else {"value_scale": self.value_scale.to_dict()}
         return {
             "config": self.config.to_dict(),
             "preprocessor": None if self.preprocessor is None else self.preprocessor.get_config(),
             "labels": list(self.labels),
             "policy": exits.serialize(self.policy),
+            **scale,
             "name": self.name,
         }
 
@@ -192,6 +225,8 @@ class BEExformerClassifier(tf.keras.Model):
         values = {**config, "policy": exits.deserialize(config["policy"])}
         if values.get("preprocessor") is not None:
             values["preprocessor"] = TextPreprocessor.from_config(values["preprocessor"])
+        if "value_scale" in values:
+            values["value_scale"] = ValueScale.from_dict(values["value_scale"])
         return cls(**values)
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:

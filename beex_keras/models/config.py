@@ -49,7 +49,7 @@ class BEExformerConfig:
         hidden_width: F, inner channels of the SLFN.
         gate_width: G, inner channels of the SLFN's gate, as many as `hidden_width` if None.
         num_blocks: N, blocks and exits.
-        num_classes: C.
+        num_classes: C; 1 of a regression, which answers a number.
         weight_bits: 1 or 32, for the eight matrices of a block.
         activation_bits: 32, or, with `weight_bits` 1, 8 (W1A8) or 1 (a fully binary model).
         embedding_bits: 1 or 32, for the token table.
@@ -102,7 +102,7 @@ class BEExformerConfig:
         fields.check_choices(self)
         positive = ("num_segments", "width", "num_heads", "hidden_width", "num_blocks")
         fields.check_whole(self, **dict.fromkeys(positive, 1))
-        fields.check_whole(self, vocabulary_size=5, max_length=3, separator_id=0, num_classes=2)
+        fields.check_whole(self, vocabulary_size=5, max_length=3, separator_id=0, num_classes=1)
         fields.check_share(self, "dropout", "token_dropout")
         if self.width % self.num_heads:
             raise BeexError(f"width={self.width} must be a multiple of num_heads={self.num_heads}.")
@@ -114,6 +114,11 @@ class BEExformerConfig:
                 "A network 'ffn' has no gate; leave out gate_activation and gate_width."
             )
         _ = self.precision  # which checks its parts
+
+    @property
+    def is_regression(self) -> bool:
+        """Whether the model answers a number, and not a class."""
+        return self.num_classes == 1
 
     @property
     def precision(self) -> Precision:

@@ -4,7 +4,7 @@ from .keras_runner import KerasRunner, load_classifier, model_directory
 from .lce_runner import LCERunner
 from .loading import load
 from .measure import evaluate_runner
-from .predictions import Answer, Decisions, Failure, Prediction
+from .predictions import Answer, Decisions, Failure, Prediction, ValuePrediction
 from .runner import Runner
 from .segment_runner import SegmentRunner
 
@@ -19,6 +19,7 @@ __all__ = [
     "Prediction",
     "Runner",
     "SegmentRunner",
+    "ValuePrediction",
     "evaluate_runner",
     "load",
     "load_classifier",

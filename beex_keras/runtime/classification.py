@@ -33,7 +33,8 @@ class Pipeline:
             says; otherwise they cannot be classified.
         on_error: "raise" at the first text that cannot be classified, or "return" a `Failure` in its
             place.
-        top_k: labels that `Prediction.probabilities` shall have, the most probable first; all if None.
+        top_k: labels that `Prediction.probabilities` shall have, the most probable first; all if None. A
+            regression has none.
         progress: show a progress bar over lists.
         chunk: texts held at a time.
 
@@ -64,9 +65,13 @@ class Pipeline:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise BeexError(f"{name}={value!r} must be a whole number of at least 1.")
+        if self.top_k is not None and self.runner.config.is_regression:
+            raise BeexError(
+                "top_k chooses among classes, and this model answers a number; leave it out."
+            )
 
     def __call__(self, texts: Any, pairs: Any = None) -> Any:
-        """One `Prediction` for a text, a list of them for a list.
+        """One `Prediction` for a text, a list of them for a list; of a regression `ValuePrediction`s.
 
         Args:
             texts: a text or a list of texts; for a model of pairs, tuples of two texts, or:

@@ -6,6 +6,7 @@ from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import Evaluation, evaluate, evaluate_exits
 from beex_keras.evaluation.accounting import relative_costs
+from beex_keras.evaluation.scores import answers
 from beex_keras.exits import ExitPolicy
 from beex_keras.runtime.runner import Runner
 
@@ -18,35 +19,43 @@ def evaluate_runner(
     A model that exits by itself has none for each exit: it computes only the exit taken.
 
     Raises:
-        BeexError: the task has a label that the model does not know, or the model exits by itself
-            and by another policy.
+        BeexError: as `known_labels`, or the policy does not fit the model, or it exits by itself and
+            by another one.
 
     Example:
         >>> task = beex.load_task("reviews.csv", text_column="review", label_column="stars")
         >>> beex.runtime.evaluate_runner(beex.load("sst2-micro"), task, task.test).metric
         'accuracy'
     """
-    labels = class_numbers(runner, task)[split.labels]
+    labels, scale = known_labels(runner, task, split), runner.value_scale
     costs, rule = relative_costs(runner.config), policy or runner.policy
     if not runner.exits_by_itself:
-        return evaluate(split_logits(runner, split), labels, rule, costs, task.metric)
+        return evaluate(split_logits(runner, split), labels, rule, costs, task.metric, scale)
     found = runner.decide(runner.encode(split.texts, split.pairs), rule)
-    predicted = found.logits.argmax(axis=1)
+    predicted = answers(found.logits, scale)
     return evaluate_exits(predicted, found.exits, len(costs), labels, costs, task.metric)
 
 
-def class_numbers(runner: Runner, task: Task) -> np.ndarray:
-    """The model's numbers of the task's classes, in the task's order.
+def known_labels(runner: Runner, task: Task, split: Split) -> np.ndarray:
+    """A split's labels (B,), as the model's numbers of the task's classes; of a regression the targets.
 
     Raises:
-        BeexError: the task has a label that the model does not know.
+        BeexError: the task has a label that the model does not know, or is of another kind.
     """
     known = runner.labels
+    if task.is_regression != runner.config.is_regression:
+        kind, answer = (
+            ("a regression", "a class") if task.is_regression else ("no regression", "a number")
+        )
+        other = f"The task '{task.name}' is {kind}, and the model answers {answer}"
+        raise BeexError(f"{other}; evaluate it on the task it was trained on.")
+    if task.is_regression:
+        return split.labels
     for label in task.labels:
         if label not in known:
             other = f"The task has the label '{label}' but the model knows {', '.join(known)}"
             raise BeexError(f"{other}; evaluate it on the task it was trained on.")
-    return np.array([known.index(label) for label in task.labels])
+    return np.array([known.index(label) for label in task.labels])[split.labels]
 
 
 def split_logits(runner: Runner, split: Split) -> np.ndarray:

@@ -7,6 +7,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from beex_keras import numpy_ops
+from beex_keras.value_scale import ValueScale
 
 
 @dataclasses.dataclass(frozen=True)
@@ -14,7 +15,7 @@ class Decisions:
     """What a model computed for each of B texts up to the exit taken.
 
     Attributes:
-        logits: of the exit taken, float32 (B, C).
+        logits: of the exit taken, float32 (B, C); of a regression C is 1.
         exits: the exit taken, counted from 0, int32 (B,).
     """
 
@@ -50,6 +51,28 @@ class Prediction:
 
 
 @dataclasses.dataclass(frozen=True)
+class ValuePrediction:
+    """What a regression says about one text.
+
+    Attributes:
+        value: the answer at the exit taken, in the units of the training targets.
+        exit: the exit taken, counted from 1.
+        truncated: whether the text was cut, because it is longer than the model reads.
+
+    Example:
+        >>> beex.ValuePrediction(3.5, exit=2).to_dict()
+        {'value': 3.5, 'exit': 2, 'truncated': False}
+    """
+
+    value: float
+    exit: int
+    truncated: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+@dataclasses.dataclass(frozen=True)
 class Failure:
     """Stands in the place of a prediction for a text that cannot be classified.
 
@@ -67,7 +90,18 @@ class Failure:
         return dataclasses.asdict(self)
 
 
-Answer: TypeAlias = Prediction | Failure
+Answer: TypeAlias = Prediction | ValuePrediction | Failure
+
+
+def value_predictions(
+    scale: ValueScale, decisions: Decisions, truncated: np.ndarray | None = None
+) -> Iterator[ValuePrediction]:
+    """As `predictions`, of a regression with that scale."""
+    # As decimal numbers of so many digits that float32 tells apart.
+    values = [float(str(value)) for value in scale.values(decisions.logits[:, 0])]
+    cut = [False] * len(values) if truncated is None else truncated.tolist()
+    for value, exit, was_cut in zip(values, (decisions.exits + 1).tolist(), cut, strict=True):
+        yield ValuePrediction(value, exit, was_cut)
 
 
 def predictions(

@@ -1,16 +1,26 @@
 """One interface for every engine that runs a classifier."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.export.description import Metadata
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.runtime.predictions import Answer, Decisions, Failure, Prediction, predictions
+from beex_keras.runtime.predictions import (
+    Answer,
+    Decisions,
+    Failure,
+    Prediction,
+    ValuePrediction,
+    predictions,
+    value_predictions,
+)
 from beex_keras.text.preprocessor import TextPreprocessor, Texts, fault, too_long
+from beex_keras.value_scale import ValueScale
 
 if TYPE_CHECKING:
     from beex_keras.models import BEExformerClassifier
@@ -19,11 +29,12 @@ if TYPE_CHECKING:
 class Runner:
     """Runs a classifier on ids or text; a subclass brings the engine.
 
-    The first four attributes are those of a classifier, or what a file says of itself.
+    The first five attributes are those of a classifier, or what a file says of itself.
 
     Attributes:
         config: the architecture.
-        labels: the classes' names, in the order of the logits.
+        labels: the classes' names, in the order of the logits; of a regression the one name "value".
+        value_scale: of a regression, what its logits mean.
         policy: the exit policy that `classify` uses unless given another.
         preprocessor: text to ids, or None.
         length: longest row of ids it reads.
@@ -35,6 +46,7 @@ class Runner:
     def __init__(self, model: "BEExformerClassifier | Metadata", length: int) -> None:
         self.config: BEExformerConfig = model.config
         self.labels = tuple(model.labels)
+        self.value_scale: ValueScale | None = model.value_scale
         self.policy: ExitPolicy = model.policy
         self.preprocessor: TextPreprocessor | None = model.preprocessor
         self.length = length
@@ -56,9 +68,12 @@ class Runner:
         Without a policy it is the runner's own.
 
         Raises:
-            BeexError: as `exit_logits`, or the model exits by itself and by another policy.
+            BeexError: as `exit_logits`, the policy does not fit the model, or it exits by itself and by
+                another one.
         """
-        return self._decide(self._checked(ids), policy or self.policy)
+        policy = policy or self.policy
+        exits.check(policy, self.config.is_regression)
+        return self._decide(self._checked(ids), policy)
 
     def classify(
         self,
@@ -66,7 +81,7 @@ class Runner:
         pairs: Texts | None = None,
         policy: ExitPolicy | None = None,
         truncate: bool = True,
-    ) -> list[Prediction]:
+    ) -> list[Prediction | ValuePrediction]:
         """Classifies texts, or pairs of texts, at the exit that the policy takes for each.
 
         Args:
@@ -123,7 +138,12 @@ class Runner:
                 answers[rows[row]] = Failure(too_long(name, lengths[row], self.text_length))
             rows, ids, truncated = rows[~truncated], ids[~truncated], truncated[~truncated]
         if len(rows):
-            found = predictions(self.labels, self.decide(ids, policy), truncated, top_k)
+            decisions = self.decide(ids, policy)
+            found: Iterator[Answer]
+            if self.value_scale is None:
+                found = predictions(self.labels, decisions, truncated, top_k)
+            else:
+                found = value_predictions(self.value_scale, decisions, truncated)
             for row, prediction in zip(rows, found, strict=True):
                 answers[row] = prediction
         return answers
@@ -167,8 +187,8 @@ class Runner:
     def _decide(self, ids: np.ndarray, policy: ExitPolicy) -> Decisions:
         """As `decide`, for checked int32 ids."""
         logits = self._exit_logits(ids)
-        exits = policy.choose(logits)
-        return Decisions(logits[np.arange(len(exits)), exits], exits)
+        taken = policy.choose(logits)
+        return Decisions(logits[np.arange(len(taken)), taken], taken)
 
     def _require_vocabulary(self) -> TextPreprocessor:
         if self.preprocessor is None:

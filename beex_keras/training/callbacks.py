@@ -7,23 +7,27 @@ import numpy as np
 from beex_keras.backend import tf
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.exit_logits import predict_exit_logits
+from beex_keras.evaluation.scores import OF_NUMBERS, answers, score
 from beex_keras.exits import ExitPolicy
 from beex_keras.training.distribution import from_chief, is_chief
+from beex_keras.value_scale import ValueScale
 
 
 class CalibratedAccuracy(tf.keras.callbacks.Callback):
     """Calibrates a policy on validation data after each epoch and logs what it reaches.
 
-    Adds `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that the
-    callbacks behind it in the list can use them: ``EarlyStopping("val_calibrated_accuracy",
-    mode="max")``, ``TensorBoard(...)``. Under a strategy one process computes them, and the other
+    Adds `val_exit_1`…, `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that
+    the callbacks behind it in the list can use them: ``EarlyStopping("val_calibrated_accuracy",
+    mode="max")``, ``TensorBoard(...)``. Of a regression what the metric takes accuracy's place for stands
+    there, see `calibrate`; and `val_pearson`, `val_spearman` and `val_mean_absolute_error` of the exits
+    that the policy chooses. Under a strategy one process computes them, and the other
     workers of a cluster are told.
 
     Args:
         ids: validation inputs, int32 (B, T).
-        labels: whole numbers (B,).
+        labels: whole numbers (B,), or targets.
         policy: the policy to calibrate.
-        tolerance, costs, margin, metric: as in `calibrate`.
+        tolerance, costs, margin, metric, value_scale: as in `calibrate`.
 
     Attributes:
         calibration: the last; None on the workers that are only told.
@@ -47,16 +51,23 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
         costs: np.ndarray | None = None,
         margin: float = 0.0,
         metric: str = "accuracy",
+        value_scale: ValueScale | None = None,
     ) -> None:
         super().__init__()
         self.ids, self.labels, self.policy = ids, labels, policy
-        self.options = (costs, tolerance, margin, metric)
+        self.options = (costs, tolerance, margin, metric, value_scale)
+        self.metric, self.value_scale = metric, value_scale
         self.calibration: Calibration | None = None
+
+    @property
+    def _further(self) -> tuple[str, ...]:
+        return OF_NUMBERS if self.metric in OF_NUMBERS else ()
 
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
         strategy, num_exits = self.model.distribute_strategy, self.model.output_shape[1]
         names = [f"val_exit_{number}" for number in range(1, num_exits + 1)]
         names += ["val_calibrated_accuracy", "val_calibrated_depth"]
+        names += [f"val_{name}" for name in self._further]
         values = self._measure() if is_chief(strategy) else [0.0] * len(names)
         values = from_chief(strategy, values).tolist()
         if logs is not None:
@@ -65,5 +76,12 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
     def _measure(self) -> list[float]:
         logits = predict_exit_logits(self.model, self.ids)
         self.calibration = calibrate(self.policy, logits, self.labels, *self.options)
-        accuracy = (logits.argmax(axis=2) == self.labels[:, None]).mean(axis=0)
-        return [*accuracy.tolist(), self.calibration.accuracy, self.calibration.depth]
+        answered, taken = answers(logits, self.value_scale), self.calibration.policy.choose(logits)
+        chosen = answered[np.arange(len(taken)), taken]
+        own = self.metric if self._further else "accuracy"
+        return [
+            *(score(self.labels, column, own) for column in answered.T),
+            self.calibration.accuracy,
+            self.calibration.depth,
+            *(score(self.labels, chosen, name) for name in self._further),
+        ]

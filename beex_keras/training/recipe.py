@@ -19,8 +19,9 @@ class TrainingConfig:
             normalizations are left out (decay would pull latent weights towards a flip).
         clip_norm: global norm to which gradients are clipped.
         loss: weights of `SoftRoutingLoss`.
-        label_smoothing: of `SoftRoutingLoss`.
-        policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`.
+        label_smoothing: of `SoftRoutingLoss`, for classes.
+        policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`; where a call of
+            `train` does not give it, that of `beex_keras.exits.default`.
         tolerance: accuracy that calibration may give up for speed; the default is half a point,
             well within the noise of a validation split of a thousand texts.
         margin: standard errors of the accuracy lost that calibration allows for, see
@@ -60,9 +61,9 @@ class TrainingConfig:
     clip_norm: float = 1.0
     loss: Literal["uniform", "linear", "routed", "last"] = "uniform"
     label_smoothing: float = 0.1
-    policy: Literal["fractional_entropy", "entropy", "confidence", "patience", "fixed_depth"] = (
-        "confidence"
-    )
+    policy: Literal[
+        "fractional_entropy", "entropy", "confidence", "patience", "fixed_depth", "change"
+    ] = "confidence"
     tolerance: float = 0.005
     margin: float = 0.0
     patience: int = 0

@@ -6,7 +6,8 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - the preset is "minilm" for a BERT-style encoder, and "tiny" for a training from random weights; a start
   from a model of ours has that model's shape;
 - the bits are "weights-only", or "fully-binary" where the start is so already;
-- the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
+- the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
+- the exit policy is that of `beex_keras.exits.default`.
 """
 
 import dataclasses
@@ -14,7 +15,7 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beex_keras import fields
+from beex_keras import exits, fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training.recipe import RunOptions, TrainingConfig
@@ -23,7 +24,10 @@ from beex_keras.training.warm_starts import WarmStart, is_bert, warm_start
 Source = str | os.PathLike[str] | WarmStart | None
 """What a training starts from or learns from: a name, a path, or read already."""
 
-DATA = ("data_dir", "text_column", "pair_column", "label_column")
+DATA = (
+    *("data_dir", "text_column", "pair_column", "label_column"),
+    *("task_kind", "both_orders", "clip"),
+)
 """Words for `load_task`."""
 
 CHOICE = ("preset", "bits", "init_layers")
@@ -94,7 +98,7 @@ class Words:
         words._training(words._model(None), False)  # so that faults show before anything is read
         return words
 
-    def resolve(self) -> Resolved:
+    def resolve(self, is_regression: bool = False) -> Resolved:
         """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
@@ -103,7 +107,7 @@ class Words:
         teacher = None if self.teacher is None else warm_start(self.teacher, of_teacher)
         model = self._model(init)
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
-        return model, self._training(model, warm), init, teacher
+        return model, self._training(model, warm, is_regression), init, teacher
 
     def _model(self, init: WarmStart | None) -> BEExformerConfig:
         if isinstance(self.model, BEExformerConfig):
@@ -117,12 +121,17 @@ class Words:
         default = "tiny" if init is None else "minilm"
         return BEExformerConfig.preset(preset or default, bits, **self.model)
 
-    def _training(self, model: BEExformerConfig, warm: bool) -> TrainingConfig:
+    def _training(
+        self, model: BEExformerConfig, warm: bool, is_regression: bool = False
+    ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
-        if warm:
-            return TrainingConfig.warm(model.weight_bits == 1, **self.training)
-        return TrainingConfig(**self.training)
+        given = {"policy": exits.default(is_regression), **self.training}
+        return (
+            TrainingConfig.warm(model.weight_bits == 1, **given)
+            if warm
+            else TrainingConfig(**given)
+        )
 
 
 def starts_warm(is_bert: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:

@@ -13,7 +13,8 @@ L + \kappa \, \frac{1}{N} \sum_{i=1}^{N}
 with the outputs \(x_i\) of the student's blocks and \(\hat x_i\) of the teacher's at the real tokens
 \(t\) of a batch, \(\bar x_i\) their mean; and in the cross-entropies of \(L\) the labels are mixed with
 the probabilities of the teacher's last exit, or, without a teacher, of the student's own last exit,
-which the exits before it learn from.
+which the exits before it learn from. Of a regression the squared errors of \(L\) are mixed with those to
+that exit's number.
 
 A teacher has an answer to every text, so a training need not stay with those that have labels: in half
 of them tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
@@ -61,7 +62,7 @@ def gradient_step(
             loss = model.compute_loss(ids, labels, logits, weights)
             if config.soft_targets or config.replaced_tokens:
                 own = tf.stop_gradient(logits[:, -1])
-                soft = _cross_entropy(logits, own if known is None else known[-1][:, -1])
+                soft = _soft_loss(logits, own if known is None else known[-1][:, -1])
                 if known is None:  # the last exit has nobody to learn from but the labels
                     soft = soft[:, :-1]
                 soft = tf.reduce_mean(soft, axis=1)
@@ -119,8 +120,13 @@ def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tenso
     return tf.add_n(errors) / len(errors)
 
 
-def _cross_entropy(logits: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Of every exit, against the probabilities of `known` (B, C): (B, N)."""
+def _soft_loss(logits: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
+    """Of every exit, against what `known` (B, C) says: (B, N).
+
+    Cross-entropy to its probabilities, or of a regression the squared error to its number.
+    """
+    if logits.shape[-1] == 1:
+        return tf.math.squared_difference(logits, known[:, tf.newaxis])[:, :, 0]
     target = tf.nn.softmax(known)[:, tf.newaxis]
     return -tf.reduce_sum(target * tf.nn.log_softmax(logits), axis=-1)
 

@@ -31,7 +31,8 @@ def make_teacher(
             raise BeexError(f"{having}; a teacher needs as many bits or more.")
     config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
     source.config(config)
-    teacher = BEExformerClassifier(config, model.preprocessor, model.labels)
+    parts = model.preprocessor, model.labels, None, model.value_scale
+    teacher = BEExformerClassifier(config, *parts)
     source.apply(teacher, ids)
     _take_signs(teacher)
     return teacher

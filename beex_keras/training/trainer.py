@@ -1,4 +1,4 @@
-"""A training, top to bottom: from labelled texts to a trained, calibrated and tested classifier.
+"""A training, top to bottom: from labelled texts to a trained, calibrated and tested model.
 
 `train` takes the words of a call apart. `Trainer` does the work: the run folder, the model, what it
 starts from and learns from, the epochs (`fit`), and in the end the exit's threshold and the figures.
@@ -49,6 +49,8 @@ from beex_keras.training.warm_starts import WarmStart
 _MONITOR = "val_calibrated_accuracy"
 _BEST_WEIGHTS = "best.weights.h5"
 _CHECKPOINTS = "checkpoints"
+_SPREAD_OF_ERRORS = math.sqrt(math.pi / 2 - 1)
+"""Standard deviation of the absolute values of normal numbers, relative to their mean."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +96,8 @@ def train(
 ) -> Run:
     """Trains a classifier, calibrates its exit on validation data and evaluates it on test data.
 
+    Of a task whose labels are numbers it is a regression, see `load_task`.
+
     `beex train` takes the same words: its options are these arguments and settings.
 
     The run folder holds `run.json` (all settings), `vocab.txt`, `history.json`, checkpoints while
@@ -122,7 +126,8 @@ def train(
         verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
         settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only" or
             "fully-binary"); fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`;
-            `data_dir`, `text_column`, `pair_column` and `label_column` of `load_task`; `init_layers`, the
+            `data_dir`, `text_column`, `pair_column`, `label_column`, `task_kind`, `both_orders` and
+            `clip` of `load_task`; `init_layers`, the
             layers (from 0) of a BERT-style encoder that the blocks start as. What is not given follows
             from the start, see `beex_keras.training.settings`.
 
@@ -143,7 +148,7 @@ def train(
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
-    settled, folder = words.resolve(), Path(output)
+    settled, folder = words.resolve(task.is_regression), Path(output)
     trainer = Trainer(task, *settled, folder, vocabulary, strategy, callbacks, words.run, verbose)
     return trainer.run()
 
@@ -176,6 +181,7 @@ class Trainer:
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.chief = distribution.is_chief(self.strategy)
+        self.value_scale = self.task.value_scale
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
@@ -209,6 +215,8 @@ class Trainer:
             "data": self.task.fingerprint(self.vocabulary or ()),
             "model": self.model_config.to_dict(),
             "training": self.config.to_dict(),
+            **({"both_orders": True} if self.task.both_orders else {}),
+            **({} if self.value_scale is None else {"value_scale": self.value_scale.to_dict()}),
             **{name: source.identity for name, source in sources.items() if source is not None},
         }
         length = self.model_config.max_length
@@ -233,7 +241,8 @@ class Trainer:
             separator_id=preprocessor.separator_id,
         )
         policy = exits.get(self.config.policy)
-        return BEExformerClassifier(config, preprocessor, self.task.labels, policy)
+        parts = preprocessor, self.task.labels, policy, self.value_scale
+        return BEExformerClassifier(config, *parts)
 
     def fit(self, model: BEExformerClassifier) -> None:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
@@ -248,7 +257,9 @@ class Trainer:
                 SoftRoutingLoss(config.loss, label_smoothing=config.label_smoothing),
                 # Weighted, since rows that only fill up a replica's share must not count.
                 metrics=[],
-                weighted_metrics=exit_metrics(model.config.num_blocks, model.policy),
+                weighted_metrics=exit_metrics(
+                    model.config.num_blocks, model.policy, model.value_scale
+                ),
             )
         annealing = Annealing(start, round(config.anneal * all_steps))
         validation, labels = self.ids["validation"], self.task.validation.labels
@@ -256,7 +267,7 @@ class Trainer:
         callbacks = [annealing, calibrated, *self.callbacks]
         if self.options.tensorboard:
             callbacks.insert(2, tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
-        batches = partial(make_dataset, ids, self.task.train.labels, training=True)
+        batches = partial(make_dataset, ids, self.targets, training=True)
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
             return batches(batch_size=config.batch_size, seed=config.seed, epoch=epoch, skip=skip)
@@ -281,23 +292,35 @@ class Trainer:
             )
 
     @property
+    def targets(self) -> np.ndarray:
+        """What the training split's exits learn: class numbers, or standardized numbers."""
+        labels = self.task.train.labels
+        return labels if self.value_scale is None else self.value_scale.standardize(labels)
+
+    @property
     def calibration(self) -> dict[str, Any]:
         """Arguments of `calibrate`."""
         config = self.config
         accuracy = {"tolerance": config.tolerance, "margin": config.margin}
-        return {"costs": self.costs, "metric": self.task.metric, **accuracy}
+        of_task = {"metric": self.task.metric, "value_scale": self.value_scale}
+        return {"costs": self.costs, **of_task, **accuracy}
 
     @property
     def slack(self) -> Callable[[float], float] | None:
         r"""Best accuracy \(a\) on \(n\) validation texts → \(\mathrm{margin} \cdot \sqrt{a (1 - a) / n}\).
 
         By less than that chance alone makes an epoch seem better than the next. For a mean recall it
-        is an approximation; rounding can take that beyond 1.
+        is an approximation; rounding can take that beyond 1. The standard error of a correlation \(r\) is
+        \((1 - r^2) / \sqrt{n}\), that of a mean absolute error its own by a normal error's share.
         """
         margin, count = self.config.margin, len(self.task.validation)
         if not margin:
             return None
-        return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / count)
+        if not self.task.is_regression:
+            return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / count)
+        if self.task.metric == "mean_absolute_error":
+            return lambda best: margin * _SPREAD_OF_ERRORS * abs(best) / math.sqrt(count)
+        return lambda best: margin * (1.0 - best * best) / math.sqrt(count)
 
     def measure(self, model: BEExformerClassifier) -> Run:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
@@ -306,7 +329,8 @@ class Trainer:
         logits = {part: predict_exit_logits(model, self.ids[part]) for part in parts}
         calibration = calibrate(model.policy, logits["validation"], labels, **self.calibration)
         policy = model.policy = calibration.policy
-        evaluation = evaluate(logits["test"], task.test.labels, policy, self.costs, task.metric)
+        found = logits["test"], task.test.labels, policy, self.costs, task.metric
+        evaluation = evaluate(*found, self.value_scale)
         history = run_folder.read_history(self.folder)
         epoch = 1 + kept_epoch(history[_MONITOR], self.slack)
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)

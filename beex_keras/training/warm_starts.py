@@ -16,6 +16,7 @@ from beex_keras.runtime import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training.bert import MINILM, BertCheckpoint, load_bert_weights, read_bert
 from beex_keras.training.transfer import BITS, Transfer, check_start, part_of, sample, transfer
+from beex_keras.value_scale import ValueScale
 
 
 class WarmStart(Protocol):
@@ -109,7 +110,8 @@ class ModelStart:
     """A start from a classifier of the same width, with as many bits or more.
 
     Of one with more blocks or positions it takes the first ones. A model for pairs can start from one
-    for single texts, and the other way round. Heads come along if the labels are the same.
+    for single texts, and the other way round. Heads come along if the labels are the same; those of a
+    regression then answer in the new model's scale what they answered in the old one's.
     """
 
     source: BEExformerClassifier
@@ -143,8 +145,21 @@ class ModelStart:
         start = transfer(part, model.backbone, sample(ids))
         if model.labels == self.source.labels:
             for head, other in zip(model.heads, self.source.heads, strict=False):
-                head.set_weights(other.get_weights())
+                weights = other.get_weights()
+                if model.value_scale is not None:
+                    kernel, bias = weights
+                    weights = _rescaled(kernel, bias, self.source.value_scale, model.value_scale)
+                head.set_weights(weights)
         return start
+
+
+def _rescaled(
+    kernel: np.ndarray, bias: np.ndarray, old: ValueScale | None, new: ValueScale
+) -> list[np.ndarray]:
+    """A regression head that answers in another scale what it answered in the old one."""
+    assert old is not None
+    ratio, shift = old.scale / new.scale, (old.offset - new.offset) / new.scale
+    return [kernel * ratio, bias * ratio + shift]
 
 
 def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:

@@ -2,13 +2,15 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import linear
 import minilm
 import numpy as np
 
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 REQUIRES = minilm.REQUIRES
 _BATCH = 64
@@ -18,7 +20,7 @@ def files(folder: Path) -> list[Path]:
     return [folder / minilm.FLOAT32, folder / minilm.TOKENIZER, folder / linear.FILE]
 
 
-def fit(task: Task, folder: Path, seed: int) -> None:
+def fit(task: "Task", folder: Path, seed: int) -> None:
     minilm.copy_tokenizer(folder)
     minilm.export(minilm.classifier(None).eval(), folder / minilm.FLOAT32)
     embed = _embedder(folder)

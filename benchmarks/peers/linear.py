@@ -2,26 +2,23 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 FILE = "linear.npz"
-_PENALTIES = (1.0, 10.0, 100.0, 1000.0)
-"""Inverse penalties of which validation data chooses; embeddings have length 1."""
 
 
-def fit(task: Task, embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
+def fit(task: "Task", embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
     """Writes the weights that answer best on validation data."""
-    from sklearn.linear_model import LogisticRegression
+    from baselines import OF_EMBEDDINGS, best_linear
 
     train, validation = embed(task.train.texts), embed(task.validation.texts)
-    models = [
-        LogisticRegression(C=penalty, max_iter=3000).fit(train, task.train.labels)
-        for penalty in _PENALTIES
-    ]
-    best = max(models, key=lambda model: model.score(validation, task.validation.labels))
+    best = best_linear(task, train, validation, OF_EMBEDDINGS)
     weights, bias = best.coef_.T, best.intercept_
     if weights.shape[1] == 1:  # of two classes there is one column, whose sign decides
         weights, bias = np.hstack([-weights, weights]), np.array([-bias[0], bias[0]])

@@ -9,11 +9,13 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 REQUIRES = ("onnxruntime", "tokenizers")
 FLOAT32, INT8, TOKENIZER = "model.onnx", "model.int8.onnx", "tokenizer.json"
@@ -63,7 +65,7 @@ def session(file: Path) -> Callable[[dict[str, np.ndarray]], np.ndarray]:
 # === Training ===
 
 
-def fit(task: Task, folder: Path, seed: int) -> None:
+def fit(task: "Task", folder: Path, seed: int) -> None:
     """Trains, and writes both ONNX files; a training that was interrupted goes on from its checkpoint."""
     import torch
 

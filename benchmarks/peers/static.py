@@ -2,12 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import linear
 import minilm
 
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 REQUIRES = ("model2vec",)
 _FOLDER = "static"
@@ -17,7 +19,7 @@ def files(folder: Path) -> list[Path]:
     return [*(folder / _FOLDER).iterdir(), folder / linear.FILE]
 
 
-def fit(task: Task, folder: Path, seed: int) -> None:
+def fit(task: "Task", folder: Path, seed: int) -> None:
     from model2vec.distill import distill
 
     made = distill(str(minilm.source()), pca_dims=256)

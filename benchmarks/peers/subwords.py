@@ -3,9 +3,11 @@
 import itertools
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beex_keras.data import Split, Task
+if TYPE_CHECKING:
+    from beex_keras.data import Split, Task
+
 
 REQUIRES = ("fasttext-numpy2-wheel",)
 BIN, FTZ = "model.bin", "model.ftz"
@@ -25,7 +27,7 @@ def files(folder: Path, file: str) -> list[Path]:
     return [folder / file]
 
 
-def fit(task: Task, folder: Path, seed: int) -> None:
+def fit(task: "Task", folder: Path, seed: int) -> None:
     """Writes the model whose rate and epochs are best on validation data, and what it is quantized to."""
     import fasttext
 
@@ -56,7 +58,7 @@ def load(folder: Path, file: str) -> Callable[[Sequence[str]], Any]:
     return classify
 
 
-def _write(file: Path, split: Split) -> None:
+def _write(file: Path, split: "Split") -> None:
     rows = zip(split.labels, split.texts, strict=True)
     file.write_text("".join(f"{_PREFIX}{label} {_line(text)}\n" for label, text in rows), "utf-8")
 

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from beex_keras.data import Task
+if TYPE_CHECKING:
+    from beex_keras.data import Task
+
 
 REQUIRES = ("scikit-learn",)
 _FILE = "model.joblib"
@@ -14,7 +16,7 @@ def files(folder: Path) -> list[Path]:
     return [folder / _FILE]
 
 
-def fit(task: Task, folder: Path, seed: int) -> None:
+def fit(task: "Task", folder: Path, seed: int) -> None:
     import joblib
 
     from baselines import tfidf_model

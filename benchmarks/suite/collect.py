@@ -12,26 +12,32 @@ from typing import Any
 import numpy as np
 
 import baselines
+from baselines import Baseline
 from beex_keras import exits
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate, score
 from beex_keras.evaluation.accounting import Counts, count, relative_costs, total
 from beex_keras.evaluation.calibration import Calibration
+from beex_keras.evaluation.scores import answers
 from beex_keras.exits import ExitPolicy
 from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training.recipe import TrainingConfig
+from beex_keras.value_scale import ValueScale
 from suite.code_version import library_versions
 from suite.description import Suite
 from suite.trial import DONE, FAILED, FAILURE_FILE, Trial, read_logits, read_result, state
 
 POLICIES: dict[str, ExitPolicy] = {
-    **{name: exits.get(name) for name in exits.POLICIES},
+    **{name: exits.get(name) for name, kind in exits.POLICIES.items() if kind.of_classes},
     "fractional_entropy, above": exits.FractionalEntropy(direction="above"),
 }
-"""All exit policies, and the opposite direction of the paper's; calibrated for each trial."""
+"""All exit policies of classes, and the opposite direction of the paper's; calibrated for each trial."""
+
+NUMBER_POLICIES = {name: exits.get(name) for name, of in exits.POLICIES.items() if of.of_numbers}
+"""Those of a regression."""
 
 PAPERS_POLICY = "fractional_entropy"
 
@@ -74,7 +80,8 @@ def collect(
         if state(folder) == DONE:
             metrics = suite.metrics(tasks[trial.task], trial.task)
             curves = trial.variant in main["variants"]
-            figures.append({**name, **trial_figures(trial, folder, metrics, curves)})
+            scale = tasks[trial.task].value_scale
+            figures.append({**name, **trial_figures(trial, folder, metrics, curves, scale)})
         elif state(folder) == FAILED:
             reason = read_text(folder / FAILURE_FILE, "failure").strip().splitlines()[-1]
             failed.append({**name, "reason": reason.replace(f"{directory}{os.sep}", "")})
@@ -86,7 +93,9 @@ def collect(
         "code": dict(Counter(found["code"] for found in figures)),
         "versions": library_versions(),
         "tasks": {
-            name: _known_task_figures(directory, task, suite.metrics(task, name))
+            name: _known_task_figures(
+                directory, task, suite.metrics(task, name), suite.baselines(task, name)
+            )
             for name, task in progress(tasks.items(), "Baselines")
         },
         "tables": tables,
@@ -140,16 +149,15 @@ def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
     return figures["task"], figures["variant"], figures["seed"], figures["settings"]
 
 
-BASELINES = {
-    "majority class": baselines.majority_predictions,
-    "TF-IDF + logistic regression": baselines.tfidf_predictions,
-}
-"""What a model has to beat: functions of a task that answer its test texts."""
+def task_figures(
+    task: Task, metrics: list[str], beside: Mapping[str, Baseline] | None = None
+) -> dict[str, Any]:
+    """Size and origin of the splits, and what the baselines reach on the test split.
 
-
-def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
-    """Size and origin of the splits, and what the baselines reach on the test split."""
-    predictions = {name: predict(task) for name, predict in BASELINES.items()}
+    Those of the task's kind, unless others are given.
+    """
+    chosen = baselines.of(task) if beside is None else beside
+    predictions = {name: predict(task) for name, predict in chosen.items()}
     return {
         "metric": task.metric,
         "classes": len(task.labels),
@@ -163,20 +171,31 @@ def task_figures(task: Task, metrics: list[str]) -> dict[str, Any]:
     }
 
 
-def _known_task_figures(directory: Path, task: Task, metrics: list[str]) -> dict[str, Any]:
+def _known_task_figures(
+    directory: Path,
+    task: Task,
+    metrics: list[str],
+    beside: Mapping[str, Baseline] | None = None,
+) -> dict[str, Any]:
     """`task_figures`, kept in `directory`: the baselines of a large task take a while.
 
     They are computed anew when the code of the baselines has changed.
     """
     code = inspect.getsource(baselines)
-    file = directory / f"task-{task.fingerprint([task.notes, *metrics, code])}.json"
+    file = (
+        directory / f"task-{task.fingerprint([task.notes, *metrics, *(beside or ()), code])}.json"
+    )
     if not file.exists():
-        write_atomically(file, json.dumps(task_figures(task, metrics)) + "\n")
+        write_atomically(file, json.dumps(task_figures(task, metrics, beside)) + "\n")
     return json.loads(read_text(file, "baselines"))
 
 
 def trial_figures(
-    trial: Trial, folder: Path, metrics: list[str], curves: bool = True
+    trial: Trial,
+    folder: Path,
+    metrics: list[str],
+    curves: bool = True,
+    value_scale: ValueScale | None = None,
 ) -> dict[str, Any]:
     """Figures of one training: its exits, each policy calibrated on validation, its size.
 
@@ -185,16 +204,20 @@ def trial_figures(
         folder: where its result is.
         metrics: the task's own, then others.
         curves: whether to follow each policy over all its thresholds.
+        value_scale: of a regression, the task's.
     """
     result = read_result(folder)
     config = BEExformerConfig.from_dict(result["trained"])
     logits, costs = read_logits(folder), relative_costs(config)
-    labels, predicted = logits["test_labels"], logits["test"].argmax(axis=2)
+    labels, predicted = logits["test_labels"], answers(logits["test"], value_scale)
+    fit = NUMBER_POLICIES if config.is_regression else POLICIES
     return {
         "exits": {m: [_round(score(labels, p, m)) for p in predicted.T] for m in metrics},
         "policies": {
-            name: policy_figures(policy, logits, costs, trial.training, metrics, curves)
-            for name, policy in POLICIES.items()
+            name: policy_figures(
+                policy, logits, costs, trial.training, metrics, curves, value_scale
+            )
+            for name, policy in fit.items()
         },
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(count(config)),
@@ -209,10 +232,12 @@ def calibrated(
     tolerance: float,
     margin: float = 0.0,
     metric: str = "accuracy",
+    value_scale: ValueScale | None = None,
 ) -> Calibration:
     """The policy with the threshold that a trial's validation data gives it."""
     labels = logits["validation_labels"]
-    return calibrate(policy, logits["validation"], labels, costs, tolerance, margin, metric)
+    options = costs, tolerance, margin, metric, value_scale
+    return calibrate(policy, logits["validation"], labels, *options)
 
 
 def policy_figures(
@@ -222,6 +247,7 @@ def policy_figures(
     training: TrainingConfig,
     metrics: list[str],
     curves: bool = True,
+    value_scale: ValueScale | None = None,
 ) -> dict[str, Any]:
     """What a policy reaches on the test split, with its threshold from the validation split.
 
@@ -233,13 +259,15 @@ def policy_figures(
     """
     test, labels = logits["test"], logits["test_labels"]
     found, strict = (
-        calibrated(policy, logits, costs, tolerance, training.margin, metrics[0])
+        calibrated(policy, logits, costs, tolerance, training.margin, metrics[0], value_scale)
         for tolerance in (training.tolerance, 0.0)
     )
-    scored = {m: evaluate(test, labels, found.policy, costs, m) for m in metrics}
-    without_loss = evaluate(test, labels, strict.policy, costs, metrics[0])
+    scored = {m: evaluate(test, labels, found.policy, costs, m, value_scale) for m in metrics}
+    without_loss = evaluate(test, labels, strict.policy, costs, metrics[0], value_scale)
     own = scored[metrics[0]]
-    curve = {"curve": _curve(found, test, labels, costs, metrics[0])} if curves else {}
+    curve = {}
+    if curves:
+        curve = {"curve": _curve(found, test, labels, costs, metrics[0], value_scale)}
     return {
         "policy": exits.serialize(found.policy),
         "validation": _round(found.accuracy),
@@ -254,7 +282,12 @@ def policy_figures(
 
 
 def _curve(
-    found: Calibration, test: np.ndarray, labels: np.ndarray, costs: np.ndarray, metric: str
+    found: Calibration,
+    test: np.ndarray,
+    labels: np.ndarray,
+    costs: np.ndarray,
+    metric: str,
+    value_scale: ValueScale | None,
 ) -> list[list[float]]:
     """[cost, score] on the test split, at thresholds evenly spread over validation cost."""
     wanted = np.linspace(found.curve.cost[0], found.curve.cost[-1], _CURVE_POINTS)
@@ -264,7 +297,8 @@ def _curve(
         threshold = found.curve.thresholds[index].item()
         if isinstance(found.policy, exits.FixedDepth | exits.Patience):
             threshold = int(threshold)
-        figures = evaluate(test, labels, found.policy.with_threshold(threshold), costs, metric)
+        rule = found.policy.with_threshold(threshold)
+        figures = evaluate(test, labels, rule, costs, metric, value_scale)
         points.append([_round(1 - figures.flops_saved), _round(figures.score)])
     return points
 
@@ -272,8 +306,10 @@ def _curve(
 def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[float]]:
     r"""Where depth hurts and where it helps: shares of all texts, for each exit but the last.
 
+    Of a regression where the answer is nearer to the target, at one of both exits than at the other.
+
     Args:
-        predicted: class numbers (B, N).
+        predicted: class numbers (B, N), or values.
         labels: (B,).
 
     Returns:
@@ -281,11 +317,13 @@ def overthinking(predicted: np.ndarray, labels: np.ndarray) -> dict[str, list[fl
         last. Their difference is the accuracy gained by running on from exit i. Source: Kaya et
         al., ICML 2019.
     """
-    right = predicted == labels[:, None]
-    early, last = right[:, :-1], right[:, -1:]
+    # 0 where it is right.
+    error = np.abs(predicted - labels[:, None])
+    error = error if predicted.dtype.kind == "f" else error.clip(max=1)
+    early, last = error[:, :-1], error[:, -1:]
     return {
-        "lost": [_round(share) for share in (early & ~last).mean(axis=0)],
-        "gained": [_round(share) for share in (~early & last).mean(axis=0)],
+        "lost": [_round(share) for share in (early < last).mean(axis=0)],
+        "gained": [_round(share) for share in (early > last).mean(axis=0)],
     }
 
 

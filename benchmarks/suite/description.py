@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+import baselines
+from baselines import Baseline
 from beex_keras.data import Split, Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
@@ -25,7 +27,7 @@ else:
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
-    "task": "source files pair_column rows train_rows metrics model training",
+    "task": "source files pair_column rows train_rows both_orders frozen_minilm metrics model training",
     "variant": "preset model training start",
     "start": "init init_layers teacher",
     "group": "table tasks variants seeds",
@@ -89,7 +91,7 @@ class Suite:
 
         A task with a `source` is that task under a name of its own. Where the suite says `rows`,
         each split keeps that many texts at most, drawn at random; `train_rows` is the same for the
-        training split alone.
+        training split alone. With `both_orders` that has each pair in both orders.
 
         Raises:
             BeexError: its data is missing or faulty.
@@ -112,7 +114,12 @@ class Suite:
             if field in values:
                 splits |= {part: _draw(getattr(task, part), values[field]) for part in parts}
                 notes.append(f"at most {values[field]:,} {what}")
-        return dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
+        task = dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
+        return task.in_both_orders() if values.get("both_orders") else task
+
+    def baselines(self, task: Task, name: str) -> dict[str, Baseline]:
+        """What a model has to beat on a task; frozen embeddings of MiniLM where the suite asks for them."""
+        return baselines.of(task, self._of("tasks", name).get("frozen_minilm", False))
 
     def trials(self, tasks: Mapping[str, Task]) -> list[Trial]:
         """All trainings on the given tasks in the order in which to do them.

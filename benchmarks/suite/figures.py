@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 _COLUMNS = 4
 _BROWN = "#7A5C14"
 _LEAST_SHOWN = 0.5  # percent of texts, lest one text fill a panel
-_TFIDF = "TF-IDF + logistic regression"
+_TFIDF = "TF-IDF"
 
 
 @style.styled
@@ -38,6 +38,8 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
     def draw(axes: "Axes", task: str) -> None:
         name = summary.metric(results, task)
         for index, policy in enumerate(POLICIES):
+            if summary.row(results, task, variant, policy) is None:
+                continue
             curve = _mean_curve(summary.trials(results, task, variant), policy)
             look = {
                 "color": (*style.CYCLE, _BROWN, style.GREY)[index],
@@ -51,7 +53,8 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
             axes.plot(*curve, color="black", linewidth=1.0, label=f"{twin}, the paper's policy")
             star = {"color": "black", "markersize": 11, "label": f"{twin}, full depth"}
             axes.plot(100, 100 * full, "*", **star)
-        baseline = 100 * results["tasks"][task]["baselines"][_TFIDF][name]
+        known = results["tasks"][task]["baselines"]
+        baseline = next(100 * of[name] for key, of in known.items() if key.startswith(_TFIDF))
         axes.axhline(
             baseline, color=style.GREY, linestyle=(0, (1, 2)), linewidth=1.2, label="TF-IDF"
         )
@@ -66,7 +69,7 @@ def exits_taken(results: Results, variant: str) -> "Figure":
 
     def draw(axes: "Axes", task: str) -> None:
         done = summary.trials(results, task, variant)
-        shares = np.array([trial["policies"][PAPERS_POLICY]["exit_shares"] for trial in done])
+        shares = np.array([summary.by_policy(t, PAPERS_POLICY)["exit_shares"] for t in done])
         mean = style.percent(shares.mean(axis=0))
         numbers = np.arange(1, len(mean) + 1)
         axes.bar(numbers, mean, width=0.7, color=style.BLUE)
@@ -226,7 +229,7 @@ def _panels(
 
 def _mean_curve(trials: list[dict[str, Any]], policy: str) -> tuple[np.ndarray, np.ndarray]:
     """Costs and mean scores of a policy, in percent, where all seeds' curves reach."""
-    curves = [np.array(sorted(trial["policies"][policy]["curve"])) for trial in trials]
+    curves = [np.array(sorted(summary.by_policy(t, policy)["curve"])) for t in trials]
     if min(map(len, curves)) == len({len(c) for c in curves}) == 1:
         return style.percent(curves[0][:, 0]), style.percent(curves[0][:, 1])
     start, end = max(c[0, 0] for c in curves), min(c[-1, 0] for c in curves)

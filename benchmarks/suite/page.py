@@ -40,7 +40,8 @@ def write(
     for trial in trials:
         name = trial.task, trial.variant
         done = state(folder / trial.folder) == DONE
-        if done and trial.variant in first.variants and name not in models:
+        counted = not tasks[trial.task].is_regression  # whose texts are neither right nor wrong
+        if done and counted and trial.variant in first.variants and name not in models:
             models[name] = model_data(trial, folder / trial.folder, tasks[trial.task].metric)
     data = {
         "title": suite.name,

@@ -6,7 +6,8 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from suite.collect import PAPERS_POLICY, POLICIES
+from beex_keras import exits as exit_policies
+from suite.collect import PAPERS_POLICY
 
 Results = dict[str, Any]
 """What `suite.collect.collect` returns."""
@@ -21,6 +22,7 @@ POLICY_NAMES = {
     "confidence": "confidence",
     "patience": "patience (PABEE)",
     "fixed_depth": "fixed depth",
+    "change": "change",
 }
 """What people call the policies."""
 
@@ -94,9 +96,21 @@ def full_depth(figures: Figures, metric: str) -> float:
     return figures["exits"][metric][-1]
 
 
+def by_policy(figures: Figures, policy: str) -> Figures | None:
+    """A training's figures with an exit by that policy, None if it does not go with the model.
+
+    For a regression "change" stands in for the paper's policy and for the recipe's.
+    """
+    known = figures["policies"]
+    if policy not in known and policy in (PAPERS_POLICY, exit_policies.DEFAULT):
+        policy = exit_policies.default(is_regression=True)
+    return known.get(policy)
+
+
 def _values(figures: Figures, policy: str, metric: str, strict: bool = False) -> tuple[float, ...]:
     """Score at full depth; score, share of FLOPs saved and depth with the exit."""
-    found = figures["policies"][policy]
+    found = by_policy(figures, policy)
+    assert found is not None
     score, saved = ("strict_score", "strict_flops_saved") if strict else (metric, "flops_saved")
     return full_depth(figures, metric), found[score], found[saved], found["mean_depth"]
 
@@ -117,7 +131,7 @@ def row(
         metric_name: the task's own if None.
     """
     done = trials(results, task, variant)
-    if not done:
+    if not done or any(by_policy(figures, policy) is None for figures in done):
         return None
     name = metric_name or metric(results, task)
     return Row.of(_values(figures, policy, name) for figures in done)
@@ -147,6 +161,8 @@ def over_tasks(
     With `strict` the exit is by the threshold that may lose nothing on validation.
     """
     tasks, seeds = measured(results)
+    if any(row(results, task, variant, policy) is None for task in tasks):
+        return None
     means = []
     for seed in seeds:
         values = [
@@ -214,6 +230,6 @@ def records(results: Results) -> list[dict[str, Any]]:
             "exit_shares": " ".join(map(str, figures["policies"][policy]["exit_shares"])),
         }
         for figures in results["trials"]
-        for policy in POLICIES
+        for policy in figures["policies"]
         for name, exits in figures["exits"].items()
     ]

@@ -12,7 +12,14 @@ NONE = "–"
 PAGES_POLICIES = tuple(dict.fromkeys((PAPERS_POLICY, exits.DEFAULT)))
 """The paper's policy and the recipe's."""
 
-_METRIC_NAMES = {"accuracy": "accuracy", "matthews": "Matthews", "f1": "F1"}
+_METRIC_NAMES = {
+    "accuracy": "accuracy",
+    "matthews": "Matthews",
+    "f1": "F1",
+    "pearson": "Pearson, exit by change",
+    "spearman": "Spearman",
+    "mean_absolute_error": "mean absolute error",
+}
 _COLUMNS = ("full depth", "calibrated exit", "FLOPs saved")
 
 
@@ -73,6 +80,8 @@ def main_tables(results: Results) -> str:
 
     def baseline(name: str, tasks: Sequence[str]) -> str:
         known = [results["tasks"][task] for task in tasks]
+        if any(name not in of["baselines"] for of in known):
+            return NONE
         return score(sum(of["baselines"][name][of["metric"]] for of in known) / len(known))
 
     def lines(
@@ -108,7 +117,7 @@ def main_tables(results: Results) -> str:
 
 
 def _baselines(results: Results) -> list[str]:
-    return list(next(iter(results["tasks"].values()))["baselines"])
+    return list(dict.fromkeys(name for of in results["tasks"].values() for name in of["baselines"]))
 
 
 def second_metrics(results: Results) -> str:
@@ -124,7 +133,7 @@ def second_metrics(results: Results) -> str:
             rows.append(
                 [
                     f"{task} ({_METRIC_NAMES[name]})",
-                    *(score(scores[name]) for scores in known["baselines"].values()),
+                    *(score(known["baselines"].get(b, {}).get(name)) for b in _baselines(results)),
                     *(points(row and row.full) for row in found),
                 ]
             )
@@ -237,7 +246,7 @@ def expected_flops(results: Results, variant: str) -> str:
         if not done:
             continue
         flops = done[0]["account"]["depth_flops"]
-        taken = [trial["policies"][PAPERS_POLICY]["exit_shares"] for trial in done]
+        taken = [summary.by_policy(trial, PAPERS_POLICY)["exit_shares"] for trial in done]
         shares = [sum(column) / len(done) for column in zip(*taken, strict=True)]
         mean = sum(s * f for s, f in zip(shares, flops, strict=True))
         rows.append(

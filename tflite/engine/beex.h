@@ -212,7 +212,8 @@ BEEX_API const struct beex_kernels *const *beex_available_kernels(void);
 /* The last of them. */
 BEEX_API const struct beex_kernels *beex_best_kernels(void);
 
-/* "portable", "avx2", "avx512", "avx512vbmi", "neon", "neondot", "cortexm" or "mve". */
+/* "portable", "avx2", "avx512", "avx512vbmi", "neon", "neondot", "cortexm", "mve" or
+ * "wasm". */
 BEEX_API const char *beex_kernels_name(const struct beex_kernels *kernels);
 
 /* The available ones of such a name, or null. */

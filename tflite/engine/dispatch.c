@@ -82,7 +82,11 @@ const beex_kernels *const *beex_available_kernels(void) {
 
 const beex_kernels *const *beex_available_kernels(void) {
   static const beex_kernels *const all[] = {
+#ifdef BEEX_HAS_WASM
+    &beex_kernels_wasm, /* alone: a module with vectors runs nowhere else, and is downloaded */
+#else
     &beex_kernels_portable,
+#endif
 #ifdef BEEX_HAS_CORTEXM
     &beex_kernels_cortexm,
 #endif

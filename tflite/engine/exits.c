@@ -59,8 +59,8 @@ void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
   state->repeats = 0;
 }
 
-static float score(const beex_policy *policy, beex_exit_state *state, size_t index,
-                   const float *logits, size_t num_classes) {
+float beex_exit_score(const beex_policy *policy, beex_exit_state *state, size_t index,
+                      const float *logits, size_t num_classes) {
   const size_t label = best_class(logits, num_classes);
   switch (policy->kind) {
     case BEEX_FRACTIONAL_ENTROPY: {
@@ -87,8 +87,11 @@ static float score(const beex_policy *policy, beex_exit_state *state, size_t ind
   }
 }
 
+int beex_score_takes(const beex_policy *policy, float score) {
+  return policy->below ? score < policy->threshold : score >= policy->threshold;
+}
+
 int beex_exit_taken(const beex_policy *policy, beex_exit_state *state, size_t index,
                     const float *logits, size_t num_classes) {
-  const float value = score(policy, state, index, logits, num_classes);
-  return policy->below ? value < policy->threshold : value >= policy->threshold;
+  return beex_score_takes(policy, beex_exit_score(policy, state, index, logits, num_classes));
 }

@@ -58,6 +58,11 @@ void beex_best_class(const float *logits, size_t num_classes, size_t *label, flo
 /* Of logits [C]; the most probable class has the bits of beex_best_class. */
 void beex_softmax(const float *logits, size_t num_classes, float *probabilities);
 
+/* beex_exit_taken in two steps: what the policy compares with its threshold, and whether it takes that. */
+float beex_exit_score(const beex_policy *policy, beex_exit_state *state, size_t index,
+                      const float *logits, size_t num_classes);
+int beex_score_takes(const beex_policy *policy, float score);
+
 /* beex_encode; *all is the tokens that the text has, the special ones included, before it is cut. */
 beex_status beex_encode_all(const beex_model *model, const char *text, size_t text_size,
                             const char *pair, size_t pair_size, int truncate, int32_t *ids,

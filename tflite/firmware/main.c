@@ -1,4 +1,5 @@
-/* Classifies one text a line, in UTF-8: answers label, probability and exit, with tabs between them.
+/* Classifies one text a line, in UTF-8: answers label, probability and exit, with tabs between them. A model
+ * that answers a number has it for a label; model.h defines MODEL_NUMBER then.
  *
  * "truncated" follows where a text has more tokens than the model reads. The two texts of a pair stand on
  * one line with a tab between them. A line that cannot be classified is answered by a sentence, and the
@@ -40,6 +41,23 @@ static void print_share(float share) {
   for (uint32_t i = 5, rest = number; i > 1; i--, rest /= 10) text[i] = (char)('0' + rest % 10);
   board_print(text);
 }
+
+#ifdef MODEL_NUMBER
+/* A number within 10^15, with four digits behind the point; one beyond as if it were there. */
+static void print_value(float value) {
+  float magnitude = value < 0 ? -value : value;
+  if (magnitude > 1e15f) magnitude = 1e15f;
+  uint64_t whole = (uint64_t)magnitude;
+  uint32_t rest = (uint32_t)((magnitude - (float)whole) * 10000.0f + 0.5f);
+  whole += rest / 10000;
+  rest %= 10000;
+  char digits[] = ".0000";
+  for (uint32_t i = 4; i > 0; i--, rest /= 10) digits[i] = (char)('0' + rest % 10);
+  if (value < 0) board_print("-");
+  board_print_number(whole);
+  board_print(digits);
+}
+#endif
 
 static void print_field(uint64_t number) {
   board_print("\t");
@@ -125,7 +143,11 @@ int main(void) {
       refuse(number, beex_status_message(status));
       continue;
     }
+#ifdef MODEL_NUMBER
+    print_value(result.value);
+#else
     board_print(beex_label(&model, result.label));
+#endif
     board_print("\t");
     print_share(result.score);
     print_field(result.exit);

@@ -158,6 +158,10 @@ extern const beex_kernels beex_kernels_avx512vbmi; /* in avx512.c */
 extern const beex_kernels beex_kernels_neon;
 extern const beex_kernels beex_kernels_neondot; /* in neon.c */
 #endif
+#if defined(__wasm_simd128__)
+#define BEEX_HAS_WASM 1
+extern const beex_kernels beex_kernels_wasm;
+#endif
 
 /* Their assembly takes most registers, which only an optimizing compiler has free. */
 #if defined(__GNUC__) && defined(__OPTIMIZE__) && __ARM_ARCH_PROFILE == 'M' && defined(__thumb2__)

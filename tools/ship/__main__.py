@@ -32,7 +32,7 @@ from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.export import beex as beex_format
 from beex_keras.files import read_text, write_atomically
 from beex_keras.runtime import CRunner
-from beex_keras.runtime.measure import class_numbers, split_logits
+from beex_keras.runtime.measure import known_labels, split_logits
 
 README = Path(__file__).parents[2] / "README.md"
 _PATH = click.Path(path_type=Path)
@@ -103,13 +103,14 @@ def quantize(name, bits, about, output, data_dir):
     before = beex_format.read(data)
     task = load_task(figures["task"], data_dir=data_dir)
     runner = CRunner(beex_format.rewrite(data, activations=bits))
-    labels = class_numbers(runner, task)[task.validation.labels]
+    labels = known_labels(runner, task, task.validation)
     found = calibrate(
         before.policy,
         split_logits(runner, task.validation),
         labels,
         relative_costs(runner.config),
         metric=task.metric,
+        value_scale=runner.value_scale,
         **{name: before.calibration.get(name, 0.0) for name in ("tolerance", "margin")},
     )
     changes = {"policy": found.policy, "calibration": found.to_dict(), "activations": bits}

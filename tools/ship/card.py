@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from command import training_command
 
+import baselines
 from beex_keras import exits
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
@@ -22,9 +23,8 @@ from beex_keras.export.mcu import costs
 from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
-from beex_keras.runtime import CRunner, Prediction, evaluate_runner
+from beex_keras.runtime import CRunner, Prediction, ValuePrediction, evaluate_runner
 from beex_keras.training import warm_start
-from suite.collect import BASELINES
 from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"
@@ -196,7 +196,13 @@ def describe(
     Raises:
         BeexError: the data is not what the run was trained on, or the description is of another task.
     """
-    task = load_task(chosen.settings["task"], data_dir=data_dir)
+    scale = chosen.settings.get("value_scale")
+    task = load_task(
+        chosen.settings["task"],
+        data_dir=data_dir,
+        both_orders=chosen.settings.get("both_orders", False),
+        clip=scale is None or scale["least"] is not None,
+    )
     if about["task"] != task.name:
         raise BeexError(f"The description is of {about['task']}, the runs are of {task.name}.")
     vocabulary = read_text(chosen.folder / "vocab.txt", "vocabulary").splitlines()
@@ -209,6 +215,7 @@ def describe(
         "title": about["title"],
         "task": task.name,
         "labels": list(task.labels),
+        **({"value_scale": scale} if scale else {}),
         "languages": about["languages"],
         "metric": task.metric,
         "starts_from": starts_from,
@@ -224,7 +231,7 @@ def describe(
         "shipped_seed": chosen.seed,
         "baselines": {
             name: score(task.test.labels, predict(task), task.metric)
-            for name, predict in BASELINES.items()
+            for name, predict in baselines.of(task).items()
         },
         **measure(data, task, about),
     }
@@ -286,21 +293,24 @@ def _boards(data: bytes, runner: CRunner) -> list[dict[str, Any]]:
 
 
 def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, Any]:
-    """How many test texts of each kind there are, and the share of them that is answered rightly.
+    """How many test texts of each kind there are, and the share of them that is answered rightly; of a
+    regression their mean absolute error.
 
     Kinds of wording are `groups`: what regular expressions find.
     """
     test = task.test
     found = runner.classify(test.texts, test.pairs)
-    names = [task.labels[number] for number in test.labels]
-    right = np.array([p.label == name for p, name in zip(found, names, strict=True)])
+    if task.is_regression:
+        figure, names = "error", []
+        each = np.abs([p.value for p in found] - test.labels)
+    else:
+        figure, names = "accuracy", [task.labels[number] for number in test.labels]
+        each = np.array([p.label == name for p, name in zip(found, names, strict=True)])
 
     def row(name: str, chosen: np.ndarray) -> dict[str, Any]:
         count = int(chosen.sum())
-        share = float(right[chosen].mean()) if count else None
-        return {"of": name, "texts": count, "accuracy": share}
+        return {"of": name, "texts": count, figure: float(each[chosen].mean()) if count else None}
 
-    scores = np.array([p.score for p in found])
     words = np.array([len(text.split()) for text in test.texts])
     ids = runner.encode(test.texts, test.pairs)
     unknown = (ids == runner.preprocessor.vocabulary.index("[UNK]")).any(axis=1)
@@ -308,16 +318,22 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
     for name, pattern in groups.items():
         chosen = np.array([bool(re.search(pattern, t, re.IGNORECASE)) for t in test.texts])
         by_wording += [row(name, chosen), row("all others", ~chosen)]
+    by_class: dict[str, Any] = {}
+    if not task.is_regression:
+        scores = np.array([p.score for p in found])
+        by_class = {
+            "confidence": [
+                row(f"{low:.1f} {of}", (scores >= low) & (scores < high))
+                for low, high, of in _CONFIDENCES
+            ],
+            "labels": [row(label, test.labels == n) for n, label in enumerate(task.labels)],
+            "confusions": _confusions(names, found),
+        }
     return {
-        "confidence": [
-            row(f"{low:.1f} {of}", (scores >= low) & (scores < high))
-            for low, high, of in _CONFIDENCES
-        ],
+        **by_class,
         "length": [row(of, (words > low) & (words <= high)) for low, high, of in _LENGTHS],
         "unknown": [row("with a word unknown to it", unknown), row("without", ~unknown)],
         "groups": by_wording,
-        "labels": [row(label, test.labels == n) for n, label in enumerate(task.labels)],
-        "confusions": _confusions(names, found),
     }
 
 
@@ -337,6 +353,8 @@ def _probes(runner: CRunner, probes: list[dict[str, str]]) -> list[dict[str, Any
         return []
     found = runner.classify([probe["text"] for probe in probes])
     return [
-        {**probe, "answer": p.label, "score": round(p.score, 4), "exit": p.exit}
+        {**probe, "answer": round(p.value, 4), "exit": p.exit}
+        if isinstance(p, ValuePrediction)
+        else {**probe, "answer": p.label, "score": round(p.score, 4), "exit": p.exit}
         for probe, p in zip(probes, found, strict=True)
     ]

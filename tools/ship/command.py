@@ -4,6 +4,7 @@ import json
 import shlex
 from typing import Any
 
+from beex_keras import exits
 from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
@@ -75,6 +76,13 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]
         defaults = TrainingConfig().to_dict()
     # Without a start or a teacher the command refuses what is about one.
     idle = {"seed"} | {key for key, role in settings.NEEDS.items() if run.get(role) is None}
+    if "value_scale" in run:
+        defaults["policy"] = exits.default(is_regression=True)
+        idle.add("label_smoothing")  # numbers have none
+        if run["value_scale"]["least"] is None:
+            words += _option("clip", False)
+    if run.get("both_orders"):
+        words += _option("both_orders", True)
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
     for own, usual in ((model, base), (training, defaults)):

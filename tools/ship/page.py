@@ -33,8 +33,8 @@ def table(cards: list[dict[str, Any]]) -> str:
         [
             [
                 f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)",
-                score(card["test"]["score"]),
-                score(card["baselines"]["TF-IDF + logistic regression"]),
+                score(card["test"]["score"]) + (" (Pearson)" if "value_scale" in card else ""),
+                score(next(v for k, v in card["baselines"].items() if k.startswith("TF-IDF"))),
                 _percent(card["test"]["flops_saved"]),
                 f"{card['file']['bytes']:,}",
                 "yes" if any(row["board_ram"] <= 128 * 1024 for row in card["boards"]) else "no",
@@ -140,13 +140,25 @@ def _failures(card: dict[str, Any]) -> str:
     failures = card["failures"]
     titles = {"confidence": "its score", "length": "length", "unknown": "vocabulary"}
     titles |= {"groups": "wording", "labels": "label"}
+    is_number = "value_scale" in card
+
+    def figure(row: dict[str, Any]) -> str:
+        return f"{row['error']:.3f}" if is_number else score(row["accuracy"])
+
     rows = [
-        [f"by {title}: {row['of']}", f"{row['texts']:,}", score(row["accuracy"])]
+        [f"by {title}: {row['of']}", f"{row['texts']:,}", figure(row)]
         for kind, title in titles.items()
-        for row in failures[kind]
+        for row in failures.get(kind, [])
         if row["texts"]
     ]
-    parts = ["On the test data:", rows_table(["texts", "number", "answered rightly, %"], rows)]
+    header = "mean absolute error" if is_number else "answered rightly, %"
+    parts = ["On the test data:", rows_table(["texts", "number", header], rows)]
+    if is_number:
+        if card["probes"]:
+            columns = ("text", "about", "value", "answer", "exit")
+            shown = [[str(row[name]) for name in columns] for row in card["probes"]]
+            parts += ["On sentences written to find weaknesses:", rows_table(columns, shown)]
+        return "\n\n".join(parts)
     if failures["confusions"]:
         shown = "; ".join(
             f"{row['label']} taken for {row['answer']}: {row['texts']}"
@@ -201,7 +213,12 @@ def _size(card: dict[str, Any]) -> str:
 
 
 def _labels(card: dict[str, Any]) -> str:
-    return ", ".join(card["labels"])
+    scale = card.get("value_scale")
+    if scale is None:
+        return ", ".join(card["labels"])
+    if scale["least"] is None:
+        return "a number"
+    return f"a number from {scale['least']:g} to {scale['most']:g}"
 
 
 def _percent(value: float) -> str:

@@ -35,7 +35,8 @@ def classifier(data: bytes, source: str = "The model") -> BEExformerClassifier:
         raise BeexError(f"{source} {problem}; give the run folder that it was converted from.")
     config = metadata.config.replace(max_length=metadata.length)
     wanted = architecture(config, metadata.length)
-    model = BEExformerClassifier(config, metadata.preprocessor, metadata.labels, metadata.policy)
+    parts = metadata.preprocessor, metadata.labels, metadata.policy, metadata.value_scale
+    model = BEExformerClassifier(config, *parts)
     try:
         if any(header[name] != np.float32(wanted[name]) for name in header.keys() & wanted.keys()):
             raise ValueError("The header is not that of the configuration.")

@@ -5,7 +5,7 @@ from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.export.beex.dictionary import pack_dictionary
-from beex_keras.export.beex.header import HEADER, architecture, policy_fields, seal
+from beex_keras.export.beex.header import HEADER, architecture, policy_fields, seal, value_fields
 from beex_keras.export.beex.parts import Writer
 from beex_keras.export.beex.sizes import arena_size
 from beex_keras.export.beex.weights import write_weights
@@ -31,6 +31,7 @@ def encode(
     length = checked_length(config, length)
     metadata = describe(classifier, length, calibration)
     values = architecture(config, length) | policy_fields(metadata.policy)
+    values |= value_fields(metadata.value_scale)
     if int8_weights:
         values |= {"weight_bits": 8, "activation_bits": 8}
         values["embedding_bits"] = min(8, config.embedding_bits)

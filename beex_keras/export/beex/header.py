@@ -1,5 +1,6 @@
 """The header: its fields in their order, and the numbers that stand for names."""
 
+import dataclasses
 import mmap
 import struct
 import zlib
@@ -9,6 +10,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.models import BEExformerConfig
+from beex_keras.value_scale import ValueScale
 
 MAGIC = b"BEEX"
 FORMAT_VERSION = 4
@@ -19,7 +21,10 @@ NETWORKS = ("slfn", "ffn")
 CONTENT_ACTIVATIONS = ("tanh", "gelu")
 """Those of the content branch of an "slfn", in the order of their numbers in a file."""
 
-POLICY_KINDS = ("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth")
+POLICY_KINDS = (
+    *("fractional_entropy", "entropy", "confidence", "patience", "fixed_depth"),
+    "change",
+)
 """The policies in the order of their numbers in a file."""
 
 _NAMES = """
@@ -73,7 +78,22 @@ def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
         "gate_width": 0 if config.network == "ffn" else config.gate_width or config.hidden_width,
         "content_activation": CONTENT_ACTIVATIONS.index(config.content_activation),
         "attention_scale": (config.width // config.num_heads) ** -0.5,
+        "task": int(config.is_regression),
     }
+
+
+def value_fields(scale: ValueScale | None) -> dict[str, float]:
+    """The header's fields of a regression's scale; none of classes."""
+    if scale is None:
+        return {}
+    return {f"value_{name}": value for name, value in dataclasses.asdict(scale).items()}
+
+
+def value_scale(values: dict[str, Any]) -> ValueScale | None:
+    """The inverse of `value_fields`, of a whole header."""
+    if not values["task"]:
+        return None
+    return ValueScale(*(values[name] for name in _OF_VALUES))
 
 
 def policy_fields(policy: exits.ExitPolicy) -> dict[str, Any]:

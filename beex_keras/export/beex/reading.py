@@ -7,7 +7,14 @@ import zlib
 
 from beex_keras.errors import BeexError
 from beex_keras.export.beex.dictionary import unpack_dictionary
-from beex_keras.export.beex.header import CHECKED_FROM, FORMAT_VERSION, HEADER, MAGIC, read_header
+from beex_keras.export.beex.header import (
+    CHECKED_FROM,
+    FORMAT_VERSION,
+    HEADER,
+    MAGIC,
+    read_header,
+    value_scale,
+)
 from beex_keras.export.description import Metadata, from_values
 
 
@@ -37,6 +44,8 @@ def read(data: bytes | mmap.mmap, source: str = "The model") -> Metadata:
                 for word, number in unpack_dictionary(section(name)).items():
                     tokens[number] = prefix + word.decode("utf-8")
         vocabulary = [tokens[number] for number in range(len(tokens))]
+        if scale := value_scale(values):
+            stored["value_scale"] = scale.to_dict()
         return from_values({**stored, "length": values["length"], "labels": labels}, vocabulary)
     except BeexError:
         raise

@@ -33,7 +33,7 @@ def rewrite(
         calibration: figures of that policy's calibration, to be kept with it (JSON values).
 
     Raises:
-        BeexError: the file is not ours or damaged, or `length` does not fit.
+        BeexError: the file is not ours or damaged, or `length` or `policy` does not fit.
 
     Example:
         >>> path = beex.pretrained.find("sst2-micro")
@@ -47,6 +47,7 @@ def rewrite(
         config = config.with_activations(activations)
         values["activation_bits"] = activations
     policy = policy or metadata.policy
+    exits.check(policy, config.is_regression)
     length = checked_length(config.replace(max_length=metadata.length), length)
     int8 = values["weight_bits"] == 8
     stored = json.loads(_section(data, values, "metadata"))

@@ -84,10 +84,12 @@ def model_arrays(data: bytes, name: str) -> tuple[str, str]:
     """A ``.beex`` file as a constant array of C with such a name: its header and its source."""
     values = beex.read_header(data)
     written, upper = "/* Written by beex convert. */\n", name.upper()
+    number = f"#define {upper}_NUMBER /* it answers a number */\n" if values["task"] else ""
     header = (
         f"{written}#ifndef {upper}_H\n#define {upper}_H\n\n"
         f"#define {upper}_ARENA {values['arena_size']} /* bytes of working memory */\n"
-        f"#define {upper}_LENGTH {values['length']} /* the most tokens it reads */\n\n"
+        f"#define {upper}_LENGTH {values['length']} /* the most tokens it reads */\n"
+        f"{number}\n"
         f"extern const unsigned char {name}_data[{len(data)}]; /* a .beex file */\n\n#endif\n"
     )
     starts = range(0, len(data), _BYTES_A_LINE)

@@ -19,7 +19,7 @@ SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f
 INTERFACE = ("engine/beex.h", "kernels/kernels.h")
 SHARED = ("kernels/exact.h", "kernels/simd.h", "engine/internal.h", "engine/unicode_tables.h")
 # From the bottom up, without reference.c, which is for tests, and binding.c, which is for Python.
-_KERNELS = ("portable", "avx2", "avx512", "neon", "cortexm", "mve")
+_KERNELS = ("portable", "avx2", "avx512", "neon", "cortexm", "mve", "wasm")
 _ENGINE = (
     *("dispatch", "status", "crc32", "dictionary", "elementary", "arena", "model", "exits"),
     *("tokenizer", "engine", "selftest"),

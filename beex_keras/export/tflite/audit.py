@@ -42,6 +42,7 @@ def audit(
     config: BEExformerConfig,
     matrices: Mapping[str, BinaryMatrix] | None = None,
     blocks: Collection[int] | None = None,
+    first_exit: int = 1,
 ) -> AuditReport:
     """Finds every binary matrix of the configuration in the converted file.
 
@@ -56,6 +57,7 @@ def audit(
         config: the configuration that it must fulfil.
         matrices: the Keras model's, from `binary_matrices`.
         blocks: the blocks that the file has, counted from 1; all if None.
+        first_exit: the first exit that a file can take by itself; blocks up to it stand together.
 
     Raises:
         BeexError: a matrix came out float, with other signs or outside its branch, there are more or
@@ -82,7 +84,7 @@ def audit(
     found: dict[str, _Candidate] = {}
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
-        home = graphs[_block(name) - 1] if len(graphs) > 1 else graphs[0]
+        home = graphs[max(0, _block(name) - first_exit)] if len(graphs) > 1 else graphs[0]
         # Those of its own branch first.
         for candidate in sorted(candidates, key=lambda c: c.operation.graph is not home):
             if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):

@@ -70,17 +70,19 @@ def convert(
     if threshold_input and exit != "in-graph":
         raise BeexError("A threshold can be an input only of a file that exits by itself.")
     parts = freeze.freeze_parts(classifier, length)
+    first = 1
     blocks, inputs = len(parts.blocks), [graphs.TOKEN_IDS]
     if exit == "in-graph":
         graph = graphs.self_exiting(parts, classifier.policy, threshold_input)
         outputs = [graphs.LOGITS, graphs.EXIT_INDEX]
+        first = graphs.first_exit(classifier.policy, threshold_input)
         if threshold_input:
             inputs.append(graphs.THRESHOLD)
         else:
             blocks = classifier.policy.deepest(blocks)
     else:
         graph, outputs = graphs.all_exits(parts), [graphs.EXIT_LOGITS]
-    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory)
+    model = _compiled(classifier, graph, inputs, outputs, range(1, blocks + 1), plan_memory, first)
     exiting = {"exit": exit, "threshold_input": threshold_input}
     metadata.attach(model, describe(classifier, parts.length, calibration, **exiting))
     return metadata.seal(flatbuffer.pack(model))
@@ -172,6 +174,7 @@ def _compiled(
     outputs: list[str],
     blocks: range,
     plan_memory: bool,
+    first_exit: int = 1,
 ) -> Any:
     """The parsed file of a graph with some blocks: every pass applied, audited and named."""
     config, model = classifier.config, flatbuffer.parse(lce.convert_function(graph))
@@ -185,10 +188,10 @@ def _compiled(
     tidy.use_select_v2(model)
     tidy.share_buffers(model)
     tidy.drop_empty_quantization(model)
-    report = audit(model, config, binary_matrices(classifier), blocks)
+    report = audit(model, config, binary_matrices(classifier), blocks, first_exit)
     naming.order_signature(model, inputs, outputs)
     naming.name_tensors(model, report.tensors)
-    naming.name_graphs(model)
+    naming.name_graphs(model, first_exit)
     if plan_memory:
         memory_plan.plan(model)
     return model

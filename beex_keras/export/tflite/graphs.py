@@ -31,6 +31,11 @@ def all_exits(parts: Parts) -> Graph:
     return _function(forward, _ids(parts))
 
 
+def first_exit(policy: ExitPolicy, threshold_input: bool = False) -> int:
+    """The first exit, counted from 1, at which a graph that exits by itself asks the policy."""
+    return 1 if threshold_input else policy.earliest
+
+
 def self_exiting(parts: Parts, policy: ExitPolicy, threshold_input: bool = False) -> Graph:
     """token_ids int32 (1, T) → logits (1, C) and exit_index int32 (1,), of the exit taken.
 
@@ -41,6 +46,7 @@ def self_exiting(parts: Parts, policy: ExitPolicy, threshold_input: bool = False
     With `threshold_input` the policy's threshold is a second input, float32 (1,), and no constant.
     """
     number = len(parts.blocks)
+    first = first_exit(policy, threshold_input)
     last = (number if threshold_input else policy.deepest(number)) - 1
 
     def from_block(
@@ -60,6 +66,8 @@ def self_exiting(parts: Parts, policy: ExitPolicy, threshold_input: bool = False
                 state = policy.initial_state(logits)
             score, state = policy.score(index, logits, state)
             stops = policy.stops(score, threshold)[0]
+        if index + 1 < first:
+            return from_block(index + 1, x, mask, state, threshold)
         return tf.cond(stops, here, lambda: from_block(index + 1, x, mask, state, threshold))
 
     def forward(token_ids: tf.Tensor, threshold: tf.Tensor | None = None) -> dict[str, tf.Tensor]:

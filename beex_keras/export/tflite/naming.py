@@ -66,11 +66,14 @@ def _given_names(model: Any, matrices: Mapping[str, Any]) -> dict[int, str]:
     return given
 
 
-def name_graphs(model: Any) -> None:
-    """Calls the graphs "main" and, within it, "exit_1" or "block_2", in that "exit_2", and so on."""
+def name_graphs(model: Any, first_exit: int = 1) -> None:
+    """Calls the graphs "main" and, within it, "exit_1" or "block_2", in that "exit_2", and so on.
+
+    They begin with the first exit that the file can take.
+    """
     blocks = flatbuffer.nested_graphs(model)
     blocks[0].name = "main"
-    for depth, graph in enumerate(blocks, start=1):
+    for depth, graph in enumerate(blocks, start=first_exit):
         names = f"exit_{depth}", f"block_{depth + 1}"
         for operation in flatbuffer.graph_operations(model, graph):
             for name, branch in zip(names, flatbuffer.branches(model, operation), strict=False):

@@ -70,7 +70,7 @@ def _with_random_weights(
     classifier: BEExformerClassifier, config: BEExformerConfig
 ) -> BEExformerClassifier:
     """A model of another configuration, or the same one, with all that goes into a file."""
-    others = classifier.preprocessor, classifier.labels, classifier.policy
+    others = classifier.preprocessor, classifier.labels, classifier.policy, classifier.value_scale
     model = BEExformerClassifier(config, *others)
     generator = np.random.default_rng(0)
     model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])

@@ -1,0 +1,3 @@
+/** The engine's module as bytes, for `pipeline(model, { wasm })`. */
+declare const wasm: Uint8Array<ArrayBuffer>;
+export default wasm;
