@@ -99,7 +99,7 @@ def test_every_page_can_be_found(site, html):
         links = {
             (path.parent / urlsplit(link).path).resolve()
             for path in new
-            for link in html[path].links
+            for link in html[path].links + html[path].loads
             if not urlsplit(link).scheme and urlsplit(link).path
         }
         new = {path for path in links if path in html} - found

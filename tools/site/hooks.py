@@ -30,6 +30,9 @@ PAGES = {
 }
 """Pages outside `docs`, and where the site has them."""
 
+PLAYGROUND = ROOT / "build" / "web" / "playground"
+"""What `make web` builds; without it the site has no playground."""
+
 LANGUAGES = {".c": "c", ".cc": "cpp", ".h": "c", ".py": "python"}
 _FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(\[[^\[\]]*)?\]\((?!\w+:|#|/)([^()\s#]+)")
@@ -47,6 +50,8 @@ def sources() -> dict[str, str]:
         found[path.relative_to(ROOT).as_posix()] = f"models/{path.name}"
     for path in sorted((ROOT / "notebooks").glob("*.ipynb")):
         found[path.relative_to(ROOT).as_posix()] = f"tutorials/{path.stem}.md"
+    if PLAYGROUND.exists():
+        found["build/web/playground/index.html"] = "playground/page.md"
     return found
 
 
@@ -76,6 +81,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     for source, name in known.items():
         if source.endswith(".ipynb"):
             texts[name] = _notebook(ROOT / source, name, files, config)
+        elif name == "playground/page.md":
+            texts[name] = _playground(files, config)
         elif source.endswith(".md"):
             texts[name] = (ROOT / source).read_text("utf-8")
     config.extra["sources"] = {name: source for source, name in known.items()}
@@ -163,6 +170,15 @@ def _source(path: str, files: Files, config: MkDocsConfig) -> str:
     inclusion = InclusionLevel.NOT_IN_NAV
     files.append(File.generated(config, name, content=content, inclusion=inclusion))
     return name
+
+
+def _playground(files: Files, config: MkDocsConfig) -> str:
+    """A page around the playground, whose files become files of the site."""
+    for path in sorted(path for path in PLAYGROUND.rglob("*") if path.is_file()):
+        name = f"playground/{path.relative_to(PLAYGROUND).as_posix()}"
+        files.append(File.generated(config, name, abs_src_path=str(path)))
+    frame = '<iframe src="index.html" title="Playground" class="playground"></iframe>'
+    return f"# Playground\n\nThe texts stay in your browser, which runs the model itself.\n\n{frame}\n"
 
 
 def _notebook(path: Path, name: str, files: Files, config: MkDocsConfig) -> str:
