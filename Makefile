@@ -53,7 +53,7 @@ wheels: $(WHEELS_STAMP) ## Build and check the wheels of all platforms, into dis
 	@$(WHEELS_ENV)/bin/python tools/wheels
 
 # Without TensorFlow and without a network: what the site shows of the package is read, not run.
-docs: web $(SITE_STAMP) ## Build the documentation's site, into build/site
+docs: $(SITE_STAMP) ## Build the documentation's site, into build/site; make web docs: with the playground
 	@PYTHONPATH=. NO_MKDOCS_2_WARNING=true $(SITE_ENV)/bin/mkdocs build --strict
 
 web: $(STAMP) ## Build the npm package and the playground, into build/web
