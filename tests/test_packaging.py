@@ -71,6 +71,13 @@ def test_wheels_are_read_as_in_tests():
     assert pins("3.11", "tools/wheels/requirements.txt")["lief"] == pins("3.11")["lief"]
 
 
+def test_the_site_has_the_versions_of_tests():
+    site, all_ = pins("3.11", "tools/site/requirements.txt"), pins("3.11")
+    shared = site.keys() & all_.keys()
+    assert {"numpy", "click", "rich", "rich-click"} <= shared
+    assert all(site[name] == all_[name] for name in shared)
+
+
 def test_all_holds_every_extra(declared):
     extras = declared["extras_require"]
     assert set(extras["all"]) == {text for texts in extras.values() for text in texts}

@@ -178,7 +178,9 @@ def _playground(files: Files, config: MkDocsConfig) -> str:
         name = f"playground/{path.relative_to(PLAYGROUND).as_posix()}"
         files.append(File.generated(config, name, abs_src_path=str(path)))
     frame = '<iframe src="index.html" title="Playground" class="playground"></iframe>'
-    return f"# Playground\n\nThe texts stay in your browser, which runs the model itself.\n\n{frame}\n"
+    return (
+        f"# Playground\n\nThe texts stay in your browser, which runs the model itself.\n\n{frame}\n"
+    )
 
 
 def _notebook(path: Path, name: str, files: Files, config: MkDocsConfig) -> str:
