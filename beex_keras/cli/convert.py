@@ -57,8 +57,12 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
 )
 @_choice("--target", ["mcu"], "Write a C project for microcontrollers: model, engine, Makefile.")
 @click.option("--board", help="With --target mcu: an emulated board; netduinoplus2 by default.")
-@click.option("--ram", help="With --target mcu: bytes of RAM, such as 128K; the board's by default.")
-@click.option("--flash", help="With --target mcu: bytes of flash, such as 1M; the board's by default.")
+@click.option(
+    "--ram", help="With --target mcu: bytes of RAM, such as 128K; the board's by default."
+)
+@click.option(
+    "--flash", help="With --target mcu: bytes of flash, such as 1M; the board's by default."
+)
 @_choice(
     "--format",
     ["tflite", "beex", "c"],
