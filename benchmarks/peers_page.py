@@ -1,9 +1,14 @@
-"""The page docs/peers.md and its figure, from recorded/peers.json and the template."""
+"""Writes docs/peers.md and its figure anew: python benchmarks/peers_page.py [FILE]
+
+From benchmarks/recorded/peers.json and the template; with a file, of what it says, which takes that one's place.
+"""
 
 import json
 import string
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import click
 
 from beex_keras.evaluation import plots, style
 from beex_keras.files import read_text, write_atomically
@@ -104,9 +109,16 @@ def _scatter(axes: "Axes", rows: list[Row], column: str) -> None:
     axes.xaxis.set_major_formatter("{x:g}")
 
 
-def write() -> None:
-    """The page and its figure."""
+@click.command(help=(__doc__ or "").split("\n")[0])
+@click.argument("file", required=False, type=click.Path(exists=True))
+def main(file: str | None) -> None:
+    if file is not None:
+        write_atomically(RESULTS, read_text(file, "measurements"))
     results = json.loads(read_text(RESULTS, "measurements"))
     template = read_text(RECORDED / "peers.template.md", "template")
     write_atomically(DOCS / "peers.md", page(results, template))
     plots.save(figure(results["rows"]), DOCS / "peers.png")
+
+
+if __name__ == "__main__":
+    main()
