@@ -44,7 +44,14 @@ from beex_keras.training.settings import TWIN, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
-from beex_keras.training.unlabelled import ANSWERS, IDS, Texts, file_names, write_texts
+from beex_keras.training.unlabelled import (
+    ANSWERS,
+    IDS,
+    Texts,
+    file_names,
+    sample_texts,
+    write_texts,
+)
 from beex_keras.training.warm_starts import WarmStart, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
@@ -124,8 +131,8 @@ def train(
             "twin", the float32 twin, which is then trained first, in the folder `twin` of the run.
         unlabelled: files of further texts, which have no label and which the teacher answers: a text a
             line, of a pair both with a tab between them.
-        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split if
-            None, with at most `vocabulary_size` entries, or `init`'s.
+        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split and
+            unlabelled texts if None, with at most `vocabulary_size` entries, or `init`'s.
         strategy: that shares the steps' work, or its name, see `make_strategy`. It changes no result
             beyond rounding and dropout's masks. In a cluster each worker calls this, with the same
             folder.
@@ -250,6 +257,7 @@ class Trainer:
         if self.vocabulary is not None:
             return self.vocabulary
         texts, size = self.task.training_texts(), self.model_config.vocabulary_size
+        texts += sample_texts(self.unlabelled, self.task.is_pair)
         if self.init is not None:
             return self.init.vocabulary(size, texts)
         return learn_vocabulary(texts, size, pieces=self.config.pieces)

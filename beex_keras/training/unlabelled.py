@@ -27,7 +27,7 @@ from beex_keras.files import atomic_path, open_lines, read_text, write_atomicall
 from beex_keras.text import TextPreprocessor
 
 IDS, ANSWERS, ABOUT = "texts.ids", "texts.answers", "texts.json"
-_CHUNK = 2048
+_CHUNK, _SAMPLE = 2048, 100_000
 _SECONDS = 10.0
 _LINE = 65536
 """Bytes of a line, beyond which it is no text to learn from."""
@@ -66,6 +66,16 @@ def file_names(paths: Sequence[Path]) -> list[str]:
             while part := lines.read(2**20):
                 digest.update(part)
             found.append(digest.hexdigest()[:16])
+    return found
+
+
+def sample_texts(paths: Sequence[Path], has_pairs: bool) -> list[str]:
+    """The first texts of each file, for a vocabulary; of pairs both, each for itself."""
+    found: list[str] = []
+    for path in paths:
+        rows = _Lines(has_pairs, ()).of([path])
+        for row in itertools.islice(rows, _SAMPLE // len(paths)):
+            found += [text for text in row if text is not None]
     return found
 
 
@@ -125,7 +135,7 @@ def _write(
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Writes both files; returns what is known of them."""
-    lines = _Lines(train, held_out)
+    lines = _Lines(train.pairs is not None, (train, *held_out))
     count, outputs, said = 0, 0, time.monotonic()
     labelled = zip(train.texts, train.pairs or itertools.repeat(None), strict=False)
     with ExitStack() as within:
@@ -168,10 +178,10 @@ def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
 class _Lines:
     """The new texts of files, and counts of what else is there."""
 
-    def __init__(self, train: Split, held_out: Iterable[Split]) -> None:
-        self.has_pairs = train.pairs is not None
+    def __init__(self, has_pairs: bool, known: Iterable[Split]) -> None:
+        self.has_pairs = has_pairs
         self.known, self.faulty, self.first = 0, 0, ""
-        self._own = {row for split in (train, *held_out) for row in _rows(split)}
+        self._own = {row for split in known for row in _rows(split)}
 
     def of(self, paths: Sequence[Path]) -> Iterator[tuple[str, str | None]]:
         for path in paths:
