@@ -11,6 +11,7 @@ from conftest import random_ids, tiny_config
 from test_distillation import Recorder, softmax
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
+import beex_keras as beex
 from beex_keras import BeexError, TrainingConfig
 from beex_keras.data import Split, make_dataset
 from beex_keras.data.row_file import RowFile
@@ -204,7 +205,7 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"
     assert (tmp_path / "whole" / "twin" / "results.json").exists()
     # First within the twin's epochs, then within the student's.
-    for batches in (30, 30):
+    for batches in (30, 230):
         killer = KillAfter(batches)
         parts = {**words, "callbacks": [killer], "checkpoint_seconds": 0.0}
         with pytest.raises(Killed):
@@ -230,12 +231,13 @@ def test_a_regression_learns_from_answers_in_its_own_units(tmp_path):
         data[name] = tmp_path / f"{name}.jsonl"
         data[name].write_text("\n".join(map(json.dumps, rows(count, seed))) + "\n", "utf-8")
     (tmp_path / "more.txt").write_text("\n".join(f"{w} film so" for w in values) + "\n", "utf-8")
-    words = {**data, "epochs": 8, "learning_rate": 1e-2, "verbose": 0, **TOY_SIZE}
+    words = {**data, "epochs": 8, "learning_rate": 1e-2, "batch_size": 16, "verbose": 0, **TOY_SIZE}
     train(output=tmp_path / "teacher", bits="float", **words)
     words |= {"num_blocks": 1, "teacher": tmp_path / "teacher"}
     run = train(output=tmp_path / "run", unlabelled=tmp_path / "more.txt", **words)
     assert run.evaluation.full_depth_score > 0.95
-    found = run.model.classify(["the great film", "the bad film"])
+    assert "value_scale" in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+    found = beex.load(tmp_path / "run").classify(["the great film", "the bad film"])
     assert abs(found[0].value - 9.0) < 1.5 and abs(found[1].value - 1.5) < 1.5
 
 
@@ -270,7 +272,8 @@ def test_what_cannot_answer_is_refused(toy, tmp_path):
 
 def _renamed(source, folder):
     """The rows with another label, twice so that splits can be taken out of them."""
-    rows = [json.loads(line) for line in source.read_text("utf-8").splitlines()] * 4
+    lines = source.read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in 4 * lines]
     for number, row in enumerate(rows):
         row["label"] = "dull" if row["label"] == "positive" else "negative"
         row["text"] += f" {number}"
