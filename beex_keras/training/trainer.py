@@ -169,9 +169,8 @@ def train(
     if teacher == TWIN:
         its, recipe, start, _ = words.twin(settled, len(task.train))
         own = trainer.folder / TWIN
-        trainer.twin = dataclasses.replace(
-            trainer, model_config=its, config=recipe, init=start, folder=own
-        )
+        twin = dataclasses.replace(trainer, model_config=its, config=recipe, init=start, folder=own)
+        trainer = dataclasses.replace(trainer, twin=twin)
     trainer.unlabelled = tuple(map(Path, files))
     return trainer.run()
 
@@ -198,6 +197,9 @@ class Trainer:
     twin: "Trainer | None" = None  # trained first, to be the teacher
 
     def __post_init__(self) -> None:
+        taught = self.teacher or self.twin or self.config.soft_targets
+        if taught and self.strategy.num_replicas_in_sync > 1:
+            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
@@ -207,9 +209,6 @@ class Trainer:
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
-        replicas = self.strategy.num_replicas_in_sync
-        if (self.teacher or self.twin or self.config.soft_targets) and replicas > 1:
-            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
         preprocessor, splits = self.open_folder(), self.task.splits().items()
         self.ids = {name: preprocessor.encode(split.texts, split.pairs) for name, split in splits}
         # Everything random from here on follows from the seed.
