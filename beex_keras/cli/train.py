@@ -10,7 +10,10 @@ from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
 from beex_keras.training.recipe import TrainingConfig
 
-_ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_json", "settings")
+_ARGUMENTS = (
+    *("data", "validation", "test", "init", "teacher", "unlabelled"),
+    *("output", "as_json", "settings"),
+)
 
 
 @click.command()
@@ -39,7 +42,15 @@ _ARGUMENTS = ("data", "validation", "test", "init", "teacher", "output", "as_jso
     "--teacher",
     type=click.Path(),
     panel="Start",
-    help="Learn from it beside the labels: as for --init, with as many bits or more.",
+    help="Learn from it beside the labels: as for --init, or 'twin', the float32 twin, which is trained "
+    "first.",
+)
+@click.option(
+    "--unlabelled",
+    type=click.Path(),
+    multiple=True,
+    panel="Start",
+    help="File of further texts, one a line, that the teacher answers; may be repeated.",
 )
 @setting(TrainingConfig, "epochs", "Training")
 @setting(TrainingConfig, "learning_rate", "Training")
@@ -72,7 +83,7 @@ def train(**options: Any) -> None:
     from beex_keras.training import train as run_training
 
     output, as_json = options["output"], options["as_json"]
-    chosen |= given(options, "validation", "test", "init", "teacher")
+    chosen |= given(options, "validation", "test", "init", "teacher", "unlabelled")
     run = run_training(options["data"], output, verbose=0 if as_json else "auto", **chosen)
     if run.is_chief:
         plots.save_run_figures(run)

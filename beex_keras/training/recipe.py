@@ -35,7 +35,8 @@ class TrainingConfig:
         hidden_weight: \(\kappa\), what the error of the blocks' outputs counts, of a training with a
             teacher, see `beex_keras.training.step`.
         soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
-            teacher, of the model's own last exit in those of the exits before it.
+            teacher, of the model's own last exit in those of the exits before it. Of a teacher of
+            another shape, from which nothing else can be learned, 0 stands for a half.
         replaced_tokens: \(r\), the highest probability with which a training with a teacher replaces a
             token, in [0, 1), see `beex_keras.training.step.replace_tokens`.
         precision: "float32", or "bfloat16" for the products of the matrices while training, for

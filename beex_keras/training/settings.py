@@ -24,6 +24,12 @@ from beex_keras.training.warm_starts import WarmStart, is_bert, warm_start
 Source = str | os.PathLike[str] | WarmStart | None
 """What a training starts from or learns from: a name, a path, or read already."""
 
+TWIN = "twin"
+"""The name of a teacher that is trained first: the float32 twin of the model."""
+
+_TEXTS_OF_TWIN, _EPOCHS_OF_TWIN = 12_000, (2, 10)
+"""How many texts a twin sees at least, over how many epochs at least and at most."""
+
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
     *("task_kind", "both_orders", "clip"),
@@ -71,8 +77,14 @@ class Words:
         training: TrainingConfig | None = None,
         init: Source = None,
         teacher: Source = None,
+        has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
+        if has_unlabelled and teacher is None:
+            fix = 'give one, such as teacher="twin"'
+            raise BeexError(
+                f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
+            )
         for unknown in sorted(set(settings) - set(known())):
             raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
         defaults = {**TrainingConfig().to_dict(), "init_layers": None}
@@ -102,12 +114,27 @@ class Words:
         """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
-        # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
-        of_teacher = layers if self.teacher is not None and is_bert(self.teacher) else None
-        teacher = None if self.teacher is None else warm_start(self.teacher, of_teacher)
+        teacher = None
+        if self.teacher is not None and self.teacher != TWIN:
+            # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
+            teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         model = self._model(init)
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
         return model, self._training(model, warm, is_regression), init, teacher
+
+    def twin(self, settled: Resolved, count: int) -> Resolved:
+        """The float32 twin that is to teach what `settled` describes, on `count` texts.
+
+        It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
+        """
+        model, training, init, _ = settled
+        fewest, most = _EPOCHS_OF_TWIN
+        epochs = min(max(fewest, -(-_TEXTS_OF_TWIN // count)), most)
+        shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
+        own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
+        if init is not None and starts_warm(init.shape is None, init.bits, model.twin().to_dict()):
+            return model.twin(), TrainingConfig.warm(False, epochs=epochs, **own), init, None
+        return model.twin(), TrainingConfig(epochs=max(epochs, training.epochs), **own), init, None
 
     def _model(self, init: WarmStart | None) -> BEExformerConfig:
         if isinstance(self.model, BEExformerConfig):

@@ -16,8 +16,9 @@ the probabilities of the teacher's last exit, or, without a teacher, of the stud
 which the exits before it learn from. Of a regression the squared errors of \(L\) are mixed with those to
 that exit's number.
 
-A teacher has an answer to every text, so a training need not stay with those that have labels: in half
-of them tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
+A teacher has an answer to every text, so a training need not stay with those that have labels. Texts
+without one (`beex_keras.training.unlabelled`) have the teacher's probabilities alone in their targets. In half
+of the texts tokens can be replaced by random others (`replace_tokens`). The labels of such texts are unknown
 and the teacher's probabilities stand alone in their targets.
 
 Source: hidden states as TinyBERT (Jiao et al., 2020), and texts with other words, which it makes once by
@@ -37,36 +38,59 @@ from beex_keras.training.recipe import TrainingConfig
 
 @contextmanager
 def gradient_step(
-    model: BEExformerClassifier, teacher: BEExformerClassifier | None, config: TrainingConfig
+    model: BEExformerClassifier,
+    teacher: BEExformerClassifier | None,
+    config: TrainingConfig,
+    share: float | None = None,
+    all_labelled: bool = True,
 ) -> Iterator[None]:
-    """Within, `model.fit` does these steps."""
+    """Within, `model.fit` does these steps.
+
+    Args:
+        model: the student.
+        teacher: that has its shape, if there is one.
+        config: the recipe.
+        share: of a teacher's probabilities in the targets of texts with a label; that of `config` if None.
+        all_labelled: whether all texts have a label; of those without one the teacher's probabilities
+            stand alone in their targets. Batches of ids and labels have a third part where the teacher
+            has answered before, its logits (b, C).
+    """
+    share = config.soft_targets if share is None else share
+    soft_targets = bool(share or config.replaced_tokens or not all_labelled)
     student, taught = model, None
     if teacher is not None:
         student, taught = _with_hidden(model), _with_hidden(teacher)
 
     def train_step(data: Any) -> dict[str, tf.Tensor]:
         ids, labels, weights = tf.keras.utils.unpack_x_y_sample_weight(data)
-        share = config.soft_targets
+        answers = None
+        if soft_targets and teacher is None:
+            answers, weights = weights, None
+        if not all_labelled:
+            labels, weights = labelled_rows(labels)
         if config.replaced_tokens:
             seed = tf.stack([config.seed, tf.cast(model.optimizer.iterations, tf.int32)])
             separator, most = model.config.separator_id, config.replaced_tokens
             ids, replaced = replace_tokens(ids, separator, most, seed)
             # Nobody has labelled such a text: only the teacher knows what it says.
-            weights = tf.cast(~replaced, tf.float32)
-            share = 1 - weights * (1 - config.soft_targets)
+            kept = tf.cast(~replaced, tf.float32)
+            weights = kept if weights is None else weights * kept
+        of_teacher = share if weights is None else 1 - weights * (1 - share)
         # Without dropout there is no difference, but in the precision of the products.
         known = None if taught is None else taught(ids, training=True)
         with tf.GradientTape() as tape:
             outputs = student(ids, training=True)
             *hidden, logits = [outputs] if taught is None else outputs
             loss = model.compute_loss(ids, labels, logits, weights)
-            if config.soft_targets or config.replaced_tokens:
+            if soft_targets:
+                if known is not None:
+                    answers = known[-1][:, -1]
                 own = tf.stop_gradient(logits[:, -1])
-                soft = _soft_loss(logits, own if known is None else known[-1][:, -1])
-                if known is None:  # the last exit has nobody to learn from but the labels
+                soft = _soft_loss(logits, own if answers is None else answers)
+                if answers is None:  # the last exit has nobody to learn from but the labels
                     soft = soft[:, :-1]
                 soft = tf.reduce_mean(soft, axis=1)
-                loss = (1 - config.soft_targets) * loss + tf.reduce_mean(share * soft)
+                loss = (1 - share) * loss + tf.reduce_mean(of_teacher * soft)
             if known is not None:
                 mask = model.backbone.padding_mask(ids)
                 loss += config.hidden_weight * hidden_error(hidden, known[:-1], mask)
@@ -80,6 +104,12 @@ def gradient_step(
     finally:
         del model.train_step
         model.train_function = None
+
+
+def labelled_rows(labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    """Labels (b,) with a zero where there is none, see `no_label`, and 1.0 where there is one, (b,)."""
+    known = ~tf.math.is_nan(labels) if labels.dtype.is_floating else labels >= 0
+    return tf.where(known, labels, tf.zeros_like(labels)), tf.cast(known, tf.float32)
 
 
 def replace_tokens(

@@ -1,17 +1,26 @@
 """The model that a training learns from.
 
-The teacher is float32, or what came before in an order of steps: of a fully binary model the
-weights-only one, which is nearer to what it can do than the float32 one is.
+Its logits can always be learned from, if it has the task's labels. Where it has the student's shape and
+vocabulary, and as many bits or more, the outputs of its blocks can be learned from too, and it is asked in
+each step. Any other is asked once for each text.
+
+A teacher of the same shape is float32, or what came before in an order of steps: of a fully binary model
+the weights-only one, which is nearer to what it can do than the float32 one is.
 
 Source: a teacher from the step before as BiT (Liu et al., 2022).
 """
+
+from collections.abc import Sequence
 
 import numpy as np
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training.warm_starts import WarmStart
+from beex_keras.runtime import KerasRunner
+from beex_keras.training.transfer import check_start
+from beex_keras.training.unlabelled import Answer
+from beex_keras.training.warm_starts import ModelStart, WarmStart
 
 
 def make_teacher(
@@ -36,6 +45,55 @@ def make_teacher(
     source.apply(teacher, ids)
     _take_signs(teacher)
     return teacher
+
+
+def shares_shape(model: BEExformerClassifier, source: WarmStart) -> bool:
+    """Whether `make_teacher` can make a teacher of `source`; of a BERT-style encoder it always tries."""
+    if not isinstance(source, ModelStart):
+        return True
+    assert model.preprocessor is not None
+    try:
+        check_start(source.shape, model.config, source.path)
+    except BeexError:
+        return False
+    return source.tokens == tuple(model.preprocessor.vocabulary)
+
+
+def check_answers(model: BEExformerClassifier, source: WarmStart) -> None:
+    """Raises `BeexError` unless the teacher can answer the task's texts by the task's labels."""
+    if not isinstance(source, ModelStart):
+        fix = "train it first, and give its run folder, or teacher='twin'"
+        raise BeexError(f"An encoder such as minilm has no answers to learn from; {fix}.")
+    teacher = source.source
+    if sorted(teacher.labels) != sorted(model.labels):
+        its, mine = (", ".join(sorted(one.labels)[:5]) for one in (teacher, model))
+        raise BeexError(
+            f"The teacher's labels are {its}, the task's {mine}; they must be the same."
+        )
+    if teacher.config.num_segments != model.config.num_segments:
+        kinds = {1: "single texts", 2: "pairs"}
+        its, mine = (kinds[one.config.num_segments] for one in (teacher, model))
+        raise BeexError(f"The teacher reads {its}, the task has {mine}; give another teacher.")
+
+
+def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
+    """What gives the logits of the teacher's last exit, in the order of the student's labels.
+
+    Of a regression they are its numbers on the student's scale.
+    """
+    check_answers(model, source)
+    assert isinstance(source, ModelStart)
+    teacher, runner = source.source, KerasRunner(source.source)
+    order = [teacher.labels.index(label) for label in model.labels]
+
+    def answer(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        logits = runner.exit_logits(runner.encode(list(texts), pairs))[:, -1][:, order]
+        if model.value_scale is None:
+            return logits
+        assert teacher.value_scale is not None
+        return model.value_scale.standardize(teacher.value_scale.values(logits))
+
+    return answer
 
 
 def _take_signs(teacher: BEExformerClassifier) -> None:

@@ -40,15 +40,26 @@ from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import Source, Words
+from beex_keras.training.settings import TWIN, Source, Words
 from beex_keras.training.step import gradient_step
-from beex_keras.training.teacher import make_teacher
+from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
-from beex_keras.training.warm_starts import WarmStart
+from beex_keras.training.unlabelled import (
+    ANSWERS,
+    IDS,
+    Texts,
+    file_names,
+    sample_texts,
+    write_texts,
+)
+from beex_keras.training.warm_starts import WarmStart, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
 _BEST_WEIGHTS = "best.weights.h5"
 _CHECKPOINTS = "checkpoints"
+_SHARE_OF_ANSWERS = 0.5
+"""Of a teacher's probabilities in the targets, where nothing else can be learned from it."""
+
 _SPREAD_OF_ERRORS = math.sqrt(math.pi / 2 - 1)
 """Standard deviation of the absolute values of normal numbers, relative to their mean."""
 
@@ -88,6 +99,7 @@ def train(
     training: TrainingConfig | None = None,
     init: Source = None,
     teacher: Source = None,
+    unlabelled: str | os.PathLike[str] | Sequence[str | os.PathLike[str]] = (),
     vocabulary: str | os.PathLike[str] | Sequence[str] | None = None,
     strategy: str | tf.distribute.Strategy = "none",
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
@@ -115,9 +127,12 @@ def train(
         init: what the first weights come from: "minilm", a folder of a BERT-style encoder, a run
             folder, a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; random
             ones if None.
-        teacher: likewise, what to learn from beside the labels, see `beex_keras.training.teacher`.
-        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split if
-            None, with at most `vocabulary_size` entries, or `init`'s.
+        teacher: likewise, what to learn from beside the labels, see `beex_keras.training.teacher`; or
+            "twin", the float32 twin, which is then trained first, in the folder `twin` of the run.
+        unlabelled: files of further texts, which have no label and which the teacher answers: a text a
+            line, of a pair both with a tab between them.
+        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split and
+            unlabelled texts if None, with at most `vocabulary_size` entries, or `init`'s.
         strategy: that shares the steps' work, or its name, see `make_strategy`. It changes no result
             beyond rounding and dropout's masks. In a cluster each worker calls this, with the same
             folder.
@@ -141,7 +156,7 @@ def train(
         >>> run.model.labels, sorted(run.calibration.policy.get_config())
         (('negative', 'positive'), ['p'])
     """
-    words = Words.read(settings, model, training, init, teacher)
+    words = Words.read(settings, model, training, init, teacher, bool(unlabelled))
     if isinstance(strategy, str):  # made before TensorFlow computes anything
         report = partial(print, file=sys.stderr)
         strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
@@ -149,7 +164,14 @@ def train(
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
     settled, folder = words.resolve(task.is_regression), Path(output)
+    files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
     trainer = Trainer(task, *settled, folder, vocabulary, strategy, callbacks, words.run, verbose)
+    if teacher == TWIN:
+        its, recipe, start, _ = words.twin(settled, len(task.train))
+        own = trainer.folder / TWIN
+        twin = dataclasses.replace(trainer, model_config=its, config=recipe, init=start, folder=own)
+        trainer = dataclasses.replace(trainer, twin=twin)
+    trainer.unlabelled = tuple(map(Path, files))
     return trainer.run()
 
 
@@ -171,10 +193,12 @@ class Trainer:
     callbacks: Sequence[tf.keras.callbacks.Callback]
     options: RunOptions
     verbose: int | str
+    unlabelled: tuple[Path, ...] = ()
+    twin: "Trainer | None" = None  # trained first, to be the teacher
 
     def __post_init__(self) -> None:
-        replicas = self.strategy.num_replicas_in_sync
-        if (self.teacher or self.config.soft_targets) and replicas > 1:
+        taught = self.teacher or self.twin or self.config.soft_targets
+        if taught and self.strategy.num_replicas_in_sync > 1:
             raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
@@ -195,6 +219,8 @@ class Trainer:
         done = (self.folder / run_folder.RESULTS).exists()
         finished = bool(distribution.from_chief(self.strategy, [done]).all())
         if not finished:
+            if self.twin is not None:
+                self.teacher = warm_start(self.twin.run().directory)
             self.fit(model)
             if self.chief:
                 model = distribution.local_copy(model)
@@ -218,6 +244,8 @@ class Trainer:
             **({"both_orders": True} if self.task.both_orders else {}),
             **({} if self.value_scale is None else {"value_scale": self.value_scale.to_dict()}),
             **{name: source.identity for name, source in sources.items() if source is not None},
+            **({} if self.twin is None else {"teacher": {"kind": TWIN}}),
+            **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
         }
         length = self.model_config.max_length
         with distribution.chief_first(self.strategy):
@@ -228,6 +256,7 @@ class Trainer:
         if self.vocabulary is not None:
             return self.vocabulary
         texts, size = self.task.training_texts(), self.model_config.vocabulary_size
+        texts += sample_texts(self.unlabelled, self.task.is_pair)
         if self.init is not None:
             return self.init.vocabulary(size, texts)
         return learn_vocabulary(texts, size, pieces=self.config.pieces)
@@ -246,11 +275,11 @@ class Trainer:
 
     def fit(self, model: BEExformerClassifier) -> None:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
-        config, ids = self.config, self.ids["train"]
-        steps = steps_per_epoch(ids, config.batch_size)
+        config = self.config
+        start = Transfer() if self.init is None else self.init.apply(model, self.ids["train"])
+        teacher, texts, share = self.learn_from(model)
+        steps = steps_per_epoch(texts.ids, config.batch_size)
         all_steps = config.epochs * steps
-        start = Transfer() if self.init is None else self.init.apply(model, ids)
-        teacher = None if self.teacher is None else make_teacher(model, self.teacher, ids)
         with distribution.scope(self.strategy):
             model.compile(
                 make_optimizer(config, all_steps, model.config),
@@ -267,14 +296,15 @@ class Trainer:
         callbacks = [annealing, calibrated, *self.callbacks]
         if self.options.tensorboard:
             callbacks.insert(2, tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
-        batches = partial(make_dataset, ids, self.targets, training=True)
+        batches = partial(make_dataset, texts.ids, texts.labels, texts.answers, training=True)
 
         def make_epoch(epoch: int, skip: int) -> tf.data.Dataset:
             return batches(batch_size=config.batch_size, seed=config.seed, epoch=epoch, skip=skip)
 
         with ExitStack() as within:
             within.enter_context(matrix_dtype(model, config.precision))
-            within.enter_context(gradient_step(model, teacher, config))
+            all_labelled = not self.unlabelled
+            within.enter_context(gradient_step(model, teacher, config, share, all_labelled))
             within.enter_context(annealing.quantizers(model))
             fit(
                 model,
@@ -290,6 +320,36 @@ class Trainer:
                 checkpoint_seconds=self.options.checkpoint_seconds,
                 verbose=self.verbose,
             )
+
+    def learn_from(
+        self, model: BEExformerClassifier
+    ) -> tuple[BEExformerClassifier | None, Texts, float]:
+        """The teacher that is asked in each step, what the steps read, and the share of soft targets."""
+        source, share = self.teacher, self.config.soft_targets
+        own = Texts(self.ids["train"], self.targets)
+        if source is None:
+            return None, own, share
+        in_steps = shares_shape(model, source)
+        if self.unlabelled or not in_steps or share:
+            check_answers(model, source)
+        teacher = make_teacher(model, source, self.ids["train"]) if in_steps else None
+        if in_steps and not self.unlabelled:
+            return teacher, own, share
+        if self.config.replaced_tokens and not in_steps:
+            needs = "replaced_tokens needs a teacher of the same shape and vocabulary"
+            raise BeexError(f"{needs}; leave it out.")
+        assert model.preprocessor is not None
+        texts = write_texts(
+            self.folder,
+            self.task.train,
+            own.labels,
+            (self.task.validation, self.task.test),
+            self.unlabelled,
+            model.preprocessor,
+            None if in_steps else answers_of(model, source),
+            print if self.verbose else lambda line: None,
+        )
+        return teacher, texts, share or (0.0 if in_steps else _SHARE_OF_ANSWERS)
 
     @property
     def targets(self) -> np.ndarray:
@@ -344,7 +404,8 @@ class Trainer:
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / _CHECKPOINTS, ignore_errors=True)
-        (self.folder / _BEST_WEIGHTS).unlink(missing_ok=True)
+        for name in (_BEST_WEIGHTS, IDS, ANSWERS):
+            (self.folder / name).unlink(missing_ok=True)
 
     def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:
         """The results of a weights-only model as it is converted, which is to activations of 8 bits."""
