@@ -86,7 +86,8 @@ def _times(value: float, other: float | None) -> str:
 @style.styled
 def figure(rows: list[Row]) -> "Figure":
     """A row of axes a task: accuracy against megabytes of the model, and against texts a second."""
-    tasks = by_task([row for row in rows if row["accuracy"] is not None])
+    shown = [row for row in rows if row["accuracy"] is not None and "AVX2" not in row["contender"]]
+    tasks = by_task(shown)
     drawn, axes = style.subplots(2, width=11, height=3.6 * len(tasks), rows=len(tasks))
     for number, (task, of) in enumerate(tasks.items()):
         left, right = axes[2 * number : 2 * number + 2]

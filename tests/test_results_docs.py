@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 import mcu_page
+import peers_page
 import results
 from suite.description import load_suite
 
@@ -44,8 +45,13 @@ def test_every_number_of_microcontrollers_is_generated():
     assert text == page("microcontrollers")
 
 
+def test_every_number_of_peers_is_generated():
+    assert peers_page.page(recorded("peers"), template("peers")) == page("peers")
+
+
 def test_figures_are_there():
-    for path in re.findall(r"!\[.*?\]\((.*?)\)", page("results") + page("microcontrollers")):
+    pages = ("results", "microcontrollers", "peers")
+    for path in re.findall(r"!\[.*?\]\((.*?)\)", "".join(map(page, pages))):
         assert (DOCS / path).read_bytes().startswith(b"\x89PNG"), path
 
 
