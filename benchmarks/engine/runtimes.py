@@ -39,13 +39,13 @@ def tflite_file(model: Any, ids: np.ndarray, batch: int = 1, quantize: str = "")
 
 
 def tflite_files(model: Any, ids: np.ndarray, quantize: str = "") -> dict[int, bytes]:
-    """A file for each length that the texts have, rounded up to a multiple of 8, for single texts."""
+    """A file for each length that the texts have, rounded up to a multiple of 16, for single texts."""
     lengths = sorted({_rounded(row) for row in ids})
     return {length: tflite_file(model, ids[:, :length], quantize=quantize) for length in lengths}
 
 
 def _rounded(row: np.ndarray) -> int:
-    return min(8 * -(-int((row != 0).sum()) // 8), len(row))
+    return min(16 * -(-int((row != 0).sum()) // 16), len(row))
 
 
 def lce_file(model: Any, batch: int = 1) -> bytes:

@@ -43,7 +43,7 @@ def texts(
 
     TensorFlow Lite runs the float32 twin, as it is and in int8. It and Larq Compute Engine compute texts
     at the length that their file was made for, as most users have it. "By length" TensorFlow Lite has a
-    file for each length, in steps of 8 tokens, and Larq Compute Engine what this package makes there. The
+    file for each length, in steps of 16 tokens, and Larq Compute Engine what this package makes there. The
     C engine computes each text alone, at its own length, and its threads share a batch.
     """
     from beex_keras import load_task

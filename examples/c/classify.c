@@ -55,7 +55,11 @@ int main(int count, char **arguments) {
     beex_result result;
     status = beex_classify(&engine, line, strcspn(line, "\n"), NULL, 0, &result);
     if (status != BEEX_OK) fail(line, beex_status_message(status));
-    printf("%s\t%.4f\n", beex_label(&model, result.label), (double)result.score);
+    if (model.header->task == BEEX_NUMBER) {
+      printf("%.4f\n", (double)result.value);
+    } else {
+      printf("%s\t%.4f\n", beex_label(&model, result.label), (double)result.score);
+    }
   }
   free(arena);
   free(data);
