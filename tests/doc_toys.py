@@ -34,7 +34,7 @@ def toys(tmp_path_factory) -> Path:
     for name, columns in {"reviews": ("review", "stars"), "labelled": ("text", "label")}.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
-    for name in ("texts", "reviews.txt", "texts.txt"):
+    for name in ("texts", "reviews.txt", "texts.txt", "more.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):
@@ -130,11 +130,26 @@ def no_trainings(small, toys, monkeypatch):
     """
     done = set()
 
-    def run(data, output, *, init=None, teacher=None, validation=None, test=None, verbose, **words):
-        checked = settings.Words.read(words, init=init, teacher=teacher)
+    def run(
+        data,
+        output,
+        *,
+        init=None,
+        teacher=None,
+        unlabelled=(),
+        validation=None,
+        test=None,
+        verbose,
+        **words,
+    ):
+        checked = settings.Words.read(
+            words, init=init, teacher=teacher, has_unlabelled=bool(unlabelled)
+        )
         task = beex.load_task(data, validation, test, **checked.data)
+        for file in unlabelled:
+            assert Path(file).read_text("utf-8").strip()
         for source in filter(None, (init, teacher)):
-            assert source in {"minilm", *beex.pretrained.names(), *done}, f"where is {source} from?"
+            assert source in {"minilm", "twin", *beex.pretrained.names(), *done}, f"where is {source} from?"
         assert output not in done, f"there is a run in {output} already"
         done.add(output)
         shutil.copytree(toys / "toy", output)

@@ -99,7 +99,7 @@ record() {
   if [ -p /dev/stdin ] || [ -f /dev/stdin ]; then input=$(cat); fi
   printf '%s\0' "${TF_CONFIG-}" "$input" "$#" "$@" >> "$RECORD"
 }
-for program in beex make python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config; do
+for program in beex make python build/peers-env/bin/python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config; do
   eval "$program() { record $program \"\$@\"; }"
 done
 ssh() { cd() { :; }; eval "$2"; }

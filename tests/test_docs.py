@@ -72,6 +72,7 @@ def call(page: str, command: Command, folder: Path) -> None:
         "beex": lambda: call_beex(page, words, command.stdin),
         "make": lambda: call_make(page, words, folder),
         "python": lambda: call_script(words, folder),
+        "build/peers-env/bin/python": lambda: call_script(words, folder),  # make peers makes it
         "pip": lambda: call_pip(words),
         "apt-get": lambda: call_apt_get(words),
         "build/beexrun": lambda: call_beexrun(folder, words, command.stdin),

@@ -83,7 +83,8 @@ def train(**options: Any) -> None:
     from beex_keras.training import train as run_training
 
     output, as_json = options["output"], options["as_json"]
-    chosen |= given(options, "validation", "test", "init", "teacher", "unlabelled")
+    chosen |= given(options, "validation", "test", "init", "teacher")
+    chosen |= {"unlabelled": files} if (files := options["unlabelled"]) else {}
     run = run_training(options["data"], output, verbose=0 if as_json else "auto", **chosen)
     if run.is_chief:
         plots.save_run_figures(run)
