@@ -149,7 +149,9 @@ def no_trainings(small, toys, monkeypatch):
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()
         for source in filter(None, (init, teacher)):
-            assert source in {"minilm", "twin", *beex.pretrained.names(), *done}, f"where is {source} from?"
+            assert source in {"minilm", "twin", *beex.pretrained.names(), *done}, (
+                f"where is {source} from?"
+            )
         assert output not in done, f"there is a run in {output} already"
         done.add(output)
         shutil.copytree(toys / "toy", output)
