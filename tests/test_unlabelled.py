@@ -204,6 +204,10 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     twin = json.loads((tmp_path / "whole" / "twin" / "run.json").read_text("utf-8"))
     assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"
     assert (tmp_path / "whole" / "twin" / "results.json").exists()
+    vocabularies = [tmp_path / "whole" / name / "vocab.txt" for name in (".", "twin")]
+    assert len({file.read_text("utf-8") for file in vocabularies}) == 1
+    about = json.loads((tmp_path / "whole" / "texts.json").read_text("utf-8"))
+    assert about["outputs"] == 0  # the twin is asked in each step, and its blocks are learned from
     # First within the twin's epochs, then within the student's.
     for batches in (30, 230):
         killer = KillAfter(batches)

@@ -220,6 +220,8 @@ class Trainer:
         finished = bool(distribution.from_chief(self.strategy, [done]).all())
         if not finished:
             if self.twin is not None:
+                # With other tokens its blocks could not be learned from.
+                self.twin.vocabulary = preprocessor.vocabulary
                 self.teacher = warm_start(self.twin.run().directory)
             self.fit(model)
             if self.chief:
