@@ -34,8 +34,9 @@ def toys(tmp_path_factory) -> Path:
     for name, columns in {"reviews": ("review", "stars"), "labelled": ("text", "label")}.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
-    for name in ("texts", "reviews.txt", "texts.txt", "more.txt"):
+    for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
+    (folder / "more.txt").write_text("".join(f"{text} again\n" for text in texts))
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):
         _write_tasks(folder / name, texts)

@@ -97,7 +97,8 @@ set -eu
 record() {
   local input=""
   if [ -p /dev/stdin ] || [ -f /dev/stdin ]; then input=$(cat); fi
-  printf '%s\0' "${TF_CONFIG-}" "$input" "$#" "$@" >> "$RECORD"
+  # Line by line, so that programs side by side would write into each other's.
+  { flock 9; printf '%s\0' "${TF_CONFIG-}" "$input" "$#" "$@" >> "$RECORD"; } 9>> "$RECORD.lock"
 }
 for program in beex make python build/peers-env/bin/python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config; do
   eval "$program() { record $program \"\$@\"; }"
