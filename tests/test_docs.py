@@ -208,7 +208,8 @@ def prepare(page: str, folder: Path) -> None:
             "minilm", vocabulary_size=len(vocabulary), separator_id=4
         )
         preprocessor = beex.TextPreprocessor(vocabulary, config.max_length)
-        beex.BEExformerClassifier(config, preprocessor).save_pretrained(folder / name / "model")
+        model = beex.BEExformerClassifier(config, preprocessor, ("negative", "positive"))
+        model.save_pretrained(folder / name / "model")
 
 
 # === C ===
