@@ -616,7 +616,7 @@ def test_help_of_train_is_short_and_in_groups(capsys):
     groups = ("Data", "Model", "Start", "Training", "Exit", "Run")
     assert [output.index(f"─ {group} ─") for group in groups]
     options = {word.strip(",.") for word in output.split() if word.startswith("--")}
-    assert "--epochs" in options and len(options) <= 22
+    assert "--epochs" in options and len(options) <= 20
     assert "passes over the training split" in output.lower()  # what TrainingConfig says of it
 
 

@@ -31,8 +31,17 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
-def setting(config: type, name: str, panel: str | None = None, default: Any = None) -> Decorator:
-    """An option for a field of a dataclass, which describes it; `default` where it is not given."""
+def setting(
+    config: type,
+    name: str,
+    panel: str | None = None,
+    default: Any = None,
+    hidden: bool = False,
+) -> Decorator:
+    """An option for a field of a dataclass, which describes it; `default` where it is not given.
+
+    One that is hidden works, and the help leaves it out.
+    """
     allowed = fields.choices(config).get(name)
     text = fields.descriptions(config)[name].split("; ")[0].split(", see ")[0].rstrip(".")
     return click.option(
@@ -41,6 +50,7 @@ def setting(config: type, name: str, panel: str | None = None, default: Any = No
         default=default,
         show_default=default is not None,
         panel=panel,
+        hidden=hidden,
         help=f"{text[0].upper()}{text[1:]}.".replace("`", ""),
     )
 

@@ -30,7 +30,9 @@ _ARGUMENTS = (
     panel="Model",
     help="Which of weights and activations are binarized; 'weights-only' by default.",
 )
-@setting(BEExformerConfig, "max_length", "Model")
+@setting(
+    BEExformerConfig, "max_length", "Model", hidden=True
+)  # --set has it, and keeps the help short
 @click.option(
     "--init",
     type=click.Path(),
@@ -53,7 +55,7 @@ _ARGUMENTS = (
     help="File of further texts, one a line, that the teacher answers; may be repeated.",
 )
 @setting(TrainingConfig, "epochs", "Training")
-@setting(TrainingConfig, "learning_rate", "Training")
+@setting(TrainingConfig, "learning_rate", "Training", hidden=True)  # likewise
 @setting(TrainingConfig, "seed", "Training")
 @setting(TrainingConfig, "policy", "Exit")
 @setting(TrainingConfig, "tolerance", "Exit")
