@@ -7,6 +7,7 @@ Source: a student that learns from a teacher's answers to unlabelled texts as Tu
 "Well-Read Students Learn Better").
 """
 
+import codecs
 import dataclasses
 import hashlib
 import itertools
@@ -91,10 +92,9 @@ def write_texts(
 ) -> Texts:
     """Labelled texts and then those of files, as ids and with what a teacher answers.
 
-    A file has a text a line, and of a pair both with a tab between them, as `beex predict` reads it.
-    Lines that are empty, no UTF-8 or no text of that kind are left out with a warning, and so is
-    silently what training has already, and what validation or test have. A folder where all of that has
-    been done is only opened.
+    A file has a text a line, or a pair with a tab between its texts, as `beex predict` reads it. Lines that
+    are empty, too long, no UTF-8 or no pair are left out, with one warning. Texts of the labelled splits are
+    left out, too. A folder that has both files already is only opened.
 
     Args:
         folder: of the run.
@@ -187,7 +187,8 @@ class _Lines:
         for path in paths:
             with open_lines(path, "file of unlabelled texts") as lines:
                 for number, line in enumerate(lines, 1):
-                    fault, row = self._row(line)
+                    mark = codecs.BOM_UTF8 if number == 1 else b""
+                    fault, row = self._row(line.removeprefix(mark))
                     if fault:
                         self.faulty += 1
                         self.first = self.first or f"line {number} of {path}, which {fault}"
