@@ -95,14 +95,7 @@ def written(folder, lines, pairs=False, answer=None):
 
 
 def test_new_texts_follow_those_with_labels(tmp_path):
-    lines = [
-        b"\xef\xbb\xbfa b",
-        b"d",
-        b" a ",
-        b"",
-        b"\xff",
-        b"c c c",
-    ]  # known, known, empty, faulty
+    lines = [b"\xef\xbb\xbfa", b"d", b"a b", b"", b"\xff", b"c c c"]  # known, known, empty, faulty
     texts, said = written(tmp_path, lines)
     expected = TextPreprocessor(WORDS, 8).encode(["a", "b", "a b", "c c c"])
     np.testing.assert_array_equal(texts.ids.read(range(4)), expected)
