@@ -6,7 +6,6 @@ It trains a BEExformer and its float32 twin, converts both and compares all with
 """
 
 import json
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +15,6 @@ import beex_keras as beex
 from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures, quiet_libraries
 from beex_keras.files import write_atomically
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 SENTENCES = (
     "a gorgeous, witty, seductive movie.",
@@ -34,8 +31,8 @@ def run(directory: Path, epochs: int, seed: int, verbose: int | str) -> dict[str
         `models`, one row each (accuracy on the test split, mean depth, FLOPs saved, file size);
         `examples`, sentences classified by the .tflite.
     """
-    from baselines import majority_predictions, tfidf_predictions
     from beex_keras.evaluation import Evaluation, plots, score
+    from beex_keras.training.baselines import majority_predictions, tfidf_predictions
 
     task = beex.load_task("rotten_tomatoes")
     runs, files = [], []

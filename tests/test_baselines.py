@@ -1,15 +1,19 @@
 """The baselines on texts whose answer is known."""
 
+import json
 import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
+from donors import write_donor
+from toy import data_options, toy_files, write_toy_files
 
-import baselines
+from beex_keras import cli, load_task, train
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
+from beex_keras.training import baselines, bert, trainer
 
 pytest.importorskip("sklearn")
 
@@ -130,3 +134,36 @@ def test_cosine_and_features_of_embeddings(monkeypatch):
     assert "frozen MiniLM, cosine" in baselines.of(task, frozen_minilm=True)
     np.testing.assert_allclose(baselines.cosine_predictions(task), task.test.labels, atol=1e-9)
     assert score(task.test.labels, baselines.minilm_predictions(task), "pearson") > 0.98
+
+
+# === Beside a training that starts from it ===
+
+
+def test_a_start_from_minilm_stands_beside_what_it_has_untrained(tmp_path, monkeypatch, capsys):
+    """With a small encoder in MiniLM's place: random, but the toy's words tell the classes."""
+    write_donor(tmp_path / "donor")
+    write_toy_files(tmp_path)
+    monkeypatch.setattr(bert, "_minilm", lambda: tmp_path / "donor")
+    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
+    words = [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
+    words += ["--epochs", "1", "--teacher", "twin", "-o", str(tmp_path / "run"), "--json"]
+    figures = []
+    for _ in range(2):  # the second time from the finished run
+        with pytest.raises(SystemExit) as end:
+            cli.main(["train", *data_options(tmp_path), "--init", "minilm", *words])
+        assert end.value.code == 0
+        figures.append(json.loads(capsys.readouterr().out)["baselines"])
+    assert figures[0] == figures[1]
+    toy = load_task(**toy_files(tmp_path))
+    expected = score(toy.test.labels, baselines.minilm_predictions(toy))
+    assert figures[0] == {"frozen MiniLM + logistic regression": expected}
+    assert expected > 0.6
+    # The twin is only asked for its answers.
+    assert "baselines" not in json.loads((tmp_path / "run/twin/results.json").read_text("utf-8"))
+    # A table for people has it below the exits.
+    with pytest.raises(SystemExit):
+        cli.main(["train", *data_options(tmp_path), "--init", "minilm", *words[:-1]])
+    assert "frozen MiniLM" in capsys.readouterr().out
+    monkeypatch.setattr(trainer, "_FEW_LABELS", 3)
+    run = train(**toy_files(tmp_path), output=tmp_path / "more", init="minilm", epochs=1, **shape)
+    assert run.baselines == {}

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import random_ids, tiny_config
+from conftest import needs_engine, random_ids, tiny_config
 from test_distillation import Recorder, softmax
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
@@ -17,9 +17,11 @@ from beex_keras.data import Split, make_dataset
 from beex_keras.data.row_file import RowFile
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import KerasRunner
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import train
+from beex_keras.training import train, warm_start
 from beex_keras.training.step import gradient_step
+from beex_keras.training.teacher import answers_of
 from beex_keras.training.unlabelled import write_texts
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"]
@@ -179,6 +181,20 @@ def test_a_student_of_another_shape_learns_what_its_labels_do_not_tell(toy, tmp_
     (tmp_path / "other.txt").write_text("a good film\n", "utf-8")
     with pytest.raises(BeexError, match=r"a run with other settings \(unlabelled\)"):
         train(output=tmp_path / "taught", **{**words, "unlabelled": tmp_path / "other.txt"})
+
+
+@needs_engine
+def test_a_binary_teacher_answers_by_the_engine_what_keras_answers(toy, monkeypatch):
+    folder, words = toy
+    size = {name: value for name, value in words.items() if name != "data"}
+    run = train(folder / "train.jsonl", folder / "binary", **{**size, "epochs": 1})
+    student = BEExformerClassifier(tiny_config(num_classes=2), labels=run.model.labels[::-1])
+    answer = answers_of(student, warm_start(folder / "binary"))
+    monkeypatch.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
+    texts = [row["text"] for row in toy_rows(50, 3)]
+    logits = run.model.predict(run.model.preprocessor.encode(texts), verbose=0)
+    # The last exit's, in the order of the student's labels.
+    np.testing.assert_allclose(answer(texts, None), logits[:, -1, ::-1], atol=1e-4)
 
 
 class Killed(Exception):

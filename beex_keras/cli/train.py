@@ -91,5 +91,11 @@ def train(**options: Any) -> None:
     if run.is_chief:
         plots.save_run_figures(run)
     calibration, test = run.calibration.to_dict(), run.evaluation.to_dict()
-    figures = {"run": output, "calibration": calibration, "test": test}
-    print_figures(figures, as_json, run.evaluation.rows, "Test split")
+    figures = {"run": output, "calibration": calibration, "test": test, "baselines": run.baselines}
+
+    def rows() -> list[dict[str, Any]]:
+        metric = run.evaluation.metric
+        others = [{"exit": name, metric: value} for name, value in run.baselines.items()]
+        return [*run.evaluation.rows(), *others]
+
+    print_figures(figures, as_json, rows, "Test split")

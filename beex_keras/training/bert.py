@@ -67,6 +67,16 @@ class BertCheckpoint:
     def head_width(self) -> int:
         return self.width // int(self.config["num_attention_heads"])
 
+    @property
+    def positions(self) -> int:
+        return len(self["embeddings.position_embeddings.weight"])
+
+    @property
+    def shape(self) -> dict[str, int]:
+        """The encoder's own, by the names of `BEExformerConfig`."""
+        ours = ("width", "num_heads", "num_blocks", "hidden_width")
+        return dict(zip(ours, (int(self.config[name]) for name in _SHAPE), strict=True))
+
     def __getitem__(self, name: str) -> np.ndarray:
         for key in (name, f"bert.{name}"):  # checkpoints with a head have the prefix
             if key in self.tensors:
@@ -102,9 +112,9 @@ class BertCheckpoint:
         if config.content_activation != "gelu":
             needed = "needs content_activation=gelu, as the preset minilm has it"
             raise BeexError(f"A model that starts from {self.name} {needed}.")
-        positions = len(self["embeddings.position_embeddings.weight"])
-        if config.max_length > positions:
-            raise BeexError(f"{donor} has {positions} positions; set max_length to at most that.")
+        if config.max_length > self.positions:
+            has = f"{donor} has {self.positions} positions"
+            raise BeexError(f"{has}; set max_length to at most that.")
 
 
 def load_bert_weights(

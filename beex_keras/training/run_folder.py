@@ -64,6 +64,12 @@ def read_history(directory: Path, epochs: int | None = None) -> dict[str, list[f
     return {name: values[:epochs] for name, values in logs.items()}
 
 
+def read_results(directory: Path) -> dict[str, Any]:
+    """The figures of a finished run."""
+    results: dict[str, Any] = json.loads(read_text(directory / RESULTS, "results"))
+    return results
+
+
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
     """Names of the settings that differ."""
     if not isinstance(found, dict):

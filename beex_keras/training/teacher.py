@@ -10,14 +10,16 @@ the weights-only one, which is nearer to what it can do than the float32 one is.
 Source: a teacher from the step before as BiT (Liu et al., 2022).
 """
 
+import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
+from beex_keras.export import beex
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import KerasRunner
+from beex_keras.runtime import CRunner, KerasRunner, Runner
 from beex_keras.training.transfer import check_start
 from beex_keras.training.unlabelled import Answer
 from beex_keras.training.warm_starts import ModelStart, WarmStart
@@ -39,6 +41,9 @@ def make_teacher(
             having = f"The teacher has {name}={number}, the model to train {mine}"
             raise BeexError(f"{having}; a teacher needs as many bits or more.")
     config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
+    if not isinstance(source, ModelStart) and config.network == "slfn":
+        # An encoder's gate is constant, whatever its width: four tenths of the products for nothing.
+        config = config.replace(gate_width=1)
     source.config(config)
     parts = model.preprocessor, model.labels, None, model.value_scale
     teacher = BEExformerClassifier(config, *parts)
@@ -83,7 +88,7 @@ def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
     """
     check_answers(model, source)
     assert isinstance(source, ModelStart)
-    teacher, runner = source.source, KerasRunner(source.source)
+    teacher, runner = source.source, _runner(source.source)
     order = [teacher.labels.index(label) for label in model.labels]
 
     def answer(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
@@ -94,6 +99,13 @@ def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
         return model.value_scale.standardize(teacher.value_scale.values(logits))
 
     return answer
+
+
+def _runner(teacher: BEExformerClassifier) -> Runner:
+    """What computes its logits: of a binary teacher the engine, in a tenth of Keras' time."""
+    if teacher.config.weight_bits != 1:
+        return KerasRunner(teacher)
+    return CRunner(beex.convert(teacher), num_threads=os.cpu_count() or 1)
 
 
 def _take_signs(teacher: BEExformerClassifier) -> None:

@@ -6,6 +6,7 @@ The gradient step is in `beex_keras.training.step`.
 """
 
 import dataclasses
+import importlib.util
 import json
 import math
 import os
@@ -28,14 +29,15 @@ from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.exit_logits import predict_exit_logits
-from beex_keras.evaluation.scores import Evaluation, evaluate
+from beex_keras.evaluation.scores import Evaluation, evaluate, score
 from beex_keras.files import atomic_path, write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import distribution, run_folder
+from beex_keras.training import baselines, distribution, run_folder
 from beex_keras.training.annealing import Annealing
+from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
@@ -52,13 +54,16 @@ from beex_keras.training.unlabelled import (
     sample_texts,
     write_texts,
 )
-from beex_keras.training.warm_starts import WarmStart, warm_start
+from beex_keras.training.warm_starts import BertStart, WarmStart, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
 _BEST_WEIGHTS = "best.weights.h5"
 _CHECKPOINTS = "checkpoints"
 _SHARE_OF_ANSWERS = 0.5
 """Of a teacher's probabilities in the targets, where nothing else can be learned from it."""
+
+_FEW_LABELS = 5_000
+"""Up to which a linear model on embeddings is worth a minute: what a training has to beat."""
 
 _SPREAD_OF_ERRORS = math.sqrt(math.pi / 2 - 1)
 """Standard deviation of the absolute values of normal numbers, relative to their mean."""
@@ -76,6 +81,8 @@ class Run:
         calibration: on the validation split.
         evaluation: on the test split.
         exit_logits: "validation" and "test", (B, N, C) each.
+        baselines: what the encoder it starts from has without being trained, on the test split, by name;
+            for a start from MiniLM with few labels.
         is_chief: whether this process wrote the folder; of a cluster's workers one did.
     """
 
@@ -87,6 +94,7 @@ class Run:
     evaluation: Evaluation
     exit_logits: dict[str, np.ndarray] = dataclasses.field(repr=False)
     is_chief: bool = True
+    baselines: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -170,6 +178,7 @@ def train(
         its, recipe, start, _ = words.twin(settled, len(task.train))
         own = trainer.folder / TWIN
         twin = dataclasses.replace(trainer, model_config=its, config=recipe, init=start, folder=own)
+        twin.has_baselines = False
         trainer = dataclasses.replace(trainer, twin=twin)
     trainer.unlabelled = tuple(map(Path, files))
     return trainer.run()
@@ -195,6 +204,7 @@ class Trainer:
     verbose: int | str
     unlabelled: tuple[Path, ...] = ()
     twin: "Trainer | None" = None  # trained first, to be the teacher
+    has_baselines: bool = True
 
     def __post_init__(self) -> None:
         taught = self.teacher or self.twin or self.config.soft_targets
@@ -227,11 +237,14 @@ class Trainer:
             if self.chief:
                 model = distribution.local_copy(model)
                 model.load_weights(self.folder / _BEST_WEIGHTS)
-                run = self.measure(model)
+                found = self.measure_baselines()
+                run = dataclasses.replace(self.measure(model), baselines=found)
                 self.save(run)
             distribution.wait_for_all(self.strategy)  # the other workers read what the first wrote
         if finished or not self.chief:
             run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
+            found = run_folder.read_results(self.folder).get("baselines", {})
+            run = dataclasses.replace(run, baselines=found)
         distribution.wait_for_all(self.strategy)  # who left early would seem lost to the others
         return run
 
@@ -397,10 +410,25 @@ class Trainer:
         epoch = 1 + kept_epoch(history[_MONITOR], self.slack)
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
 
+    def measure_baselines(self) -> dict[str, float]:
+        """What MiniLM has as it is, with a linear model behind it: few labels are hard put to beat it.
+
+        With more of them it takes long and is beaten. It needs scikit-learn, without which it is left out.
+        """
+        is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
+        asked = self.has_baselines and is_minilm and len(self.task.train) <= _FEW_LABELS
+        if not asked or importlib.util.find_spec("sklearn") is None:
+            return {}
+        found, test = baselines.minilm_predictions(self.task), self.task.test.labels
+        name = baselines.minilm_name(self.task)
+        return {name: score(test, found, self.task.metric)}
+
     def save(self, run: Run) -> None:
         """Writes the model, then the results, by which a run is known to be finished."""
         run.model.save_pretrained(self.folder / run_folder.MODEL)
         results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+        if run.baselines:
+            results["baselines"] = run.baselines
         if run.model.config.precision.name == "weights-only":
             results["w1a8"] = self._measure_w1a8(run.model)
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")

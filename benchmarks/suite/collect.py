@@ -11,8 +11,6 @@ from typing import Any
 
 import numpy as np
 
-import baselines
-from baselines import Baseline
 from beex_keras import exits
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
@@ -24,6 +22,8 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.training import baselines
+from beex_keras.training.baselines import Baseline
 from beex_keras.training.recipe import TrainingConfig
 from beex_keras.value_scale import ValueScale
 from suite.code_version import library_versions

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-import baselines
-from baselines import Baseline
 from beex_keras.data import Split, Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.training import baselines
+from beex_keras.training.baselines import Baseline
 from beex_keras.training.recipe import TrainingConfig
 from suite.trial import Trial
 

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from command import training_command
 
-import baselines
 from beex_keras import exits
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
@@ -24,7 +23,7 @@ from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, ValuePrediction, evaluate_runner
-from beex_keras.training import warm_start
+from beex_keras.training import baselines, warm_start
 from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"

