@@ -81,7 +81,7 @@ $(PEERS_ENV)/.complete: benchmarks/peers/requirements.txt
 	@$(call make_venv,$(PEERS_ENV) benchmarks/peers/requirements.txt)
 
 notebooks: $(STAMP) ## Run the notebooks and keep their output
-	@$(BIN)/jupyter-execute --inplace notebooks/*.ipynb
+	@$(BIN)/python tools/notebooks.py
 
 # The C engine alone, without Python. Static: make beexrun LDFLAGS=-static
 ENGINE := $(wildcard tflite/kernels/*.c tflite/engine/*.c)

@@ -65,6 +65,9 @@ class ExitPolicy:
         earliest: the first exit, counted from 1, that it can take.
         of_classes, of_numbers: whether it reads the logits of a classifier, and of a regression.
 
+    Raises:
+        BeexError: the threshold is not finite, or no whole number where exits or answers are counted.
+
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
         >>> policy.stops(np.array([0.7, 0.9], np.float32))
@@ -154,6 +157,9 @@ class FractionalEntropy(ExitPolicy):
     Args:
         delta: threshold \(\delta\); at most 1 is meaningful, above 1 every sample leaves at exit 1.
         direction: "below" as above, or "above" for the opposite, \(r_i \geq \delta\).
+
+    Raises:
+        BeexError: the threshold is not finite, or there is no such direction.
 
     Example:
         >>> exit_logits = [[[0.0, 1.0], [0.0, 4.0], [0.0, 4.1]]]

@@ -92,11 +92,11 @@ class ValueScale:
         return cls(mean, spread, *ends)
 
     def standardize(self, targets: Any) -> np.ndarray:
-        """Targets in the user's units → what logits are trained towards, float32."""
+        """Targets in the user's units → what logits are trained towards, float32 of the same shape."""
         return ((np.asarray(targets, np.float64) - self.offset) / self.scale).astype(np.float32)
 
     def values(self, logits: np.ndarray) -> np.ndarray:
-        """Logits float32 → answers in the user's units, float32, as the C engine computes them."""
+        """Logits → answers in the user's units, float32 of the same shape, as the C engine computes them."""
         logits = np.asarray(logits, np.float32)
         values = np.float32(self.offset) + np.float32(self.scale) * logits
         return np.clip(values, np.float32(self.least), np.float32(self.most))

@@ -28,7 +28,7 @@ class Split:
         return len(self.texts)
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
-        """The rows of the given numbers, in that order."""
+        """The rows of the given numbers, (n,) from 0, in that order."""
         texts, labels = [self.texts[i] for i in indices], self.labels[np.asarray(indices, np.int64)]
         return Split(
             texts, None if self.pairs is None else [self.pairs[i] for i in indices], labels

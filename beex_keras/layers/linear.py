@@ -113,12 +113,12 @@ class BinaryLinear(RecordedLayer):
         return self.matmul.kernel
 
     def set_kernel_quantizer(self, quantizer: quantizers.Quantizer) -> None:
-        """Another quantizer for the latent weights; Larq keeps it in the variable, too."""
+        """Another quantizer for the latent weights, (1, 1, K, units); Larq keeps it in the variable, too."""
         self.matmul.kernel_quantizer = quantizer
         self.kernel.quantizer = quantizer
 
     def on_grid(self, weights: tf.Variable) -> tf.Tensor:
-        """Scales or biases as the layer uses them: on the grid if it is fully binary."""
+        """Scales or biases (units,) as the layer uses them: on the grid if it is fully binary."""
         return on_grid(weights, CHANNEL_BITS) if self.precision.is_fully_binary else weights
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:

@@ -38,6 +38,9 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     equal, as they are if `gate_width` is None; one of its own is our reading. Tokens do not mix, so
     padding needs no mask.
 
+    Raises:
+        BeexError: there is no such activation of gate or content.
+
     Source: the equations of the first author's earlier SLFN work.
 
     Example:

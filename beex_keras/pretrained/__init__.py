@@ -30,7 +30,10 @@ def find(model: str | os.PathLike[str]) -> Path:
     """Where a model stands that is given by its path or by the name of one that comes along.
 
     Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
-    folder or a suffix), is returned as it is; for a mere name that nothing has `BeexError` is raised.
+    folder or a suffix), is returned as it is.
+
+    Raises:
+        BeexError: a mere name that nothing has.
 
     Example:
         >>> beex.pretrained.find("sst2-micro").name

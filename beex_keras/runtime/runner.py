@@ -63,7 +63,7 @@ class Runner:
         return self._exit_logits(self._checked(ids))
 
     def decide(self, ids: np.ndarray, policy: ExitPolicy | None = None) -> Decisions:
-        """Token ids as in `exit_logits` → the exit that a policy takes and the logits there.
+        """Token ids (B, T) as in `exit_logits` → exits (B,) that a policy takes, and the logits there (B, C).
 
         Without a policy it is the runner's own.
 
