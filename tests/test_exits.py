@@ -131,13 +131,18 @@ def test_calibration_never_falls_below_full_depth(policy):
     full = (logits[:, -1].argmax(axis=1) == labels).mean()
     assert accuracy == pytest.approx(found.accuracy) and accuracy >= full - 1e-9
     assert found.cost == pytest.approx((taken + 1).mean() / 5)
-    # No threshold on a fine grid is cheaper and as good.
-    for threshold in np.unique(np.quantile(found.curve.thresholds, np.linspace(0, 1, 50))):
-        if isinstance(policy, Patience | FixedDepth):
-            threshold = max(1, round(threshold))
+    # From full depth on all are as good, up to it and no further.
+    good = []
+    for threshold in found.curve.thresholds:
+        threshold = (
+            int(threshold) if isinstance(policy, Patience | FixedDepth) else float(threshold)
+        )
         other = policy.with_threshold(threshold).choose(logits)
-        if (logits.argmax(axis=2)[rows, other] == labels).mean() >= full:
-            assert (other + 1).mean() / 5 >= found.cost - 0.01
+        good.append((logits.argmax(axis=2)[rows, other] == labels).mean() >= full - 1e-9)
+    assert (np.diff(found.curve.depth) <= 0).all() and found.curve.depth[0] == 5
+    trusted = good.index(False) if False in good else len(good)
+    assert found.index < trusted
+    assert found.curve.cost[:trusted].min() == found.cost
 
 
 def test_calibration_uses_costs_and_tolerance():
@@ -159,7 +164,7 @@ def test_calibration_leaves_room_for_chance(margin):
     flip = np.random.default_rng(2).random(200) < 0.4
     labels = np.where(flip, 1, logits[:, -1].argmax(axis=1))
     found = calibrate(Confidence(), logits, labels, tolerance=0.02, margin=margin)
-    bounds, costs = [], []
+    bounds = []
     for threshold in found.curve.thresholds:
         lost = []
         taken = Confidence(float(threshold)).choose(logits)
@@ -167,12 +172,20 @@ def test_calibration_leaves_room_for_chance(margin):
             lost.append(float(row[-1].argmax() == label) - float(row[place].argmax() == label))
         deviation = sum((x - sum(lost) / 200) ** 2 for x in lost) ** 0.5 / 200**0.5
         bounds.append(sum(lost) / 200 + margin * deviation / 200**0.5)
-        costs.append((taken + 1).mean() / 5)
-    assert bounds[found.index] <= 0.02
-    cheaper = [bound for bound, cost in zip(bounds, costs, strict=True) if cost < found.cost - 1e-9]
-    assert min(cheaper) > 0.02
+    assert max(bounds[: found.index + 1]) <= 0.02 < bounds[found.index + 1]
     bolder = calibrate(Confidence(), logits, labels, tolerance=0.02)
     assert bolder.cost < found.cost
+
+
+def test_a_threshold_beyond_a_bad_one_is_not_trusted():
+    """Of two groups of texts, one loses by leaving early, and the other, less sure one gains as much."""
+    logits = np.zeros((40, 2, 2), np.float32)
+    logits[:, 0, 1], logits[:, 1, 0] = 2.0, 2.0
+    logits[20:, 0] /= 2
+    labels = np.repeat([0, 1], 20)
+    found = calibrate(Confidence(), logits, labels)
+    assert found.curve.accuracy.tolist() == [0.5, 0.0, 0.5]
+    assert found.depth == 2
 
 
 def test_calibration_for_matthews_gives_each_class_the_same_weight():

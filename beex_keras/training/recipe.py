@@ -11,7 +11,8 @@ class TrainingConfig:
     r"""The recipe's settings; validated when made, immutable after.
 
     Attributes:
-        epochs: passes over the training split.
+        epochs: passes over the training split; where a call of `train` does not give it, it follows from
+            the number of training texts, see `beex_keras.training.settings.epochs_of`.
         batch_size: samples a step.
         learning_rate: peak of AdamW's rate.
         warmup: share of all steps in which the rate rises linearly; it then decays as a cosine.
@@ -66,7 +67,7 @@ class TrainingConfig:
         "fractional_entropy", "entropy", "confidence", "patience", "fixed_depth", "change"
     ] = "confidence"
     tolerance: float = 0.005
-    margin: float = 0.0
+    margin: float = 1.0
     patience: int = 0
     anneal: float = 0.0
     head_rate: float = 1.0
@@ -93,14 +94,13 @@ class TrainingConfig:
 
         Exits, which begin at random, learn faster than the rest; a binary model turns so over the
         first half of the steps, and a float32 one keeps what it knows by a tenth of the rate, and
-        less below. A deep model has much to lose by leaving early, so calibration leaves room for
-        chance.
+        less below.
         """
         if is_binary:
             defaults: dict[str, Any] = {"anneal": 0.5, "head_rate": 2.0}
         else:
             defaults = {"learning_rate": 1e-4, "head_rate": 10.0, "layer_decay": 0.9}
-        return cls(**{"epochs": 2, "loss": "linear", "margin": 1.0, **defaults, **overrides})
+        return cls(**{"epochs": 2, "loss": "linear", **defaults, **overrides})
 
     def to_dict(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

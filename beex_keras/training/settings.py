@@ -7,6 +7,8 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
   from a model of ours has that model's shape;
 - the bits are "weights-only", or "fully-binary" where the start is so already;
 - the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
+- the epochs follow from the number of training texts, see `epochs_of`, and few texts have smaller batches where
+  the start is warm;
 - the exit policy is that of `beex_keras.exits.default`.
 """
 
@@ -29,6 +31,13 @@ TWIN = "twin"
 
 _TEXTS_OF_TWIN, _EPOCHS_OF_TWIN = 12_000, (2, 10)
 """How many texts a twin sees at least, over how many epochs at least and at most."""
+
+_TEXTS, _WARM_TEXTS, _EPOCHS = 60_000, 24_000, (2, 40)
+"""How many texts a training sees at least, from random weights and from a warm start, and over how many
+epochs at least and at most."""
+
+_FEW, _BATCH_OF_FEW = 10_000, 32
+"""Up to how many texts a warm start has such batches: it needs steps more than smooth gradients."""
 
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
@@ -110,8 +119,8 @@ class Words:
         words._training(words._model(None), False)  # so that faults show before anything is read
         return words
 
-    def resolve(self, is_regression: bool = False) -> Resolved:
-        """Reads what the training starts from and learns from; errors as `warm_start`."""
+    def resolve(self, count: int, is_regression: bool = False) -> Resolved:
+        """Reads what the training starts from and learns from, `count` texts; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
         teacher = None
@@ -120,7 +129,7 @@ class Words:
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         model = self._model(init)
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
-        return model, self._training(model, warm, is_regression), init, teacher
+        return model, self._training(model, warm, is_regression, count), init, teacher
 
     def twin(self, settled: Resolved, count: int) -> Resolved:
         """The float32 twin that is to teach what `settled` describes, on `count` texts.
@@ -149,16 +158,29 @@ class Words:
         return BEExformerConfig.preset(preset or default, bits, **self.model)
 
     def _training(
-        self, model: BEExformerConfig, warm: bool, is_regression: bool = False
+        self, model: BEExformerConfig, warm: bool, is_regression: bool = False, count: int = 1
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
-        given = {"policy": exits.default(is_regression), **self.training}
+        given: dict[str, Any] = {"policy": exits.default(is_regression)}
+        given["epochs"] = epochs_of(count, warm)
+        if warm and count <= _FEW:
+            given["batch_size"] = _BATCH_OF_FEW
+        given |= self.training
         return (
             TrainingConfig.warm(model.weight_bits == 1, **given)
             if warm
             else TrainingConfig(**given)
         )
+
+
+def epochs_of(count: int, warm: bool) -> int:
+    """How often a training goes over `count` texts, unless it is told.
+
+    Few texts are seen more often: what a training needs is steps.
+    """
+    fewest, most = _EPOCHS
+    return min(max(fewest, -(-(_WARM_TEXTS if warm else _TEXTS) // count)), most)
 
 
 def starts_warm(is_bert: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:

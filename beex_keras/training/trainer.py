@@ -50,6 +50,7 @@ from beex_keras.training.unlabelled import (
     ANSWERS,
     IDS,
     Texts,
+    count_lines,
     file_names,
     sample_texts,
     write_texts,
@@ -171,8 +172,9 @@ def train(
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
-    settled, folder = words.resolve(task.is_regression), Path(output)
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
+    count = len(task.train) + count_lines([Path(file) for file in files])
+    settled, folder = words.resolve(count, task.is_regression), Path(output)
     trainer = Trainer(task, *settled, folder, vocabulary, strategy, callbacks, words.run, verbose)
     if teacher == TWIN:
         its, recipe, start, _ = words.twin(settled, len(task.train))

@@ -70,6 +70,16 @@ def file_names(paths: Sequence[Path]) -> list[str]:
     return found
 
 
+def count_lines(paths: Sequence[Path]) -> int:
+    """How many lines files have together; errors as `open_lines`."""
+    count = 0
+    for path in paths:
+        with open_lines(path, "file of unlabelled texts") as lines:
+            while part := lines.read(2**20):
+                count += part.count(b"\n")
+    return count
+
+
 def sample_texts(paths: Sequence[Path], has_pairs: bool) -> list[str]:
     """The first texts of each file, for a vocabulary; of pairs both, each for itself."""
     found: list[str] = []

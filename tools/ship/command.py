@@ -85,6 +85,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]
         words += _option("both_orders", True)
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
+    del defaults["epochs"]  # it follows from the data's size
     for own, usual in ((model, base), (training, defaults)):
         for key, value in own.items():
             if key not in idle and value != usual.get(key):
