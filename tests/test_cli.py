@@ -708,18 +708,25 @@ def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
 
 
 def test_what_follows_from_the_start(starts, tmp_path):
-    def resolved(**words):
+    def resolved(count=10_000, **words):
         init = words.pop("init", None)
-        return settings.Words.read(words, init=init).resolve()[:2]
+        return settings.Words.read(words, init=init).resolve(count)[:2]
 
     ours = load(starts / "run").classifier.config
-    assert resolved() == (BEExformerConfig.preset("tiny"), TrainingConfig())
-    assert resolved(init=starts / "real") == (ours, TrainingConfig.warm(True))
-    assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False)
-    assert resolved(init=starts / "run") == (ours, TrainingConfig())  # nothing real to lose
-    model, training = resolved(init=starts / "donor", epochs=1)
+    few = {"epochs": 3, "batch_size": 32}
+    assert resolved() == (BEExformerConfig.preset("tiny"), TrainingConfig(epochs=6))
+    assert resolved(init=starts / "real") == (ours, TrainingConfig.warm(True, **few))
+    assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False, **few)
+    scratch = (ours, TrainingConfig(epochs=6))
+    assert resolved(init=starts / "run") == scratch  # nothing real to lose
+    model, training = resolved(init=starts / "donor", epochs=1, batch_size=8)
     assert model == BEExformerConfig.preset("minilm")
-    assert training == TrainingConfig.warm(True, epochs=1)
+    assert training == TrainingConfig.warm(True, epochs=1, batch_size=8)
+    # Few texts are seen more often, many not less than twice.
+    for count, epochs, warm in ((1, 40, 40), (5_000, 12, 5), (60_000, 2, 2), (10**6, 2, 2)):
+        assert resolved(count)[1] == TrainingConfig(epochs=epochs)
+        found = resolved(count, init=starts / "real")[1]
+        assert (found.epochs, found.batch_size) == (warm, 32 if count <= 10_000 else 64)
     fully = BEExformerClassifier(
         ours.with_bits("fully-binary"), load(starts / "run").classifier.preprocessor
     )
