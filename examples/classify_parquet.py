@@ -5,7 +5,8 @@
 
 INPUT is a file or a folder of Parquet, OUTPUT a folder that is not there yet; on a cluster all machines
 see both. All columns stay, and five are added: label, score, exit, whether the text was truncated, and,
-for a text that cannot be classified, the error in their place. Rows may come in another order.
+for a text that cannot be classified, the error in their place. A model that answers a number has value
+in place of label and score. Rows may come in another order.
 
 Each worker loads the model once and takes a batch at a time. If one dies, Ray starts another, which gets
 the batch that was lost. An error of another kind ends the run.
@@ -19,14 +20,14 @@ import rich_click as click
 import beex_keras as beex
 from beex_keras import tables
 
-COLUMNS = {
-    "label": "string",
-    "score": "double",
-    "exit": "int32",
-    "truncated": "bool",
-    "error": "string",
-}
-"""Attributes of predictions and failures, and their types."""
+_OF_CLASSES = {"label": "string", "score": "double"}
+_OF_NUMBERS = {"value": "double"}
+_OF_ALL = {"exit": "int32", "truncated": "bool", "error": "string"}
+
+
+def columns(is_regression: bool) -> dict[str, str]:
+    """Attributes of a model's predictions and of failures, and their types."""
+    return {**(_OF_NUMBERS if is_regression else _OF_CLASSES), **_OF_ALL}
 
 
 class Classifier:
@@ -34,6 +35,7 @@ class Classifier:
 
     def __init__(self, model: str, column: str, prefix: str, num_threads: int) -> None:
         self.classify = beex.pipeline(model, on_error="return", num_threads=num_threads)
+        self.columns = columns(self.classify.runner.config.is_regression)
         self.column, self.prefix = column, prefix
 
     def __call__(self, batch: Any) -> Any:
@@ -41,7 +43,7 @@ class Classifier:
         import pyarrow as pa
 
         answers = self.classify(batch[self.column].to_pylist())
-        for name, kind in COLUMNS.items():
+        for name, kind in self.columns.items():
             values = [getattr(answer, name, None) for answer in answers]
             batch = batch.append_column(
                 self.prefix + name, pa.array(values, pa.type_for_alias(kind))
@@ -72,13 +74,14 @@ def main(
     from pyarrow import dataset
 
     try:
-        beex.load(model)  # what is wrong with it is better said here than by a worker
+        # What is wrong with it is better said here than by a worker.
+        added = columns(beex.load(model).config.is_regression)
     except beex.BeexError as error:
         raise click.UsageError(str(error)) from None
     names = dataset.dataset(source).schema.names
     if text_column not in names:
         raise click.UsageError(f"There is no column {text_column}, but {', '.join(names)}.")
-    for name in {prefix + name for name in COLUMNS}.intersection(names):
+    for name in {prefix + name for name in added}.intersection(names):
         raise click.UsageError(f"There is a column {name} already; give a --prefix.")
     ray.init()
     workers = workers or max(1, int(ray.cluster_resources()["CPU"] // num_threads))

@@ -16,6 +16,7 @@ os.environ["TF_USE_LEGACY_KERAS"] = "1"
 import numpy as np
 import pytest
 import tensorflow as tf
+from browsers import chromium
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
@@ -252,6 +253,13 @@ def glue_like(datasets, columns):
         )
 
     return datasets.testing.mock_data(as_dataset_fn=as_dataset)
+
+
+@pytest.fixture
+def browser():
+    """Headless Chromium; the test is skipped where there is none."""
+    with chromium() as found:
+        yield found
 
 
 @pytest.fixture

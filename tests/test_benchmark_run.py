@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from browsers import emulate
 from toy import write_toy_files
 from toy_suite import TOY
 
@@ -218,32 +219,8 @@ def test_order_that_cannot_be(tmp_path, start, reason):
 # === The page ===
 
 
-def browser():
-    """Headless Chromium, driven by its WebDriver."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("there is no chromium with a chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "disable-quic",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "window-size=1100,1400",
-    ):
-        options.add_argument(f"--{argument}")
-    service = webdriver.ChromeService(executable_path=driver)
-    return webdriver.Chrome(options=options, service=service)
-
-
 @pytest.mark.slow
-def test_dragging_the_threshold(smoke, tmp_path):
+def test_dragging_the_threshold(smoke, browser, tmp_path):
     suite, output, _ = smoke
     described = load_suite(suite)
     tasks, _ = load_tasks(described, None)
@@ -254,43 +231,40 @@ def test_dragging_the_threshold(smoke, tmp_path):
     costs = relative_costs(BEExformerConfig.from_dict(trained))
     policy = calibrated(POLICIES["entropy"], logits, costs, trial.training.tolerance).policy
 
-    page = browser()
-    try:
-        page.get((output / "report.html").as_uri() + "#variant=weights-only&policy=entropy")
+    emulate(browser, width=1100, height=1400)
+    browser.get((output / "report.html").as_uri() + "#variant=weights-only&policy=entropy")
 
-        def shown(name):
-            return page.find_element("id", name).text
+    def shown(name):
+        return browser.find_element("id", name).text
 
-        def expected(policy):
-            return evaluate(logits["test"], logits["test_labels"], policy, costs)
+    def expected(policy):
+        return evaluate(logits["test"], logits["test_labels"], policy, costs)
 
-        figures = expected(policy)
-        assert shown("accuracy") == f"{100 * figures.score:.2f} %"
-        assert shown("saved") == f"{100 * figures.flops_saved:.1f} %"
-        assert shown("depth") == f"{figures.mean_depth:.2f}"
-        assert shown("moved") == "0" and "calibrated threshold" in shown("more")
+    figures = expected(policy)
+    assert shown("accuracy") == f"{100 * figures.score:.2f} %"
+    assert shown("saved") == f"{100 * figures.flops_saved:.1f} %"
+    assert shown("depth") == f"{figures.mean_depth:.2f}"
+    assert shown("moved") == "0" and "calibrated threshold" in shown("more")
 
-        slider = page.find_element("id", "threshold")
-        slider.send_keys("\ue011")  # Home: from there on nothing leaves early
-        assert shown("depth") == f"{len(costs):.2f}"
-        slider.send_keys(*["\ue014"] * 20)  # twenty times the right arrow key
-        stops = page.execute_script("return policy.thresholds")
-        threshold = stops[int(slider.get_property("value"))]
-        assert int(slider.get_property("value")) == 20
-        taken = np.asarray(policy.with_threshold(threshold).choose(logits["test"]))
-        figures = expected(policy.with_threshold(threshold))
-        assert shown("accuracy") == f"{100 * figures.score:.2f} %"
-        before = np.asarray(policy.choose(logits["test"]))
-        moved = np.flatnonzero(taken != before)
-        assert shown("moved") == str(len(moved)) != "0"
-        rows = page.find_elements("css selector", "#texts tr")
-        assert len(rows) == min(len(moved), 100)
-        texts = tasks["rotten_tomatoes"].test.texts
-        assert texts[moved[0]].split()[0] in rows[0].text
-        assert rows[0].text.startswith(f"{before[moved[0]] + 1} → {taken[moved[0]] + 1}")
-        assert page.get_log("browser") == []
-        assert page.save_screenshot(str(tmp_path / "page.png"))
-        if kept := os.environ.get("BEEX_SCREENSHOT"):
-            shutil.copy(tmp_path / "page.png", kept)
-    finally:
-        page.quit()
+    slider = browser.find_element("id", "threshold")
+    slider.send_keys("\ue011")  # Home: from there on nothing leaves early
+    assert shown("depth") == f"{len(costs):.2f}"
+    slider.send_keys(*["\ue014"] * 20)  # twenty times the right arrow key
+    stops = browser.execute_script("return policy.thresholds")
+    threshold = stops[int(slider.get_property("value"))]
+    assert int(slider.get_property("value")) == 20
+    taken = np.asarray(policy.with_threshold(threshold).choose(logits["test"]))
+    figures = expected(policy.with_threshold(threshold))
+    assert shown("accuracy") == f"{100 * figures.score:.2f} %"
+    before = np.asarray(policy.choose(logits["test"]))
+    moved = np.flatnonzero(taken != before)
+    assert shown("moved") == str(len(moved)) != "0"
+    rows = browser.find_elements("css selector", "#texts tr")
+    assert len(rows) == min(len(moved), 100)
+    texts = tasks["rotten_tomatoes"].test.texts
+    assert texts[moved[0]].split()[0] in rows[0].text
+    assert rows[0].text.startswith(f"{before[moved[0]] + 1} → {taken[moved[0]] + 1}")
+    assert browser.get_log("browser") == []
+    assert browser.save_screenshot(str(tmp_path / "page.png"))
+    if kept := os.environ.get("BEEX_SCREENSHOT"):
+        shutil.copy(tmp_path / "page.png", kept)

@@ -3,6 +3,7 @@
 import hashlib
 import importlib.util
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from conftest import MODES, needs_engine, random_ids, shake, tiny_config
 from test_cli import beex
 from toy import TOY_SIZE, toy_rows
@@ -19,11 +21,13 @@ from beex_keras import exits, pipeline, pretrained
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, evaluate
+from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import KerasRunner, load, load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import TrainingConfig, warm_start
+from beex_keras.training.baselines import tfidf_predictions
 from suite.description import load_suite
 
 ROOT = Path(__file__).parents[1]
@@ -197,39 +201,54 @@ def data(tmp_path_factory):
     return folder.parent
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory, data):
+def write_runs(path, task, words):
     """Run folders of three seeds as `train` leaves them, of models that have learned nothing."""
-    path = tmp_path_factory.mktemp("runs")
-    task = load_task("snips", data_dir=data)
-    words = [*SPECIAL_TOKENS, "good", "bad", "film", "the", "a"]
-    wanted = BEExformerConfig(**TOY_SIZE, num_classes=2)
-    config = wanted.replace(vocabulary_size=len(words))
-    preprocessor = TextPreprocessor(words, config.max_length)
-    model = BEExformerClassifier(config, preprocessor, task.labels)
-    start, policy = model.get_weights(), model.policy
+    words = [*SPECIAL_TOKENS, *words]
+    wanted = BEExformerConfig(**TOY_SIZE)
+    preprocessor = TextPreprocessor(words, wanted.max_length)
+    config = wanted.replace(
+        vocabulary_size=len(words),
+        num_classes=len(task.labels),
+        num_segments=2 if task.is_pair else 1,
+        separator_id=preprocessor.separator_id,
+    )
+    policy, scale = exits.get(exits.default(task.is_regression)), task.value_scale
+    tf.keras.utils.set_random_seed(1)
+    model = BEExformerClassifier(config, preprocessor, task.labels, policy, scale)
+    start = model.get_weights()
     for seed in range(3):
         model.set_weights(start)
         shake(model, seed)
         logits = {
-            part: model.predict(getattr(task, part).texts, verbose=0)
-            for part in ("validation", "test")
+            part: predict_exit_logits(model, preprocessor.encode(split.texts, split.pairs))
+            for part, split in task.splits().items()
         }
-        found = calibrate(policy, logits["validation"], task.validation.labels)
+        of_task = {"metric": task.metric, "value_scale": scale}
+        found = calibrate(policy, logits["validation"], task.validation.labels, **of_task)
         model.policy = found.policy
-        test = evaluate(logits["test"], task.test.labels, model.policy)
+        test = evaluate(logits["test"], task.test.labels, model.policy, **of_task)
         folder = path / f"run-{seed}"
         model.save_pretrained(folder / "model")
+        training = TrainingConfig(epochs=1, seed=seed, policy=policy.name)
         settings = {
-            "task": "snips",
+            "task": task.name,
             "data": task.fingerprint(),
             "model": wanted.to_dict(),
-            "training": TrainingConfig(epochs=1, seed=seed).to_dict(),
+            "training": training.to_dict(),
+            **({"both_orders": True} if task.both_orders else {}),
+            **({} if scale is None else {"value_scale": scale.to_dict()}),
         }
         results = {"calibration": found.to_dict(), "test": test.to_dict()}
         (folder / "run.json").write_text(json.dumps(settings))
         (folder / "results.json").write_text(json.dumps(results))
         (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return [path / f"run-{seed}" for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("runs")
+    write_runs(path, load_task("snips", data_dir=data), ["good", "bad", "film", "the", "a"])
     return path
 
 
@@ -238,6 +257,14 @@ def runs(finished, tmp_path):
     """The run folders, for a test to change."""
     shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
     return [tmp_path / f"run-{seed}" for seed in range(3)]
+
+
+def ship(*arguments):
+    """Runs the tool."""
+    spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments], standalone_mode=False)
 
 
 def weights_of(run):
@@ -267,10 +294,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
     for earlier in real:
         arguments += ["--earlier", str(earlier)]
-    spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.main([*arguments, "-o", str(output)], standalone_mode=False)
+    ship(*arguments, "-o", output)
     card = json.loads((output / "toy.json").read_text("utf-8"))
     scores = [json.loads((run / "results.json").read_text()) for run in runs]
     validation = [score["calibration"]["validation_accuracy"] for score in scores]
@@ -293,6 +317,105 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     assert "--set num_blocks=2" in page and "seed $seed" in page
     assert "--teacher runs/toy-teacher-$seed" in page
     assert "--init runs/toy-teacher-init-$seed" in page
+
+
+ABOUT_NUMBERS = """
+task = "glue/stsb"
+title = "How near are two sentences?"
+languages = ["en"]
+intended_use = "Near sentences."
+limits = "It has learned nothing."
+[data]
+name = "Toy"
+source = "made up"
+licence = "none."
+about = "Made up."
+[groups]
+"of birds" = "bird"
+[[probes]]
+about = "plain"
+text = "a cat sleeps"
+pair = "a cat rests"
+value = 4.5
+"""
+
+
+@pytest.fixture
+def rated(tmp_path):
+    """A folder with pairs whose ratings, most of them near 3, are told by the words."""
+    folder = tmp_path / "STS-B"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    near = {"sleeps": 0.1, "rests": 0.2, "sings": -0.1, "chirps": -0.2}
+    for name, count in (("train", 60), ("dev", 40)):
+        rows = ["sentence1\tsentence2\tscore"]
+        for number in range(count):
+            verbs = random.choice(list(near), 2)
+            value = {0: 0, 1: 5}.get(number, 3 + sum(near[verb] for verb in verbs))
+            first, second = (f"a {random.choice(['cat', 'bird'])} {verb} now" for verb in verbs)
+            rows.append(f"{first}\t{second} {number}\t{value:.3f}")
+        (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    return tmp_path
+
+
+@needs_engine
+def test_a_regression_has_a_card_that_speaks_of_numbers(rated, tmp_path, tool, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    task = load_task("glue/stsb", data_dir=rated, both_orders=True)
+    runs = write_runs(tmp_path, task, ["cat", "bird", "sleeps", "rests", "sings", "a"])
+    (tmp_path / "near.toml").write_text(ABOUT_NUMBERS, "utf-8")
+    about = ["--about", tmp_path / "near.toml", "--data-dir", rated]
+    ship("near", *runs, *about, "-o", tmp_path / "shipped")
+    card = json.loads((tmp_path / "shipped" / "near.json").read_text("utf-8"))
+    page = (tmp_path / "shipped" / "near.md").read_text("utf-8")
+
+    # What is said of the answers.
+    targets = np.array([float(line.split("\t")[2]) for line in lines(rated, "dev")])
+    assert card["metric"] == "pearson" and card["value_scale"] == task.value_scale.to_dict()
+    assert (card["value_scale"]["least"], card["value_scale"]["most"]) == (0, 5)
+    assert "Answers a number from 0 to 5;" in page
+    classify = pipeline(tmp_path / "shipped" / "near.beex")
+    values = np.array([each.value for each in classify(task.test.texts, task.test.pairs)])
+    pearson = np.corrcoef(targets, values)[0, 1]
+    assert card["test"]["score"] == pytest.approx(pearson, abs=1e-6)
+    assert f"The file itself, in the C engine: {100 * pearson:.1f} on test data." in page
+    assert "\nPearson × 100.\n" in page and "| exit | Pearson × 100 |" in page
+    probe = classify("a cat sleeps", "a cat rests")
+    assert f"| a cat sleeps | a cat rests | plain | 4.5 | {round(probe.value, 4)} |" in page
+
+    # What it has to beat.
+    assert list(card["baselines"]) == ["mean", "TF-IDF + ridge"]
+    ridge = np.corrcoef(targets, tfidf_predictions(task))[0, 1]
+    assert list(card["baselines"].values()) == pytest.approx([0, ridge], abs=1e-9) and ridge > 0.5
+    assert "| mean | – | 0.0 |" in page and f"| TF-IDF + ridge | – | {100 * ridge:.1f} |" in page
+    row = tool("page").table([card])
+    assert f"| {100 * pearson:.1f} (Pearson) | {100 * ridge:.1f} |" in row
+
+    # Where it fails: by the error, of texts that are told apart by both of a pair.
+    failures, error = card["failures"], np.abs(targets - values).mean()
+    assert set(failures) == {"length", "unknown", "groups"}
+    for rows in failures.values():
+        assert sum(row["texts"] for row in rows) == len(targets)
+        total = sum(row["texts"] * (row["error"] or 0) for row in rows)
+        assert total / len(targets) == pytest.approx(error)
+    assert [row["of"] for row in failures["length"] if row["texts"]] == ["6 to 10 words"]
+    assert "| texts | number | mean absolute error |" in page
+
+    words = re.findall(r"[\w-]+", page.lower())
+    of_classes = {"accuracy", "class", "classes", "label", "labels", "logistic", "majority"}
+    assert not of_classes.intersection(words)
+    assert not re.search("answered rightly|taken for|by its score|wrong", page)
+
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "shipped")
+    capsys.readouterr()
+    assert beex("models") == 0
+    listed = capsys.readouterr().out
+    assert "pearson" in listed and "accuracy" not in listed
+
+
+def lines(folder, part):
+    """The rows of a toy's file."""
+    return (folder / "STS-B" / f"{part}.tsv").read_text("utf-8").splitlines()[1:]
 
 
 @pytest.mark.parametrize(

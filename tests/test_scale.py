@@ -7,9 +7,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from conftest import needs_engine
+from conftest import needs_engine, shake, tiny_config
 
 import beex_keras as beex
+from beex_keras.export import beex as beex_format
+from beex_keras.models import BEExformerClassifier
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 NOT_HERE = "Ray Data is not installed: pip install 'ray[data]' 'pyarrow<26'"
@@ -81,6 +84,54 @@ def test_the_result_is_whole_when_a_worker_is_killed(tmp_path):
     assert [row["review"] for row in found] == texts
     assert [row["id"] for row in found if row["error"] is not None] == [5, 1500]
     assert found[2999]["truncated"]
+
+
+@pytest.fixture(scope="module")
+def rating(tmp_path_factory) -> Path:
+    """A model that answers a number from 1 to 5."""
+    words = [*SPECIAL_TOKENS, *"abcdefgh"]
+    config = tiny_config(num_classes=1, vocabulary_size=len(words))
+    preprocessor, scale = TextPreprocessor(words, 12), beex.ValueScale(3.0, 0.5, 1.0, 5.0)
+    file = tmp_path_factory.mktemp("rating") / "rating.beex"
+    model = shake(BEExformerClassifier(config, preprocessor, value_scale=scale))
+    file.write_bytes(beex_format.convert(model))
+    return file
+
+
+@needs_engine
+def test_a_number_has_a_column_in_place_of_label_and_score(rating, monkeypatch):
+    pyarrow = pytest.importorskip("pyarrow")
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import classify_parquet
+
+    texts = ["a b", "", "c d e", "h " * 100, None]
+    worker = classify_parquet.Classifier(str(rating), "text", "own_", num_threads=1)
+    found = worker(pyarrow.table({"text": texts}))
+    names = ["own_value", "own_exit", "own_truncated", "own_error"]
+    assert found.column_names == ["text", *names]
+    assert [str(kind) for kind in found.schema.types[1:]] == ["double", "int32", "bool", "string"]
+    answers = beex.load(rating).classify(["a b", "c d e", "h " * 100])
+    rows = found.to_pylist()
+    assert [rows[n]["own_value"] for n in (0, 2, 3)] == [answer.value for answer in answers]
+    assert [rows[n]["own_exit"] for n in (0, 2, 3)] == [answer.exit for answer in answers]
+    assert [row["own_truncated"] for row in rows] == [False, None, False, True, None]
+    assert [row["own_value"] is None for row in rows] == [
+        row["own_error"] is not None for row in rows
+    ]
+    assert len({answer.value for answer in answers}) == 3
+
+
+def test_a_column_called_value_is_in_its_way(rating, tmp_path, monkeypatch):
+    pytest.importorskip("ray.data", reason=NOT_HERE, exc_type=ImportError)
+    from pyarrow import parquet, table
+
+    monkeypatch.syspath_prepend(EXAMPLES)
+    import classify_parquet
+
+    parquet.write_table(table({"text": ["a"], "value": [1.0]}), tmp_path / "in.parquet")
+    options = [str(tmp_path / "in.parquet"), str(tmp_path / "out"), "--model", str(rating)]
+    result = CliRunner().invoke(classify_parquet.main, options)
+    assert result.exit_code == 2 and "There is a column value already" in result.output
 
 
 @pytest.mark.parametrize(

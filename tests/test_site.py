@@ -4,17 +4,15 @@ import functools
 import importlib
 import os
 import re
-import shutil
 import subprocess
-import threading
 import types
 from collections.abc import Iterator
 from html.parser import HTMLParser
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import pytest
+from browsers import requested, served, wait_for
 
 import beex_keras as beex
 
@@ -165,58 +163,16 @@ def test_every_function_of_the_c_interface_is_in_the_reference(html, site):
 # === In a browser ===
 
 
-@pytest.fixture
-def browser():
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("there is no chromium with a chromedriver on this machine")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        "headless=new",
-        "no-sandbox",
-        "disable-gpu",
-        "no-first-run",
-        "disable-background-networking",
-        "disable-component-update",
-        "disable-sync",
-        "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(f"--{argument}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
-    found = webdriver.Chrome(
-        options=options, service=webdriver.ChromeService(executable_path=driver)
-    )
-    yield found
-    found.quit()
-
-
-@pytest.fixture
-def address(site):
-    handler = functools.partial(SimpleHTTPRequestHandler, directory=site)
-    handler.log_message = lambda *arguments: None
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-
-
-def test_no_request_fails_and_search_finds(browser, address):
-    from selenium.webdriver.common.by import By
-    from selenium.webdriver.support.wait import WebDriverWait
-
-    for page in ("quickstart", "design", "results", "reference/beex_keras", "index"):
-        browser.get(f"{address}/{page}.html")
-        width = browser.execute_script("return document.documentElement.scrollWidth")
-        assert width <= browser.execute_script("return window.innerWidth"), page
-    box = browser.find_element(By.CSS_SELECTOR, ".md-search__input")
-    browser.execute_script("arguments[0].focus()", box)
-    box.send_keys("overthinking")
-    found = WebDriverWait(browser, 60).until(
-        lambda b: b.find_elements(By.CSS_SELECTOR, ".md-search-result__link")
-    )
-    assert any("glossary" in link.get_attribute("href") for link in found)
+def test_no_request_fails_and_search_finds(site, browser):
+    with served(site) as address:
+        for page in ("quickstart", "design", "results", "reference/beex_keras", "index"):
+            browser.get(f"{address}/{page}.html")
+            width = browser.execute_script("return document.documentElement.scrollWidth")
+            assert width <= browser.execute_script("return window.innerWidth"), page
+        box = browser.find_element("css selector", ".md-search__input")
+        browser.execute_script("arguments[0].focus()", box)
+        box.send_keys("overthinking")
+        found = wait_for(lambda: browser.find_elements("css selector", ".md-search-result__link"))
+        assert any("glossary" in link.get_attribute("href") for link in found)
     assert not [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"]
-    asked = re.findall(r'"url":"(https?://[^/"]+)', str(browser.get_log("performance")))
-    assert set(asked) == {address}
+    assert requested(browser) == {address}

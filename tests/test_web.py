@@ -1,9 +1,7 @@
 """The npm package: the host's bits from every module, its interface in Node, bundlers and a browser."""
 
-import contextlib
 import ctypes
 import functools
-import http.server
 import json
 import os
 import re
@@ -11,14 +9,12 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import threading
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pages
 import pytest
+from browsers import emulate, requested, served, wait_for
 from c_builds import TFLITE, run, shared
 from conftest import COMPILER, needs_engine
 from test_exactness import build, texts
@@ -435,7 +431,12 @@ PAGE = (
     '<!doctype html><link rel="icon" href="data:,"><script type="module" src="./page.js"></script>'
 )
 
-POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'; worker-src 'self'"
+POLICY = "; ".join(
+    (
+        *("default-src 'none'", "script-src 'self' 'wasm-unsafe-eval'", "connect-src 'self'"),
+        *("worker-src 'self'", "style-src 'self'", "img-src 'self' data:"),
+    )
+)
 
 EXPECTED = {
     "here": "positive",
@@ -449,60 +450,8 @@ EXPECTED = {
 }
 
 
-@contextlib.contextmanager
-def served(folder: Path) -> Iterator[tuple[str, list[str]]]:
-    """The address of a folder under the strict policy, and the paths that were asked for."""
-    asked: list[str] = []
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def end_headers(self):
-            self.send_header(
-                "Content-Security-Policy", POLICY + "; style-src 'self'; img-src 'self' data:"
-            )
-            super().end_headers()
-
-        def log_message(self, form, *values):
-            asked.append(self.path)
-
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/", asked
-        server.shutdown()
-
-
-@pytest.fixture
-def browser():
-    """Headless Chromium that reaches this machine alone."""
-    webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    program, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if not program or not driver:
-        pytest.skip("no chromium with a chromedriver: tools/install_web.sh")
-    options = webdriver.ChromeOptions()
-    options.binary_location = program
-    for argument in (
-        *("headless=new", "no-sandbox", "disable-gpu", "no-first-run", "hide-scrollbars"),
-        *("disable-background-networking", "disable-component-update", "disable-sync"),
-        "host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    ):
-        options.add_argument(f"--{argument}")
-    service = webdriver.ChromeService(executable_path=driver)
-    chromium = webdriver.Chrome(options=options, service=service)
-    yield chromium
-    chromium.quit()
-
-
-def wait_for(condition):
-    """What it gives, once that is something."""
-    for _ in range(600):
-        if found := condition():
-            return found
-        time.sleep(0.1)
-    raise AssertionError("nothing came within a minute")
-
-
 def check_page(browser, folder: Path) -> None:
-    with served(folder) as (address, _):
+    with served(folder, POLICY) as address:
         browser.get(address)
         said = json.loads(wait_for(lambda: browser.title))
         assert said == EXPECTED
@@ -540,7 +489,7 @@ def test_the_page_of_the_documentation(installed, browser, tmp_path):
     (tmp_path / "site" / "page.js").write_text("\n".join([log, *blocks, end]))
     (tmp_path / "site" / "index.html").write_text(PAGE)
     run(TOOLS / "vite", "build", "--logLevel", "error", "--target", "es2022", cwd=tmp_path / "site")
-    with served(tmp_path / "site" / "dist") as (address, _):
+    with served(tmp_path / "site" / "dist", POLICY) as address:
         browser.get(address)
         first, (lenient,), *exits, worker, inlined = json.loads(wait_for(lambda: browser.title))
     assert first[0] == "positive" and first[2] == 1
@@ -565,13 +514,6 @@ def test_the_sizes_of_the_documentation(package):
 # === The playground ===
 
 
-def emulate(browser, width: int, dark: bool) -> None:
-    metrics = {"width": width, "height": 1200, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
-    scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [scheme]})
-
-
 def text_of(browser, name: str) -> str:
     return browser.execute_script(f"return document.getElementById('{name}').textContent")
 
@@ -579,11 +521,11 @@ def text_of(browser, name: str) -> str:
 @pytest.mark.parametrize("width, dark", [(1100, False), (390, True)])
 def test_the_playground(package, browser, tmp_path, width, dark):
     folder = package.parent / "playground"
-    with served(folder) as (address, asked):
-        emulate(browser, width, dark)
+    with served(folder, POLICY) as address:
+        emulate(browser, width, dark=dark)
         browser.get(address)
         assert wait_for(lambda: text_of(browser, "label"))
-        assert all(path.startswith("/") for path in asked)
+        assert requested(browser) == {address}
 
         browser.find_element("css selector", "#models input[value=sst2-micro]").send_keys(" ")
         wait_for(lambda: len(browser.find_elements("css selector", "#exits li")) == 4)
@@ -621,7 +563,7 @@ def test_the_playground_with_a_number(package, browser, random_models):
     """A model that answers a number, of pairs: a second field, and no classes."""
     hosts = ((file, Host(file)) for file in random_models)
     file = next(file for file, host in hosts if host.is_number and host.reads_pairs)
-    with served(package.parent / "playground") as (address, _):
+    with served(package.parent / "playground", POLICY) as address:
         browser.get(address)
         wait_for(lambda: text_of(browser, "label"))
         browser.find_element("id", "file").send_keys(str(file))

@@ -29,7 +29,7 @@ def _row(card: dict[str, Any]) -> dict[str, Any]:
         "task": card["task"],
         "labels": ", ".join(card["labels"]),
         "languages": ", ".join(card["languages"]),
-        "accuracy": card["test"]["score"],
+        card["metric"]: card["test"]["score"],
         "blocks": card["config"]["num_blocks"],
         "bytes": card["file"]["bytes"],
     }

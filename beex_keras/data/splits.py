@@ -23,7 +23,8 @@ def complete_splits(
         BeexError: a class has too few rows to be in all the splits.
     """
     rows, notes = len(train), []
-    taken = f"of the {rows:,} rows for training, taken out by label and a hash of the text"
+    by = "label and a hash of the text" if _has_classes(train) else "a hash of the text"
+    taken = f"of the {rows:,} rows for training, taken out by {by}"
     validation_share = min(0.05, 2500 / rows) if rows >= 10_000 else 0.1
     if test is None:
         train, test = hold_out(train, 0.1)
@@ -46,7 +47,7 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
 
     The targets of a regression are one class.
     """
-    strata = split.labels if split.labels.dtype.kind == "i" else np.zeros(len(split), np.int32)
+    strata = split.labels if _has_classes(split) else np.zeros(len(split), np.int32)
     pairs = split.pairs or [""] * len(split)
     hashes = np.array([_hash(*row) for row in zip(split.texts, pairs, strict=True)])
     classes = np.unique(strata)
@@ -60,6 +61,11 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
         few += " too few different texts to be split into training, validation and test"
         raise BeexError(f"{few}; add rows, or give the validation and test files.")
     return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))
+
+
+def _has_classes(split: Split) -> bool:
+    """Whether its labels are class numbers, not a regression's targets."""
+    return split.labels.dtype.kind == "i"
 
 
 def _hash(text: str, pair: str) -> str:

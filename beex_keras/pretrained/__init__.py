@@ -1,7 +1,7 @@
 """Trained models that come with the package: a `.beex` file each, and its card.
 
 `<name>.json` has all figures of a card, `<name>.md` is the page written from them
-(`tools/ship.py` makes the three). Nothing here needs TensorFlow.
+(`tools/ship` makes the three). Nothing here needs TensorFlow.
 """
 
 import hashlib

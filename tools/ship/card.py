@@ -310,12 +310,15 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
         count = int(chosen.sum())
         return {"of": name, "texts": count, figure: float(each[chosen].mean()) if count else None}
 
-    words = np.array([len(text.split()) for text in test.texts])
+    # Of a pair, what either text says.
+    parts = [*zip(*filter(None, (test.texts, test.pairs)), strict=True)]
+    words = np.array([len(" ".join(each).split()) for each in parts])
     ids = runner.encode(test.texts, test.pairs)
     unknown = (ids == runner.preprocessor.vocabulary.index("[UNK]")).any(axis=1)
     by_wording = []
     for name, pattern in groups.items():
-        chosen = np.array([bool(re.search(pattern, t, re.IGNORECASE)) for t in test.texts])
+        wanted = re.compile(pattern, re.IGNORECASE)
+        chosen = np.array([any(map(wanted.search, each)) for each in parts])
         by_wording += [row(name, chosen), row("all others", ~chosen)]
     by_class: dict[str, Any] = {}
     if not task.is_regression:
@@ -347,10 +350,11 @@ def _confusions(names: list[str], found: list[Prediction]) -> list[dict[str, Any
 
 
 def _probes(runner: CRunner, probes: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Sentences of the description's own, each about one weakness."""
+    """Sentences of the description's own, each about one weakness; of a model of pairs, two of them."""
     if not probes:
         return []
-    found = runner.classify([probe["text"] for probe in probes])
+    texts, pairs = ([probe.get(part) for probe in probes] for part in ("text", "pair"))
+    found = runner.classify(texts, pairs if runner.config.num_segments > 1 else None)
     return [
         {**probe, "answer": round(p.value, 4), "exit": p.exit}
         if isinstance(p, ValuePrediction)

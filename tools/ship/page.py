@@ -9,6 +9,8 @@ from suite.tables import table as rows_table
 
 _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"
+_NAMES = {"matthews": "Matthews", "f1": "F1", "pearson": "Pearson"}
+"""Metrics that are not written as a program calls them."""
 _SCORES = ("validation", "score", "full_depth_score")
 
 
@@ -19,7 +21,8 @@ def page(card: dict[str, Any]) -> str:
         f"# {name}",
         f"{card['title']} Written by `tools/ship` from [{name}.json]({name}.json).",
         _use(card),
-        *("## Data", _data(card), "## Training", _training(card), "## Accuracy", _accuracy(card)),
+        *("## Data", _data(card), "## Training", _training(card)),
+        *("## Correlation" if "value_scale" in card else "## Accuracy", _accuracy(card)),
         *("## Exits", _exits(card), "## Known failures", _failures(card), "## Size", _size(card)),
         *("## Use", card["intended_use"], card["limits"]),
     ]
@@ -62,7 +65,7 @@ def with_table(readme: str, models: str) -> str:
 
 def _use(card: dict[str, Any]) -> str:
     name = card["name"]
-    pair = ' --pair "another text"' if card["config"]["num_segments"] > 1 else ""
+    pair = ' --pair "another text"' if _reads_pairs(card) else ""
     board = "        # or --target mcu -o firmware" if card["boards"] else ""
     return (
         f'```\nbeex predict {name} "a text"{pair}\n'
@@ -76,10 +79,10 @@ def _use(card: dict[str, Any]) -> str:
 
 
 def _data(card: dict[str, Any]) -> str:
-    data = card["data"]
+    data, texts = card["data"], "pairs of texts" if _reads_pairs(card) else "texts"
     return (
         f"{data['name']}, {data['source']}. Licence: {data['licence']} {data['about']}\n\n"
-        f"{data['train']:,} texts for training, {data['validation']:,} for choices, {data['test']:,} "
+        f"{data['train']:,} {texts} for training, {data['validation']:,} for choices, {data['test']:,} "
         f"for the figures here ({data['splits']})."
     )
 
@@ -114,7 +117,7 @@ def _accuracy(card: dict[str, Any]) -> str:
         rows.append([name, *map(_spread, of_twins), NONE])
     rows += [[name, NONE, score(value), NONE, NONE] for name, value in card["baselines"].items()]
     return (
-        f"{card['metric'].capitalize()} × 100.\n\n"
+        f"{_metric(card).capitalize()} × 100.\n\n"
         + rows_table(["", "validation", "test, own exit", "test, full depth", "FLOPs saved"], rows)
         + f"\n\nThe file itself, in the C engine: {score(card['test']['score'])} on test data."
     )
@@ -132,7 +135,7 @@ def _exits(card: dict[str, Any]) -> str:
         f"By `{name}` with {values}, calibrated on validation data; on test data it runs "
         f"{test['mean_depth']:.2f} of {card['config']['num_blocks']} blocks and saves "
         f"{_percent(test['flops_saved'])} of the FLOPs.\n\n"
-        + rows_table(["exit", f"{card['metric']} × 100", "texts that leave there"], rows)
+        + rows_table(["exit", f"{_metric(card)} × 100", "texts that leave there"], rows)
     )
 
 
@@ -141,6 +144,7 @@ def _failures(card: dict[str, Any]) -> str:
     titles = {"confidence": "its score", "length": "length", "unknown": "vocabulary"}
     titles |= {"groups": "wording", "labels": "label"}
     is_number = "value_scale" in card
+    pair = ("pair",) if _reads_pairs(card) else ()
 
     def figure(row: dict[str, Any]) -> str:
         return f"{row['error']:.3f}" if is_number else score(row["accuracy"])
@@ -155,7 +159,7 @@ def _failures(card: dict[str, Any]) -> str:
     parts = ["On the test data:", rows_table(["texts", "number", header], rows)]
     if is_number:
         if card["probes"]:
-            columns = ("text", "about", "value", "answer", "exit")
+            columns = ("text", *pair, "about", "value", "answer", "exit")
             shown = [[str(row[name]) for name in columns] for row in card["probes"]]
             parts += ["On sentences written to find weaknesses:", rows_table(columns, shown)]
         return "\n\n".join(parts)
@@ -170,10 +174,10 @@ def _failures(card: dict[str, Any]) -> str:
         parts += [
             f"On sentences written to find weaknesses, {wrong} of {len(card['probes'])} wrong:",
             rows_table(
-                ["text", "about", "label", "answer", "score", "exit"],
+                ["text", *pair, "about", "label", "answer", "score", "exit"],
                 [
                     [
-                        *(row["text"], row["about"], row["label"]),
+                        *(row[name] for name in ("text", *pair, "about", "label")),
                         row["answer"] if row["answer"] == row["label"] else f"**{row['answer']}**",
                         *(f"{row['score']:.2f}", str(row["exit"])),
                     ]
@@ -210,6 +214,14 @@ def _size(card: dict[str, Any]) -> str:
             ),
         ]
     return "\n\n".join(parts)
+
+
+def _metric(card: dict[str, Any]) -> str:
+    return _NAMES.get(card["metric"], card["metric"])
+
+
+def _reads_pairs(card: dict[str, Any]) -> bool:
+    return card["config"]["num_segments"] > 1
 
 
 def _labels(card: dict[str, Any]) -> str:
