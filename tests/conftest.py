@@ -27,7 +27,7 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex as beex_format
 from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import train, trainer
+from beex_keras.training import epochs, train
 
 # Two devices, so that a training by several replicas needs no process of its own.
 tf.config.set_logical_device_configuration(
@@ -214,12 +214,12 @@ def classifier(mode) -> BEExformerClassifier:
 def no_steps(monkeypatch):
     """Trainings that end with their first weights, for tests of what is around the steps."""
 
-    def fit(model, make_epoch, steps, epochs, directory, *, monitor, **others):
-        model.save_weights(directory / trainer._BEST_WEIGHTS)
+    def fit(model, make_epoch, steps, count, directory, *, monitor, **others):
+        model.save_weights(directory / epochs.BEST_WEIGHTS)
         logs = {"loss": [1.0], "val_accuracy": [0.5], monitor: [0.5]}
         (directory / "history.json").write_text(json.dumps(logs), "utf-8")
 
-    monkeypatch.setattr(trainer, "fit", fit)
+    monkeypatch.setattr(epochs, "fit", fit)
 
 
 @pytest.fixture

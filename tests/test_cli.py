@@ -89,7 +89,7 @@ def dtypes(monkeypatch):
         found.append({linear.matmul.training_dtype for linear in linears})
         raise BeexError("refused")
 
-    monkeypatch.setattr("beex_keras.training.trainer.fit", refuse)
+    monkeypatch.setattr("beex_keras.training.epochs.fit", refuse)
     return found
 
 

@@ -18,7 +18,7 @@ from toy import data_options, write_toy_files
 
 from beex_keras import BeexError, cli
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import cluster, distribution, run_folder, trainer
+from beex_keras.training import cluster, distribution, epochs, run_folder
 from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 from beex_keras.training.distribution import share_rows
 
@@ -161,7 +161,7 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 
 
 def layer_trained(folder, strategy):
-    """What `trainer.fit` leaves of a layer, and its weights as one device has them."""
+    """What `epochs.fit` leaves of a layer, and its weights as one device has them."""
     generator = np.random.default_rng(0)
     rows = generator.normal(size=(40, 5)).astype(np.float32)
     labels = rows.argmax(axis=1)
@@ -174,7 +174,7 @@ def layer_trained(folder, strategy):
             weighted_metrics=["accuracy"],
         )
     batches = tf.data.Dataset.from_tensor_slices((rows, labels)).batch(7)  # of 7, and one of 5
-    trainer.fit(
+    epochs.fit(
         model,
         lambda epoch, skip: batches.skip(skip),
         6,

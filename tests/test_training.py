@@ -22,7 +22,7 @@ from beex_keras import (
     load_task,
 )
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import CalibratedAccuracy, run_folder, train, trainer
+from beex_keras.training import CalibratedAccuracy, epochs, run_folder, train
 from beex_keras.training.optimizer import make_optimizer
 
 RECIPE = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
@@ -107,7 +107,7 @@ def loops(monkeypatch):
             found.update(options, weights=model.get_weights(), make_epoch=make_epoch)
             raise BeexError("recorded")
 
-        monkeypatch.setattr(trainer, "fit", record)
+        monkeypatch.setattr(epochs, "fit", record)
         with pytest.raises(BeexError, match="recorded"):
             train(task, directory, model=config, training=recipe)
         return found
@@ -280,7 +280,7 @@ def fit_dense(directory, values=range(4), callbacks=(), **options):
         return tf.data.Dataset.from_tensor_slices((x[skip:], y[skip:]))
 
     score = Score(list(values))
-    trainer.fit(
+    epochs.fit(
         model,
         make_epoch,
         STEPS,
@@ -338,7 +338,7 @@ class StopAfter(tf.keras.callbacks.Callback):
 def test_the_weights_on_disk_are_those_of_the_kept_epoch(tmp_path, slack, kept):
     rule = None if slack is None else lambda best: slack
     model, score = fit_dense(tmp_path, [0.4, 0.9, 0.87, 0.3], slack=rule)
-    model.load_weights(tmp_path / trainer._BEST_WEIGHTS)
+    model.load_weights(tmp_path / epochs.BEST_WEIGHTS)
     for found, expected in zip(model.get_weights(), score.weights[kept], strict=True):
         np.testing.assert_array_equal(found, expected)
     assert not np.array_equal(score.weights[1][0], score.weights[2][0])
@@ -363,7 +363,7 @@ def test_an_epoch_without_a_number_is_refused(tmp_path):
     ],
 )
 def test_a_later_epoch_is_kept_unless_one_was_better(values, slack, kept):
-    assert trainer.kept_epoch(values, None if slack is None else lambda best: slack) == kept
+    assert epochs.kept_epoch(values, None if slack is None else lambda best: slack) == kept
 
 
 @pytest.mark.slow

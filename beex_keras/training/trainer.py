@@ -1,8 +1,8 @@
 """A training, top to bottom: from labelled texts to a trained, calibrated and tested model.
 
 `train` takes the words of a call apart. `Trainer` does the work: the run folder, the model, what it
-starts from and learns from, the epochs (`fit`), and in the end the exit's threshold and the figures.
-The gradient step is in `beex_keras.training.step`.
+starts from and learns from, the epochs, and in the end the exit's threshold and the figures. The gradient
+step is in `beex_keras.training.step`, what goes on around the steps in `beex_keras.training.epochs`.
 """
 
 import dataclasses
@@ -12,9 +12,7 @@ import math
 import os
 import shutil
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -30,12 +28,12 @@ from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.evaluation.scores import Evaluation, evaluate, score
-from beex_keras.files import atomic_path, write_atomically
+from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import baselines, distribution, run_folder
+from beex_keras.training import baselines, distribution, epochs, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
@@ -58,8 +56,6 @@ from beex_keras.training.unlabelled import (
 from beex_keras.training.warm_starts import BertStart, WarmStart, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
-_BEST_WEIGHTS = "best.weights.h5"
-_CHECKPOINTS = "checkpoints"
 _SHARE_OF_ANSWERS = 0.5
 """Of a teacher's probabilities in the targets, where nothing else can be learned from it."""
 
@@ -238,7 +234,7 @@ class Trainer:
             self.fit(model)
             if self.chief:
                 model = distribution.local_copy(model)
-                model.load_weights(self.folder / _BEST_WEIGHTS)
+                model.load_weights(self.folder / epochs.BEST_WEIGHTS)
                 found = self.measure_baselines()
                 run = dataclasses.replace(self.measure(model), baselines=found)
                 self.save(run)
@@ -323,7 +319,7 @@ class Trainer:
             all_labelled = not self.unlabelled
             within.enter_context(gradient_step(model, teacher, config, share, all_labelled))
             within.enter_context(annealing.quantizers(model))
-            fit(
+            epochs.fit(
                 model,
                 make_epoch,
                 steps,
@@ -409,7 +405,7 @@ class Trainer:
         found = logits["test"], task.test.labels, policy, self.costs, task.metric
         evaluation = evaluate(*found, self.value_scale)
         history = run_folder.read_history(self.folder)
-        epoch = 1 + kept_epoch(history[_MONITOR], self.slack)
+        epoch = 1 + epochs.kept_epoch(history[_MONITOR], self.slack)
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
 
     def measure_baselines(self) -> dict[str, float]:
@@ -435,157 +431,11 @@ class Trainer:
             results["w1a8"] = self._measure_w1a8(run.model)
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
-        shutil.rmtree(self.folder / _CHECKPOINTS, ignore_errors=True)
-        for name in (_BEST_WEIGHTS, IDS, ANSWERS):
+        shutil.rmtree(self.folder / epochs.CHECKPOINTS, ignore_errors=True)
+        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
 
     def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:
         """The results of a weights-only model as it is converted, which is to activations of 8 bits."""
         run = self.measure(model.with_activations(8))
         return {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
-
-
-def fit(
-    model: tf.keras.Model,
-    make_epoch: Callable[[int, int], tf.data.Dataset],
-    steps_per_epoch: int,
-    epochs: int,
-    directory: Path,
-    *,
-    monitor: str,
-    slack: Callable[[float], float] | None = None,
-    patience: int = 0,
-    callbacks: Sequence[tf.keras.callbacks.Callback] = (),
-    trackables: Mapping[str, Any] | None = None,
-    checkpoint_seconds: float = 60.0,
-    verbose: int | str = "auto",
-) -> None:
-    """Trains a compiled model to its last epoch, from the last checkpoint if there is one.
-
-    The weights of the epoch that `kept_epoch` names go to `best.weights.h5`, the logs of all to
-    `history.json`. Under a strategy replicas share each batch (see
-    `beex_keras.training.distribution`); of a cluster's workers all read the checkpoints and the first
-    one writes, measures and decides.
-
-    Args:
-        model: compiled, in the scope of its strategy; it ends with the weights of the last step.
-        make_epoch: (epoch, skip) → the batches of an epoch, from 0, without the first `skip`. The
-            same arguments have to give the same batches.
-        steps_per_epoch, epochs: batches of a whole epoch, and how many epochs at most.
-        directory, patience, checkpoint_seconds, verbose: of the training.
-        monitor: the log by which epochs are compared; its highest value is best.
-        slack: as in `kept_epoch`.
-        callbacks: Keras callbacks. What they change within a step is part of that step's checkpoint.
-        trackables: what a step changes beside model and optimizer, to be kept in the checkpoints.
-
-    Raises:
-        BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
-            worker of a cluster finds other checkpoints than the first one.
-    """
-    strategy = model.distribute_strategy
-    chief = distribution.is_chief(strategy)
-    with distribution.scope(strategy):
-        model.optimizer.build(model.trainable_variables)
-    epoch, step = (tf.Variable(0, dtype=tf.int64) for _ in range(2))
-    state = {"model": model, "optimizer": model.optimizer, "epoch": epoch, "step": step}
-    checkpoint = tf.train.Checkpoint(**state, **(trackables or {}))
-    manager = tf.train.CheckpointManager(checkpoint, directory / _CHECKPOINTS, max_to_keep=2)
-    if manager.latest_checkpoint:
-        checkpoint.restore(manager.latest_checkpoint).assert_existing_objects_matched()
-    place = [int(epoch), int(step)]
-    if distribution.from_chief(strategy, place).tolist() != place:
-        fix = "give all workers one folder, on storage that they share"
-        raise BeexError(f"The checkpoints in {directory} are not the first worker's; {fix}.")
-
-    # Every worker has the same state, so that saving needs nobody else, if only the variable that
-    # counts it is there: within `fit` the others would be waited for to make one too.
-    _ = checkpoint.save_counter
-    save = manager.save if chief else lambda: None
-    history = run_folder.read_history(directory, int(epoch))
-    saver = _StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
-    one_epoch, stop = _OneEpoch(), False
-    shown = (1 if sys.stdout.isatty() else 2) if verbose == "auto" else verbose
-    while int(epoch) < epochs and not stop:
-        if patience and int(epoch) - kept_epoch(history.get(monitor, ())) > patience:
-            break
-        with distribution.as_one(strategy):
-            logs = model.fit(
-                distribution.share_batches(make_epoch(int(epoch), int(step)), strategy),
-                steps_per_epoch=steps_per_epoch - int(step),
-                epochs=epochs,
-                initial_epoch=int(epoch),
-                callbacks=[*callbacks, saver, one_epoch],
-                verbose=shown if chief else 0,
-            ).history
-        for name, values in logs.items():
-            history.setdefault(name, []).append(float(values[-1]))
-        # A callback may measure on the first worker alone, and stop there.
-        own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
-        score, stop = distribution.from_chief(strategy, own).tolist()
-        if not math.isfinite(score):
-            ended = f"Epoch {int(epoch) + 1} ended with {monitor}={score}"
-            raise BeexError(f"{ended}; start anew with a lower learning rate.")
-        history[monitor][-1] = score
-        if kept_epoch(history[monitor], slack) == int(epoch):
-            # Keras writes the metrics too, which are sums over all workers: all have to save.
-            with distribution.as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
-                folder = directory if chief else Path(elsewhere)
-                with atomic_path(folder / _BEST_WEIGHTS) as path:
-                    model.save_weights(path)
-        if chief:
-            write_atomically(directory / run_folder.HISTORY, json.dumps(history, indent=2) + "\n")
-        epoch.assign_add(1)
-        step.assign(0)
-        save()
-
-
-def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:
-    """Which epoch's weights `fit` keeps, from 0: the last one that was as good as any before it.
-
-    Args:
-        values: of the monitored log, one an epoch; the highest is best.
-        slack: best value so far → by how much a later epoch may fall short of it, for values so
-            noisy that a falling learning rate says more; a later epoch has to be better if None.
-    """
-    kept, best = 0, -math.inf
-    for epoch, value in enumerate(values):
-        if value > best or (slack is not None and value >= best - slack(best)):
-            kept = epoch
-        best = max(best, value)
-    return kept
-
-
-class _OneEpoch(tf.keras.callbacks.Callback):
-    """Ends `fit` after one epoch, so that the next can have its own shuffle; the last callback.
-
-    Whether a callback before it had asked to end the training is in `asked_to_stop`.
-    """
-
-    asked_to_stop = False
-
-    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self.asked_to_stop = self.model.stop_training
-        self.model.stop_training = True
-
-
-class _StepCheckpoint(tf.keras.callbacks.Callback):
-    """Saves a checkpoint whenever `seconds` have passed, counting the epoch's finished steps.
-
-    What is saved does not depend on when: a training that resumes from any checkpoint does the
-    steps that were left and ends with the same weights.
-    """
-
-    def __init__(
-        self, save: Callable[[], Any], step: tf.Variable, steps: int, seconds: float
-    ) -> None:
-        super().__init__()
-        self.save, self.step, self.steps, self.seconds = save, step, steps, seconds
-        self._last = time.monotonic()
-
-    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
-        self.step.assign_add(1)
-        # Not after the last step: an epoch without any step left could not be resumed.
-        last = int(self.step) == self.steps
-        if not last and time.monotonic() - self._last >= self.seconds:
-            self.save()
-            self._last = time.monotonic()
