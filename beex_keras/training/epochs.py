@@ -109,7 +109,7 @@ def fit(
             write_atomically(directory / run_folder.HISTORY, json.dumps(history, indent=2) + "\n")
         epoch.assign_add(1)
         step.assign(0)
-        save()
+        saver.save_if_due()
 
 
 def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:
@@ -158,7 +158,11 @@ class _StepCheckpoint(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step.assign_add(1)
         # Not after the last step: an epoch without any step left could not be resumed.
-        last = int(self.step) == self.steps
-        if not last and time.monotonic() - self._last >= self.seconds:
+        if int(self.step) != self.steps:
+            self.save_if_due()
+
+    def save_if_due(self) -> None:
+        """Not after each epoch: those of few texts take less time than the checkpoint."""
+        if time.monotonic() - self._last >= self.seconds:
             self.save()
             self._last = time.monotonic()
