@@ -25,7 +25,7 @@ from beex_keras.errors import BeexError
     no_args_is_help=True,
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--verbose", is_flag=True, help="With --version: the C engine's self-test, too.")
+@click.option("--verbose", is_flag=True, help="With --version, run the C engine's self-test, too.")
 @click.pass_context
 def app(context: click.Context, version: bool, verbose: bool) -> None:
     """Binarized early-exit transformers for text classification: train, convert, ship."""
