@@ -147,7 +147,7 @@ class BEExformerConfig:
         return self.replace(**Precision.named(bits).bits())
 
     def with_activations(self, bits: int) -> "BEExformerConfig":
-        """Binary weights that read activations of 32 or 8 bits; the weights stay as they are.
+        """Returns a configuration with the same binary weights and activations of 32 or 8 bits.
 
         Raises:
             BeexError: the weights are real, or were trained for binary activations.

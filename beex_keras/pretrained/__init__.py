@@ -27,13 +27,13 @@ def names() -> list[str]:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """Where a model stands that is given by its path or by the name of one that comes along.
+    """Finds the file of a model by its path or by the name of a packaged model.
 
-    Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
-    folder or a suffix), is returned as it is.
+    If a file of that name exists, the file is used. If nothing is found and the argument looks like a path
+    (it has a folder or a suffix), it is returned as it is.
 
     Raises:
-        BeexError: a mere name that nothing has.
+        BeexError: the argument is a name without a folder or suffix, and no model has this name.
 
     Example:
         >>> beex.pretrained.find("sst2-micro").name
@@ -62,7 +62,7 @@ def card(name: str) -> dict[str, Any]:
     """The figures of a model's card.
 
     Raises:
-        BeexError: no model of that name comes along.
+        BeexError: the package contains no model of that name.
 
     Example:
         >>> beex.pretrained.card("sst2-micro")["labels"]
