@@ -14,16 +14,16 @@ import numpy as np
 from beex_keras.errors import BeexError
 
 VALUE_LABELS = ("value",)
-"""Of a regression: the name of its one logit, in the place of classes."""
+"""The name of a regression's one logit, in the place of the names of classes."""
 
 _MOST = 2.0**40
-"""Of offset and scale, so that no answer overflows; the C engine refuses more."""
+"""The largest offset and scale, so that no answer overflows; the C engine refuses more."""
 
 _LEAST = 2.0**-126
-"""Of the scale: the least float32 of full precision."""
+"""The smallest scale, which is the smallest float32 of full precision."""
 
 _LEAST_SPREAD = 2.0**-16
-"""Of the scale to the offset: below it, rounding of the offset would be seen in answers."""
+"""The smallest ratio of scale to offset; below it, answers would show the rounding of the offset."""
 
 
 @dataclasses.dataclass(frozen=True)

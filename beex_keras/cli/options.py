@@ -135,6 +135,8 @@ def chosen_policy(own: "ExitPolicy", options: dict[str, Any]) -> "ExitPolicy":
     if threshold is None:
         if name is None:
             return own
-        raise BeexError("--policy needs --threshold beside it; or calibrate with 'beex calibrate'.")
+        raise BeexError(
+            "--policy needs --threshold; add it, or choose a threshold with 'beex calibrate'."
+        )
     rule = own if name is None else exits.get(name)
     return rule.with_threshold(int(threshold) if threshold == int(threshold) else threshold)

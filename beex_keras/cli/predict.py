@@ -82,7 +82,9 @@ def predict(
         texts = texts if model is None else (model, *texts)
         model = options["named"]
     elif model is None:
-        raise BeexError("Name a MODEL and its texts; 'beex models' lists those that come along.")
+        raise BeexError(
+            "There is no MODEL; name one and its texts ('beex models' lists packaged models)."
+        )
     if pair is not None and len(texts) != 1:
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     from beex_keras import runtime

@@ -42,7 +42,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
         2
     """
     if not logs.get("loss"):
-        raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
+        raise BeexError("The history holds no finished epoch; train at least one epoch first.")
     from matplotlib.ticker import MaxNLocator
 
     epochs = np.arange(1, len(logs["loss"]) + 1)

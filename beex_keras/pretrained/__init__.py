@@ -44,7 +44,7 @@ def find(model: str | os.PathLike[str]) -> Path:
         return path
     if path.name in names():
         return FOLDER / f"{path.name}.beex"
-    missing = f"There is no model at {path}, and none of that name comes along"
+    missing = f"There is no model at {path}, and no packaged model has that name"
     raise BeexError(f"{missing}; give a path, or one of {', '.join(names())}.")
 
 
@@ -83,5 +83,5 @@ def page(name: str) -> str:
 
 def _file(name: str, suffix: str) -> Path:
     if name not in names():
-        raise BeexError(f"No model {name} comes along; choose one of {', '.join(names())}.")
+        raise BeexError(f"There is no packaged model {name}; choose one of {', '.join(names())}.")
     return FOLDER / f"{name}.{suffix}"

@@ -79,7 +79,7 @@ class Pipeline:
 
         Raises:
             BeexError: a text cannot be classified and `on_error` is "raise", the lists differ in
-                length, or the model came without a vocabulary.
+                length, or the model has no vocabulary.
         """
         if isinstance(texts, str | tuple):
             (answer,) = self.stream([texts], [pairs] if isinstance(pairs, str) else pairs)
@@ -130,7 +130,9 @@ def _paired(texts: Iterable[str], pairs: Iterable[str]) -> Iterator[tuple[str, s
     missing: Any = object()
     for text, pair in itertools.zip_longest(texts, pairs, fillvalue=missing):
         if text is missing or pair is missing:
-            raise BeexError("There are more texts than second texts, or fewer; give one each.")
+            raise BeexError(
+                "The numbers of texts and second texts differ; give one second text for each text."
+            )
         yield text, pair
 
 

@@ -191,7 +191,7 @@ class Runner:
 
     def _require_vocabulary(self) -> TextPreprocessor:
         if self.preprocessor is None:
-            reads = "The model came without a vocabulary, so it reads token ids, not text"
+            reads = "The model has no vocabulary, so it reads token ids, not text"
             fix = "attach a TextPreprocessor before saving or converting it"
             raise BeexError(f"{reads}; {fix}.")
         return self.preprocessor

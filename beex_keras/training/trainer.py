@@ -60,7 +60,7 @@ _MONITOR = "val_calibrated_accuracy"
 _BEST_WEIGHTS = "best.weights.h5"
 _CHECKPOINTS = "checkpoints"
 _SHARE_OF_ANSWERS = 0.5
-"""Of a teacher's probabilities in the targets, where nothing else can be learned from it."""
+"""The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
 
 _FEW_LABELS = 5_000
 """Up to which a linear model on embeddings is worth a minute: what a training has to beat."""

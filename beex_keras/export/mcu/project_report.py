@@ -104,7 +104,9 @@ def export_project(
     data = beex.convert(model, length, calibration, int8_weights)
     values, config = beex.read_header(data), beex.read(data).config
     if not values["has_vocabulary"]:
-        raise BeexError("A board reads text, but this model has no vocabulary; give it one.")
+        raise BeexError(
+            "A board reads text, but this model has no vocabulary; attach a TextPreprocessor to it."
+        )
     int8_weights = values["weight_bits"] == 8
     kind = costs.kind_of(config, int8_weights)
     row, length, arena = boards()[board], values["length"], values["arena_size"]

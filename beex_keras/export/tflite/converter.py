@@ -69,7 +69,9 @@ def convert(
     if exit not in ("in-graph", "all-outputs"):
         raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
     if threshold_input and exit != "in-graph":
-        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+        raise BeexError(
+            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
+        )
     parts = freeze.freeze_parts(classifier, length)
     first = 1
     blocks, inputs = len(parts.blocks), [graphs.TOKEN_IDS]
@@ -154,7 +156,9 @@ def export_file(
         write_atomically(path, data)
         return dataclasses.asdict(file_sizes(data))
     if threshold_input:
-        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+        raise BeexError(
+            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
+        )
     target = Path(path)
     if target.is_dir() and any(target.iterdir()) and not is_segments(target):
         raise BeexError(f"{path} holds something else; name a new directory for the segments.")
