@@ -9,7 +9,7 @@ class BeexError(ValueError):
 
 
 class BeexWarning(UserWarning):
-    """Something that works, but hardly as the caller meant it: one sentence, as of `BeexError`.
+    """Warns of something that works, but probably not as the caller intended: one sentence.
 
     The command line prints it after ``warning:`` and goes on.
     """

@@ -57,8 +57,8 @@ class ExitPolicy:
     """Base of all policies; a subclass defines `score` and, if it needs one, a state.
 
     Attributes:
-        name: what configurations and the command line call it.
-        parameter: the threshold's name in the constructor.
+        name: the policy's name in configurations and on the command line.
+        parameter: the name of the threshold in the constructor.
         threshold: the number that calibration chooses.
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
         counts: whether the score and so the threshold is a whole number of at least 1.
@@ -107,7 +107,7 @@ class ExitPolicy:
         return score < threshold if self.below else score >= threshold
 
     def deepest(self, num_exits: int) -> int:
-        """The last exit, counted from 1, that this policy can take of a model with `num_exits`."""
+        """The last exit, counted from 1, that this policy can take in a model with `num_exits` exits."""
         return num_exits
 
     def scores(self, exit_logits: Values) -> Values:
@@ -281,13 +281,13 @@ class FixedDepth(ExitPolicy):
 
 
 class Change(ExitPolicy):
-    r"""Of a regression, stop where the answer changed by less than \(\varepsilon\).
+    r"""For regressions: stop where the answer changed by less than \(\varepsilon\) since the exit before.
 
     \[ |z_i - z_{i-1}| < \varepsilon \]
 
-    \(z_i\) is the logit of exit i, the answer in standard deviations of the training targets. The first
-    exit has nothing before it and is never taken, unless it is the last. Our reading: it is to a number
-    what patience is to a class.
+    \(z_i\) is the logit of exit i, which is the answer in standard deviations of the training targets. The
+    first exit is never taken, unless it is the last, because there is no exit before it. The rule is our
+    reading: it does for numbers what patience does for classes.
 
     Example:
         >>> exit_logits = [[[0.2], [0.9], [0.95]]]
@@ -321,7 +321,7 @@ DEFAULT = "confidence"
 
 
 def default(is_regression: bool) -> str:
-    """The recipe's policy: `DEFAULT` for a classifier, "change" for a regression.
+    """The default policy: `DEFAULT` for a classifier, "change" for a regression.
 
     Example:
         >>> beex.exits.default(is_regression=True)
@@ -331,7 +331,7 @@ def default(is_regression: bool) -> str:
 
 
 def check(policy: ExitPolicy, is_regression: bool) -> None:
-    """That a policy reads the logits of such a model.
+    """Checks that a policy can read the logits of a classifier, or of a regression.
 
     Raises:
         BeexError: it does not.

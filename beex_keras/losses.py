@@ -11,29 +11,30 @@ WEIGHTS = ("uniform", "linear", "routed", "last")
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class SoftRoutingLoss(tf.keras.losses.Loss):
-    r"""Cross-entropy of every exit, aggregated: \(\sum_i w_i L_i\) with \(\sum_i w_i = 1\).
+    r"""The weighted sum of the exits' cross-entropies: \(\sum_i w_i L_i\) with \(\sum_i w_i = 1\).
 
-    Of a regression, whose exits have one logit \(z_i\), \(L_i = (z_i - y)^2\) with the standardized
-    target \(y\).
+    For a regression, whose exits have one logit \(z_i\), \(L_i = (z_i - y)^2\) with the standardized target
+    \(y\).
 
     - ``"uniform"``: \(w_i = 1/N\), the paper's statement taken literally (default).
     - ``"linear"``: \(w_i = i / \sum_j j\); later exits count more.
-    - ``"routed"`` (our reading): per sample, the differentiable probability of being routed to exit
-      i, mixed with a uniform floor so that no exit starves:
-      \(w_i = \frac{f}{N} + (1 - f)\, g_i \prod_{j<i} (1 - g_j)\), where
-      \(g_i = \sigma((\delta - r_i) / t)\) softens the rule \(r_i < \delta\) of `FractionalEntropy`
-      and \(g_N = 1\). Of a regression \(r_i = |z_i - z_{i-1}|\), the rule of `Change`, and \(g_1 = 0\).
+    - ``"routed"`` (our reading): per sample, the differentiable probability of being routed to exit i,
+      mixed with a uniform floor so that no exit starves: \(w_i = \frac{f}{N} + (1 - f)\, g_i \prod_{j<i} (1
+      - g_j)\), where \(g_i = \sigma((\delta - r_i) / t)\) softens the rule \(r_i < \delta\) of
+      `FractionalEntropy` and \(g_N = 1\). For a regression \(r_i = |z_i - z_{i-1}|\), as in `Change`, and
+      \(g_1 = 0\).
     - ``"last"``: \(w_N = 1\), an ordinary classifier without trained exits, for comparison.
 
     Shapes: labels (B,) as whole numbers, or standardized targets; `exit_logits` (B, N, C) → (B,) before
     reduction.
 
     Args:
-        weights: one of the above.
-        delta: \(\delta\) of "routed".
-        temperature: \(t\) of "routed".
-        floor: \(f\) of "routed", in [0, 1].
-        label_smoothing: share of the target spread evenly over the classes, in [0, 1); numbers have none.
+        weights: one of the names above.
+        delta: threshold \(\delta\) of "routed".
+        temperature: temperature \(t\) of "routed".
+        floor: share \(f\) of the uniform weights in "routed", in [0, 1].
+        label_smoothing: share of the target that is spread evenly over the classes, in [0, 1); a regression
+            has none.
 
     Raises:
         BeexError: an unknown kind of weights or a number out of range.

@@ -104,9 +104,9 @@ class MeanDepth(_PolicyMetric):
 class ExitCorrelation(tf.keras.metrics.Metric):
     r"""Pearson's correlation of targets with the logits of exit `exit` (counted from 1).
 
-    With a `policy` in place of `exit`, with those of the exit that it chooses. It is the correlation over
-    all batches, from the sums of \(w\), \(wy\), \(wz\), \(wy^2\), \(wz^2\) and \(wyz\); 0 while one of both
-    is constant.
+    With a `policy` in place of `exit`, it uses the logits of the exit that the policy chooses. It is the
+    correlation over all batches, computed from the sums of \(w\), \(wy\), \(wz\), \(wy^2\), \(wz^2\) and
+    \(wyz\); 0 while one of both is constant.
 
     Example:
         >>> correlation = beex.metrics.ExitCorrelation(exit=1)
@@ -188,7 +188,7 @@ class PolicyError(_PolicyMetric):
 def _chosen(
     exit_logits: tf.Tensor, policy: ExitPolicy | None, exit: int | None = None
 ) -> tf.Tensor:
-    """Of a regression, the logits of exits that a policy chooses, or of one exit: (B, N, 1) → (B,)."""
+    """A regression's logits at the exits that a policy chooses, or at one exit: (B, N, 1) → (B,)."""
     if exit is not None:
         return exit_logits[:, exit - 1, 0]
     assert policy is not None
@@ -198,9 +198,9 @@ def _chosen(
 def exit_metrics(
     num_exits: int, policy: ExitPolicy, value_scale: ValueScale | None = None
 ) -> list[tf.keras.metrics.Metric]:
-    """Accuracy at each exit and of the policy's choice, and the policy's mean depth.
+    """Returns the accuracy at each exit and with the policy, and the mean depth of the policy.
 
-    Of a regression, with its scale, correlations, and the mean absolute error in the user's units.
+    For a regression it returns correlations, and the mean absolute error in the user's units.
 
     Example:
         >>> [metric.name for metric in beex.metrics.exit_metrics(2, beex.Confidence())]

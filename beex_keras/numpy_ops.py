@@ -43,5 +43,5 @@ def cast(value: Any, like: np.ndarray) -> Any:
 
 
 def first_or_last(stops: np.ndarray) -> np.ndarray:
-    """Of each row the column of its first true value, or the last column: bool (B, N) → (B,)."""
+    """The column of the first true value of each row, or the last column: bool (B, N) → (B,)."""
     return np.where(stops.any(axis=1), stops.argmax(axis=1), stops.shape[1] - 1).astype(np.int32)

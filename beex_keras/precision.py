@@ -15,12 +15,13 @@ class Precision:
 
     Attributes:
         weights: bits of the matrices of the blocks.
-        activations: bits of what these matrices read: 32 for real numbers, 8 for whole ones of each
-            token, see `quantizers.quantize_tokens`, 1 for signs.
+        activations: bits of the activations that these matrices read: 32 for real numbers, 8 for whole
+            numbers with one scale for each token, see `quantizers.quantize_tokens`, or 1 for signs.
         embedding: bits of the token table, 1 or 32.
-        quantizer: name from `beex_keras.quantizers.QUANTIZERS`, of weights and activations.
-        latent_scale: latent weights of the matrices start uniformly in ± this.
-        embedding_latent_scale: the same for the token table.
+        quantizer: name of the quantizer of weights and activations, from
+            `beex_keras.quantizers.QUANTIZERS`.
+        latent_scale: the latent weights of the matrices are initialized uniformly in ± this.
+        embedding_latent_scale: the latent weights of the token table are initialized uniformly in ± this.
 
     Raises:
         BeexError: bits that are not supported, or a scale outside (0, 1].
@@ -90,7 +91,8 @@ class Precision:
         }
 
     def learned_bits(self) -> dict[str, int]:
-        """The bits that training has to get used to: activations of 8 bits are as good as real ones."""
+        """The bits for which a model is trained; 8-bit activations count as real ones, as they need no
+        training."""
         return {**self.bits(), "activation_bits": 1 if self.is_fully_binary else 32}
 
 

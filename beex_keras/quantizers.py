@@ -40,14 +40,14 @@ def sign(x: tf.Tensor) -> tf.Tensor:
 
 
 def quantize_tokens(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-    r"""8 bits for each token: \(x \approx s q\), \(q\) whole numbers within ±127.
+    r"""Quantizes each token to 8 bits: \(x \approx s q\) with whole numbers \(q\) within ±127.
 
     \[ s = \frac{\max_k |x_k|}{127}, \qquad q_k = \operatorname{round}(x_k / s) \]
 
     (..., K) → \(q\) (..., K) and \(s\) (..., 1). A product of \(q\) with ±1 is a whole number, the same
     in every engine. The gradient is that of \(x = s q\), straight through the rounding.
 
-    Source: symmetric dynamic quantization, a scale a token; its place here is our reading.
+    Source: this is symmetric dynamic quantization with a scale for each token; its use here is our reading.
 
     Example:
         >>> q, s = beex.quantizers.quantize_tokens(tf.constant([[0.5, -2.0, 0.25]]))
@@ -136,9 +136,8 @@ class MagnitudeAwareSign(lq.quantizers.Quantizer):
     \frac{\partial q}{\partial w} := \overline{|w|} \cdot \mathbf{1}_{|w| \leq 1}
     \]
 
-    \(\overline{|w|}\) is the mean magnitude of an output channel. Larq multiplies it into the
-    forward pass too; here every output channel has a learned scale of its own behind the product,
-    which takes that part.
+    \(\overline{|w|}\) is the mean magnitude of an output channel. Larq multiplies it into the forward pass
+    too; here every output channel has its own learned scale after the product, which replaces that factor.
 
     Source: Bi-Real Net, section 3.3 (Liu et al., ECCV 2018); the division of forward and gradient
     is our reading.

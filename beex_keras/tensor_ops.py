@@ -31,6 +31,6 @@ def cast(value: Any, like: tf.Tensor) -> tf.Tensor:
 
 
 def first_or_last(stops: tf.Tensor) -> tf.Tensor:
-    """Of each row the column of its first true value, or the last column: bool (B, N) → (B,)."""
+    """The column of the first true value of each row, or the last column: bool (B, N) → (B,)."""
     last = tf.one_hot(stops.shape[1] - 1, stops.shape[1], dtype=tf.int32)
     return argmax_last(tf.maximum(tf.cast(stops, tf.int32), last))

@@ -14,26 +14,26 @@ import numpy as np
 from beex_keras.errors import BeexError
 
 VALUE_LABELS = ("value",)
-"""Of a regression: the name of its one logit, in the place of classes."""
+"""The name of a regression's one logit, in the place of the names of classes."""
 
 _MOST = 2.0**40
-"""Of offset and scale, so that no answer overflows; the C engine refuses more."""
+"""The largest offset and scale, so that no answer overflows; the C engine refuses more."""
 
 _LEAST = 2.0**-126
-"""Of the scale: the least float32 of full precision."""
+"""The smallest scale, which is the smallest float32 of full precision."""
 
 _LEAST_SPREAD = 2.0**-16
-"""Of the scale to the offset: below it, rounding of the offset would be seen in answers."""
+"""The smallest ratio of scale to offset; below it, answers would show the rounding of the offset."""
 
 
 @dataclasses.dataclass(frozen=True)
 class ValueScale:
-    """What a regression's logits mean; validated when made, immutable after.
+    """The scale of a regression's answers; it is checked when made, and then immutable.
 
     Attributes:
-        offset: the answer to a logit of 0, in the user's units.
-        scale: the user's units of a logit; greater than 0.
-        least, most: answers are clipped to these; infinite where there is no end.
+        offset: the answer for a logit of 0, in the user's units.
+        scale: the difference that a logit of 1 makes, in the user's units; greater than 0.
+        least, most: limits to which answers are clipped; infinite if there is no limit.
 
     Raises:
         BeexError: a number that is not finite, or out of range.
@@ -69,7 +69,7 @@ class ValueScale:
         """The scale of training targets (B,): their mean and standard deviation, and their range.
 
         Args:
-            targets: in the user's units.
+            targets: training targets in the user's units.
             clip: whether answers stay within the targets' range.
 
         Raises:
@@ -92,17 +92,18 @@ class ValueScale:
         return cls(mean, spread, *ends)
 
     def standardize(self, targets: Any) -> np.ndarray:
-        """Targets in the user's units → what logits are trained towards, float32 of the same shape."""
+        """Turns targets in the user's units into targets of the logits, float32 of the same shape."""
         return ((np.asarray(targets, np.float64) - self.offset) / self.scale).astype(np.float32)
 
     def values(self, logits: np.ndarray) -> np.ndarray:
-        """Logits → answers in the user's units, float32 of the same shape, as the C engine computes them."""
+        """Turns logits into answers in the user's units, float32 of the same shape, as the C engine
+        does."""
         logits = np.asarray(logits, np.float32)
         values = np.float32(self.offset) + np.float32(self.scale) * logits
         return np.clip(values, np.float32(self.least), np.float32(self.most))
 
     def to_dict(self) -> dict[str, float | None]:
-        """For JSON, which has no infinity: a missing end is None."""
+        """Returns a dictionary for JSON, which has no infinity, so a missing limit is None."""
         return {
             name: value if math.isfinite(value) else None
             for name, value in dataclasses.asdict(self).items()

@@ -17,7 +17,12 @@ DOCS = Path(__file__).parents[1] / "docs"
 RESULTS = RECORDED / "microcontrollers.json"
 CORES = {"cortex-m3": "M3", "cortex-m4": "M4", "cortex-m7": "M7", "cortex-m55": "M55"}
 _FASTEST_FLOAT = "mps2-an500"
-_BYTES = {"flash, KB": "flash", "of it model": "model", "RAM, KB": "ram", "of it arena": "arena"}
+_BYTES = {
+    "flash, KB": "flash",
+    "model in flash": "model",
+    "RAM, KB": "ram",
+    "arena in RAM": "arena",
+}
 
 Row = dict[str, Any]
 
@@ -116,7 +121,7 @@ def memory(rows: list[Row]) -> str:
     for names, same in alike.items():
         holders = ", ".join(CORES[row["core"]] for row in same if row["fits"])
         shown.append([*names, *kilobytes(same[0], *_BYTES.values()), holders or NONE])
-    return table(["preset", "build", *_BYTES, "boards that hold it"], shown)
+    return table(["preset", "build", *_BYTES, "boards that it fits on"], shown)
 
 
 def _with_work(rows: list[Row]) -> list[Row]:

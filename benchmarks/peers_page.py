@@ -56,7 +56,7 @@ def answers(rows: list[Row]) -> str:
         shown.append([row["contender"], _accuracy(row), *speeds, *ratios])
     columns = ("batch 1", "batch 32", "batch 1, 128 tokens", "batch 32, 128 tokens")
     header = ["", "accuracy", *(f"texts/s, {column}" for column in columns)]
-    return table([*header, "of int8 MiniLM", "of it at 128 tokens"], shown)
+    return table([*header, "relative to int8 MiniLM", "relative to int8 MiniLM, 128 tokens"], shown)
 
 
 def costs(rows: list[Row]) -> str:

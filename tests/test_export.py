@@ -201,7 +201,7 @@ def test_audit_refuses_one_wrong_weight(kind, request):
         signs = matrices[name].signs.copy()
         signs[3, 5] *= -1
         matrices[name] = dataclasses.replace(matrices[name], signs=signs)
-        with pytest.raises(BeexError, match=f"{name} is binary.*came out float or altered"):
+        with pytest.raises(BeexError, match=f"{name} is binary.*was converted to float or altered"):
             export.audit(data, model.config, matrices)
 
 
@@ -227,7 +227,7 @@ def test_audit_refuses_one_wrong_bit(weights_only, name):
     buffer = model.buffers[tensor.buffer]
     buffer.data = np.array(buffer.data, np.uint8)
     buffer.data[0] ^= 4
-    with pytest.raises(BeexError, match=f"{name} is binary.*came out float or altered"):
+    with pytest.raises(BeexError, match=f"{name} is binary.*was converted to float or altered"):
         export.audit(flatbuffer.pack(model), classifier.config, export.binary_matrices(classifier))
 
 

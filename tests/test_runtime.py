@@ -214,7 +214,7 @@ def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
     for second in (pairs[:-1], [*pairs, "aaa"]):
         with pytest.raises(BeexError, match=f"20 texts came with {len(second)}"):
             classify(texts, second)
-        with pytest.raises(BeexError, match="more texts than second texts, or fewer"):
+        with pytest.raises(BeexError, match="numbers of texts and second texts differ"):
             list(classify.stream(iter(texts), iter(second)))
     broken = (line.decode() for line in (b"aaa", b"\xff"))
     with pytest.raises(UnicodeDecodeError):  # which says nothing of how many there are

@@ -25,7 +25,7 @@ from beex_keras.errors import BeexError
     no_args_is_help=True,
 )
 @click.option("--version", is_flag=True, help="Show the version and exit.")
-@click.option("--verbose", is_flag=True, help="With --version: the C engine's self-test, too.")
+@click.option("--verbose", is_flag=True, help="With --version, run the C engine's self-test, too.")
 @click.pass_context
 def app(context: click.Context, version: bool, verbose: bool) -> None:
     """Binarized early-exit transformers for text classification: train, convert, ship."""
@@ -33,9 +33,9 @@ def app(context: click.Context, version: bool, verbose: bool) -> None:
         click.echo(f"beex, version {__version__}")
         context.exit(_report_engine() if verbose else 0)
     if verbose:
-        raise click.UsageError("--verbose goes with --version.")
+        raise click.UsageError("--verbose only works with --version; add --version.")
     if context.invoked_subcommand is None:
-        raise click.UsageError("Missing command.")
+        raise click.UsageError("A command is missing; 'beex --help' lists all commands.")
 
 
 def _report_engine() -> int:

@@ -53,53 +53,63 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
     "--output",
     type=click.Path(),
     required=True,
-    help="The file to write; with --exit segments or --target mcu a directory.",
+    help="Write to this file; with --exit segments or --target mcu, to this directory.",
 )
 @_choice("--target", ["mcu"], "Write a C project for microcontrollers: model, engine, Makefile.")
-@click.option("--board", help="With --target mcu: an emulated board; netduinoplus2 by default.")
 @click.option(
-    "--ram", help="With --target mcu: bytes of RAM, such as 128K; the board's by default."
+    "--board", help="With --target mcu, name an emulated board; the default is netduinoplus2."
 )
 @click.option(
-    "--flash", help="With --target mcu: bytes of flash, such as 1M; the board's by default."
+    "--ram",
+    help="With --target mcu, give the bytes of RAM, such as 128K, if they are not the board's.",
+)
+@click.option(
+    "--flash",
+    help="With --target mcu, give the bytes of flash, such as 1M, if they are not the board's.",
 )
 @_choice(
     "--format",
     ["tflite", "beex", "c"],
-    "By default beex or c (an array, and its header) if the output's suffix says so, or else tflite.",
+    "Write this format; by default the suffix of --output chooses beex or c (an array and its header), "
+    "and any other suffix tflite.",
     "file_format",
 )
 @_choice(
     "--exit",
     EXITS,
-    "Let the file exit by itself (in-graph, the default), give the logits of all exits, "
-    "or be one file a block.",
+    "Write a file that exits by itself (in-graph, the default), a file that gives the logits of all "
+    "exits, or one file for each block.",
 )
-@_flag("--threshold-input", "Make the policy's threshold an input of the file, not a constant.")
+@_flag("--threshold-input", "Make the threshold an input of the file instead of a constant.")
 @_flag(
     "--plan-memory",
-    "Put a plan of the arena into the file, so that TensorFlow Lite Micro needs less of it.",
+    "Store a plan of the arena in the file, so that TensorFlow Lite Micro needs less memory.",
 )
 @policy_options
-@click.option("--length", type=int, help="Tokens the file reads, instead of the model's maximum.")
+@click.option(
+    "--length",
+    type=int,
+    help="Let the file read at most this many tokens, instead of the model's maximum.",
+)
 @_choice(
     "--weights",
     ["float32", "int8"],
-    "How a .beex file holds the weights of a float32 model; binary ones take 1 bit anyhow.",
+    "Store the weights of a float32 model as this type in a .beex file; binary ones always take 1 bit.",
 )
 @_choice(
     "--activations",
     ["8", "32"],
-    "Bits of what weights-only layers multiply: 8, the default, is several times faster.",
+    "Give the activations of a weights-only model this many bits; 8, the default, is several times "
+    "faster than 32.",
 )
 @json_option
 def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     """Convert a MODEL to a file for a device.
 
-    MODEL is a run folder, a .keras or .beex file, or the name of a model that comes along.
+    MODEL is a run folder, a .keras or .beex file, or the name of a packaged model.
 
-    A .tflite runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite Micro;
-    a .beex in the C engine, and a project for microcontrollers on a bare Cortex-M.
+    A .tflite file runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite
+    Micro. A .beex file runs in the C engine. A project for microcontrollers runs on a bare Cortex-M.
     """
     kind = _MCU if options["target"] else _kind(options["file_format"], output)
     for name, kinds in _GOES_WITH.items():

@@ -20,11 +20,17 @@ SPLITS = click.Choice(["train", "validation", "test"])
 @click.command()
 @model_argument
 @data_options()
-@click.option("--split", type=SPLITS, default="test", show_default=True)
+@click.option(
+    "--split", type=SPLITS, default="test", show_default=True, help="Evaluate on this split."
+)
 @policy_options
 @json_option
 def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
-    """Accuracy of a MODEL (as for predict) with its policy, and at each exit if it computes all."""
+    """Measure the accuracy of a MODEL with its exit policy.
+
+    MODEL is anything that 'beex predict' accepts. If it computes all exits, the command also measures
+    the accuracy at each of them.
+    """
     task = chosen_task(options)
     from beex_keras import runtime
 

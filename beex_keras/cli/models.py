@@ -13,7 +13,7 @@ from beex_keras.cli.terminal import print_figures
 @click.argument("name", required=False)
 @json_option
 def models(name: str | None, as_json: bool) -> None:
-    """List the trained models that come along, or print the card of the one called NAME."""
+    """List the trained models of the package, or print the card of the one called NAME."""
     if name is None:
         cards = {known: pretrained.card(known) for known in pretrained.names()}
         print_figures(cards, as_json, lambda: [_row(card) for card in cards.values()], "")

@@ -61,24 +61,32 @@ def data_options(panel: str | None = None) -> Decorator:
     path = partial(option, type=click.Path())
     return together(
         click.argument("data", default="rotten_tomatoes"),
-        path("--data-dir", help="Folder of a GLUE download, or of JSON lines (sick, trec, snips)."),
-        path("--validation", help="Your own validation file; taken out of DATA by default."),
-        path("--test", help="Your own test file; taken out of DATA by default."),
-        option("--text-column", help="Column of the text, 'text' by default."),
-        option("--pair-column", help="Column of the second text, for pairs."),
-        option("--label-column", help="Column of the label, 'label' by default."),
+        path(
+            "--data-dir",
+            help="Read the task from this folder: a GLUE download, or JSON lines of sick, trec or snips.",
+        ),
+        path(
+            "--validation", help="Validate on this file; by default some rows of DATA are held out."
+        ),
+        path("--test", help="Test on this file; by default some rows of DATA are held out."),
+        option("--text-column", help="Name the column that holds the text; the default is 'text'."),
+        option("--pair-column", help="Name the column that holds the second text of a pair."),
+        option(
+            "--label-column", help="Name the column that holds the label; the default is 'label'."
+        ),
         option(
             "--task-kind",
             type=click.Choice(KINDS),
-            help="What labels are; a regression by default if they are numbers and not all whole.",
+            help="Say whether labels are classes or numbers; by default they are numbers if all of them are "
+            "and not all are whole.",
         ),
     )
 
 
 _policy = click.Choice(fields.choices(TrainingConfig)["policy"])
 policy_options = together(
-    click.option("--policy", type=_policy, help="Exit policy instead of the model's own."),
-    click.option("--threshold", type=float, help="Its threshold."),
+    click.option("--policy", type=_policy, help="Use this exit policy instead of the model's own."),
+    click.option("--threshold", type=float, help="Set the threshold of the exit policy."),
 )
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -127,6 +135,8 @@ def chosen_policy(own: "ExitPolicy", options: dict[str, Any]) -> "ExitPolicy":
     if threshold is None:
         if name is None:
             return own
-        raise BeexError("--policy needs --threshold beside it; or calibrate with 'beex calibrate'.")
+        raise BeexError(
+            "--policy needs --threshold; add it, or choose a threshold with 'beex calibrate'."
+        )
     rule = own if name is None else exits.get(name)
     return rule.with_threshold(int(threshold) if threshold == int(threshold) else threshold)

@@ -25,47 +25,66 @@ def _count(name: str, default: int | None, text: str) -> Decorator:
 @click.command()
 @click.argument("model", type=click.Path(), required=False)
 @click.argument("texts", nargs=-1)
-@click.option("--model", "named", metavar="MODEL", help="The model; all arguments are texts then.")
-@click.option("--pair", help="Second sentence, for a model of sentence pairs.")
-@click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
-@click.option("--jsonl", is_flag=True, help="Lines are JSON objects, written with the answer.")
 @click.option(
-    "--text-column", default="text", show_default=True, help="Field of the text, with --jsonl."
+    "--model", "named", metavar="MODEL", help="Name the model here; all arguments are then texts."
 )
-@click.option("--pair-column", default="text2", show_default=True, help="Field of the second text.")
+@click.option("--pair", help="Give the second text, if the model reads pairs.")
+@click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
+@click.option("--jsonl", is_flag=True, help="Read JSON objects, and add the answer to each.")
+@click.option(
+    "--text-column",
+    default="text",
+    show_default=True,
+    help="With --jsonl, name the field that holds the text.",
+)
+@click.option(
+    "--pair-column",
+    default="text2",
+    show_default=True,
+    help="With --jsonl, name the field that holds the second text.",
+)
 @click.option(
     "--no-truncate",
     is_flag=True,
-    help="Do not classify texts that are longer than the model reads, rather than cut them.",
+    help="Report texts that are longer than the model reads as errors, instead of cutting them.",
 )
 @click.option(
     "--on-error",
     type=click.Choice(["return", "raise"]),
     default="return",
     show_default=True,
-    help="At a text that cannot be classified: an error in its place, or stop.",
+    help="If a text cannot be classified, write an error in its place (return), or stop (raise).",
 )
-@_count("--top-k", None, "Probabilities to print with --json, the largest first; all by default.")
-@_count("--batch-size", 1024, "Texts read before they are answered; 1 answers each line at once.")
-@_count("--threads", 1, "Threads of the interpreter.")
+@_count(
+    "--top-k",
+    None,
+    "With --json or --jsonl, print this many of the largest probabilities; the default is all.",
+)
+@_count("--batch-size", 1024, "Read this many texts before answering; 1 answers each line at once.")
+@_count("--threads", 1, "Compute with this many threads.")
 @policy_options
 @json_option
 def predict(
     model: str | None, texts: tuple[str, ...], pair: str | None, as_json: bool, **options: Any
 ) -> int:
-    """Classify TEXTS with a MODEL: label, score, exit taken; of a regression its value in place of both.
+    """Classify TEXTS with a MODEL.
+
+    The command prints the label, its score and the exit taken. A regression prints its value in place
+    of label and score.
 
     MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a
-    model that comes along ('beex models' lists them). Without TEXTS, reads standard input as it
-    comes, one text a line; a pair's two sentences stand on one line with a tab between them.
+    packaged model ('beex models' lists them). Without TEXTS, the command reads standard input, one text
+    a line. A line for a model of pairs holds both texts with a tab between them.
 
-    A text that cannot be classified gets an error in its place, and the exit code is then 1.
+    If a text cannot be classified, an error stands in its place, and the exit code is 1.
     """
     if options["named"] is not None:
         texts = texts if model is None else (model, *texts)
         model = options["named"]
     elif model is None:
-        raise BeexError("Name a MODEL and its texts; 'beex models' lists those that come along.")
+        raise BeexError(
+            "There is no MODEL; name one and its texts ('beex models' lists packaged models)."
+        )
     if pair is not None and len(texts) != 1:
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     from beex_keras import runtime

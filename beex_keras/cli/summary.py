@@ -20,18 +20,19 @@ _presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
 
 @click.command()
 @click.argument("model", type=click.Path(), required=False)
-@click.option("--preset", type=_presets, help="A preset instead of a trained MODEL.")
-@click.option("--bits", type=_bits, help="Of the preset; weights-only by default.")
-@click.option("--length", type=int, help="Tokens of a text for MACs and FLOPs.")
+@click.option("--preset", type=_presets, help="Describe a preset instead of a trained MODEL.")
+@click.option(
+    "--bits", type=_bits, help="Choose what the preset binarizes; the default is weights-only."
+)
+@click.option("--length", type=int, help="Count MACs and FLOPs for a text of this many tokens.")
 @json_option
 def summary(
     model: str | None, preset: str | None, bits: str | None, length: int | None, as_json: bool
 ) -> None:
-    """Parameters, bytes and MACs of a MODEL, and the bytes of its export beside float32's.
+    """Count the parameters, MACs and bytes of a MODEL, and compare its export with float32.
 
-    Of a weights-only model it is the export with activations of 8 bits, as 'beex convert' makes it.
-    The export is a .beex file, if MODEL is one or Larq Compute Engine is not installed, or else a .tflite
-    file.
+    A weights-only model is exported with activations of 8 bits, as 'beex convert' does. The export is a
+    .beex file if MODEL is one or if Larq Compute Engine is not installed; otherwise it is a .tflite file.
     """
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")

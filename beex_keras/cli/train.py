@@ -22,13 +22,13 @@ _ARGUMENTS = (
     "--preset",
     type=click.Choice(list(PRESETS)),
     panel="Model",
-    help="Size; 'tiny' by default, or what --init has.",
+    help="Choose the size; the default is 'tiny', or the size of what --init names.",
 )
 @click.option(
     "--bits",
     type=click.Choice(list(KINDS)),
     panel="Model",
-    help="Which of weights and activations are binarized; 'weights-only' by default.",
+    help="Choose what is binarized; the default is 'weights-only'.",
 )
 @setting(
     BEExformerConfig, "max_length", "Model", hidden=True
@@ -37,40 +37,47 @@ _ARGUMENTS = (
     "--init",
     type=click.Path(),
     panel="Start",
-    help="What to start from: 'minilm', a folder of a BERT-style encoder, a run folder, a "
+    help="Start from these weights: 'minilm', a folder of a BERT-style encoder, a run folder, a "
     ".keras or .beex file, or the name of a packaged model.",
 )
 @click.option(
     "--teacher",
     type=click.Path(),
     panel="Start",
-    help="Learn from it beside the labels: as for --init, or 'twin', the float32 twin, which is trained "
-    "first.",
+    help="Learn from this model's outputs beside the labels; takes what --init takes, or 'twin', which "
+    "trains the float32 twin first.",
 )
 @click.option(
     "--unlabelled",
     type=click.Path(),
     multiple=True,
     panel="Start",
-    help="File of further texts, one a line, that the teacher answers; may be repeated.",
+    help="Learn from the teacher's answers to the texts of this file, one a line; may be repeated.",
 )
 @setting(TrainingConfig, "epochs", "Training")
 @setting(TrainingConfig, "learning_rate", "Training", hidden=True)  # likewise
 @setting(TrainingConfig, "seed", "Training")
 @setting(TrainingConfig, "policy", "Exit")
 @setting(TrainingConfig, "tolerance", "Exit")
-@click.option("-o", "--output", type=click.Path(), required=True, panel="Run", help="Run folder.")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(),
+    required=True,
+    panel="Run",
+    help="Write the run to this folder.",
+)
 @click.option(
     "--set",
     "settings",
     multiple=True,
     metavar="NAME=VALUE",
     panel="Run",
-    help="Any other setting, such as batch_size=32; may be repeated.",
+    help="Set any other field of the configuration, such as batch_size=32; may be repeated.",
 )
 @click.option("--json", "as_json", is_flag=True, panel="Run", help="Print JSON instead of a table.")
 def train(**options: Any) -> None:
-    """Train a classifier on DATA into a run folder; calibrate its exit and test it.
+    """Train a classifier on DATA, calibrate its exit and test it.
 
     DATA is a .jsonl, .json, .csv or .tsv file with texts and labels, or the name of a task, such as
     rotten_tomatoes or glue/sst2. The same command continues a training that was interrupted.

@@ -31,11 +31,11 @@ def load_task(
     both_orders: bool = False,
     clip: bool = True,
 ) -> Task:
-    """The task of that name, or one of your own data; splits that are missing come out of training.
+    """Loads the task of that name, or your own data; missing splits are taken from the training split.
 
-    Labels are strings or integers, and those of the training data are the classes: in numerical
-    order if all are integers, else in alphabetical order. Labels that are numbers, and not all whole,
-    are the targets of a regression.
+    Labels are strings or integers. The labels of the training data are the classes, in numerical order if
+    all are integers, and otherwise in alphabetical order. If the labels are numbers and not all of them are
+    whole, they are the targets of a regression.
 
     Args:
         data: a name: "rotten_tomatoes" (packaged), "glue/sst2", "glue/stsb", ... (by TFDS, or from
@@ -44,13 +44,13 @@ def load_task(
             file; (texts, labels), with pairs of strings as texts of pairs; anything with columns, such
             as a dictionary of lists, a pandas DataFrame or a Hugging Face `Dataset`. Or a `Task`, or a
             `DatasetDict`, which have all splits.
-        validation, test: of your own data, in any of these forms.
+        validation, test: splits of your own data, in any of these forms.
         data_dir: the folder of a named task's data.
-        text_column, pair_column, label_column: columns of your own data; no pair column, no pairs.
-        task_kind: what the labels of your own data are, "classification" or "regression"; by the labels
-            if None.
+        text_column, pair_column, label_column: columns of your own data; without a pair column, texts are
+            single.
+        task_kind: "classification" or "regression", for your own data; the labels decide if None.
         both_orders: train each pair in both orders, for pairs that mean the same in either.
-        clip: of a regression, keep answers in the range of the training targets.
+        clip: whether a regression keeps its answers in the range of the training targets.
 
     Raises:
         BeexError: the name is unknown, the arguments do not go together, or the data is missing or

@@ -17,7 +17,7 @@ class Split:
     Attributes:
         texts: n texts.
         pairs: n second texts, or None for single texts.
-        labels: class numbers, int32, (n,); of a regression the targets, float64.
+        labels: class numbers, int32 (n,), or the targets of a regression, float64 (n,).
     """
 
     texts: list[str]
@@ -41,15 +41,14 @@ class Task:
 
     Attributes:
         name: as given to `load_task`.
-        labels: names of the classes, in the order of their numbers; of a regression the one name
-            "value".
-        train, validation, test: for weights, for choices such as the exit's threshold, and for the
-            figures that are reported.
-        metric: "accuracy", "matthews" or "f1"; of a regression "pearson", "spearman" or
+        labels: names of the classes, in the order of their numbers; a regression has the one name "value".
+        train, validation, test: splits for training, for choices such as the exit's threshold, and for the
+            reported figures.
+        metric: "accuracy", "matthews" or "f1"; for a regression "pearson", "spearman" or
             "mean_absolute_error".
         notes: where each split came from.
-        both_orders: whether each pair of the training split is there in both orders.
-        clip: of a regression, whether answers stay in the range of the training targets.
+        both_orders: whether the training split contains each pair in both orders.
+        clip: whether a regression keeps its answers in the range of the training targets.
     """
 
     name: str
@@ -64,12 +63,12 @@ class Task:
 
     @property
     def is_regression(self) -> bool:
-        """Whether labels are numbers to come near, and not classes."""
+        """Whether the labels are numbers, and not classes."""
         return self.labels == VALUE_LABELS
 
     @property
     def value_scale(self) -> ValueScale | None:
-        """Of a regression, what a model's logits shall mean: it follows from the training targets.
+        """The scale of a regression's answers, computed from the training targets; None for classes.
 
         Raises:
             BeexError: all targets are the same, or they vary too little.
@@ -85,9 +84,9 @@ class Task:
         return {"train": self.train, "validation": self.validation, "test": self.test}
 
     def in_both_orders(self) -> "Task":
-        """The task with each pair of its training split a second time, its texts exchanged.
+        """Returns the task with each training pair added a second time, with its texts exchanged.
 
-        For pairs that mean the same in either order. Validation and test stay as they are.
+        This is for pairs that mean the same in either order. Validation and test splits do not change.
 
         Raises:
             BeexError: the texts are single ones.
@@ -103,11 +102,11 @@ class Task:
         return replace(self, train=doubled, notes=notes, both_orders=True)
 
     def training_texts(self) -> list[str]:
-        """The texts of the training split alone; of pairs, both texts, each for itself."""
+        """The texts of the training split; both texts of a pair are listed separately."""
         return [*self.train.texts, *(self.train.pairs or [])]
 
     def fingerprint(self, more: Iterable[str] = ()) -> str:
-        """A hash of all texts and labels, and of what else training reads: 16 hexadecimal digits."""
+        """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
         digest = hashlib.sha256()
         for split in self.splits().values():
             for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):

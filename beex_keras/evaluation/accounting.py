@@ -51,15 +51,16 @@ _LAYER_NORM = 7
 
 @dataclasses.dataclass(frozen=True)
 class Count:
-    """What one layer holds and what it computes for one text; counts add up by `+`.
+    """The parameters of one layer and its operations for one text; counts are added with `+`.
 
     Attributes:
         name: such as "block_1/attention/query", "embedding/token", "exit_1".
-        binary_parameters, real_parameters: numbers of weights.
-        binary_bytes: of the binary parameters, packed.
-        twin_parameters: weights of the same layer in the float32 twin.
-        binary_macs, mixed_macs, real_macs: binary × binary, real × binary, real × real.
-        elementwise: operations other than MACs.
+        binary_parameters, real_parameters: numbers of binary and of real weights.
+        binary_bytes: bytes of the binary parameters, packed.
+        twin_parameters: number of weights of the same layer in the float32 twin.
+        binary_macs, mixed_macs, real_macs: numbers of MACs that are binary × binary, real × binary and real
+            × real.
+        elementwise: number of operations other than MACs.
     """
 
     name: str
@@ -131,7 +132,7 @@ class Counts:
         return stages
 
     def total(self) -> Count:
-        """Everything the model holds, and computes if no exit stops it."""
+        """The counts of the whole model, if no exit stops the computation."""
         return total(self.stages(), "total")
 
     def depth_flops(self) -> np.ndarray:

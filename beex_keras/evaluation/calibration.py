@@ -22,9 +22,9 @@ class Curve:
 
     Attributes:
         thresholds: (P,)
-        accuracy: (P,) share of samples classified correctly at the exit taken, weighted as
-            `calibrate` says; of a regression, what stands there in its place.
-        error: (P,) standard error of the accuracy lost against full depth.
+        accuracy: (P,) share of samples classified correctly at the exit taken, weighted as in `calibrate`;
+            for a regression, the metric that `calibrate` uses in its place.
+        error: (P,) standard error of the loss of accuracy relative to full depth.
         cost: (P,) mean cost relative to full depth.
         depth: (P,) mean number of blocks executed.
     """
@@ -45,10 +45,10 @@ class Calibration:
         curve: all points tried.
         index: the chosen point of the curve.
         full_depth_accuracy: accuracy of the last exit on the same data.
-        tolerance: accuracy that was allowed to be lost.
-        margin: standard errors of that loss that were to be allowed for.
+        tolerance: largest loss of accuracy that was allowed.
+        margin: number of standard errors that were added to the loss.
         num_samples: size of the validation data.
-        metric: the task's own, see `calibrate`.
+        metric: the metric of the task, see `calibrate`.
     """
 
     policy: ExitPolicy
@@ -96,42 +96,42 @@ def calibrate(
     metric: str = "accuracy",
     value_scale: ValueScale | None = None,
 ) -> Calibration:
-    r"""The cheapest threshold up to which validation accuracy is not below full depth.
+    r"""Chooses the cheapest threshold up to which accuracy is within a tolerance of full depth.
 
-    Of a text, the accuracy lost is 1 if it is right at full depth and wrong at the exit taken, -1
-    the other way round, else 0. Thresholds are tried from full depth on, each a little cheaper than the
-    one before, as long as
+    The loss of accuracy of a text is 1 if it is right at full depth and wrong at the exit taken, -1 the
+    other way round, and 0 otherwise. The function tries thresholds from full depth on, each a little
+    cheaper than the one before, as long as
 
     \[
     \mathrm{mean}(\mathrm{lost}) + \mathrm{margin} \cdot
     \frac{\operatorname{sd}(\mathrm{lost})}{\sqrt{B}} \leq \mathrm{tolerance}
     \]
 
-    Of those before the first that breaks it, the one of least mean cost is taken, and of equal ones the
-    most accurate. Of hundreds of thresholds tried on few texts some seem good by chance: one that lies
-    beyond a bad one is not trusted, and a margin of a standard error or two bounds how often the accuracy
-    on other texts is lower than the tolerance allows, by the normal distribution in 16 % of
-    calibrations with a margin of 1. Thresholds lie half-way between neighbouring scores, so that a score's last bit does
-    not decide an exit.
+    Of the thresholds before the first that breaks it, the function chooses the one with the least mean
+    cost, and among equal costs the most accurate one. If hundreds of thresholds are tried on few texts,
+    some seem good by chance. A threshold beyond a bad one is therefore not trusted, and the margin bounds
+    how often the accuracy on other texts is below the tolerance: with a margin of 1 in 16 % of
+    calibrations, by the normal distribution. Thresholds lie half-way between neighbouring scores, so the
+    last bit of a score does not decide an exit.
 
-    For the metric "matthews" each class counts the same: a text weighs \(B / (C \cdot
-    \text{texts of its class})\), and accuracy is the mean recall. By plain accuracy, an exit that
-    answers the most frequent class alone would often be as good as any other.
+    For the metric "matthews" each class has the same weight: the weight of a text is \(B / (C \cdot
+    \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
+    answers the most frequent class would often be as good as any other.
 
-    Of a regression the metric takes accuracy's place: Pearson's or Spearman's correlation, or minus the
-    mean absolute error in standard deviations of the targets. A text's loss is then that of its share in
-    the correlation, by the delta method, or of its error.
+    For a regression the metric takes the place of accuracy: Pearson's or Spearman's correlation, or minus
+    the mean absolute error in standard deviations of the targets. The loss of a text is then the loss of
+    its influence on the correlation, by the delta method, or the increase of its error.
 
     Args:
-        policy: whose threshold to choose; its present threshold does not matter.
-        exit_logits: (B, N, C), of validation data: never of the data that is reported.
-        labels: whole numbers (B,); of a regression, targets in the user's units.
+        policy: the policy for which to choose a threshold; its present threshold does not matter.
+        exit_logits: logits (B, N, C) of validation data; never use the data on which results are reported.
+        labels: class numbers (B,), or targets of a regression in the user's units.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
-        tolerance: share of accuracy that may be lost, such as 0.005 for half a point.
-        margin: standard errors.
-        metric: "accuracy", "matthews" or "f1", the task's own; of a regression "pearson", "spearman"
-            or "mean_absolute_error".
-        value_scale: of a regression, what its logits mean; the logits themselves if None.
+        tolerance: largest loss of accuracy that is allowed, such as 0.005 for half a point.
+        margin: number of standard errors that are added to the loss.
+        metric: the metric of the task: "accuracy", "matthews" or "f1"; for a regression "pearson",
+            "spearman" or "mean_absolute_error".
+        value_scale: scale of a regression's answers; its logits are the answers if None.
 
     Raises:
         BeexError: no samples, or shapes, policy or metric that do not fit.
@@ -197,7 +197,7 @@ def _quality(
 
 
 def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
-    """Of each sample, 1 on average: (B,)."""
+    """The weight of each sample, 1 on average: (B,)."""
     if metric != "matthews":
         return np.ones(len(labels))
     _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
 
 @styled
 def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
-    """Loss, and accuracy at each exit, over the epochs of a history as Keras keeps it.
+    """Plots the loss and the accuracy at each exit over the epochs of a Keras history.
 
-    Of a regression it is the task's metric.
+    For a regression it plots the task's metric in place of accuracy.
 
     Reads `loss`, `val_loss` if there, `val_exit_1`… (or else `exit_1`…, of the training data) and
     `val_calibrated_accuracy` if there.
@@ -42,7 +42,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
         2
     """
     if not logs.get("loss"):
-        raise BeexError("The history holds no finished epoch, so there is nothing to draw.")
+        raise BeexError("The history holds no finished epoch; train at least one epoch first.")
     from matplotlib.ticker import MaxNLocator
 
     epochs = np.arange(1, len(logs["loss"]) + 1)
@@ -74,8 +74,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
 @styled
 def trade_off(calibration: Calibration) -> "Figure":
-    """Accuracy against cost for every threshold tried, with the chosen point marked; of a regression its
-    metric.
+    """Plots accuracy (a regression's metric) against cost for all thresholds, and marks the chosen one.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
 
@@ -119,7 +118,7 @@ def trade_off(calibration: Calibration) -> "Figure":
 
 @styled
 def exit_histogram(evaluation: Evaluation) -> "Figure":
-    """Share of the texts that leave at each exit, with the score of that exit if all left there.
+    """Plots the share of texts that leave at each exit, and the score of each exit for all texts.
 
     Example:
         >>> from beex_keras.evaluation import plots
@@ -146,10 +145,9 @@ def exit_histogram(evaluation: Evaluation) -> "Figure":
 
 @styled
 def quantizer(names: str | Sequence[str] = "polynomial_sign") -> "Figure":
-    """Forward and gradient of one or several quantizers on [−1.6, 1.6].
+    """Plots the forward pass and the gradient of one or several quantizers on [−1.6, 1.6].
 
-    For `polynomial_sign` alone the polynomial F, of which its gradient is the derivative, is drawn
-    beside the forward.
+    For `polynomial_sign` alone, it also plots the polynomial F, whose derivative is the gradient.
 
     Raises:
         BeexError: an unknown quantizer.

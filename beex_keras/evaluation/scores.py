@@ -31,7 +31,7 @@ class Evaluation:
         mean_depth: mean number of blocks executed.
         exit_shares: share of the samples that left at each exit (N,).
         flops_saved: share of full depth's FLOPs not executed.
-        further_scores: of a regression its other metrics at the exits chosen, by name.
+        further_scores: other metrics of a regression at the exits chosen, by name.
     """
 
     num_samples: int
@@ -73,16 +73,16 @@ def evaluate(
     metric: str = "accuracy",
     value_scale: ValueScale | None = None,
 ) -> Evaluation:
-    """Accuracy at each exit and of the policy, mean depth, exit shares and FLOPs saved.
+    """Computes accuracy at each exit and with the policy, mean depth, exit shares and FLOPs saved.
 
     Args:
         exit_logits: (B, N, C).
-        labels: whole numbers (B,); of a regression, C = 1, targets in the user's units.
-        policy: chooses the exits.
+        labels: class numbers (B,), or targets of a regression (C = 1) in the user's units.
+        policy: the policy that chooses the exits.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
-        metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1); of a regression one
-            of `OF_NUMBERS`.
-        value_scale: of a regression, what its logits mean; the logits themselves if None.
+        metric: "accuracy", "matthews" (binary or multi-class) or "f1" (of class 1); for a regression one of
+            `OF_NUMBERS`.
+        value_scale: scale of a regression's answers; its logits are the answers if None.
 
     Raises:
         BeexError: as `score`, or the policy does not fit.
@@ -110,7 +110,7 @@ def evaluate_exits(
     costs: np.ndarray | None = None,
     metric: str = "accuracy",
 ) -> Evaluation:
-    """As `evaluate`, of a model that computed the exits taken and no others.
+    """Evaluates as `evaluate` does, for a model that computes only the exits taken.
 
     `predictions` are class numbers (B,), or values; `exits` are counted from 0 (B,), `num_exits` is N.
 
@@ -136,14 +136,14 @@ def evaluate_exits(
 
 
 def answers(logits: np.ndarray, value_scale: ValueScale | None = None) -> np.ndarray:
-    """What logits (..., C) say: class numbers (...); of a regression, C = 1, values of that scale."""
+    """Turns logits (..., C) into class numbers (...), or for a regression (C = 1) into its values."""
     if logits.shape[-1] == 1:
         return (value_scale or ValueScale()).values(logits[..., 0])
     return logits.argmax(axis=-1)
 
 
 def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy") -> float:
-    """The metric of predicted class numbers, or of a regression's values, against `labels`, both (B,).
+    """Computes a metric of predicted class numbers, or values of a regression, and `labels`, both (B,).
 
     A correlation with a constant is 0.
 

@@ -33,10 +33,10 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the
     piecewise linear sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
-    Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent,
-    `hidden_width` + `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are
-    equal, as they are if `gate_width` is None; one of its own is our reading. Tokens do not mix, so
-    padding needs no mask.
+    Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent, `hidden_width` +
+    `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are equal, as they are if
+    `gate_width` is None; a different width of the gate is our reading. Tokens do not mix, so padding needs
+    no mask.
 
     Raises:
         BeexError: there is no such activation of gate or content.

@@ -21,15 +21,15 @@ from beex_keras.value_scale import VALUE_LABELS, ValueScale
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
 class BEExformerClassifier(tf.keras.Model):
-    """Token ids int32 (B, T), or raw strings, → `exit_logits` (B, N, C): the logits of every exit.
+    """Maps token ids int32 (B, T), or raw strings, to `exit_logits` (B, N, C), the logits of every exit.
 
-    With `num_classes=1` it is a regression: its one logit is the answer in standard deviations of the
-    training targets, and `value_scale` has their units.
+    With `num_classes=1` the model is a regression: its one logit is the answer in standard deviations of
+    the training targets, and `value_scale` converts it to their units.
 
-    `fit`, `evaluate` and `predict` take ids, or, while a preprocessor is attached, raw strings: a
-    list of texts, a list of (text, text) pairs, or a `tf.data.Dataset` of string tensors. Setting
-    `preprocessor` to None detaches it. Labels are names or numbers of classes; of a regression, targets
-    in the user's units, but for a `tf.data.Dataset`, whose targets are standardized already
+    `fit`, `evaluate` and `predict` take ids. While a preprocessor is attached, they also take raw strings:
+    a list of texts, a list of (text, text) pairs, or a `tf.data.Dataset` of string tensors. Setting
+    `preprocessor` to None detaches it. Labels are names or numbers of classes. For a regression they are
+    targets in the user's units; only the targets of a `tf.data.Dataset` must be standardized already
     (`ValueScale.standardize`).
 
     Padding never changes a logit.
@@ -37,10 +37,10 @@ class BEExformerClassifier(tf.keras.Model):
     Args:
         config: a `BEExformerConfig`, or the dictionary of one.
         preprocessor: a `TextPreprocessor` whose ids fit `config`, or None.
-        labels: the classes' names, in the order of the logits; their numbers if None. Of a regression
+        labels: names of the classes, in the order of the logits; their numbers if None. A regression has
             the one name "value".
         policy: the `ExitPolicy` that inference uses; the default one if None.
-        value_scale: of a regression, what its logits mean; the logits themselves if None.
+        value_scale: scale of a regression's answers; its logits are the answers if None.
 
     Raises:
         BeexError: preprocessor, labels, policy or scale do not fit `config`.
@@ -100,7 +100,7 @@ class BEExformerClassifier(tf.keras.Model):
 
     @property
     def policy(self) -> exits.ExitPolicy:
-        """The exit policy that inference uses; one that does not fit the model is refused."""
+        """The exit policy that inference uses; a policy that does not fit the model raises an error."""
         return self._exit_policy
 
     @policy.setter
@@ -113,8 +113,8 @@ class BEExformerClassifier(tf.keras.Model):
     def compile(
         self, optimizer: Any = "adam", loss: Any = None, metrics: Any = None, **kwargs: Any
     ) -> None:
-        """As in Keras; by default with `SoftRoutingLoss` and the accuracy of each exit, or of a
-        regression its correlation with the targets."""
+        """Compiles as in Keras. The default loss is `SoftRoutingLoss`, and the default metrics are the
+        accuracy of each exit, or the correlations of a regression with the targets."""
         loss = SoftRoutingLoss() if loss is None else loss
         if metrics is None:
             metrics = exit_metrics(self.config.num_blocks, self.policy, self.value_scale)
@@ -136,7 +136,7 @@ class BEExformerClassifier(tf.keras.Model):
         return super().predict(self.to_ids(x), **kwargs)
 
     def to_ids(self, x: Any) -> Any:
-        """`x` with raw strings turned into token ids; anything else unchanged.
+        """Turns raw strings into token ids, and returns anything else unchanged.
 
         Raises:
             BeexError: strings were given and no preprocessor is attached.
@@ -164,7 +164,7 @@ class BEExformerClassifier(tf.keras.Model):
         return ids[:, :longest]
 
     def to_label_ids(self, y: Any) -> Any:
-        """`y` with label names turned into class numbers; of a regression, standardized targets.
+        """Turns label names into class numbers, and targets of a regression into standardized ones.
 
         Tensors, and whole numbers of classes, stay as they are.
 
@@ -188,7 +188,7 @@ class BEExformerClassifier(tf.keras.Model):
         return np.array([numbers[name] for name in array.tolist()], np.int32)
 
     def with_activations(self, bits: int) -> "BEExformerClassifier":
-        """A classifier of the same weights that reads activations of 32 or 8 bits.
+        """Returns a classifier with the same weights that reads activations of 32 or 8 bits.
 
         Raises:
             BeexError: its weights are real, or were trained for binary activations.
@@ -232,7 +232,7 @@ class BEExformerClassifier(tf.keras.Model):
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
         """Writes configuration, labels, exit policy, vocabulary and weights to one directory.
 
-        The directory appears whole or not at all; one that exists is replaced.
+        The directory is written whole or not at all; an existing directory is replaced.
 
         Raises:
             BeexError: the directory cannot be written.

@@ -37,31 +37,34 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 @dataclasses.dataclass(frozen=True)
 class BEExformerConfig:
-    """What a BEExformer is made of; validated when made, immutable after.
+    """The architecture of a BEExformer; its values are checked when it is made, and then immutable.
 
     Attributes:
-        vocabulary_size: rows of the token table.
-        max_length: longest sequence in tokens, special tokens included.
-        num_segments: 1 for single sentences, 2 for sentence pairs.
-        separator_id: id of [SEP], behind which the second segment starts.
-        width: D, channels of a token between blocks.
-        num_heads: H, attention heads; divides `width`.
-        hidden_width: F, inner channels of the SLFN.
-        gate_width: G, inner channels of the SLFN's gate, as many as `hidden_width` if None.
-        num_blocks: N, blocks and exits.
-        num_classes: C; 1 of a regression, which answers a number.
-        weight_bits: 1 or 32, for the eight matrices of a block.
-        activation_bits: 32, or, with `weight_bits` 1, 8 (W1A8) or 1 (a fully binary model).
-        embedding_bits: 1 or 32, for the token table.
-        network: "slfn", or "ffn" for a plain feed-forward network of as many weights.
-        gate_activation: None, or "sigmoid" for a true forget gate in the SLFN.
-        content_activation: "tanh", or "gelu" for an SLFN that starts as a BERT-style encoder's
-            feed-forward net.
-        quantizer: name from `beex_keras.quantizers.QUANTIZERS`.
-        latent_scale: latent weights of the blocks start uniformly in ±`latent_scale`.
-        embedding_latent_scale: the same for the token table.
-        dropout: rate in [0, 1), after the embedding and each network and before each exit.
-        token_dropout: share of tokens hidden in training, in [0, 1).
+        vocabulary_size: number of tokens in the vocabulary, which is the number of rows of the token table.
+        max_length: the most tokens of a text that the model reads, special tokens included.
+        num_segments: 1 for single texts, 2 for pairs of texts.
+        separator_id: id of the token [SEP], after which the second segment starts.
+        width: D, the number of channels of a token between blocks.
+        num_heads: H, the number of attention heads; `width` must be a multiple of it.
+        hidden_width: F, the number of hidden channels of the SLFN.
+        gate_width: G, the number of hidden channels of the SLFN's gate; None means `hidden_width`.
+        num_blocks: N, the number of blocks, each of which has an exit.
+        num_classes: C, the number of classes; 1 makes the model a regression, which answers a number.
+        weight_bits: bits of the weights in the eight matrices of a block, 1 or 32.
+        activation_bits: bits of the activations that these matrices read: 32, or with `weight_bits` 1 also
+            8 (W1A8) or 1 (a fully binary model).
+        embedding_bits: bits of the weights in the token table, 1 or 32.
+        network: network behind the attention: "slfn", or "ffn" for a plain feed-forward network with as
+            many weights.
+        gate_activation: activation of the SLFN's gate: None, or "sigmoid" for a gate between 0 and 1.
+        content_activation: activation of the SLFN's content branch: "tanh", or "gelu", which lets the SLFN
+            start from the feed-forward network of a BERT-style encoder.
+        quantizer: name of the function that binarizes, from `beex_keras.quantizers.QUANTIZERS`.
+        latent_scale: the latent weights of the blocks are initialized uniformly in ±`latent_scale`.
+        embedding_latent_scale: the latent weights of the token table are initialized uniformly in
+            ±`embedding_latent_scale`.
+        dropout: dropout rate in [0, 1), applied after the embedding and each network and before each exit.
+        token_dropout: share of the tokens that training hides, in [0, 1).
 
     Raises:
         BeexError: a value out of range or values that do not go together.
@@ -144,7 +147,7 @@ class BEExformerConfig:
         return self.replace(**Precision.named(bits).bits())
 
     def with_activations(self, bits: int) -> "BEExformerConfig":
-        """Binary weights that read activations of 32 or 8 bits; the weights stay as they are.
+        """Returns a configuration with the same binary weights and activations of 32 or 8 bits.
 
         Raises:
             BeexError: the weights are real, or were trained for binary activations.
@@ -155,11 +158,11 @@ class BEExformerConfig:
         return self.replace(activation_bits=bits)
 
     def replace(self, **changes: Any) -> "BEExformerConfig":
-        """A copy with some values replaced."""
+        """Returns a copy with some values replaced."""
         return self.from_dict({**self.to_dict(), **changes})
 
     def twin(self) -> "BEExformerConfig":
-        """The float32 twin: the same architecture and code with every weight real."""
+        """Returns the float32 twin: the same architecture with float32 weights and activations."""
         return self.with_bits("float")
 
     def to_dict(self) -> dict[str, Any]:

@@ -27,13 +27,13 @@ def names() -> list[str]:
 
 
 def find(model: str | os.PathLike[str]) -> Path:
-    """Where a model stands that is given by its path or by the name of one that comes along.
+    """Finds the file of a model by its path or by the name of a packaged model.
 
-    Whatever exists at the path goes before a name. What is neither, but may be a path (it has a
-    folder or a suffix), is returned as it is.
+    If a file of that name exists, the file is used. If nothing is found and the argument looks like a path
+    (it has a folder or a suffix), it is returned as it is.
 
     Raises:
-        BeexError: a mere name that nothing has.
+        BeexError: the argument is a name without a folder or suffix, and no model has this name.
 
     Example:
         >>> beex.pretrained.find("sst2-micro").name
@@ -44,7 +44,7 @@ def find(model: str | os.PathLike[str]) -> Path:
         return path
     if path.name in names():
         return FOLDER / f"{path.name}.beex"
-    missing = f"There is no model at {path}, and none of that name comes along"
+    missing = f"There is no model at {path}, and no packaged model has that name"
     raise BeexError(f"{missing}; give a path, or one of {', '.join(names())}.")
 
 
@@ -62,7 +62,7 @@ def card(name: str) -> dict[str, Any]:
     """The figures of a model's card.
 
     Raises:
-        BeexError: no model of that name comes along.
+        BeexError: the package contains no model of that name.
 
     Example:
         >>> beex.pretrained.card("sst2-micro")["labels"]
@@ -83,5 +83,5 @@ def page(name: str) -> str:
 
 def _file(name: str, suffix: str) -> Path:
     if name not in names():
-        raise BeexError(f"No model {name} comes along; choose one of {', '.join(names())}.")
+        raise BeexError(f"There is no packaged model {name}; choose one of {', '.join(names())}.")
     return FOLDER / f"{name}.{suffix}"

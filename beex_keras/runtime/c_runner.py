@@ -185,7 +185,7 @@ class CRunner(Runner):
         parts = _at(engine.state), _at(self._model), _at(engine.arena), size
         status = self._library.beex_start_named(*parts, kernels.encode())
         if status == library.PLATFORM:
-            raise BeexError(f"This machine has no kernels '{kernels}'; leave the choice to it.")
+            raise BeexError(f"This machine has no kernels '{kernels}'; let the engine choose them.")
         self._check(status, "The engine")
         return engine
 

@@ -20,23 +20,23 @@ CHUNK = 1024
 class Pipeline:
     """Classifies one text, thousands, or a stream of them.
 
-    Texts of like length go through the model together. Give it as many as there are: a list is
-    answered by a list, an iterator is read a chunk at a time, so memory does not grow with it.
+    Texts of similar length are computed together, so give a pipeline all texts at once. A call with a list
+    returns a list. `stream` reads an iterator chunk by chunk, so memory does not grow with its length.
 
-    Threads may share a pipeline; it can be pickled, and used behind a `fork`, if it runs a file. Of a
-    ``.beex`` file `num_threads` texts are computed at a time, and other Python threads run meanwhile.
+    Threads may share a pipeline. If it runs a file, it can be pickled and used after a `fork`. A ``.beex``
+    file computes `num_threads` texts at the same time, and other Python threads run meanwhile.
 
     Args:
-        runner: from `beex_keras.load`.
+        runner: a runner that `beex_keras.load` returns.
         policy: an exit policy in place of the model's own.
-        truncate: cut texts that are longer than the model reads, which `Prediction.truncated` then
-            says; otherwise they cannot be classified.
-        on_error: "raise" at the first text that cannot be classified, or "return" a `Failure` in its
-            place.
-        top_k: labels that `Prediction.probabilities` shall have, the most probable first; all if None. A
-            regression has none.
+        truncate: cut texts that are longer than the model reads, and set their `Prediction.truncated`;
+            otherwise such texts cannot be classified.
+        on_error: "raise" an error at the first text that cannot be classified, or "return" a `Failure` in
+            its place.
+        top_k: number of the most probable labels that `Prediction.probabilities` has; all if None. A
+            regression must have None.
         progress: show a progress bar over lists.
-        chunk: texts held at a time.
+        chunk: number of texts that are held in memory at a time.
 
     Raises:
         BeexError: a setting that is not allowed.
@@ -71,7 +71,7 @@ class Pipeline:
             )
 
     def __call__(self, texts: Any, pairs: Any = None) -> Any:
-        """One `Prediction` for a text, a list of them for a list; of a regression `ValuePrediction`s.
+        """Returns a `Prediction` for a text and a list for a list; a regression returns `ValuePrediction`s.
 
         Args:
             texts: a text or a list of texts; for a model of pairs, tuples of two texts, or:
@@ -79,7 +79,7 @@ class Pipeline:
 
         Raises:
             BeexError: a text cannot be classified and `on_error` is "raise", the lists differ in
-                length, or the model came without a vocabulary.
+                length, or the model has no vocabulary.
         """
         if isinstance(texts, str | tuple):
             (answer,) = self.stream([texts], [pairs] if isinstance(pairs, str) else pairs)
@@ -93,7 +93,7 @@ class Pipeline:
         return list(answers)
 
     def stream(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> Iterator[Answer]:
-        """The answers to an iterable of texts, in order, as they are made; errors as of a call."""
+        """Yields the answers to an iterable of texts in order; raises the same errors as a call."""
         check_texts(texts, None)
         items = iter(texts) if pairs is None else _paired(texts, pairs)
         start = 0
@@ -130,7 +130,9 @@ def _paired(texts: Iterable[str], pairs: Iterable[str]) -> Iterator[tuple[str, s
     missing: Any = object()
     for text, pair in itertools.zip_longest(texts, pairs, fillvalue=missing):
         if text is missing or pair is missing:
-            raise BeexError("There are more texts than second texts, or fewer; give one each.")
+            raise BeexError(
+                "The numbers of texts and second texts differ; give one second text for each text."
+            )
         yield text, pair
 
 
@@ -159,16 +161,16 @@ def pipeline(
     progress: bool = False,
     num_threads: int = 1,
 ) -> Pipeline:
-    """The `Pipeline` of whatever model stands at `path`; it needs nothing else.
+    """Loads the model at `path`, or the packaged model of that name, as a `Pipeline`.
 
     Args:
-        path: a ``.beex`` or ``.tflite`` file, a directory of segments, a ``.keras`` file or a run
-            folder; or the name of a model that comes along.
-        policy, truncate, on_error, top_k, progress: as of `Pipeline`.
-        num_threads: threads of Larq Compute Engine or of the C engine.
+        path: a ``.beex`` or ``.tflite`` file, a directory of segments, a ``.keras`` file, a run folder, or
+            the name of a packaged model.
+        policy, truncate, on_error, top_k, progress: the same as in `Pipeline`.
+        num_threads: number of threads of Larq Compute Engine or the C engine.
 
     Raises:
-        BeexError: nothing stands there, or nothing that can be loaded, or as `Pipeline`.
+        BeexError: there is no model at `path`, it cannot be loaded, or `Pipeline` raises an error.
 
     Example:
         >>> classify = beex.pipeline("sst2-micro", policy=beex.FixedDepth(2))

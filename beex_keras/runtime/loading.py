@@ -14,7 +14,7 @@ from beex_keras.runtime.runner import Runner
 
 
 def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
-    """The runner for whatever stands at `path`, or for the model of that name that comes along.
+    """Loads the model at `path`, or the packaged model of that name, as a runner.
 
     A ``.beex`` file runs in the C engine, without TensorFlow (in Keras where no C compiler has built
     that); a ``.tflite`` file and a directory of segments run in Larq Compute Engine; a directory
@@ -22,12 +22,13 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
     file run in Keras.
 
     Args:
-        path: file or directory, or a name in `beex_keras.pretrained.names()`; what exists goes
-            before a name. A ``.beex`` file is mapped, not copied: replace it, do not write into it.
-        num_threads: threads of Larq Compute Engine or of the C engine; Keras chooses its own.
+        path: a file or directory, or a name in `beex_keras.pretrained.names()`; if a file of that name
+            exists, the file is used. A ``.beex`` file is mapped and not copied, so never write into it;
+            replace it.
+        num_threads: number of threads of Larq Compute Engine or the C engine; Keras chooses its own.
 
     Raises:
-        BeexError: nothing stands there, or nothing that can be loaded.
+        BeexError: there is no model at `path`, or it cannot be loaded.
 
     Example:
         >>> runner = beex.load("sst2-micro")

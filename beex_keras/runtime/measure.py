@@ -14,13 +14,13 @@ from beex_keras.runtime.runner import Runner
 def evaluate_runner(
     runner: Runner, task: Task, split: Split, policy: ExitPolicy | None = None
 ) -> Evaluation:
-    """The figures of a model on one of a task's splits, with a policy in place of its own if given.
+    """Evaluates a model on one split of a task, with a policy in place of its own if given.
 
-    A model that exits by itself has none for each exit: it computes only the exit taken.
+    A model that exits by itself has no figures for each exit, because it computes only the exit taken.
 
     Raises:
-        BeexError: as `known_labels`, or the policy does not fit the model, or it exits by itself and
-            by another one.
+        BeexError: as `known_labels`; or the policy does not fit the model; or the model exits by itself
+            with another policy.
 
     Example:
         >>> task = beex.load_task("reviews.csv", text_column="review", label_column="stars")
@@ -37,7 +37,7 @@ def evaluate_runner(
 
 
 def known_labels(runner: Runner, task: Task, split: Split) -> np.ndarray:
-    """A split's labels (B,), as the model's numbers of the task's classes; of a regression the targets.
+    """Returns a split's labels (B,) as class numbers of the model, or the targets of a regression.
 
     Raises:
         BeexError: the task has a label that the model does not know, or is of another kind.

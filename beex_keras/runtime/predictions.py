@@ -12,10 +12,10 @@ from beex_keras.value_scale import ValueScale
 
 @dataclasses.dataclass(frozen=True)
 class Decisions:
-    """What a model computed for each of B texts up to the exit taken.
+    """The results of a model for B texts at the exits taken.
 
     Attributes:
-        logits: of the exit taken, float32 (B, C); of a regression C is 1.
+        logits: logits of the exit taken, float32 (B, C); C is 1 for a regression.
         exits: the exit taken, counted from 0, int32 (B,).
     """
 
@@ -25,7 +25,7 @@ class Decisions:
 
 @dataclasses.dataclass(frozen=True)
 class Prediction:
-    """What a classifier says about one text.
+    """The answer of a classifier to one text.
 
     Attributes:
         label: the most probable class at the exit taken.
@@ -52,7 +52,7 @@ class Prediction:
 
 @dataclasses.dataclass(frozen=True)
 class ValuePrediction:
-    """What a regression says about one text.
+    """The answer of a regression to one text.
 
     Attributes:
         value: the answer at the exit taken, in the units of the training targets.
@@ -74,7 +74,7 @@ class ValuePrediction:
 
 @dataclasses.dataclass(frozen=True)
 class Failure:
-    """Stands in the place of a prediction for a text that cannot be classified.
+    """Takes the place of a prediction for a text that cannot be classified.
 
     Attributes:
         error: one sentence that says why, and what to do.
@@ -96,7 +96,7 @@ Answer: TypeAlias = Prediction | ValuePrediction | Failure
 def value_predictions(
     scale: ValueScale, decisions: Decisions, truncated: np.ndarray | None = None
 ) -> Iterator[ValuePrediction]:
-    """As `predictions`, of a regression with that scale."""
+    """Makes the predictions of a regression with that scale, as `predictions` does for classes."""
     # As decimal numbers of so many digits that float32 tells apart.
     values = [float(str(value)) for value in scale.values(decisions.logits[:, 0])]
     cut = [False] * len(values) if truncated is None else truncated.tolist()
@@ -110,13 +110,13 @@ def predictions(
     truncated: np.ndarray | None = None,
     top_k: int | None = None,
 ) -> Iterator[Prediction]:
-    """What follows from the logits at the exits taken, text by text.
+    """Makes the prediction for each text from its logits at the exit taken.
 
     Args:
         labels: C names.
         decisions: of B texts.
         truncated: whether each text was cut, bool (B,); none was if None.
-        top_k: labels that `probabilities` shall have, the most probable first; all in their order if
+        top_k: number of the most probable labels that `probabilities` has; all labels in their order if
             None.
     """
     shares = numpy_ops.softmax(decisions.logits.astype(np.float64))

@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 
 class Runner:
-    """Runs a classifier on ids or text; a subclass brings the engine.
+    """Runs a classifier on ids or text; a subclass implements the engine.
 
-    The first five attributes are those of a classifier, or what a file says of itself.
+    The first five attributes are those of the classifier, or come from the metadata of a file.
 
     Attributes:
         config: the architecture.
-        labels: the classes' names, in the order of the logits; of a regression the one name "value".
-        value_scale: of a regression, what its logits mean.
+        labels: names of the classes, in the order of the logits; a regression has the one name "value".
+        value_scale: scale of a regression's answers; None for classes.
         policy: the exit policy that `classify` uses unless given another.
         preprocessor: text to ids, or None.
         length: longest row of ids it reads.
@@ -65,11 +65,11 @@ class Runner:
     def decide(self, ids: np.ndarray, policy: ExitPolicy | None = None) -> Decisions:
         """Token ids (B, T) as in `exit_logits` → exits (B,) that a policy takes, and the logits there (B, C).
 
-        Without a policy it is the runner's own.
+        Without a policy, the runner uses its own.
 
         Raises:
-            BeexError: as `exit_logits`, the policy does not fit the model, or it exits by itself and by
-                another one.
+            BeexError: as `exit_logits`; or the policy does not fit the model; or the model exits by itself
+                with another policy.
         """
         policy = policy or self.policy
         exits.check(policy, self.config.is_regression)
@@ -91,8 +91,8 @@ class Runner:
             truncate: cut longer texts to `length` tokens instead of refusing them.
 
         Raises:
-            BeexError: the model came without a preprocessor, pairs were given to a model of single
-                texts (or the reverse), or a text is empty, not a string, or longer than it reads.
+            BeexError: the model has no preprocessor, pairs were given to a model of single texts (or the
+                reverse), or a text is empty, not a string, or longer than the model reads.
         """
         found = []
         for answer in self.answer(_items(texts, pairs), policy, truncate):
@@ -109,17 +109,16 @@ class Runner:
         top_k: int | None = None,
         start: int = 0,
     ) -> list[Answer]:
-        """A prediction for each item that can be classified, and a `Failure` for each other one.
+        """Returns a prediction for each item that can be classified, and a `Failure` for any other item.
 
         Args:
             items: texts or, for a model of pairs, tuples of two texts; a `Failure` is its own answer.
-            policy, truncate: as of `classify`.
-            top_k: labels that `Prediction.probabilities` shall have; all if None.
-            start: items that came before, for the numbers in errors.
+            policy, truncate: the same as in `classify`.
+            top_k: number of labels that `Prediction.probabilities` has; all if None.
+            start: number of items before these, for the numbers in errors.
 
         Raises:
-            BeexError: the model came without a preprocessor, or exits by itself and by another
-                policy.
+            BeexError: the model has no preprocessor, or exits by itself with another policy.
         """
         self._require_vocabulary()
         answers: list[Any] = [
@@ -149,7 +148,7 @@ class Runner:
         return answers
 
     def encode(self, texts: Texts, pairs: Texts | None = None) -> np.ndarray:
-        """Texts, cut where they are longer, to the ids (B, T) that `exit_logits` reads.
+        """Turns texts into the ids (B, T) that `exit_logits` reads; longer texts are cut.
 
         Raises:
             BeexError: as `classify`.
@@ -161,7 +160,7 @@ class Runner:
         return self.tokenize(texts, pairs)[0]
 
     def tokenize(self, texts: Texts, pairs: Texts | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """Texts without faults to ids, int32 (B, T), and the tokens (B,) that they had before a cut."""
+        """Turns valid texts into ids, int32 (B, T), and counts their tokens (B,) before a cut."""
         preprocessor = self._require_vocabulary()
         ids = preprocessor.encode(texts, pairs, truncate=True)
         lengths = (ids != 0).sum(axis=1)
@@ -177,7 +176,7 @@ class Runner:
 
     @property
     def text_length(self) -> int:
-        """The most tokens of a text, special ones included."""
+        """The largest number of tokens of a text, special tokens included."""
         return self._require_vocabulary().max_length
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
@@ -192,7 +191,7 @@ class Runner:
 
     def _require_vocabulary(self) -> TextPreprocessor:
         if self.preprocessor is None:
-            reads = "The model came without a vocabulary, so it reads token ids, not text"
+            reads = "The model has no vocabulary, so it reads token ids, not text"
             fix = "attach a TextPreprocessor before saving or converting it"
             raise BeexError(f"{reads}; {fix}.")
         return self.preprocessor

@@ -52,7 +52,7 @@ class SegmentRunner(Runner):
         blocks = self.metadata.config.num_blocks
         if len(segments) != blocks:
             found = f"{len(segments)} of the {blocks} segments of its model"
-            raise BeexError(f"{source} has {found}; copy all.")
+            raise BeexError(f"{source} has {found}; copy all of them.")
         for number, graph in enumerate(self._graphs, start=1):
             mine = (graph.metadata.segment, graph.metadata.model_digest)
             if mine != (number, self.metadata.model_digest):

@@ -16,9 +16,9 @@ Texts = Sequence[str]
 class TextPreprocessor:
     r"""Turns texts into WordPiece ids, outside and inside TensorFlow graphs.
 
-    A text becomes ``[CLS] a [SEP]``, a pair ``[CLS] a [SEP] b [SEP]``, padded with 0 to
-    `max_length`. Of :math:`m` places for the tokens of a pair with :math:`n_a` and :math:`n_b`
-    tokens, the longer text is cut first:
+    A text becomes ``[CLS] a [SEP]``, a pair ``[CLS] a [SEP] b [SEP]``, padded with 0 to `max_length`. If a
+    pair with :math:`n_a` and :math:`n_b` tokens does not fit into the :math:`m` places for its tokens, the
+    longer text is cut first:
 
     .. math::
         n_b' = \min(n_b, \max(m - n_a, \lfloor m / 2 \rfloor)), \quad n_a' = \min(n_a, m - n_b')
@@ -29,9 +29,9 @@ class TextPreprocessor:
 
     Args:
         vocabulary: the tokens in the order of their ids, see `learn_vocabulary`.
-        max_length: tokens of a row, special ones included; at least 3.
-        lower_case: lower-case the texts and strip accents, as for the vocabulary.
-        truncate: cut longer texts; otherwise `encode` refuses them.
+        max_length: number of tokens of a row, special tokens included; at least 3.
+        lower_case: lower-case the texts and strip accents; use the same value as for the vocabulary.
+        truncate: whether `encode` cuts longer texts; otherwise it refuses them.
 
     Raises:
         BeexError: the vocabulary lacks special tokens or repeats one, or `max_length` is too small.
@@ -87,11 +87,11 @@ class TextPreprocessor:
         return counts
 
     def check(self, texts: Texts, pairs: Texts | None = None, truncate: bool | None = None) -> None:
-        """Refuses what cannot be classified as it stands.
+        """Raises an error if a text cannot be classified.
 
         Args:
-            texts, pairs: what `encode` would get.
-            truncate: whether longer texts may be cut; by default as the preprocessor is set.
+            texts, pairs: the arguments of `encode`.
+            truncate: whether longer texts may be cut; the preprocessor's own setting if None.
 
         Raises:
             BeexError: a text is not a string, empty, not valid Unicode, or, unless it may be cut,
@@ -128,7 +128,7 @@ class TextPreprocessor:
 
 
 def too_long(name: str, tokens: int, most: int) -> str:
-    """The sentence that refuses a text."""
+    """Returns the error for a text that is too long."""
     reads = f"{tokens:,} tokens, the model reads {most:,}"
     return f"{name} has {reads}: shorten it, or allow truncation."
 

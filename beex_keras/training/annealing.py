@@ -48,7 +48,7 @@ class Annealing(tf.keras.callbacks.Callback):
 
     @contextmanager
     def quantizers(self, model: tf.keras.Model) -> Iterator[None]:
-        """Within, `model` and its `backbone` have the annealed quantizers; behind it, their own.
+        """Returns a context in which `model` and its `backbone` have the annealed quantizers.
 
         Functions that Keras has traced hold the quantizers of their time, so they are dropped at
         either end.

@@ -16,21 +16,21 @@ from beex_keras.value_scale import ValueScale
 class CalibratedAccuracy(tf.keras.callbacks.Callback):
     """Calibrates a policy on validation data after each epoch and logs what it reaches.
 
-    Adds `val_exit_1`…, `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that
-    the callbacks behind it in the list can use them: ``EarlyStopping("val_calibrated_accuracy",
-    mode="max")``, ``TensorBoard(...)``. Of a regression what the metric takes accuracy's place for stands
-    there, see `calibrate`; and `val_pearson`, `val_spearman` and `val_mean_absolute_error` of the exits
-    that the policy chooses. Under a strategy one process computes them, and the other
-    workers of a cluster are told.
+    It adds `val_exit_1`…, `val_calibrated_accuracy` and `val_calibrated_depth` to the epoch's logs, so that
+    later callbacks in the list can use them: ``EarlyStopping("val_calibrated_accuracy", mode="max")``,
+    ``TensorBoard(...)``. For a regression, `calibrate`'s metric takes the place of accuracy, and
+    `val_pearson`, `val_spearman` and `val_mean_absolute_error` are those of the exits that the policy
+    chooses. Under a strategy one process computes the logs, and sends them to the other workers of a
+    cluster.
 
     Args:
         ids: validation inputs, int32 (B, T).
-        labels: whole numbers (B,), or targets.
+        labels: class numbers (B,), or targets.
         policy: the policy to calibrate.
         tolerance, costs, margin, metric, value_scale: as in `calibrate`.
 
     Attributes:
-        calibration: the last; None on the workers that are only told.
+        calibration: the latest calibration; None on workers that only receive the logs.
 
     Example:
         >>> ids, labels = np.array([[2, 7, 3]], np.int32), np.array([1])

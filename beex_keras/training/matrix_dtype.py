@@ -16,7 +16,7 @@ _SLOWER = 1.5
 
 @contextmanager
 def matrix_dtype(model: BEExformerClassifier, name: str) -> Iterator[None]:
-    """Within, the blocks' matrices multiply in the dtype `name` while they train.
+    """Returns a context in which the blocks' matrices multiply in the dtype `name` in training.
 
     Only those products: sums of gradients, normalizations, softmax, optimizer and every inference
     stay float32. ±1 is exact in bfloat16, so a binary matrix only rounds what it is multiplied with

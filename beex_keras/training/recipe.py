@@ -8,42 +8,43 @@ from beex_keras import fields
 
 @dataclasses.dataclass(frozen=True)
 class TrainingConfig:
-    r"""The recipe's settings; validated when made, immutable after.
+    r"""The settings of a training; they are checked when made, and then immutable.
 
     Attributes:
-        epochs: passes over the training split; where a call of `train` does not give it, it follows from
-            the number of training texts, see `beex_keras.training.settings.epochs_of`.
-        batch_size: samples a step.
-        learning_rate: peak of AdamW's rate.
-        warmup: share of all steps in which the rate rises linearly; it then decays as a cosine.
-        weight_decay: AdamW's, on real-valued matrices; latent weights, scales, biases and
-            normalizations are left out (decay would pull latent weights towards a flip).
-        clip_norm: global norm to which gradients are clipped.
-        loss: weights of `SoftRoutingLoss`.
-        label_smoothing: of `SoftRoutingLoss`, for classes.
-        policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`; where a call of
-            `train` does not give it, that of `beex_keras.exits.default`.
-        tolerance: accuracy that calibration may give up for speed; the default is half a point,
-            well within the noise of a validation split of a thousand texts.
-        margin: standard errors of the accuracy lost that calibration allows for, see
-            `beex_keras.evaluation.calibrate`; and of the accuracy, by which an epoch must be better
-            than a later one to be kept instead, since the learning rate has fallen until then.
-        patience: stop after this many epochs without a better calibrated accuracy; 0 never stops.
-        anneal: share of all steps in which a model that starts from real weights turns binary, see
+        epochs: number of passes over the training split; `train` takes it from the number of texts if none
+            is given, see `beex_keras.training.settings.epochs_of`.
+        batch_size: number of samples in a step.
+        learning_rate: peak of AdamW's learning rate.
+        warmup: share of all steps in which the learning rate rises linearly; it then decays as a cosine.
+        weight_decay: AdamW's weight decay, which applies to real matrices; latent weights, scales, biases
+            and normalizations have none (it would pull latent weights towards a change of sign).
+        clip_norm: the largest global norm of the gradients; larger ones are clipped to it.
+        loss: how `SoftRoutingLoss` weights the exits.
+        label_smoothing: label smoothing of `SoftRoutingLoss`, in [0, 1); a regression has none.
+        policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`; `train` takes that of
+            `beex_keras.exits.default` if none is given.
+        tolerance: accuracy that calibration may give up for speed, where 0.01 is one point; the default is
+            half a point, which is well within the noise of a validation split of a thousand texts.
+        margin: number of standard errors that calibration adds to the loss of accuracy, see
+            `beex_keras.evaluation.calibrate`; an earlier epoch is kept only if its accuracy is better
+            by as many standard errors, since the learning rate has fallen by the later ones.
+        patience: number of epochs without a better calibrated accuracy after which training stops; 0 never
+            stops it.
+        anneal: share of all steps over which a model that starts from real weights becomes binary, see
             `beex_keras.training.annealing`; 0 makes it binary before the first step.
-        head_rate: factor of the exits' learning rate.
-        layer_decay: factor of a block's learning rate to that of the block behind it.
-        hidden_weight: \(\kappa\), what the error of the blocks' outputs counts, of a training with a
-            teacher, see `beex_keras.training.step`.
-        soft_targets: share of the teacher's probabilities in the targets, in [0, 1); without a
-            teacher, of the model's own last exit in those of the exits before it. Of a teacher of
-            another shape, from which nothing else can be learned, 0 stands for a half.
+        head_rate: factor on the learning rate of the exits.
+        layer_decay: learning rate of a block divided by that of the next block.
+        hidden_weight: \(\kappa\), the weight in the loss of the difference between the blocks' outputs and
+            the teacher's, see `beex_keras.training.step`.
+        soft_targets: share of the teacher's probabilities in the targets, in [0, 1). Without a teacher,
+            the earlier exits learn from the model's last exit with this share. A teacher of another
+            shape teaches nothing but its probabilities, so 0 then means 0.5.
         replaced_tokens: \(r\), the highest probability with which a training with a teacher replaces a
-            token, in [0, 1), see `beex_keras.training.step.replace_tokens`.
-        precision: "float32", or "bfloat16" for the products of the matrices while training, for
+            token by another one, in [0, 1), see `beex_keras.training.step.replace_tokens`.
+        precision: type of the matrix products in training: "float32", or "bfloat16", which is faster on
             processors that have it; everything else stays float32.
-        pieces: learn a vocabulary of words and pieces of words, or of whole words alone.
-        seed: of initialization, dropout and shuffling.
+        pieces: whether the learned vocabulary has pieces of words beside whole words.
+        seed: seed of the random numbers for initialization, dropout and shuffling.
 
     Raises:
         BeexError: a value out of range.
@@ -90,11 +91,11 @@ class TrainingConfig:
 
     @classmethod
     def warm(cls, is_binary: bool, **overrides: Any) -> "TrainingConfig":
-        """The defaults for a start from a donor, with some values replaced.
+        """Returns the defaults for a start from a donor, with some values replaced.
 
-        Exits, which begin at random, learn faster than the rest; a binary model turns so over the
-        first half of the steps, and a float32 one keeps what it knows by a tenth of the rate, and
-        less below.
+        The exits start from random weights, so they have a higher learning rate. A binary model is
+        binarized over the first half of the steps. A float32 model keeps what it knows, because its
+        learning rate is a tenth, and less in the lower blocks.
         """
         if is_binary:
             defaults: dict[str, Any] = {"anneal": 0.5, "head_rate": 2.0}
@@ -108,11 +109,11 @@ class TrainingConfig:
 
 @dataclasses.dataclass(frozen=True)
 class RunOptions:
-    """How a training is run, which is no part of what it gives; validated when made.
+    """Options of a run that do not change its result; they are checked when made.
 
     Attributes:
-        wait_seconds: that the workers of a cluster have to find each other.
-        checkpoint_seconds: time between checkpoints within an epoch.
+        wait_seconds: time in which the workers of a cluster have to find each other.
+        checkpoint_seconds: time between two checkpoints within an epoch.
         tensorboard: whether to write logs for TensorBoard to the run folder.
 
     Raises:

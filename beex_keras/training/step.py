@@ -44,7 +44,7 @@ def gradient_step(
     share: float | None = None,
     all_labelled: bool = True,
 ) -> Iterator[None]:
-    """Within, `model.fit` does these steps.
+    """Returns a context in which `model.fit` takes these steps.
 
     Args:
         model: the student.
@@ -151,9 +151,9 @@ def hidden_error(hidden: list[tf.Tensor], known: list[tf.Tensor], mask: tf.Tenso
 
 
 def _soft_loss(logits: tf.Tensor, known: tf.Tensor) -> tf.Tensor:
-    """Of every exit, against what `known` (B, C) says: (B, N).
+    """The loss of every exit against the logits `known` (B, C) of a teacher: (B, N).
 
-    Cross-entropy to its probabilities, or of a regression the squared error to its number.
+    This is the cross-entropy to the teacher's probabilities, or a regression's squared error to its answer.
     """
     if logits.shape[-1] == 1:
         return tf.math.squared_difference(logits, known[:, tf.newaxis])[:, :, 0]

@@ -57,7 +57,7 @@ from beex_keras.training.warm_starts import BertStart, WarmStart, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
 _SHARE_OF_ANSWERS = 0.5
-"""Of a teacher's probabilities in the targets, where nothing else can be learned from it."""
+"""The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
 
 _FEW_LABELS = 5_000
 """Up to which a linear model on embeddings is worth a minute: what a training has to beat."""
@@ -73,14 +73,14 @@ class Run:
     Attributes:
         directory: the run folder.
         model: the classifier of the epoch that was kept, with its calibrated policy.
-        epoch: its number, from 1.
-        history: logs of each epoch, by name.
-        calibration: on the validation split.
-        evaluation: on the test split.
-        exit_logits: "validation" and "test", (B, N, C) each.
-        baselines: what the encoder it starts from has without being trained, on the test split, by name;
-            for a start from MiniLM with few labels.
-        is_chief: whether this process wrote the folder; of a cluster's workers one did.
+        epoch: the number of that epoch, from 1.
+        history: the logs of each epoch, by name.
+        calibration: the calibration on the validation split.
+        evaluation: the figures on the test split.
+        exit_logits: logits (B, N, C) of the splits "validation" and "test".
+        baselines: scores on the test split, by name, of MiniLM without further training; only for a start
+            from MiniLM with few labels.
+        is_chief: whether this process wrote the folder; in a cluster only one worker does.
     """
 
     directory: Path
@@ -113,9 +113,9 @@ def train(
 ) -> Run:
     """Trains a classifier, calibrates its exit on validation data and evaluates it on test data.
 
-    Of a task whose labels are numbers it is a regression, see `load_task`.
+    If the labels of the task are numbers, the model is a regression, see `load_task`.
 
-    `beex train` takes the same words: its options are these arguments and settings.
+    The options of `beex train` are these arguments and settings.
 
     The run folder holds `run.json` (all settings), `vocab.txt`, `history.json`, checkpoints while
     it trains, and at the end `model/` (see `BEExformerClassifier.save_pretrained`) and
@@ -124,32 +124,35 @@ def train(
     the results.
 
     Args:
-        data, validation, test: a task's name, a file, lists, a data frame: all that `load_task` takes.
+        data, validation, test: a task's name, a file, lists, or a data frame; everything that `load_task`
+            takes.
         output: the run folder.
-        model: size and bits, in place of settings; classes, segments and special ids are set from
-            the data.
-        training: the recipe, in place of settings.
-        init: what the first weights come from: "minilm", a folder of a BERT-style encoder, a run
-            folder, a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; random
-            ones if None.
-        teacher: likewise, what to learn from beside the labels, see `beex_keras.training.teacher`; or
-            "twin", the float32 twin, which is then trained first, in the folder `twin` of the run.
-        unlabelled: files of further texts, which have no label and which the teacher answers: a text a
-            line, of a pair both with a tab between them.
-        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``; learned from the training split and
-            unlabelled texts if None, with at most `vocabulary_size` entries, or `init`'s.
-        strategy: that shares the steps' work, or its name, see `make_strategy`. It changes no result
-            beyond rounding and dropout's masks. In a cluster each worker calls this, with the same
-            folder.
-        callbacks: further Keras callbacks; one that sets `stop_training` ends the training. Each
-            epoch is a `fit` of its own, so one that counts epochs begins anew: use `patience`.
-        verbose: of Keras' progress display; "auto" is a bar in a terminal, else a line an epoch.
-        settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only" or
-            "fully-binary"); fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`;
-            `data_dir`, `text_column`, `pair_column`, `label_column`, `task_kind`, `both_orders` and
-            `clip` of `load_task`; `init_layers`, the
-            layers (from 0) of a BERT-style encoder that the blocks start as. What is not given follows
-            from the start, see `beex_keras.training.settings`.
+        model: the configuration of the model, in place of settings; classes, segments and special ids are
+            set from the data.
+        training: the configuration of the training, in place of settings.
+        init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
+            a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
+            if None.
+        teacher: a model from which the training learns beside the labels, given like `init`, see
+            `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
+            folder `twin` of the run.
+        unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
+            a text, or a pair with a tab between its texts.
+        vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
+            is learned from the training split and unlabelled texts, with at most `vocabulary_size` entries.
+        strategy: the strategy that distributes the steps, or its name, see `make_strategy`. It changes
+            results only by rounding and by the masks of dropout. In a cluster each worker calls this
+            function, with the same folder.
+        callbacks: further Keras callbacks; a callback that sets `stop_training` ends the training. Each
+            epoch is a separate call of `fit`, so a callback cannot count epochs; use `patience` to stop
+            early.
+        verbose: verbosity of Keras' progress display; "auto" is a bar in a terminal, and otherwise a line
+            for each epoch.
+        settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only" or "fully-binary");
+            fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`; `data_dir`,
+            `text_column`, `pair_column`, `label_column`, `task_kind`, `both_orders` and `clip` of
+            `load_task`; `init_layers`, the layers (from 0) of a BERT-style encoder from which the blocks
+            start. Defaults depend on the start, see `beex_keras.training.settings`.
 
     Raises:
         BeexError: an unknown setting or one that is out of range; faulty data; the folder holds a run
@@ -409,9 +412,10 @@ class Trainer:
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
 
     def measure_baselines(self) -> dict[str, float]:
-        """What MiniLM has as it is, with a linear model behind it: few labels are hard put to beat it.
+        """Measures a linear model on MiniLM's embeddings, which a training on few labels seldom beats.
 
-        With more of them it takes long and is beaten. It needs scikit-learn, without which it is left out.
+        With many labels this takes long and is beaten, so it is left out. Without scikit-learn it is left
+        out, too.
         """
         is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
         asked = self.has_baselines and is_minilm and len(self.task.train) <= _FEW_LABELS
@@ -422,7 +426,7 @@ class Trainer:
         return {name: score(test, found, self.task.metric)}
 
     def save(self, run: Run) -> None:
-        """Writes the model, then the results, by which a run is known to be finished."""
+        """Writes the model, and then the results, which mark a run as finished."""
         run.model.save_pretrained(self.folder / run_folder.MODEL)
         results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
         if run.baselines:

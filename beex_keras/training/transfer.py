@@ -244,7 +244,7 @@ def _read_by_matrices(
 
 @contextmanager
 def _watched(linear: BinaryLinear, note: Callable[..., None]) -> Iterator[None]:
-    """Within, `note` is told the inputs and outputs of each call."""
+    """Returns a context in which `note` receives the inputs and outputs of each call."""
     call = linear.call
 
     def watched(inputs: tf.Tensor) -> tf.Tensor:

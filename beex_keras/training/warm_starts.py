@@ -20,28 +20,28 @@ from beex_keras.value_scale import ValueScale
 
 
 class WarmStart(Protocol):
-    """What a training starts from, or learns from."""
+    """The model from which a training starts or learns."""
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What distinguishes it from others, for the settings of a run."""
+        """Values that distinguish this start from others, for the settings of a run."""
 
     @property
     def bits(self) -> dict[str, int]:
-        """The precision of what it has: weight_bits, activation_bits and embedding_bits."""
+        """The precision of the start: weight_bits, activation_bits and embedding_bits."""
 
     @property
     def shape(self) -> BEExformerConfig | None:
-        """Its configuration if it is a model of ours, None if it is a BERT-style encoder."""
+        """The configuration of a model of this package; None for a BERT-style encoder."""
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
 
     def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
-        """The model's configuration, with what the start decides of it.
+        """The configuration of the model, with the fields that the start decides.
 
         Raises:
-            BeexError: a model of that shape cannot start so.
+            BeexError: a model of that shape cannot start from this.
         """
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
@@ -69,8 +69,8 @@ class BertStart:
         return None
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
-        """The donor's, without the places it left unused; of a smaller size the pieces that the
-        texts have most, and of those with one character all that fit."""
+        """The donor's vocabulary without its unused places. If `size` is smaller, it keeps the most
+        frequent pieces in the texts, and as many single characters as fit."""
         tokens = [token for token in self.donor.vocabulary if not token.startswith("[unused")]
         special = [token for token in SPECIAL_TOKENS if token in tokens]
         others = [token for token in tokens if token not in SPECIAL_TOKENS]
@@ -109,9 +109,9 @@ class BertStart:
 class ModelStart:
     """A start from a classifier of the same width, with as many bits or more.
 
-    Of one with more blocks or positions it takes the first ones. A model for pairs can start from one
-    for single texts, and the other way round. Heads come along if the labels are the same; those of a
-    regression then answer in the new model's scale what they answered in the old one's.
+    If it has more blocks or positions, the first ones are taken. A model for pairs can start from one for
+    single texts, and the other way round. The exit heads are copied if the labels are the same; those of a
+    regression are converted to the new model's scale, so that the answers stay the same.
     """
 
     source: BEExformerClassifier
@@ -163,7 +163,7 @@ def _rescaled(
 
 
 def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
-    """Whether `warm_start` reads a BERT-style encoder there, and not a model of ours."""
+    """Whether `warm_start` would read a BERT-style encoder, and not a model of this package."""
     if not isinstance(source, str | os.PathLike):
         return source.shape is None
     path = Path(source)
@@ -176,16 +176,16 @@ def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
 def warm_start(
     source: str | os.PathLike[str] | WarmStart, layers: Sequence[int] | None = None
 ) -> WarmStart:
-    """The start of that name or at that path; one that is read already as it is.
+    """Reads the start of that name or at that path; returns a `WarmStart` as it is.
 
     Args:
         source: "minilm", a folder of a BERT-style encoder, or any classifier that `load_classifier`
             reads: a run folder, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
-        layers: of a donor, for each block the layer (from 0) that it starts as; the first ones if
+        layers: for each block, the layer (from 0) of the donor from which it starts; the first layers if
             None.
 
     Raises:
-        BeexError: there is none, or it cannot be read.
+        BeexError: there is no such start, or it cannot be read.
 
     Example:
         >>> beex.training.warm_start("sst2-micro").bits

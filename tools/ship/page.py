@@ -70,11 +70,11 @@ def _use(card: dict[str, Any]) -> str:
     return (
         f'```\nbeex predict {name} "a text"{pair}\n'
         f"beex convert {name} -o {name}.tflite{board}\n```\n\n"
-        f"Answers {_labels(card)}; language: {', '.join(card['languages'])}. The file is all there is "
-        "of the model: `beex convert`, `beex summary` and `beex_keras.runtime.load_classifier` make "
-        "the Keras model of it, the same to the last bit. Only how far each latent weight was from a "
-        "flip is not in it. To train it further on texts of your own, start from it: "
-        f"`beex train --init {name}`, with the same preset and length."
+        f"The model answers with {_labels(card)}. Its language is {', '.join(card['languages'])}. `beex "
+        "convert`, `beex summary` and `beex_keras.runtime.load_classifier` restore the Keras model from "
+        "the file. It gives the same answers to the last bit, but the file does not have the magnitudes "
+        f"of its latent weights. `beex train --init {name}` fine-tunes the model on your own texts, with "
+        "the same preset and length."
     )
 
 
@@ -82,13 +82,13 @@ def _data(card: dict[str, Any]) -> str:
     data, texts = card["data"], "pairs of texts" if _reads_pairs(card) else "texts"
     parts = [
         f"{data['name']}, {data['source']}. Licence: {data['licence']} {data['about']}",
-        f"{data['train']:,} {texts} for training, {data['validation']:,} for choices, {data['test']:,} "
-        f"for the figures here ({data['splits']}).",
+        f"{data['train']:,} {texts} are used for training, {data['validation']:,} for choices, and "
+        f"{data['test']:,} for the figures on this page ({data['splits']}).",
     ]
     if more := card.get("unlabelled"):
         parts.append(
-            f"Without labels, answered by the teacher: {more['name']}. Licence: {more['licence']} They are "
-            f"the file `{more['file']}` (SHA-256 begins {more['sha256']}) that this command writes:"
+            f"The teacher also answered texts without labels: {more['name']}. Licence: {more['licence']} This "
+            f"command writes them to the file `{more['file']}`, whose SHA-256 begins with {more['sha256']}:"
         )
         parts.append(f"```\n{more['command']}\n```")
     return "\n\n".join(parts)
@@ -104,7 +104,7 @@ def _training(card: dict[str, Any]) -> str:
         )
     return (
         f"{start}\n\n```\nfor seed in {seeds}; do\n  {card['commands']}\ndone\n```\n\n"
-        f"Shipped is seed {card['shipped_seed']}{why}. Made with "
+        f"The packaged model is that of seed {card['shipped_seed']}{why}. It was made with "
         + ", ".join(f"{name} {number}" for name, number in card["versions"].items())
         + "."
     )
@@ -114,7 +114,7 @@ def _accuracy(card: dict[str, Any]) -> str:
     seeds = card["seeds"]
     rows = []
     for row in seeds:
-        name = f"seed {row['seed']}" + ", shipped" * (row["seed"] == card["shipped_seed"])
+        name = f"seed {row['seed']}" + ", packaged" * (row["seed"] == card["shipped_seed"])
         rows.append([name, *(score(row[key]) for key in _SCORES), _percent(row["flops_saved"])])
     means = [_spread([row[name] for row in seeds]) for name in _SCORES]
     rows.append(["mean ± standard deviation", *means, NONE])
@@ -124,9 +124,9 @@ def _accuracy(card: dict[str, Any]) -> str:
         rows.append([name, *map(_spread, of_twins), NONE])
     rows += [[name, NONE, score(value), NONE, NONE] for name, value in card["baselines"].items()]
     return (
-        f"{_metric(card).capitalize()} × 100.\n\n"
+        f"The table has the {_metric(card)} × 100.\n\n"
         + rows_table(["", "validation", "test, own exit", "test, full depth", "FLOPs saved"], rows)
-        + f"\n\nThe file itself, in the C engine: {score(card['test']['score'])} on test data."
+        + f"\n\nIn the C engine, the file reaches {score(card['test']['score'])} on the test data."
     )
 
 
@@ -139,8 +139,8 @@ def _exits(card: dict[str, Any]) -> str:
     rows = [[str(n), score(value), _percent(share)] for n, (value, share) in enumerate(exits, 1)]
     rows.append(["own", score(test["score"]), NONE])
     return (
-        f"By `{name}` with {values}, calibrated on validation data; on test data it runs "
-        f"{test['mean_depth']:.2f} of {card['config']['num_blocks']} blocks and saves "
+        f"The exit policy is `{name}` with {values}, calibrated on validation data. On the test data it "
+        f"runs {test['mean_depth']:.2f} of {card['config']['num_blocks']} blocks on average, and saves "
         f"{_percent(test['flops_saved'])} of the FLOPs.\n\n"
         + rows_table(["exit", f"{_metric(card)} × 100", "texts that leave there"], rows)
     )
@@ -162,24 +162,31 @@ def _failures(card: dict[str, Any]) -> str:
         for row in failures.get(kind, [])
         if row["texts"]
     ]
-    header = "mean absolute error" if is_number else "answered rightly, %"
-    parts = ["On the test data:", rows_table(["texts", "number", header], rows)]
+    header = "mean absolute error" if is_number else "correct, %"
+    parts = [
+        "The table has groups of the test data:",
+        rows_table(["texts", "number", header], rows),
+    ]
     if is_number:
         if card["probes"]:
             columns = ("text", *pair, "about", "value", "answer", "exit")
             shown = [[str(row[name]) for name in columns] for row in card["probes"]]
-            parts += ["On sentences written to find weaknesses:", rows_table(columns, shown)]
+            parts += [
+                "These sentences were written to find weaknesses:",
+                rows_table(columns, shown),
+            ]
         return "\n\n".join(parts)
     if failures["confusions"]:
         shown = "; ".join(
             f"{row['label']} taken for {row['answer']}: {row['texts']}"
             for row in failures["confusions"]
         )
-        parts.append(f"Most frequent mistakes: {shown}.")
+        parts.append(f"The most frequent mistakes are: {shown}.")
     if card["probes"]:
         wrong = sum(row["answer"] != row["label"] for row in card["probes"])
         parts += [
-            f"On sentences written to find weaknesses, {wrong} of {len(card['probes'])} wrong:",
+            f"{wrong} of {len(card['probes'])} answers to sentences that were written to find weaknesses "
+            "are wrong:",
             rows_table(
                 ["text", *pair, "about", "label", "answer", "score", "exit"],
                 [
@@ -201,14 +208,16 @@ def _size(card: dict[str, Any]) -> str:
         config["weight_bits"], config["activation_bits"]
     ]
     parts = [
-        f"{file['bytes']:,} bytes, of them {file['weights']:,} weights and {file['vocabulary']:,} "
-        f"vocabulary ({file['vocabulary_entries']:,} entries); {kind}, {config['num_blocks']} blocks of "
-        f"width {config['width']}, up to {config['max_length']} tokens. The C engine takes "
-        f"{file['arena']:,} bytes of memory beside the file."
+        f"The file has {file['bytes']:,} bytes, of which {file['weights']:,} are weights and "
+        f"{file['vocabulary']:,} vocabulary ({file['vocabulary_entries']:,} entries). The model is "
+        f"{kind}, has {config['num_blocks']} blocks of width {config['width']}, and reads up to "
+        f"{config['max_length']} tokens. The C engine needs {file['arena']:,} bytes of memory beside the "
+        "file."
     ]
     if card["boards"]:
         parts += [
-            f"Boards that hold it (`beex convert {card['name']} --target mcu -o firmware`), bytes:",
+            f"The model fits on these boards (`beex convert {card['name']} --target mcu -o firmware`); the "
+            "table has bytes:",
             rows_table(
                 ["board", "flash", "of", "RAM", "of"],
                 [
@@ -234,7 +243,7 @@ def _reads_pairs(card: dict[str, Any]) -> bool:
 def _labels(card: dict[str, Any]) -> str:
     scale = card.get("value_scale")
     if scale is None:
-        return ", ".join(card["labels"])
+        return f"one of the labels {', '.join(card['labels'])}"
     if scale["least"] is None:
         return "a number"
     return f"a number from {scale['least']:g} to {scale['most']:g}"

@@ -18,14 +18,14 @@ def convert(
     calibration: dict[str, Any] | None = None,
     int8_weights: bool = False,
 ) -> bytes:
-    """A model as a ``.beex`` file.
+    """Converts a model to a ``.beex`` file.
 
     Args:
         model: a classifier, whose preprocessor, labels and exit policy go into the file; or the bytes
             of a ``.beex`` file, which need no TensorFlow.
-        length: the most tokens that the file reads; as many as the model if None. Fewer take less
-            memory.
-        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        length: largest number of tokens that the file reads; as many as the model if None. Fewer tokens
+            need less memory.
+        calibration: figures of the policy's calibration, which are stored with it (JSON values).
         int8_weights: store the matrices of a float32 classifier in 8 bits, with a scale for each
             output; the engine then quantizes their inputs too, token by token.
 

@@ -23,7 +23,7 @@ def encode(
     calibration: dict[str, Any] | None = None,
     int8_weights: bool = False,
 ) -> bytes:
-    """As `convert`, of a classifier."""
+    """Encodes a classifier as `convert` does."""
     config = classifier.config
     if int8_weights and config.precision.is_binary:
         advice = "leave out int8 weights, or convert a model that was trained with --bits float"

@@ -53,7 +53,7 @@ class Footprint:
 
     @classmethod
     def of(cls, sections: Sections, model: int, arena: int) -> "Footprint":
-        """Of a linked program with such a model."""
+        """The footprint of a linked program with such a model."""
         data = sections.data + sections.bss - arena
         return cls(model, sections.flash - model, arena, sections.stack, data)
 

@@ -24,13 +24,13 @@ def write_project(
 ) -> None:
     """Writes the project of a ``.beex`` file's bytes.
 
-    In a folder that has a project already, model and engine are renewed; all else, which people change
-    for their board, stays as it is.
+    If the folder already has a project, model and engine are replaced. All other files, which users change
+    for their board, stay as they are.
 
     Args:
         data: the file's bytes.
         folder: of the project.
-        stacks: bytes to set aside for the stack, by board.
+        stacks: bytes of the stack, by board.
 
     Raises:
         BeexError: the folder cannot be written, or holds something else.
@@ -66,7 +66,7 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
     """Writes a ``.beex`` file's bytes as an array of C to `path`, and the header that declares it beside.
 
     Raises:
-        BeexError: the name is none that C can have, or the files cannot be written.
+        BeexError: the file name is not a valid C name, or the files cannot be written.
 
     Example:
         >>> data = beex.pretrained.find("sst2-micro").read_bytes()

@@ -31,17 +31,18 @@ EMULATED, BY_TABLE = "by emulation", "by the table of costs"
 
 @dataclasses.dataclass(frozen=True)
 class ProjectReport:
-    """What a project takes of its board.
+    """The memory and the instructions that a project needs on its board.
 
     Attributes:
         folder: of the project.
         board: its name.
-        footprint: bytes of both memories.
-        stack_used: how deep the stack was under emulation, or None.
-        flash, ram: what there is of both.
-        tokens: of the text that the instructions are about: the longest that the model reads.
-        instructions: expected up to each exit.
-        source: where the instructions come from, `EMULATED` or `BY_TABLE`.
+        footprint: bytes that the project needs of both memories.
+        stack_used: bytes of the stack that were used under emulation, or None.
+        flash, ram: bytes of both memories that the board has.
+        tokens: number of tokens of the text for which instructions are given, the most that the model
+            reads.
+        instructions: expected number of instructions up to each exit.
+        source: source of the instructions, `EMULATED` or `BY_TABLE`.
     """
 
     folder: str
@@ -82,13 +83,14 @@ def export_project(
     """Writes a model as a C project for microcontrollers; see `write_project`.
 
     Args:
-        model, length, calibration, int8_weights: as of `beex.convert`; it needs a vocabulary.
+        model, length, calibration, int8_weights: the same as in `beex.convert`; the model needs a
+            vocabulary.
         folder: of the project.
-        board: a name in `boards()`: what the figures are about. The project builds for all.
-        ram, flash: bytes that there are; the board's own if None.
+        board: a name in `boards()`, for which figures are given; the project can be built for all boards.
+        ram, flash: available bytes; those of the board if None.
 
     Raises:
-        DoesNotFit: it takes more memory than there is; the error says what would fit.
+        DoesNotFit: the project needs more memory than there is; the error says what would fit.
         BeexError: there is no such board or no vocabulary, or as `beex.convert` and `write_project`.
 
     Example:
@@ -102,7 +104,9 @@ def export_project(
     data = beex.convert(model, length, calibration, int8_weights)
     values, config = beex.read_header(data), beex.read(data).config
     if not values["has_vocabulary"]:
-        raise BeexError("A board reads text, but this model has no vocabulary; give it one.")
+        raise BeexError(
+            "A board reads text, but this model has no vocabulary; attach a TextPreprocessor to it."
+        )
     int8_weights = values["weight_bits"] == 8
     kind = costs.kind_of(config, int8_weights)
     row, length, arena = boards()[board], values["length"], values["arena_size"]

@@ -94,7 +94,7 @@ def audit(
             reader = "GATHER" if name == EMBEDDING else kernel
             raise BeexError(
                 f"{name} is binary by its configuration, but no {reader} of the converted file "
-                f"holds its signs: it came out float or altered; {_REPORT} with the versions of "
+                f"holds its signs: it was converted to float or altered; {_REPORT} with the versions of "
                 "larq and larq-compute-engine."
             )
         if candidate.operation.graph is not home:

@@ -36,13 +36,13 @@ def convert(
     threshold_input: bool = False,
     plan_memory: bool = False,
 ) -> bytes:
-    """The classifier as a `.tflite` file: audited, named, with all that prediction needs.
+    """Converts the classifier to a `.tflite` file that contains everything that prediction needs.
 
-    Every binary weight takes one bit. Float32 twins convert too.
+    Every binary weight takes one bit, which an audit checks. Float32 twins can be converted, too.
 
-    - ``exit="in-graph"``: the file exits by itself, by the classifier's policy. Input ``token_ids``
-      int32 (1, T); outputs ``logits`` float32 (1, C) and ``exit_index`` int32 (1,), counted from 0.
-      Blocks behind the exit do not run.
+    - ``exit="in-graph"``: the file exits by itself, by the classifier's policy. Input ``token_ids`` int32
+      (1, T); outputs ``logits`` float32 (1, C) and ``exit_index`` int32 (1,), counted from 0. Blocks after
+      the exit taken do not run.
     - ``exit="all-outputs"``: every block runs. Output ``exit_logits`` float32 (1, N, C).
 
     The names are those of the file's signature, and the order is that of the interpreter.
@@ -50,10 +50,11 @@ def convert(
     Args:
         classifier: the model; preprocessor, labels and exit policy go into the file.
         length: T; `config.max_length` if None. A shorter graph is faster and reads less text.
-        calibration: figures of the policy's calibration, to be kept with it (JSON values).
+        calibration: figures of the policy's calibration, which are stored with it (JSON values).
         exit: as above.
-        threshold_input: of "in-graph", read the threshold as an input, ``threshold`` float32 (1,).
-        plan_memory: put in a plan of the arena, with which TensorFlow Lite Micro needs less of it.
+        threshold_input: with "in-graph", make the threshold an input, ``threshold`` float32 (1,).
+        plan_memory: store a plan of the arena in the file, with which TensorFlow Lite Micro needs less
+            memory.
 
     Raises:
         BeexError: Larq Compute Engine is missing or fails, `length` or an option does not fit, or a
@@ -68,7 +69,9 @@ def convert(
     if exit not in ("in-graph", "all-outputs"):
         raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
     if threshold_input and exit != "in-graph":
-        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+        raise BeexError(
+            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
+        )
     parts = freeze.freeze_parts(classifier, length)
     first = 1
     blocks, inputs = len(parts.blocks), [graphs.TOKEN_IDS]
@@ -94,12 +97,11 @@ def convert_segments(
     calibration: dict[str, Any] | None = None,
     plan_memory: bool = False,
 ) -> list[bytes]:
-    """The classifier as one `.tflite` file a block, for a host that decides behind each.
+    """Converts the classifier to one `.tflite` file for each block; the host decides after each.
 
-    The first reads ``token_ids`` int32 (1, T); the following read ``hidden`` float32 (1, T, D), what
-    the one before gave, and the same ``token_ids``. All give ``logits`` float32 (1, C), and all but
-    the last give ``hidden``. The vocabulary is in the first. Arguments and errors are those of
-    `convert`.
+    The first file reads ``token_ids`` int32 (1, T). The others read ``hidden`` float32 (1, T, D), which the
+    file before gives, and the same ``token_ids``. All files give ``logits`` float32 (1, C), and all but the
+    last give ``hidden``. The vocabulary is in the first file. Arguments and errors are those of `convert`.
 
     Example:
         >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
@@ -138,7 +140,7 @@ def export_file(
     With ``exit="segments"`` `path` becomes a directory of `convert_segments`' files.
 
     Returns:
-        The figures of its `FileSizes`, by name; of segments their sum.
+        The figures of its `FileSizes`, by name; for segments, their sums.
 
     Raises:
         BeexError: as `convert`, or the file cannot be written.
@@ -154,7 +156,9 @@ def export_file(
         write_atomically(path, data)
         return dataclasses.asdict(file_sizes(data))
     if threshold_input:
-        raise BeexError("A threshold can be an input only of a file that exits by itself.")
+        raise BeexError(
+            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
+        )
     target = Path(path)
     if target.is_dir() and any(target.iterdir()) and not is_segments(target):
         raise BeexError(f"{path} holds something else; name a new directory for the segments.")
