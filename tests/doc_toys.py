@@ -161,6 +161,7 @@ def no_trainings(small, toys, monkeypatch):
             if len(config["labels"]) == len(task.labels):
                 file.write_text(json.dumps({**config, "labels": task.labels}), "utf-8")
         figures = SimpleNamespace(to_dict=dict, rows=lambda: [{"score": None}])
-        return SimpleNamespace(calibration=figures, evaluation=figures, is_chief=True)
+        found = {"calibration": figures, "evaluation": figures, "is_chief": True, "baselines": {}}
+        return SimpleNamespace(**found)
 
     monkeypatch.setattr(training, "train", run)

@@ -29,8 +29,8 @@ def run(path: Path) -> nbformat.NotebookNode:
     # Of what TensorFlow says, only errors of the process itself.
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     notebook = nbformat.read(path, as_version=4)
-    client = NotebookClient(notebook, timeout=3600, kernel_name="python3")
-    client.execute(resources={"metadata": {"path": str(path.parent)}})
+    place = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=3600, kernel_name="python3", resources=place).execute()
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if cell.cell_type == "code":

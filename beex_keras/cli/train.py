@@ -101,8 +101,8 @@ def train(**options: Any) -> None:
     figures = {"run": output, "calibration": calibration, "test": test, "baselines": run.baselines}
 
     def rows() -> list[dict[str, Any]]:
-        metric = run.evaluation.metric
-        others = [{"exit": name, metric: value} for name, value in run.baselines.items()]
+        baselines = run.baselines.items()
+        others = [{"exit": name, run.evaluation.metric: value} for name, value in baselines]
         return [*run.evaluation.rows(), *others]
 
     print_figures(figures, as_json, rows, "Test split")
