@@ -238,7 +238,18 @@ def board_program(folder, source: str):
 @each_board
 def test_the_counter_counts_instructions(tmp_path, name):
     """Of a loop of two, up to more than the timer's 24 bits; an interrupt takes some, too."""
-    variables = board_program(tmp_path / "p", LOOP)
+    check_counts(tmp_path, name)
+
+
+@needs_emulators
+def test_the_counter_knows_a_clock_of_no_whole_megahertz(tmp_path):
+    """Of another board's row than the Makefile has."""
+    row = "cortex-m3 soft 12500000 0x0 256K 0x20000000 64K lm3s6965evb"
+    check_counts(tmp_path, "lm3s6965evb", BOARDS="lm3s6965evb", lm3s6965evb=row)
+
+
+def check_counts(tmp_path, name, **variables):
+    variables |= board_program(tmp_path / "p", LOOP)
     found = emulation.emulate(tmp_path / "p", name, tmp_path / "b", [], **variables)
     for turns, count in zip((1000, 100_000, 10_000_000), map(int, found), strict=True):
         assert 2 * turns <= count <= 2 * turns * 1.00001 + 30

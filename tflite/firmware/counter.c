@@ -35,7 +35,7 @@ uint64_t board_ticks(void) {
 
 uint64_t board_instructions(uint64_t ticks) {
 #ifdef ICOUNT_SHIFT
-  return ticks * 1000 / (CLOCK_HZ / 1000000 << ICOUNT_SHIFT);
+  return ticks * 1000000 / (CLOCK_HZ / 1000 << ICOUNT_SHIFT);
 #else
   return ticks;
 #endif

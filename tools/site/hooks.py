@@ -9,6 +9,7 @@ import posixpath
 import re
 from base64 import b64decode
 from functools import cache
+from itertools import cycle
 from pathlib import Path
 
 import header
@@ -35,6 +36,12 @@ PLAYGROUND = ROOT / "build" / "web" / "playground"
 
 LANGUAGES = {".c": "c", ".cc": "cpp", ".h": "c", ".py": "python"}
 _FENCE = re.compile(r"(^```.*?^```$|`[^`\n]+`)", re.MULTILINE | re.DOTALL)
+_NAME = re.compile(r"<mo>([a-z]{2,})</mo>(<mo[^<>]*>&#x00028;</mo>)")
+_WORD = re.compile(r"(<mi>[a-z]{2,}</mi>)(?=<mi>|<msub>)")
+_SIGN = re.compile(
+    r"(<mo[^<>]*>(?:&#x0(?:0028|007B|002C|003C|003D|2264|2265|2190);|\{)</mo>)<mo>(&#x02212;|&#x0002B;)</mo>"
+)
+_BAR = re.compile(r'<mo(?: stretchy="false")?>&#x0(007C|2016);</mo>')
 _LINK = re.compile(r"(\[[^\[\]]*)?\]\((?!\w+:|#|/)([^()\s#]+)")
 """What a link begins with: its label, if no code is in it, and the path."""
 
@@ -125,10 +132,25 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
     def formula(found: re.Match) -> str:
         code = found[2].replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
         display = "block" if found[1] == "div" else "inline"
-        return latex2mathml.converter.convert(code[2:-2], display=display)
+        return _spaced(latex2mathml.converter.convert(code[2:-2], display=display))
 
     html = html.replace("<code>Sentinel.UNSET</code>", "")  # mkdocs-click's word for no default
     return re.sub(r'<(span|div) class="arithmatex">(.*?)</\1>', formula, html, flags=re.DOTALL)
+
+
+def _spaced(formula: str) -> str:
+    """MathML whose signs, bars and names of functions stand where TeX puts them.
+
+    Of a sign a browser knows only in the beginning of a row that it belongs to what follows, and of a bar
+    nothing. Around the name of a function it leaves the room of an operator, or none before a letter.
+    """
+    formula = formula.replace("<mi>:</mi><mo>&#x0003D;</mo>", "<mo>&#x02254;</mo>")
+    formula = _NAME.sub(r"<mi>\1</mi>\2", formula)
+    formula = _SIGN.sub(r'\1<mo form="prefix">\2</mo>', formula)
+    formula = _WORD.sub(r'\1<mspace width="0.167em" />', formula)
+    forms = cycle(("prefix", "postfix"))
+    bar = '<mo stretchy="false" form="{}">&#x0{};</mo>'
+    return _BAR.sub(lambda found: bar.format(next(forms), found[1]), formula)
 
 
 # === Links ===
