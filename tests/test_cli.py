@@ -713,7 +713,7 @@ def test_what_follows_from_the_start(starts, tmp_path):
         return settings.Words.read(words, init=init).resolve(count)[:2]
 
     ours = load(starts / "run").classifier.config
-    few = {"epochs": 3, "batch_size": 32}
+    few = {"epochs": 2, "batch_size": 32}
     assert resolved() == (BEExformerConfig.preset("tiny"), TrainingConfig(epochs=6))
     assert resolved(init=starts / "real") == (ours, TrainingConfig.warm(True, **few))
     assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False, **few)
@@ -723,7 +723,15 @@ def test_what_follows_from_the_start(starts, tmp_path):
     assert model == BEExformerConfig.preset("minilm")
     assert training == TrainingConfig.warm(True, epochs=1, batch_size=8)
     # Few texts are seen more often, many not less than twice.
-    for count, epochs, warm in ((1, 40, 40), (5_000, 12, 5), (60_000, 2, 2), (10**6, 2, 2)):
+    known = (
+        (1, 40, 50),
+        (250, 40, 20),
+        (600, 40, 10),
+        (5_000, 12, 3),
+        (60_000, 2, 2),
+        (10**6, 2, 2),
+    )
+    for count, epochs, warm in known:
         assert resolved(count)[1] == TrainingConfig(epochs=epochs)
         found = resolved(count, init=starts / "real")[1]
         assert (found.epochs, found.batch_size) == (warm, 32 if count <= 10_000 else 64)
