@@ -35,6 +35,7 @@ from beex_keras.runtime import CRunner
 from beex_keras.runtime.measure import known_labels, split_logits
 
 README = Path(__file__).parents[2] / "README.md"
+PEERS = Path(__file__).parents[2] / "benchmarks" / "recorded" / "peers.json"
 _PATH = click.Path(path_type=Path)
 
 
@@ -133,7 +134,8 @@ def write_pages(folder):
     for figures in cards:
         write_atomically(folder / f"{figures['name']}.md", page(figures))
     if folder.resolve() == pretrained.FOLDER.resolve():
-        write_atomically(README, with_table(read_text(README, "README"), table(cards)))
+        peers = json.loads(read_text(PEERS, "peers' figures"))["rows"]
+        write_atomically(README, with_table(read_text(README, "README"), table(cards, peers)))
 
 
 if __name__ == "__main__":

@@ -11,6 +11,15 @@ _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"
 _NAMES = {"matthews": "Matthews", "f1": "F1", "pearson": "Pearson"}
 """Metrics that are not written as a program calls them."""
+_PEERS = (
+    "MiniLM fine-tuned, dynamic int8",
+    "fastText, quantized .ftz",
+    "TF-IDF + logistic regression",
+)
+"""What one would use in place of a packaged model, the first of them to compare speeds with."""
+
+_TASKS = {"glue/sst2": "SST-2", "snips": "SNIPS", "clinc": "CLINC150"}
+_SPEED = "texts/s, batch 1"
 _SCORES = ("validation", "score", "full_depth_score")
 
 
@@ -29,22 +38,50 @@ def page(card: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def table(cards: list[dict[str, Any]]) -> str:
-    """A row a model, for the README."""
-    return rows_table(
-        ["model", "accuracy", "TF-IDF", "FLOPs saved by exits", "bytes", "board with 128 KB"],
-        [
-            [
-                f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)",
-                score(card["test"]["score"]) + (" (Pearson)" if "value_scale" in card else ""),
-                score(next(v for k, v in card["baselines"].items() if k.startswith("TF-IDF"))),
-                _percent(card["test"]["flops_saved"]),
-                f"{card['file']['bytes']:,}",
-                "yes" if any(row["board_ram"] <= 128 * 1024 for row in card["boards"]) else "no",
-            ]
-            for card in cards
-        ],
+def table(cards: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
+    """The README's table: each task's packaged models, below what one would use instead.
+
+    Args:
+        cards: figures of the models.
+        peers: rows of benchmarks/recorded/peers.json, which have the speeds; a task without peers has the
+            baseline of its cards.
+    """
+    measured = {(row["task"], row["contender"]): row for row in peers}
+    rows = []
+    tasks = sorted(
+        {card["task"] for card in cards}, key=lambda task: ((task, _PEERS[0]) not in measured, task)
     )
+    for task in tasks:
+        int8 = measured.get((task, _PEERS[0]))
+
+        def speed(name: str, task: str = task, int8: dict[str, Any] | None = int8) -> str:
+            row = measured.get((task, name))
+            return NONE if row is None or int8 is None else f"{row[_SPEED] / int8[_SPEED]:.1f}x"
+
+        name = _TASKS.get(task, task)
+        for peer in _PEERS:
+            if (task, peer) in measured:
+                row = measured[task, peer]
+                rows.append(
+                    [peer, name, f"{row['accuracy']:.1f}", _mb(row["model MB"]), speed(peer), "no"]
+                )
+        of_task = [card for card in cards if card["task"] == task]
+        if int8 is None:
+            kind, value = next(
+                item for item in of_task[0]["baselines"].items() if "TF-IDF" in item[0]
+            )
+            rows.append([kind, name, score(value), NONE, NONE, "no"])
+        for card in of_task:
+            fits = any(row["board_ram"] <= 128 * 1024 for row in card["boards"])
+            link = f"[`{card['name']}`](beex_keras/pretrained/{card['name']}.md)"
+            shown = score(card["test"]["score"]) + (" (Pearson)" if "value_scale" in card else "")
+            size, fast = _mb(card["file"]["bytes"] / 1e6), speed(f"{card['name']}, exits")
+            rows.append([link, name, shown, size, fast, "yes" if fits else "no"])
+    return rows_table(["classifier", "task", "accuracy", "MB", "speed", "board with 128 KB"], rows)
+
+
+def _mb(size: float) -> str:
+    return f"{size:.3g}"
 
 
 def with_table(readme: str, models: str) -> str:
