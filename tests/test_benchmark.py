@@ -101,7 +101,7 @@ def test_policy_figures_by_hand():
         collect.POLICIES["confidence"],
         logits,
         costs,
-        TrainingConfig(tolerance=0.0),
+        TrainingConfig(tolerance=0.0, margin=0.0),
         ["accuracy", "f1"],
     )
     # Both exits are right on three of four texts, so all may leave at exit 1. There the classes

@@ -642,7 +642,7 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
     assert dtypes == [{tf.float32}]
     found = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert found["init"]["layers"] == found["teacher"]["layers"] == [0, 2]
-    warm = TrainingConfig.warm(True, epochs=1)
+    warm = TrainingConfig.warm(True, epochs=1, batch_size=32)
     assert found["training"] == warm.to_dict() and warm.anneal > 0
 
 

@@ -265,7 +265,7 @@ def test_without_vocabulary_it_reads_ids_alone():
     engine = CRunner(beex_format.convert(model))
     ids = padded_ids(5)
     np.testing.assert_allclose(engine.exit_logits(ids), model(ids), rtol=0, atol=2e-5)
-    with pytest.raises(BeexError, match="without a vocabulary"):
+    with pytest.raises(BeexError, match="has no vocabulary"):
         engine.classify(["a"])
 
 

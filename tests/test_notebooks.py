@@ -1,10 +1,16 @@
 """The notebooks run from top to bottom, smaller, and print what is kept in them where that is fixed."""
 
+import sys
+from pathlib import Path
+
 import nbformat
 import pytest
-from conftest import ROOT, needs_emulators, needs_engine
+from conftest import needs_engine
+from test_firmware import needs_emulators
 
-from tools import notebooks
+ROOT = Path(__file__).parents[1]
+sys.path.append(str(ROOT / "tools"))
+import notebooks  # noqa: E402
 
 PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
 SMALLER = {'preset("tiny")': 'preset("micro", num_blocks=2)', 'preset="tiny"': 'preset="micro"'}

@@ -286,7 +286,7 @@ def test_ids_that_cannot_be_read(file, model):
 
 def test_text_without_a_vocabulary(tmp_path):
     data = converted(num_blocks=1)
-    with pytest.raises(BeexError, match="without a vocabulary"):
+    with pytest.raises(BeexError, match="has no vocabulary"):
         LCERunner(data).classify(["aaa"])
 
 

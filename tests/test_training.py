@@ -145,7 +145,8 @@ def test_the_loop_gets_the_recipes_patience_and_slack(task, loops, tmp_path):
     assert given["patience"] == 5
     assert given["slack"](0.9) == pytest.approx(2.0 * (0.9 * 0.1 / len(task.validation)) ** 0.5)
     assert given["slack"](np.nextafter(1.0, 2.0)) == 0  # beyond 1 by rounding
-    given = loops(task, toy_config(), RECIPE, tmp_path / "without")
+    recipe = dataclasses.replace(RECIPE, margin=0.0)
+    given = loops(task, toy_config(), recipe, tmp_path / "without")
     assert given["patience"] == 0 and given["slack"] is None
 
 
