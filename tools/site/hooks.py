@@ -85,9 +85,9 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Adds the pages outside `docs`, and the files that any page links to."""
     known = sources()
     texts = {}
-    for source, name in known.items():
+    for source, name in list(known.items()):
         if source.endswith(".ipynb"):
-            texts[name] = _notebook(ROOT / source, name, files, config)
+            texts[name] = _notebook(ROOT / source, name, files, known, config)
         elif name == "playground/page.md":
             texts[name] = _playground(files, config)
         elif source.endswith(".md"):
@@ -205,8 +205,10 @@ def _playground(files: Files, config: MkDocsConfig) -> str:
     )
 
 
-def _notebook(path: Path, name: str, files: Files, config: MkDocsConfig) -> str:
-    """A notebook with its outputs as Markdown; its pictures become files."""
+def _notebook(
+    path: Path, name: str, files: Files, known: dict[str, str], config: MkDocsConfig
+) -> str:
+    """A notebook with its outputs as Markdown; its pictures become files, beside it."""
     parts = []
     for number, cell in enumerate(json.loads(path.read_text("utf-8"))["cells"]):
         text = "".join(cell["source"])
@@ -222,6 +224,7 @@ def _notebook(path: Path, name: str, files: Files, config: MkDocsConfig) -> str:
                 content = b64decode("".join(data["image/png"]))
                 uri = posixpath.join(posixpath.dirname(name), picture)
                 files.append(File.generated(config, uri, content=content))
+                known[path.with_name(picture).relative_to(ROOT).as_posix()] = uri
                 parts.append(f"![What the code above draws]({picture})")
             elif "text/markdown" in data:
                 parts.append("".join(data["text/markdown"]))
