@@ -229,7 +229,9 @@ def test_dragging_the_threshold(smoke, browser, tmp_path):
     logits = read_logits(folder)
     trained = json.loads((folder / "result.json").read_text("utf-8"))["trained"]
     costs = relative_costs(BEExformerConfig.from_dict(trained))
-    policy = calibrated(POLICIES["entropy"], logits, costs, trial.training.tolerance).policy
+    training = trial.training
+    allowed = training.tolerance, training.margin
+    policy = calibrated(POLICIES["entropy"], logits, costs, *allowed).policy
 
     emulate(browser, width=1100, height=1400)
     browser.get((output / "report.html").as_uri() + "#variant=weights-only&policy=entropy")
