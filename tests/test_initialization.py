@@ -21,6 +21,7 @@ from beex_keras.text import TextPreprocessor
 from beex_keras.training import bert, train, warm_start
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.optimizer import make_optimizer
+from beex_keras.training.teacher import make_teacher
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
 
@@ -111,6 +112,15 @@ def test_gate_begins_at_one_and_learns(donor):
         loss = tf.reduce_sum(network(x) ** 2)
     assert np.abs(tape.gradient(loss, network.gate_out.alpha)).min() > 0
     assert len(np.unique(np.sign(network.gate_out.kernel))) == 2
+
+
+def test_an_encoder_teaches_by_a_gate_of_one_channel_what_it_computes(donor):
+    real, _, ids = shared(donor[0], **MODES["float"])
+    model, _, _ = shared(donor[0])
+    teacher = make_teacher(model, warm_start(donor[0]), ids)
+    assert teacher.config.gate_width == 1
+    for its, own in zip(teacher.backbone(ids), real.backbone(ids), strict=True):
+        np.testing.assert_allclose(its, own, atol=1e-5)
 
 
 def begin(model, start, ids):

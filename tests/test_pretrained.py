@@ -68,6 +68,21 @@ def test_a_card_is_of_its_file(name, tool):
     assert pretrained.page(name) == tool("page").page(card)
 
 
+def test_a_page_names_texts_without_labels(tool):
+    card = pretrained.card(NAMES[0])
+    more = {
+        "name": "Reviews",
+        "licence": "MIT.",
+        "file": "a.txt",
+        "sha256": "0" * 16,
+        "command": "make a",
+    }
+    page, texts = tool("page").page(card), tool("page").page({**card, "unlabelled": more})
+    assert "texts without labels" not in page
+    assert "answered texts without labels: Reviews. Licence: MIT." in texts
+    assert "\n```\nmake a\n```\n" in texts
+
+
 def test_the_readme_has_the_cards_figures(tool):
     page = tool("page")
     readme = (ROOT / "README.md").read_text("utf-8")

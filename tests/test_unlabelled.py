@@ -20,8 +20,10 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import KerasRunner
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train, warm_start
+from beex_keras.training.settings import epochs_of
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of
+from beex_keras.training.trainer import Trainer
 from beex_keras.training.unlabelled import write_texts
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"]
@@ -189,12 +191,30 @@ def test_a_binary_teacher_answers_by_the_engine_what_keras_answers(toy, monkeypa
     size = {name: value for name, value in words.items() if name != "data"}
     run = train(folder / "train.jsonl", folder / "binary", **{**size, "epochs": 1})
     student = BEExformerClassifier(tiny_config(num_classes=2), labels=run.model.labels[::-1])
-    answer = answers_of(student, warm_start(folder / "binary"))
-    monkeypatch.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
+    teacher = warm_start(folder / "binary")
+    with monkeypatch.context() as without:
+        without.setattr("beex_keras.runtime.library.path", lambda: folder / "missing")
+        keras = answers_of(student, teacher)
+    answer = answers_of(student, teacher)
     texts = [row["text"] for row in toy_rows(50, 3)]
     logits = run.model.predict(run.model.preprocessor.encode(texts), verbose=0)
     # The last exit's, in the order of the student's labels.
+    np.testing.assert_allclose(keras(texts, None), logits[:, -1, ::-1], atol=1e-4)
+    monkeypatch.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
     np.testing.assert_allclose(answer(texts, None), logits[:, -1, ::-1], atol=1e-4)
+
+
+def test_texts_without_a_label_count_for_the_epochs(toy, tmp_path, monkeypatch):
+    folder, words = toy[0], dict(toy[1])
+    found = []
+    monkeypatch.setattr(Trainer, "run", lambda trainer: found.append(trainer.config.epochs))
+    del words["epochs"]
+    teacher = {"teacher": folder / "teacher"}
+    train(output=tmp_path / "few", **words, **teacher)
+    more = tmp_path / "more.txt"
+    more.write_text("a text\n" * 9_992, "utf-8")  # beside eight with a label
+    train(output=tmp_path / "many", **words, **teacher, unlabelled=[more])
+    assert found == [epochs_of(8, False), epochs_of(10_000, False)] == [40, 6]
 
 
 class Killed(Exception):

@@ -30,9 +30,8 @@ _ARGUMENTS = (
     panel="Model",
     help="Choose what is binarized; the default is 'weights-only'.",
 )
-@setting(
-    BEExformerConfig, "max_length", "Model", hidden=True
-)  # --set has it, and keeps the help short
+# --set has what is hidden; the help stays short.
+@setting(BEExformerConfig, "max_length", "Model", hidden=True)
 @click.option(
     "--init",
     type=click.Path(),
@@ -55,7 +54,7 @@ _ARGUMENTS = (
     help="Learn from the teacher's answers to the texts of this file, one a line; may be repeated.",
 )
 @setting(TrainingConfig, "epochs", "Training")
-@setting(TrainingConfig, "learning_rate", "Training", hidden=True)  # likewise
+@setting(TrainingConfig, "learning_rate", "Training", hidden=True)
 @setting(TrainingConfig, "seed", "Training")
 @setting(TrainingConfig, "policy", "Exit")
 @setting(TrainingConfig, "tolerance", "Exit")

@@ -109,10 +109,9 @@ def calibrate(
 
     Of the thresholds before the first that breaks it, the function chooses the one with the least mean
     cost, and among equal costs the most accurate one. If hundreds of thresholds are tried on few texts,
-    some seem good by chance. A threshold beyond a bad one is therefore not trusted, and the margin bounds
-    how often the accuracy on other texts is below the tolerance: with a margin of 1 in 16 % of
-    calibrations, by the normal distribution. Thresholds lie half-way between neighbouring scores, so the
-    last bit of a score does not decide an exit.
+    some seem good by chance. A threshold beyond a bad one is therefore not trusted, and a larger margin
+    makes it rarer that other texts lose more than the tolerance. Thresholds lie half-way between
+    neighbouring scores, so the last bit of a score does not decide an exit.
 
     For the metric "matthews" each class has the same weight: the weight of a text is \(B / (C \cdot
     \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
@@ -136,8 +135,8 @@ def calibrate(
     Raises:
         BeexError: no samples, or shapes, policy or metric that do not fit.
 
-    Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021), with the normal
-    approximation of the loss; its use for exits, and the weights, are our reading.
+    Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021). The standard error
+    in place of an exact test gives no guarantee on few texts; it, and the weights, are our reading.
 
     Example:
         >>> logits = [[[0, 3], [0, 4]], [[1, 0], [0, 2]], [[5, 0], [6, 0]]]

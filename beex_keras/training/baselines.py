@@ -120,13 +120,13 @@ def minilm_predictions(task: Task) -> np.ndarray:
 
     Of a pair the features are both embeddings, their absolute difference and their product.
     """
-    train, validation, test = (_features(part) for part in task.splits().values())
+    train, validation, test = _features(list(task.splits().values()))
     return best_linear(task, train, validation, OF_EMBEDDINGS).predict(test)
 
 
 def cosine_predictions(task: Task) -> np.ndarray:
     """Targets of the test pairs (B,): the cosine of both embeddings, on the line that fits training's."""
-    train, test = (_cosine(part) for part in (task.train, task.test))
+    train, test = ((a * b).sum(axis=1) for a, b in _embedded([task.train, task.test]))
     slope, intercept = np.polyfit(train, task.train.labels, 1)
     return intercept + slope * test
 
@@ -159,17 +159,22 @@ def embed(texts: Sequence[str], length: int = 128) -> np.ndarray:
     return found / np.linalg.norm(found, axis=1, keepdims=True)
 
 
-def _features(split: Split) -> np.ndarray:
-    first = embed(split.texts)
-    if split.pairs is None:
-        return first
-    second = embed(split.pairs)
-    return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
+def _embedded(splits: list[Split]) -> list[list[np.ndarray]]:
+    """The embeddings of each split's texts, and of a pair's second ones; MiniLM is read once for all."""
+    parts = [part for split in splits for part in (split.texts, split.pairs) if part is not None]
+    ends = np.cumsum([len(part) for part in parts])
+    found = np.split(embed([text for part in parts for text in part]), ends[:-1])
+    each = len(parts) // len(splits)
+    return [found[begin : begin + each] for begin in range(0, len(found), each)]
 
 
-def _cosine(split: Split) -> np.ndarray:
-    assert split.pairs is not None
-    return (embed(split.texts) * embed(split.pairs)).sum(axis=1)
+def _features(splits: list[Split]) -> list[np.ndarray]:
+    """Of each split the embeddings, and for pairs also their absolute difference and their product."""
+
+    def of_pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+        return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
+
+    return [own[0] if len(own) == 1 else of_pair(*own) for own in _embedded(splits)]
 
 
 def _texts(split: Split) -> Sequence[str]:

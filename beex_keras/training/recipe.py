@@ -11,8 +11,8 @@ class TrainingConfig:
     r"""The settings of a training; they are checked when made, and then immutable.
 
     Attributes:
-        epochs: number of passes over the training split; `train` takes it from the number of texts if none
-            is given, see `beex_keras.training.settings.epochs_of`.
+        epochs: number of passes over the training split, which `train` chooses by the number of texts if
+            none is given; see `beex_keras.training.settings.epochs_of`.
         batch_size: number of samples in a step.
         learning_rate: peak of AdamW's learning rate.
         warmup: share of all steps in which the learning rate rises linearly; it then decays as a cosine.

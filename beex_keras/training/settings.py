@@ -7,8 +7,8 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
   from a model of ours has that model's shape;
 - the bits are "weights-only", or "fully-binary" where the start is so already;
 - the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
-- the epochs follow from the number of training texts, see `epochs_of`, and few texts have smaller batches where
-  the start is warm;
+- the number of epochs follows from the number of training texts, see `epochs_of`;
+- a warm start on few texts has smaller batches;
 - the exit policy is that of `beex_keras.exits.default`.
 """
 
@@ -34,10 +34,11 @@ _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 epochs at least and at most."""
 
 _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
-"""How many texts a warm start sees at least, whatever its epochs, up to the most epochs."""
+"""How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
+epochs it has at most."""
 
 _FEW, _BATCH_OF_FEW = 10_000, 32
-"""Up to how many texts a warm start has such batches: it needs steps more than smooth gradients."""
+"""Up to how many texts a warm start has smaller batches, and so more steps; and their size."""
 
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
@@ -174,12 +175,11 @@ class Words:
 
 
 def epochs_of(count: int, warm: bool) -> int:
-    """How often a training goes over `count` texts, unless it is told.
+    """Returns the default number of epochs for `count` texts.
 
-    Few texts are seen more often: what a training needs is steps.
+    A training needs a number of steps, so it goes over few texts more often.
 
-    Source: from random weights the suite `paper`; from a warm start the suite `warm`, and 500 labels of
-    SST-2, of which four times as many epochs learned no more.
+    Source: our reading; near the epochs of the suites `paper` and `warm`.
     """
     texts, (fewest, most) = (_WARM_TEXTS, _WARM_EPOCHS) if warm else (_TEXTS, _EPOCHS)
     epochs = min(max(fewest, -(-texts // count)), most)

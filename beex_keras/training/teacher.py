@@ -19,7 +19,7 @@ from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.export import beex
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import CRunner, KerasRunner, Runner
+from beex_keras.runtime import CRunner, KerasRunner, Runner, library
 from beex_keras.training.transfer import check_start
 from beex_keras.training.unlabelled import Answer
 from beex_keras.training.warm_starts import ModelStart, WarmStart
@@ -42,7 +42,7 @@ def make_teacher(
             raise BeexError(f"{having}; a teacher needs as many bits or more.")
     config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
     if not isinstance(source, ModelStart) and config.network == "slfn":
-        # An encoder's gate is constant, whatever its width: four tenths of the products for nothing.
+        # The gate of an encoder is constant whatever its width, so the narrowest one costs least.
         config = config.replace(gate_width=1)
     source.config(config)
     parts = model.preprocessor, model.labels, None, model.value_scale
@@ -102,8 +102,8 @@ def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
 
 
 def _runner(teacher: BEExformerClassifier) -> Runner:
-    """What computes its logits: of a binary teacher the engine, in a tenth of Keras' time."""
-    if teacher.config.weight_bits != 1:
+    """The C engine for a binary teacher, where it is built, because it is faster than Keras; else Keras."""
+    if teacher.config.weight_bits != 1 or not library.path().is_file():
         return KerasRunner(teacher)
     return CRunner(beex.convert(teacher), num_threads=os.cpu_count() or 1)
 

@@ -60,7 +60,7 @@ _SHARE_OF_ANSWERS = 0.5
 """The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
 
 _FEW_LABELS = 5_000
-"""Up to which a linear model on embeddings is worth a minute: what a training has to beat."""
+"""Up to how many training texts a linear model on embeddings is measured; more take long."""
 
 _SPREAD_OF_ERRORS = math.sqrt(math.pi / 2 - 1)
 """Standard deviation of the absolute values of normal numbers, relative to their mean."""
@@ -412,10 +412,9 @@ class Trainer:
         return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
 
     def measure_baselines(self) -> dict[str, float]:
-        """Measures a linear model on MiniLM's embeddings, which a training on few labels seldom beats.
+        """Measures a linear model on MiniLM's embeddings, which needs no training of the encoder.
 
-        With many labels this takes long and is beaten, so it is left out. Without scikit-learn it is left
-        out, too.
+        It is left out with many labels, for which it takes long, and without scikit-learn.
         """
         is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
         asked = self.has_baselines and is_minilm and len(self.task.train) <= _FEW_LABELS
