@@ -242,6 +242,22 @@ def test_finished_run_is_only_read(undisturbed, toy_run):
     assert newest <= (toy_run / "model.tflite").stat().st_mtime_ns  # made before this read
 
 
+def test_nobody_else_trains_in_the_folder_meanwhile(task, tmp_path):
+    pytest.importorskip("fcntl")
+    words = {"model": toy_config(), "training": dataclasses.replace(RECIPE, epochs=1), "verbose": 0}
+
+    def train_too(epoch, logs=None):
+        with pytest.raises(BeexError, match="Another process trains"):
+            train(task, tmp_path / "run", **words)
+        refused.append(epoch)
+
+    refused = []
+    callback = tf.keras.callbacks.LambdaCallback(on_epoch_begin=train_too)
+    train(task, tmp_path / "run", callbacks=[callback], **words)
+    assert refused == [0]
+    assert train(task, tmp_path / "run", **words).history  # a finished run is read by anybody
+
+
 def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
     other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 5})
     with pytest.raises(BeexError, match=r"other settings \(epochs\)"):

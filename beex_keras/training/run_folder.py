@@ -1,13 +1,19 @@
 """The folder of a run: its settings, which the same command must bring again, vocabulary and logs."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None  # type: ignore[assignment]
 
 SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
 HISTORY, RESULTS = "history.json", "results.json"
@@ -41,6 +47,28 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
     write_atomically(file, json.dumps(settings, indent=2) + "\n")
+
+
+@contextmanager
+def only_process(directory: Path) -> Iterator[None]:
+    """Returns a context in which no other process trains in the run folder.
+
+    The system drops the lock with the process, however that ends. Folders of systems without such locks
+    have none.
+
+    Raises:
+        BeexError: another process trains in the folder.
+    """
+    with open(directory / SETTINGS, "rb") as file:
+        try:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            fix = "wait until it ends, or choose another folder"
+            raise BeexError(f"Another process trains in {directory}; {fix}.") from None
+        except OSError:
+            pass
+        yield
 
 
 def open_preprocessor(

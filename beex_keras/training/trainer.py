@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -230,23 +230,30 @@ class Trainer:
         done = (self.folder / run_folder.RESULTS).exists()
         finished = bool(distribution.from_chief(self.strategy, [done]).all())
         if not finished:
-            if self.twin is not None:
-                # With other tokens its blocks could not be learned from.
-                self.twin.vocabulary = preprocessor.vocabulary
-                self.teacher = warm_start(self.twin.run().directory)
-            self.fit(model)
-            if self.chief:
-                model = distribution.local_copy(model)
-                model.load_weights(self.folder / epochs.BEST_WEIGHTS)
-                found = self.measure_baselines()
-                run = dataclasses.replace(self.measure(model), baselines=found)
-                self.save(run)
+            with run_folder.only_process(self.folder) if self.chief else nullcontext():
+                run = self.train(model, preprocessor)
             distribution.wait_for_all(self.strategy)  # the other workers read what the first wrote
         if finished or not self.chief:
             run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
             found = run_folder.read_results(self.folder).get("baselines", {})
             run = dataclasses.replace(run, baselines=found)
         distribution.wait_for_all(self.strategy)  # who left early would seem lost to the others
+        return run
+
+    def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
+        """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
+        if self.twin is not None:
+            # With other tokens its blocks could not be learned from.
+            self.twin.vocabulary = preprocessor.vocabulary
+            self.teacher = warm_start(self.twin.run().directory)
+        self.fit(model)
+        if not self.chief:
+            return None
+        model = distribution.local_copy(model)
+        model.load_weights(self.folder / epochs.BEST_WEIGHTS)
+        found = self.measure_baselines()
+        run = dataclasses.replace(self.measure(model), baselines=found)
+        self.save(run)
         return run
 
     def open_folder(self) -> TextPreprocessor:
