@@ -9,17 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES
+from conftest import MODES, needs_engine
 from donors import HEADS, INNER, LAYERS, POSITIONS, VOCABULARY, WIDTH, WORDS, reference, write_donor
 from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
+from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import KerasRunner
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import bert, train, warm_start
 from beex_keras.training.annealing import Annealing
+from beex_keras.training.inference import exit_logits
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.teacher import make_teacher
 
@@ -270,6 +273,29 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
         np.testing.assert_array_equal(one, other)
     settings = json.loads((tmp_path / "whole" / "run.json").read_text())
     assert settings["init"] == warm_start(donor[0]).identity
+
+
+@needs_engine
+@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
+def test_the_engine_validates_a_model_that_is_being_annealed(donor, task, tmp_path, mode):
+    compared = []
+
+    class Compare(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            ids = self.model.preprocessor.encode(TEXTS)
+            keras = predict_exit_logits(self.model, ids)
+            with pytest.MonkeyPatch.context() as without:
+                without.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
+                engine = exit_logits(self.model, ids)
+            np.testing.assert_allclose(engine, keras, atol=1e-3)
+            compared.append(np.ptp(keras))
+
+    # Over more epochs than one, so that the first ends in the middle.
+    recipe = dataclasses.replace(RECIPE, anneal=0.9)
+    config = config_of(num_blocks=2, **MODES[mode])
+    words = {"init": warm_start(donor[0]), "callbacks": [Compare()], "verbose": 0}
+    train(task, tmp_path / "run", model=config, training=recipe, **words)
+    assert len(compared) == recipe.epochs and min(compared) > 0.1
 
 
 def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):

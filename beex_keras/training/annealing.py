@@ -102,7 +102,11 @@ class Annealing(tf.keras.callbacks.Callback):
 
     def _of_weights(self, quantizer: Quantizer, scale: float, part: str) -> Quantizer:
         mix, mean = self._mix[part], latent_mean(scale)
-        return lambda latent: (1.0 - mix) * latent / mean + mix * quantizer(latent)
+
+        def annealed(latent: tf.Tensor) -> tf.Tensor:
+            return (1.0 - mix) * latent / mean + mix * quantizer(latent)
+
+        return annealed
 
     def _of_activations(self, quantizer: Quantizer, of: Approximation) -> Quantizer:
         mix = self._mix["activations"]

@@ -6,10 +6,10 @@ import numpy as np
 
 from beex_keras.backend import tf
 from beex_keras.evaluation.calibration import Calibration, calibrate
-from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.evaluation.scores import OF_NUMBERS, answers, score
 from beex_keras.exits import ExitPolicy
 from beex_keras.training.distribution import from_chief, is_chief
+from beex_keras.training.inference import exit_logits
 from beex_keras.value_scale import ValueScale
 
 
@@ -74,7 +74,7 @@ class CalibratedAccuracy(tf.keras.callbacks.Callback):
             logs.update(zip(names, values, strict=True))
 
     def _measure(self) -> list[float]:
-        logits = predict_exit_logits(self.model, self.ids)
+        logits = exit_logits(self.model, self.ids)
         self.calibration = calibrate(self.policy, logits, self.labels, *self.options)
         answered, taken = answers(logits, self.value_scale), self.calibration.policy.choose(logits)
         chosen = answered[np.arange(len(taken)), taken]

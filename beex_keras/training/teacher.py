@@ -10,16 +10,14 @@ the weights-only one, which is nearer to what it can do than the float32 one is.
 Source: a teacher from the step before as BiT (Liu et al., 2022).
 """
 
-import os
 from collections.abc import Sequence
 
 import numpy as np
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.export import beex
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import CRunner, KerasRunner, Runner, library
+from beex_keras.training.inference import runner_of
 from beex_keras.training.transfer import check_start
 from beex_keras.training.unlabelled import Answer
 from beex_keras.training.warm_starts import ModelStart, WarmStart
@@ -88,7 +86,7 @@ def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
     """
     check_answers(model, source)
     assert isinstance(source, ModelStart)
-    teacher, runner = source.source, _runner(source.source)
+    teacher, runner = source.source, runner_of(source.source)
     order = [teacher.labels.index(label) for label in model.labels]
 
     def answer(texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
@@ -99,13 +97,6 @@ def answers_of(model: BEExformerClassifier, source: WarmStart) -> Answer:
         return model.value_scale.standardize(teacher.value_scale.values(logits))
 
     return answer
-
-
-def _runner(teacher: BEExformerClassifier) -> Runner:
-    """The C engine for a binary teacher, where it is built, because it is faster than Keras; else Keras."""
-    if teacher.config.weight_bits != 1 or not library.path().is_file():
-        return KerasRunner(teacher)
-    return CRunner(beex.convert(teacher), num_threads=os.cpu_count() or 1)
 
 
 def _take_signs(teacher: BEExformerClassifier) -> None:

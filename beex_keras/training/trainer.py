@@ -26,7 +26,6 @@ from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
-from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.evaluation.scores import Evaluation, evaluate, score
 from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
@@ -37,6 +36,7 @@ from beex_keras.training import baselines, distribution, epochs, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
+from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
@@ -229,11 +229,12 @@ class Trainer:
         self.costs = relative_costs(model.config)
         done = (self.folder / run_folder.RESULTS).exists()
         finished = bool(distribution.from_chief(self.strategy, [done]).all())
+        run = None
         if not finished:
             with run_folder.only_process(self.folder) if self.chief else nullcontext():
                 run = self.train(model, preprocessor)
             distribution.wait_for_all(self.strategy)  # the other workers read what the first wrote
-        if finished or not self.chief:
+        if run is None:
             run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
             found = run_folder.read_results(self.folder).get("baselines", {})
             run = dataclasses.replace(run, baselines=found)
@@ -409,7 +410,7 @@ class Trainer:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
         task = self.task
         parts, labels = ("validation", "test"), task.validation.labels
-        logits = {part: predict_exit_logits(model, self.ids[part]) for part in parts}
+        logits = {part: exit_logits(model, self.ids[part]) for part in parts}
         calibration = calibrate(model.policy, logits["validation"], labels, **self.calibration)
         policy = model.policy = calibration.policy
         found = logits["test"], task.test.labels, policy, self.costs, task.metric
