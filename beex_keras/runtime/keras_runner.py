@@ -50,7 +50,7 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
 
     Example:
         >>> beex.runtime.load_classifier("sst2-micro").config.num_blocks
-        4
+        3
     """
     target = pretrained.find(path)
     if target.is_dir():

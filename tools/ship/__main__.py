@@ -83,9 +83,8 @@ def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
     seeds = card.enough(card.by_seed([*map(card.seed_row, found), *(more.seeds if more else [])]))
     real = card.by_seed([*card.twins(before, found), *(more.twins if more else [])])
     chosen = card.choose(found)
-    classifier, calibration = runtime.load_classifier(chosen.folder), chosen.results["calibration"]
+    classifier, calibration = runtime.load_classifier(chosen.folder), chosen.figures["calibration"]
     if "w1a8" in chosen.results:  # as `beex convert` makes it
-        calibration = chosen.results["w1a8"]["calibration"]
         classifier = classifier.with_activations(8)
         classifier.policy = exits.deserialize(calibration["policy"])
     data = beex_format.convert(classifier, calibration=calibration)

@@ -61,8 +61,13 @@ class Finished:
         return self.settings["training"]["seed"]
 
     @property
+    def figures(self) -> dict[str, Any]:
+        """The results of the form that ships: of a weights-only model that with 8-bit activations."""
+        return self.results.get("w1a8", self.results)
+
+    @property
     def validation(self) -> float:
-        return self.results["calibration"]["validation_accuracy"]
+        return self.figures["calibration"]["validation_accuracy"]
 
 
 # === Runs ===
@@ -277,7 +282,7 @@ def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:
 
 def seed_row(run: Finished) -> dict[str, Any]:
     """The card's row of a run."""
-    test = run.results["test"]
+    test = run.figures["test"]
     return {
         "seed": run.seed,
         "validation": run.validation,
