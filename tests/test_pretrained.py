@@ -350,8 +350,10 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     assert page == tool("page").page(card)
     assert "its float32 twin |" in page
     assert "--set num_blocks=2" in page and "seed $seed" in page
-    assert "--teacher runs/toy-teacher-$seed" in page
-    assert "--init runs/toy-teacher-init-$seed" in page
+    # All seeds have one teacher, which keeps its own seed.
+    assert "--seed 0 -o runs/toy-teacher-init-0\n" in page
+    assert "--init runs/toy-teacher-init-0 --seed 1 -o runs/toy-teacher-1\n" in page
+    assert "--teacher runs/toy-teacher-1 --seed $seed -o runs/toy-$seed\n" in page
 
 
 ABOUT_NUMBERS = """

@@ -89,9 +89,8 @@ def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
         classifier.policy = exits.deserialize(calibration["policy"])
     data = beex_format.convert(classifier, calibration=calibration)
     people = card.read_about(about)
-    figures = card.describe(
-        name, data, seeds, chosen, people, data_dir, starts_from, settings, real
-    )
+    words = chosen, people, data_dir, starts_from, settings, real
+    figures = card.describe(name, data, seeds, *words, card.shared_by(found))
     if more:
         figures["recorded"] = {"suite": more.suite, "variant": more.variant}
     write(name, data, figures, output)

@@ -113,6 +113,12 @@ def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
     return {warm_start(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
+def shared_by(runs: list[Finished]) -> set[str]:
+    """The weights, as run.json calls them, from which every one of the runs started or learned."""
+    each = [{run.settings.get(role, {}).get("weights") for role in _ROLES} for run in runs]
+    return set.intersection(*each) - {None} if len(runs) > 1 else set()
+
+
 def by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
     """A card's rows in the order of their seeds."""
     return sorted(rows, key=lambda row: row["seed"])
@@ -192,6 +198,7 @@ def describe(
     starts_from: str,
     earlier: dict[str, dict[str, Any]],
     twins: list[dict[str, Any]],
+    shared: Iterable[str] = (),
 ) -> dict[str, Any]:
     """All figures of a card, as plain values.
 
@@ -204,6 +211,7 @@ def describe(
         data_dir: of the task.
         starts_from: whose weights the training started from.
         earlier: run.jsons of trainings that it started or learned from, by their weights.
+        shared: weights of those from which the runs of all seeds started or learned.
 
     Raises:
         BeexError: the data is not what the run was trained on, or the description is of another task.
@@ -252,6 +260,7 @@ def describe(
             earlier=earlier,
             packaged=_packaged(chosen.settings),
             unlabelled=unlabelled.get("file", ""),
+            shared=shared,
         ),
         "seeds": seeds,
         "twins": twins,

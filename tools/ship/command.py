@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+from collections.abc import Iterable
 from typing import Any
 
 from beex_keras import exits
@@ -20,6 +21,7 @@ def training_command(
     earlier: dict[str, dict[str, Any]] | None = None,
     packaged: dict[str, str] | None = None,
     unlabelled: str = "",
+    shared: Iterable[str] = (),
 ) -> str:
     """The `beex train` command of a run.json, as a shell reads it, behind those that it needs.
 
@@ -30,13 +32,14 @@ def training_command(
         earlier: run.jsons of trainings that this one started or learned from, by their weights.
         packaged: names of packaged models, by their weights.
         unlabelled: the file of texts without a label, if it learned from one.
+        shared: weights of those in `earlier` that all seeds have in common; they keep their own seed.
 
     Raises:
         BeexError: a setting that no option sets, a start from a run that is not among `earlier`, or texts
             without a label that have no name.
     """
-    commands = _Commands(earlier or {}, packaged or {}, unlabelled)
-    commands.add(settings, name)
+    commands = _Commands(earlier or {}, packaged or {}, unlabelled, frozenset(shared))
+    commands.add(settings, name, "SEED")
     return "\n  ".join(commands.found).replace("SEED", seed)
 
 
@@ -47,23 +50,27 @@ class _Commands:
     earlier: dict[str, dict[str, Any]]
     packaged: dict[str, str]
     unlabelled: str
+    shared: frozenset[str]
     found: list[str] = dataclasses.field(default_factory=list)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
 
-    def add(self, run: dict[str, Any], name: str) -> None:
+    def add(self, run: dict[str, Any], name: str, seed: str) -> None:
         words = _words(run, self.earlier)
         for role in ("init", "teacher"):
             if role in run:
-                words += self.source(role, run[role], name)
+                words += self.source(role, run[role], name, seed)
         if "unlabelled" in run:
             if not self.unlabelled:
                 fix = "describe them in the file that --about names"
                 raise BeexError(f"{name} learned from texts without a label; {fix}.")
             words += ["--unlabelled", self.unlabelled]
-        self.found.append(f"{shlex.join(words)} --seed SEED -o runs/{name}-SEED")
+        self.found.append(f"{shlex.join(words)} --seed {seed} -o runs/{name}-{seed}")
 
-    def source(self, role: str, its: dict[str, Any], name: str) -> list[str]:
-        """The words for what a run starts or learns from; adds the commands of another run."""
+    def source(self, role: str, its: dict[str, Any], name: str, seed: str) -> list[str]:
+        """The words for what a run starts or learns from; adds the commands of another run.
+
+        What all seeds share is trained once: the same command on a finished run only reads it.
+        """
         if its["kind"] == "donor":
             layers = its["layers"] if role == "init" else None
             chosen = json.dumps(layers, separators=(",", ":"))
@@ -76,9 +83,12 @@ class _Commands:
         if weights not in self.earlier:
             raise BeexError(f"The run that is the {role} of {name} is missing; give it, too.")
         if weights not in self.names:
-            self.names[weights] = f"{name}-{role}"
-            self.add(self.earlier[weights], self.names[weights])
-        return [f"--{role}", f"runs/{self.names[weights]}-SEED"]
+            run, other = self.earlier[weights], f"{name}-{role}"
+            is_one = seed != "SEED" or weights in self.shared
+            own = str(run["training"]["seed"]) if is_one else seed
+            self.names[weights] = f"{other}-{own}"
+            self.add(run, other, own)
+        return [f"--{role}", f"runs/{self.names[weights]}"]
 
 
 def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
