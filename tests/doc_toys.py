@@ -36,7 +36,8 @@ def toys(tmp_path_factory) -> Path:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
     for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
-    (folder / "more.txt").write_text("".join(f"{text} again\n" for text in texts))
+    for name in ("more.txt", "film_sentences.txt"):
+        (folder / name).write_text("".join(f"{text} again\n" for text in texts))
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):
         _write_tasks(folder / name, texts)
@@ -56,7 +57,7 @@ def toys(tmp_path_factory) -> Path:
 
 
 def _write_tasks(folder: Path, texts: list[str]) -> None:
-    """Toys in the layout of a GLUE download, and of the JSON lines of sick and snips."""
+    """Toys in the layout of a GLUE download, and of the JSON lines of sick, snips and clinc."""
     columns = {
         "SST-2": ("sentence\tlabel\n", lambda n: f"{texts[n]}\t{n % 2}\n"),
         "CoLA": ("", lambda n: f"toy\t{n % 2}\t\t{texts[n]}\n"),
@@ -70,13 +71,14 @@ def _write_tasks(folder: Path, texts: list[str]) -> None:
         for file, numbers in (("train", range(60)), ("dev", range(60, 80))):
             lines = header + "".join(map(row, numbers))
             (folder / name / f"{file}.tsv").write_text(lines)
-    for name in ("sick", "snips"):
+    for name in ("sick", "snips", "clinc"):
         (folder / name).mkdir()
         rows = [{"text": t, "text2": texts[-n], "label": "abc"[n % 3]} for n, t in enumerate(texts)]
-        if name == "snips":
+        if name != "sick":
             rows = [{"text": row["text"], "label": row["label"]} for row in rows]
         lines = "".join(json.dumps(row) + "\n" for row in rows[:90])
-        (folder / name / "train.jsonl").write_text(lines)
+        for split in ("train", "validation", "test") if name == "clinc" else ("train",):
+            (folder / name / f"{split}.jsonl").write_text(lines)
 
 
 @pytest.fixture
@@ -129,7 +131,7 @@ def no_trainings(small, toys, monkeypatch):
 
     What a training starts from or learns from has to come along, or from a command before it.
     """
-    done = set()
+    done = {}
 
     def run(
         data,
@@ -153,9 +155,10 @@ def no_trainings(small, toys, monkeypatch):
             assert source in {"minilm", "twin", *beex.pretrained.names(), *done}, (
                 f"where is {source} from?"
             )
-        assert output not in done, f"there is a run in {output} already"
-        done.add(output)
-        shutil.copytree(toys / "toy", output)
+        # The same command on a finished run only reads it.
+        described = [data, init, teacher, words]
+        assert done.setdefault(output, described) == described, f"another run is in {output}"
+        shutil.copytree(toys / "toy", output, dirs_exist_ok=True)
         for file in Path(output).rglob("config.json"):
             config = json.loads(file.read_text("utf-8"))
             if len(config["labels"]) == len(task.labels):

@@ -63,7 +63,7 @@ def read_header(data: bytes | mmap.mmap) -> dict[str, Any]:
     Example:
         >>> data = beex.pretrained.find("sst2-micro").read_bytes()
         >>> beex.export.beex.read_header(data)["num_blocks"]
-        4
+        3
     """
     return dict(zip(_FIELDS, HEADER.unpack_from(data)[4:], strict=True))
 
