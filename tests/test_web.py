@@ -438,10 +438,12 @@ POLICY = "; ".join(
     )
 )
 
+BLOCKS = pretrained.card("sst2-micro")["config"]["num_blocks"]
+
 EXPECTED = {
     "here": "positive",
     "worker": ["positive", "negative"],
-    "exits": 4,
+    "exits": BLOCKS,
     "exit": 2,
     "refused": "BeexError: The text is empty; remove it or fill it.",
     "hostile": "BeexError",
@@ -494,7 +496,7 @@ def test_the_page_of_the_documentation(installed, browser, tmp_path):
         first, (lenient,), *exits, worker, inlined = json.loads(wait_for(lambda: browser.title))
     assert first[0] == "positive" and first[2] == 1
     assert lenient[0]["label"] == "negative" and "error" in lenient[1]
-    assert [said[0] for said in exits] == ["positive"] * 4
+    assert [said[0] for said in exits] == ["positive"] * BLOCKS
     assert worker == inlined == ["positive"]
 
 
@@ -528,7 +530,7 @@ def test_the_playground(package, browser, tmp_path, width, dark):
         assert requested(browser) == {address}
 
         browser.find_element("css selector", "#models input[value=sst2-micro]").send_keys(" ")
-        wait_for(lambda: len(browser.find_elements("css selector", "#exits li")) == 4)
+        wait_for(lambda: len(browser.find_elements("css selector", "#exits li")) == BLOCKS)
         field = browser.find_element("id", "text")
         field.clear()
         field.send_keys("what a lovely film")
