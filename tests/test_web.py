@@ -536,18 +536,18 @@ def test_the_playground(package, browser, tmp_path, width, dark):
         field.send_keys("what a lovely film")
         expected = load(pretrained.find("sst2-micro")).classify(["what a lovely film"])[0]
         wait_for(lambda: text_of(browser, "label") == expected.label)
-        assert f"{100 * expected.score:.1f} % sure at exit {expected.exit} of 4" in text_of(
-            browser, "summary"
-        )
+        sure = f"{100 * expected.score:.1f} % sure at exit {expected.exit} of {BLOCKS}"
+        assert sure in text_of(browser, "summary")
         assert re.fullmatch(r"[\d,]+ µs[\d,]+ texts a second", text_of(browser, "time"))
-        assert "model 148 KB" in text_of(browser, "bytes")
+        size = pretrained.card("sst2-micro")["file"]["bytes"]
+        assert f"model {size / 1000:.0f} KB" in text_of(browser, "bytes")
 
         slider = browser.find_element("id", "threshold")
         slider.send_keys("\ue010")  # End: no exit reaches a confidence of 1
-        wait_for(lambda: "at exit 4 of 4" in text_of(browser, "summary"))
+        wait_for(lambda: f"at exit {BLOCKS} of {BLOCKS}" in text_of(browser, "summary"))
         assert "No exit passed the threshold" in text_of(browser, "summary")
         browser.find_element("id", "reset").send_keys(" ")
-        wait_for(lambda: f"at exit {expected.exit} of 4" in text_of(browser, "summary"))
+        wait_for(lambda: f"at exit {expected.exit} of {BLOCKS}" in text_of(browser, "summary"))
 
         damaged = tmp_path / "damaged.beex"
         damaged.write_bytes(pretrained.find("sst2-micro").read_bytes()[:-1])
