@@ -32,7 +32,7 @@ from suite.description import load_suite
 
 ROOT = Path(__file__).parents[1]
 NAMES = pretrained.names()
-MOST = 8_000_000
+MOST = 16_000_000
 
 
 @pytest.fixture

@@ -23,11 +23,21 @@ def models(name: str | None, as_json: bool) -> None:
         click.echo(pretrained.page(name), nl=False)
 
 
+_MOST_LABELS, _FIRST_LABELS = 8, 4
+"""Of how many labels the list has all, and how many it has of more."""
+
+
+def _some(labels: list[str]) -> str:
+    if len(labels) <= _MOST_LABELS:
+        return ", ".join(labels)
+    return f"{', '.join(labels[:_FIRST_LABELS])} and {len(labels) - _FIRST_LABELS} more"
+
+
 def _row(card: dict[str, Any]) -> dict[str, Any]:
     return {
         "name": card["name"],
         "task": card["task"],
-        "labels": ", ".join(card["labels"]),
+        "labels": _some(card["labels"]),
         "languages": ", ".join(card["languages"]),
         card["metric"]: card["test"]["score"],
         "blocks": card["config"]["num_blocks"],

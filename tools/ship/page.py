@@ -9,6 +9,9 @@ from suite.tables import table as rows_table
 
 _BEGIN = "<!-- models: written by tools/ship -->"
 _END = "<!-- end of models -->"
+_MOST_LABELS = 10
+"""Rows that a card has by label."""
+
 _NAMES = {"matthews": "Matthews", "f1": "F1", "pearson": "Pearson"}
 """Metrics that are not written as a program calls them."""
 _PEERS = (
@@ -193,11 +196,17 @@ def _failures(card: dict[str, Any]) -> str:
     def figure(row: dict[str, Any]) -> str:
         return f"{row['error']:.3f}" if is_number else score(row["accuracy"])
 
+    kinds = dict(failures)
+    if len(kinds.get("labels", ())) > _MOST_LABELS:
+        titles["labels"] = "label, the worst"
+        kinds["labels"] = sorted(
+            filter(_has_texts, kinds["labels"]), key=lambda row: row["accuracy"]
+        )
+        kinds["labels"] = kinds["labels"][:_MOST_LABELS]
     rows = [
         [f"by {title}: {row['of']}", f"{row['texts']:,}", figure(row)]
         for kind, title in titles.items()
-        for row in failures.get(kind, [])
-        if row["texts"]
+        for row in filter(_has_texts, kinds.get(kind, []))
     ]
     header = "mean absolute error" if is_number else "correct, %"
     parts = [
@@ -237,6 +246,10 @@ def _failures(card: dict[str, Any]) -> str:
             ),
         ]
     return "\n\n".join(parts)
+
+
+def _has_texts(row: dict[str, Any]) -> bool:
+    return bool(row["texts"])
 
 
 def _size(card: dict[str, Any]) -> str:

@@ -4,6 +4,8 @@ import { MODELS } from "./models.js";
 
 const $ = (id) => document.getElementById(id);
 const COLOURS = 7;
+/* How many classes the legend has; one line tells of all others. */
+const NAMED = 8;
 const STEPS = 1000; // of the slider, where the threshold is no whole number
 const MEASURED_MS = 8;
 
@@ -238,10 +240,8 @@ function showExits({ exit, exits }) {
   showLegend(exits[exit - 1]);
 }
 
-const colour = (label) => {
-  const i = classify.labels.indexOf(label);
-  return i < COLOURS ? `class${i}` : "rest";
-};
+/* With more classes than colours, some share one. */
+const colour = (label) => `class${classify.labels.indexOf(label) % COLOURS}`;
 
 /* All classes beside each other, the most probable first, whose length is the confidence. */
 function classBar({ probabilities }) {
@@ -262,10 +262,14 @@ function numberBar({ value }) {
 
 function showLegend({ probabilities = [] }) {
   const ranked = [...probabilities].sort((a, b) => b.score - a.score);
-  $("legend").replaceChildren(
-    ...ranked.map(({ label, score }) =>
-      element("li", { className: colour(label), textContent: `${label} ${percent(score)}` })),
-  );
+  const items = ranked.slice(0, NAMED).map(({ label, score }) =>
+    element("li", { className: colour(label), textContent: `${label} ${percent(score)}` }));
+  const others = ranked.slice(NAMED);
+  if (others.length) {
+    const score = others.reduce((sum, one) => sum + one.score, 0);
+    items.push(element("li", { className: "rest", textContent: `${others.length} others ${percent(score)}` }));
+  }
+  $("legend").replaceChildren(...items);
 }
 
 // === The page itself ===
