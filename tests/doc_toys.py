@@ -57,7 +57,7 @@ def toys(tmp_path_factory) -> Path:
 
 
 def _write_tasks(folder: Path, texts: list[str]) -> None:
-    """Toys in the layout of a GLUE download, and of the JSON lines of sick, snips and clinc."""
+    """Toys in the layout of a GLUE download, and of the JSON lines of sick, snips, clinc and trec."""
     columns = {
         "SST-2": ("sentence\tlabel\n", lambda n: f"{texts[n]}\t{n % 2}\n"),
         "CoLA": ("", lambda n: f"toy\t{n % 2}\t\t{texts[n]}\n"),
@@ -71,9 +71,12 @@ def _write_tasks(folder: Path, texts: list[str]) -> None:
         for file, numbers in (("train", range(60)), ("dev", range(60, 80))):
             lines = header + "".join(map(row, numbers))
             (folder / name / f"{file}.tsv").write_text(lines)
-    for name in ("sick", "snips", "clinc"):
+    for name in ("sick", "snips", "clinc", "trec"):
         (folder / name).mkdir()
-        rows = [{"text": t, "text2": texts[-n], "label": "abc"[n % 3]} for n, t in enumerate(texts)]
+        rows = [
+            {"text": t, "text2": texts[-n], "label": ("description", "entity", "human")[n % 3]}
+            for n, t in enumerate(texts)
+        ]
         if name != "sick":
             rows = [{"text": row["text"], "label": row["label"]} for row in rows]
         lines = "".join(json.dumps(row) + "\n" for row in rows[:90])
