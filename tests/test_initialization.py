@@ -18,11 +18,11 @@ from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import KerasRunner
+from beex_keras.runtime import CRunner, KerasRunner
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import bert, train, warm_start
 from beex_keras.training.annealing import Annealing
-from beex_keras.training.inference import exit_logits
+from beex_keras.training.inference import exit_logits, runner_of
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.teacher import make_teacher
 
@@ -296,6 +296,18 @@ def test_the_engine_validates_a_model_that_is_being_annealed(donor, task, tmp_pa
     words = {"init": warm_start(donor[0]), "callbacks": [Compare()], "verbose": 0}
     train(task, tmp_path / "run", model=config, training=recipe, **words)
     assert len(compared) == recipe.epochs and min(compared) > 0.1
+
+
+@needs_engine
+def test_keras_validates_a_model_that_no_file_can_hold(donor):
+    model, _, ids = started(donor[0], num_blocks=1)
+    assert isinstance(runner_of(model), CRunner)
+    model.heads[0].set_weights(
+        [np.full_like(weight, 1e30) for weight in model.heads[0].get_weights()]
+    )
+    with pytest.raises(BeexError, match="holds"):
+        beex_format.convert(model)
+    np.testing.assert_array_equal(exit_logits(model, ids), predict_exit_logits(model, ids))
 
 
 def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):

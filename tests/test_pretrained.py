@@ -68,6 +68,15 @@ def test_a_card_is_of_its_file(name, tool):
     assert pretrained.page(name) == tool("page").page(card)
 
 
+def test_a_page_has_the_worst_of_many_labels(tool):
+    card = pretrained.card("clinc-minilm")
+    page = tool("page").page(card)
+    worst = re.findall(r"^\| by label, the worst: (\w+) \|", page, re.MULTILINE)
+    found = {row["of"]: row["accuracy"] for row in card["failures"]["labels"]}
+    assert len(worst) == 10 < len(found) == 150
+    assert max(found[label] for label in worst) <= min(found[o] for o in found if o not in worst)
+
+
 def test_a_page_names_texts_without_labels(tool):
     card = pretrained.card(NAMES[0])
     more = {
@@ -136,6 +145,7 @@ def test_the_list_and_a_card(capsys):
     assert beex("models") == 0
     listed = capsys.readouterr().out
     assert all(name in listed for name in NAMES)
+    assert "account_blocked, alarm, application_status and 146 more" in " ".join(listed.split())
     assert beex("models", "--json") == 0
     assert list(json.loads(capsys.readouterr().out)) == NAMES
     assert beex("models", NAMES[0]) == 0

@@ -561,6 +561,15 @@ def test_the_playground(package, browser, tmp_path, width, dark):
             browser.save_screenshot(f"{kept}-{width}.png")
 
 
+def test_the_playground_with_many_classes(package, browser):
+    with served(package.parent / "playground", POLICY) as address:
+        browser.get(address)
+        wait_for(lambda: text_of(browser, "label"))
+        browser.find_element("css selector", "#models input[value=clinc-minilm]").send_keys(" ")
+        wait_for(lambda: "142 others" in text_of(browser, "legend"))
+        assert len(browser.find_elements("css selector", "#legend li")) == 9
+
+
 def test_the_playground_with_a_number(package, browser, random_models):
     """A model that answers a number, of pairs: a second field, and no classes."""
     hosts = ((file, Host(file)) for file in random_models)

@@ -24,7 +24,7 @@ def models(name: str | None, as_json: bool) -> None:
 
 
 _MOST_LABELS, _FIRST_LABELS = 8, 4
-"""Of how many labels the list has all, and how many it has of more."""
+"""The list has all labels of a model up to the first number, and of more labels the second number."""
 
 
 def _some(labels: list[str]) -> str:

@@ -1,10 +1,11 @@
-"""Answers of a model that is in training, or that teaches one: by the faster of two ways that agree."""
+"""Logits of a model that is in training, or that teaches one, by the C engine or by Keras."""
 
 import os
 
 import numpy as np
 
 from beex_keras.backend import tf
+from beex_keras.errors import BeexError
 from beex_keras.evaluation.exit_logits import predict_exit_logits
 from beex_keras.export import beex
 from beex_keras.models import BEExformerClassifier
@@ -12,17 +13,23 @@ from beex_keras.runtime import CRunner, KerasRunner, Runner, library
 
 
 def runner_of(model: BEExformerClassifier) -> Runner:
-    """The C engine for a binary model, where it is built, because it is faster than Keras; else Keras."""
+    """The C engine for a binary model, because it is faster than Keras; else Keras.
+
+    Keras also takes the place of an engine that is not built, and runs a model that a .beex file cannot hold,
+    for example because its weights are out of range: that is no reason to end a training.
+    """
     if model.config.weight_bits != 1 or not library.path().is_file():
         return KerasRunner(model)
-    return CRunner(beex.convert(model), num_threads=os.cpu_count() or 1)
+    try:
+        return CRunner(beex.convert(model), num_threads=os.cpu_count() or 1)
+    except BeexError:
+        return KerasRunner(model)
 
 
 def exit_logits(model: tf.keras.Model, ids: np.ndarray) -> np.ndarray:
     """Logits of all exits (B, N, C) of ids int32 (B, T), as `predict_exit_logits`.
 
-    They are those of `runner_of`, if the model can be converted: not one without a vocabulary, or one of
-    several replicas.
+    `runner_of` computes them, unless the model has no vocabulary or several replicas.
     """
     strategy = model.distribute_strategy
     is_alone = strategy.num_replicas_in_sync == 1 and strategy.cluster_resolver is None

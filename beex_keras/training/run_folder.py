@@ -53,8 +53,8 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
 def only_process(directory: Path) -> Iterator[None]:
     """Returns a context in which no other process trains in the run folder.
 
-    The system drops the lock with the process, however that ends. Folders of systems without such locks
-    have none.
+    The system drops the lock with the process, however that ends. Without support for such locks, as on
+    Windows and on some network file systems, the folder is not locked.
 
     Raises:
         BeexError: another process trains in the folder.
@@ -67,7 +67,7 @@ def only_process(directory: Path) -> Iterator[None]:
             fix = "wait until it ends, or choose another folder"
             raise BeexError(f"Another process trains in {directory}; {fix}.") from None
         except OSError:
-            pass
+            pass  # the file system has no locks
         yield
 
 

@@ -13,6 +13,9 @@ from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, settings, transfer
 from beex_keras.training.settings import TWIN
 
+_SEED = "SEED"
+"""What stands in the place of a seed until all commands are known."""
+
 
 def training_command(
     settings: dict[str, Any],
@@ -39,13 +42,13 @@ def training_command(
             without a label that have no name.
     """
     commands = _Commands(earlier or {}, packaged or {}, unlabelled, frozenset(shared))
-    commands.add(settings, name, "SEED")
-    return "\n  ".join(commands.found).replace("SEED", seed)
+    commands.add(settings, name, _SEED)
+    return "\n  ".join(commands.found).replace(_SEED, seed)
 
 
 @dataclasses.dataclass
 class _Commands:
-    """Commands in the order in which they have to run; SEED stands for the seed."""
+    """Commands in the order in which they have to run."""
 
     earlier: dict[str, dict[str, Any]]
     packaged: dict[str, str]
@@ -84,8 +87,8 @@ class _Commands:
             raise BeexError(f"The run that is the {role} of {name} is missing; give it, too.")
         if weights not in self.names:
             run, other = self.earlier[weights], f"{name}-{role}"
-            is_one = seed != "SEED" or weights in self.shared
-            own = str(run["training"]["seed"]) if is_one else seed
+            has_own = seed != _SEED or weights in self.shared
+            own = str(run["training"]["seed"]) if has_own else seed
             self.names[weights] = f"{other}-{own}"
             self.add(run, other, own)
         return [f"--{role}", f"runs/{self.names[weights]}"]

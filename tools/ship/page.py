@@ -199,10 +199,8 @@ def _failures(card: dict[str, Any]) -> str:
     kinds = dict(failures)
     if len(kinds.get("labels", ())) > _MOST_LABELS:
         titles["labels"] = "label, the worst"
-        kinds["labels"] = sorted(
-            filter(_has_texts, kinds["labels"]), key=lambda row: row["accuracy"]
-        )
-        kinds["labels"] = kinds["labels"][:_MOST_LABELS]
+        known = filter(_has_texts, kinds["labels"])
+        kinds["labels"] = sorted(known, key=lambda row: row["accuracy"])[:_MOST_LABELS]
     rows = [
         [f"by {title}: {row['of']}", f"{row['texts']:,}", figure(row)]
         for kind, title in titles.items()
