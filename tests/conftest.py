@@ -1,6 +1,7 @@
 """Shared fixtures; Keras 2 is selected here, since some tests import TensorFlow first."""
 
 import functools
+import importlib
 import inspect
 import json
 import os
@@ -81,6 +82,13 @@ def shake(model: tf.keras.Model, seed: int = 0) -> tf.keras.Model:
         [w + generator.normal(0, 0.1, w.shape).astype(w.dtype) for w in model.get_weights()]
     )
     return model
+
+
+@pytest.fixture
+def tool(monkeypatch):
+    """The modules of tools/ship by their names."""
+    monkeypatch.syspath_prepend(Path(__file__).parents[1] / "tools" / "ship")
+    return importlib.import_module
 
 
 @pytest.fixture(scope="session")

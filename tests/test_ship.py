@@ -1,0 +1,494 @@
+"""tools/ship: runs become a packaged model with its card."""
+
+import importlib.util
+import json
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from conftest import needs_engine, shake
+from test_cli import beex
+from toy import TOY_SIZE, toy_rows
+from toy_suite import SIZE
+
+from beex_keras import exits, pipeline, pretrained
+from beex_keras.data import load_task
+from beex_keras.errors import BeexError
+from beex_keras.evaluation import calibrate, evaluate
+from beex_keras.evaluation.exit_logits import predict_exit_logits
+from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.runtime import load
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.training import TrainingConfig, warm_start
+from beex_keras.training.baselines import tfidf_predictions
+from suite.description import load_suite
+
+ROOT = Path(__file__).parents[1]
+NAMES = pretrained.names()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data") / "snips"
+    folder.mkdir()
+    rows = toy_rows(300, 0)
+    (folder / "train.jsonl").write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    return folder.parent
+
+
+def write_runs(path, task, words):
+    """Run folders of three seeds as `train` leaves them, of models that have learned nothing."""
+    words = [*SPECIAL_TOKENS, *words]
+    wanted = BEExformerConfig(**TOY_SIZE)
+    preprocessor = TextPreprocessor(words, wanted.max_length)
+    config = wanted.replace(
+        vocabulary_size=len(words),
+        num_classes=len(task.labels),
+        num_segments=2 if task.is_pair else 1,
+        separator_id=preprocessor.separator_id,
+    )
+    policy, scale = exits.get(exits.default(task.is_regression)), task.value_scale
+    tf.keras.utils.set_random_seed(1)
+    model = BEExformerClassifier(config, preprocessor, task.labels, policy, scale)
+    start = model.get_weights()
+    for seed in range(3):
+        model.set_weights(start)
+        shake(model, seed)
+        logits = {
+            part: predict_exit_logits(model, preprocessor.encode(split.texts, split.pairs))
+            for part, split in task.splits().items()
+        }
+        of_task = {"metric": task.metric, "value_scale": scale}
+        found = calibrate(policy, logits["validation"], task.validation.labels, **of_task)
+        model.policy = found.policy
+        test = evaluate(logits["test"], task.test.labels, model.policy, **of_task)
+        folder = path / f"run-{seed}"
+        model.save_pretrained(folder / "model")
+        training = TrainingConfig(epochs=1, seed=seed, policy=policy.name)
+        settings = {
+            "task": task.name,
+            "data": task.fingerprint(),
+            "model": wanted.to_dict(),
+            "training": training.to_dict(),
+            **({"both_orders": True} if task.both_orders else {}),
+            **({} if scale is None else {"value_scale": scale.to_dict()}),
+        }
+        results = {"calibration": found.to_dict(), "test": test.to_dict()}
+        (folder / "run.json").write_text(json.dumps(settings))
+        (folder / "results.json").write_text(json.dumps(results))
+        (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    return [path / f"run-{seed}" for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data):
+    path = tmp_path_factory.mktemp("runs")
+    write_runs(path, load_task("snips", data_dir=data), ["good", "bad", "film", "the", "a"])
+    return path
+
+
+@pytest.fixture
+def runs(finished, tmp_path):
+    """The run folders, for a test to change."""
+    shutil.copytree(finished, tmp_path, dirs_exist_ok=True)
+    return [tmp_path / f"run-{seed}" for seed in range(3)]
+
+
+def ship(*arguments):
+    """Runs the tool."""
+    spec = importlib.util.spec_from_file_location("ship", ROOT / "tools" / "ship" / "__main__.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    module.main([str(argument) for argument in arguments], standalone_mode=False)
+
+
+def weights_of(run):
+    return warm_start(run).identity["weights"]
+
+
+def test_runs_compare_in_the_form_that_ships(tool):
+    card = tool("card")
+
+    def results(validation, score):
+        test = {"score": score, "full_depth_score": 0.9, "mean_depth": 2.0, "flops_saved": 0.5}
+        return {"calibration": {"validation_accuracy": validation}, "test": test}
+
+    def run(seed, w1a8, **others):
+        settings = {"training": {"seed": seed}}
+        return card.Finished(Path(), settings, {**results(**others), "w1a8": results(**w1a8)})
+
+    first = run(0, {"validation": 0.7, "score": 0.72}, validation=0.9, score=0.92)
+    second = run(1, {"validation": 0.8, "score": 0.82}, validation=0.6, score=0.62)
+    assert card.choose([first, second]) == second
+    assert [card.seed_row(one)["score"] for one in (first, second)] == [0.72, 0.82]
+
+
+@needs_engine
+def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
+    pytest.importorskip("sklearn")
+    output = tmp_path / "shipped"
+    # A float32 twin that a run starts from, and the float32 run that the twin started from.
+    settings = json.loads((runs[0] / "run.json").read_text())
+    settings["model"] |= {"weight_bits": 32, "embedding_bits": 32, "dropout": 0.3}
+    real = [tmp_path / "before", tmp_path / "twin"]
+    for seed, folder in enumerate(real):
+        folder.mkdir()
+        shutil.copytree(runs[seed] / "model", folder / "model")
+        shutil.copy(runs[seed] / "results.json", folder)
+        settings["training"]["seed"] = seed
+        if seed:
+            settings["init"] = {"kind": "classifier", "weights": weights_of(real[0])}
+        (folder / "run.json").write_text(json.dumps(settings))
+    for run in runs:
+        settings = json.loads((run / "run.json").read_text())
+        settings["teacher"] = {"kind": "classifier", "weights": weights_of(real[1])}
+        (run / "run.json").write_text(json.dumps(settings))
+    arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
+    for earlier in real:
+        arguments += ["--earlier", str(earlier)]
+    ship(*arguments, "-o", output)
+    card = json.loads((output / "toy.json").read_text("utf-8"))
+    scores = [json.loads((run / "results.json").read_text()) for run in runs]
+    validation = [score["calibration"]["validation_accuracy"] for score in scores]
+    assert card["shipped_seed"] == int(np.argmax(validation))
+    assert [row["score"] for row in card["seeds"]] == [score["test"]["score"] for score in scores]
+    assert card["twins"] == [card["seeds"][1]]
+    chosen = runs[card["shipped_seed"]]
+    task = load_task("snips", data_dir=data)
+    file, keras = load(output / "toy.beex"), load(chosen)
+    ids = keras.encode(task.test.texts)
+    np.testing.assert_allclose(file.exit_logits(ids), keras.exit_logits(ids), atol=1e-4)
+    assert card["test"]["score"] == pytest.approx(scores[card["shipped_seed"]]["test"]["score"])
+    for rows in (card["failures"][kind] for kind in ("confidence", "length", "labels", "unknown")):
+        assert sum(row["texts"] for row in rows) == len(task.test)
+        right = sum(row["texts"] * (row["accuracy"] or 0) for row in rows)
+        assert right / len(task.test) == pytest.approx(card["test"]["score"])
+    page = (output / "toy.md").read_text("utf-8")
+    assert page == tool("page").page(card)
+    assert "its float32 twin |" in page
+    assert "--set num_blocks=2" in page and "seed $seed" in page
+    # All seeds have one teacher, which keeps its own seed.
+    assert "--seed 0 -o runs/toy-teacher-init-0\n" in page
+    assert "--init runs/toy-teacher-init-0 --seed 1 -o runs/toy-teacher-1\n" in page
+    assert "--teacher runs/toy-teacher-1 --seed $seed -o runs/toy-$seed\n" in page
+
+
+ABOUT_NUMBERS = """
+task = "glue/stsb"
+title = "How near are two sentences?"
+languages = ["en"]
+intended_use = "Near sentences."
+limits = "It has learned nothing."
+[data]
+name = "Toy"
+source = "made up"
+licence = "none."
+about = "Made up."
+[groups]
+"of birds" = "bird"
+[[probes]]
+about = "plain"
+text = "a cat sleeps"
+pair = "a cat rests"
+value = 4.5
+"""
+
+
+@pytest.fixture
+def rated(tmp_path):
+    """A folder with pairs whose ratings, most of them near 3, are told by the words."""
+    folder = tmp_path / "STS-B"
+    folder.mkdir()
+    random = np.random.default_rng(0)
+    near = {"sleeps": 0.1, "rests": 0.2, "sings": -0.1, "chirps": -0.2}
+    for name, count in (("train", 60), ("dev", 40)):
+        rows = ["sentence1\tsentence2\tscore"]
+        for number in range(count):
+            verbs = random.choice(list(near), 2)
+            value = {0: 0, 1: 5}.get(number, 3 + sum(near[verb] for verb in verbs))
+            first, second = (f"a {random.choice(['cat', 'bird'])} {verb} now" for verb in verbs)
+            rows.append(f"{first}\t{second} {number}\t{value:.3f}")
+        (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
+    return tmp_path
+
+
+@needs_engine
+def test_a_regression_has_a_card_that_speaks_of_numbers(rated, tmp_path, tool, monkeypatch, capsys):
+    pytest.importorskip("sklearn")
+    task = load_task("glue/stsb", data_dir=rated, both_orders=True)
+    runs = write_runs(tmp_path, task, ["cat", "bird", "sleeps", "rests", "sings", "a"])
+    (tmp_path / "near.toml").write_text(ABOUT_NUMBERS, "utf-8")
+    about = ["--about", tmp_path / "near.toml", "--data-dir", rated]
+    ship("near", *runs, *about, "-o", tmp_path / "shipped")
+    card = json.loads((tmp_path / "shipped" / "near.json").read_text("utf-8"))
+    page = (tmp_path / "shipped" / "near.md").read_text("utf-8")
+
+    # What is said of the answers.
+    targets = np.array([float(line.split("\t")[2]) for line in lines(rated, "dev")])
+    assert card["metric"] == "pearson" and card["value_scale"] == task.value_scale.to_dict()
+    assert (card["value_scale"]["least"], card["value_scale"]["most"]) == (0, 5)
+    assert "answers with a number from 0 to 5." in page
+    classify = pipeline(tmp_path / "shipped" / "near.beex")
+    values = np.array([each.value for each in classify(task.test.texts, task.test.pairs)])
+    pearson = np.corrcoef(targets, values)[0, 1]
+    assert card["test"]["score"] == pytest.approx(pearson, abs=1e-6)
+    assert f"the file reaches {100 * pearson:.1f} on the test data." in page
+    assert "\nThe table has the Pearson × 100.\n" in page and "| exit | Pearson × 100 |" in page
+    probe = classify("a cat sleeps", "a cat rests")
+    assert f"| a cat sleeps | a cat rests | plain | 4.5 | {round(probe.value, 4)} |" in page
+
+    # What it has to beat.
+    assert list(card["baselines"]) == ["mean", "TF-IDF + ridge"]
+    ridge = np.corrcoef(targets, tfidf_predictions(task))[0, 1]
+    assert list(card["baselines"].values()) == pytest.approx([0, ridge], abs=1e-9) and ridge > 0.5
+    assert "| mean | – | 0.0 |" in page and f"| TF-IDF + ridge | – | {100 * ridge:.1f} |" in page
+    rows = tool("page").table([card], [])
+    assert f"| TF-IDF + ridge | glue/stsb | {100 * ridge:.1f} | – |" in rows
+    assert f"| glue/stsb | {100 * pearson:.1f} (Pearson) |" in rows
+
+    # Where it fails: by the error, of texts that are told apart by both of a pair.
+    failures, error = card["failures"], np.abs(targets - values).mean()
+    assert set(failures) == {"length", "unknown", "groups"}
+    for rows in failures.values():
+        assert sum(row["texts"] for row in rows) == len(targets)
+        total = sum(row["texts"] * (row["error"] or 0) for row in rows)
+        assert total / len(targets) == pytest.approx(error)
+    assert [row["of"] for row in failures["length"] if row["texts"]] == ["6 to 10 words"]
+    assert "| texts | number | mean absolute error |" in page
+
+    words = re.findall(r"[\w-]+", page.lower())
+    of_classes = {"accuracy", "class", "classes", "label", "labels", "logistic", "majority"}
+    assert not of_classes.intersection(words)
+    assert not re.search("answered rightly|taken for|by its score|wrong", page)
+
+    monkeypatch.setattr(pretrained, "FOLDER", tmp_path / "shipped")
+    capsys.readouterr()
+    assert beex("models") == 0
+    listed = capsys.readouterr().out
+    assert "pearson" in listed and "accuracy" not in listed
+
+
+def lines(folder, part):
+    """The rows of a toy's file."""
+    return (folder / "STS-B" / f"{part}.tsv").read_text("utf-8").splitlines()[1:]
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        (lambda runs: [*runs[:2], runs[1]], "another seed"),
+        (lambda runs: [*runs, runs[0].parent / "none"], "not a finished run"),
+    ],
+)
+def test_a_card_needs_seeds_of_one_training(runs, change, word, tool):
+    with pytest.raises(BeexError, match=word):
+        tool("card").read_runs(tuple(change(runs)))
+
+
+def test_a_card_needs_three_seeds(tool):
+    rows = [{"seed": 0}, {"seed": 1}, {"seed": 2}]
+    with pytest.raises(BeexError, match="3 runs"):
+        tool("card").enough(rows[:2])
+    assert tool("card").enough(rows) == rows
+    assert tool("card").by_seed(rows[::-1]) == rows
+
+
+SUITE = f"""
+seeds = [0, 1, 2]
+model = {{ {SIZE} }}
+training = {{ epochs = 1 }}
+[variants]
+twin = {{ start = {{ init = "minilm" }}, model = {{ weight_bits = 32, embedding_bits = 32 }} }}
+binary = {{ start = {{ init = {{ variant = "twin" }}, teacher = {{ variant = "twin" }} }}, training = {{ epochs = 2 }} }}
+[[groups]]
+table = "Main"
+tasks = ["snips"]
+variants = ["twin", "binary"]
+"""
+
+
+@pytest.fixture
+def measured(tmp_path, data, monkeypatch, tool):
+    """A suite's results, which lack seed 1's twin, and the run.jsons of its seed 2."""
+    (tmp_path / "measured.toml").write_text(SUITE, "utf-8")
+    suite = load_suite(tmp_path / "measured.toml")
+    monkeypatch.setattr(tool("record"), "load_suite", lambda _: suite)
+    figures, settings = [], {}
+    for trial in suite.trials({"snips": load_task("snips", data_dir=data)}):
+        depth = trial.seed / 10 + (trial.variant == "twin") / 100
+        policy = {"accuracy": depth + 0.5, "mean_depth": 1.5, "flops_saved": 0.25}
+        row = {
+            "task": trial.task,
+            "variant": trial.variant,
+            "seed": trial.seed,
+            "settings": trial.settings,
+            "exits": {"accuracy": [0.0, depth]},
+            "policies": {"confidence": policy},
+        }
+        if (trial.variant, trial.seed) != ("twin", 1):
+            figures.append(row)
+        settings[trial.variant, trial.seed] = {
+            "task": "snips",
+            "model": trial.model.to_dict(),
+            "training": trial.training.to_dict(),
+        }
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps({"suite": "measured", "trials": figures}))
+    settings["twin", 2]["init"] = {"kind": "donor", "name": "minilm", "layers": None}
+    learned = {"kind": "classifier", "weights": "a"}
+    settings["binary", 2] |= {"init": learned, "teacher": learned}
+    return file, settings["binary", 2], settings["twin", 2]
+
+
+def test_other_seeds_come_from_a_benchmark(measured, data, tool):
+    file, run, twin = measured
+    found = tool("record").recorded(file, "binary", [run], {"a": twin}, str(data))
+    assert (found.suite, found.variant) == ("measured", "binary")
+    assert [(row["seed"], row["full_depth_score"]) for row in found.seeds] == [(0, 0.0), (1, 0.1)]
+    assert [(row["seed"], row["full_depth_score"]) for row in found.twins] == [(0, 0.01)]
+    assert found.seeds[1] == {
+        "seed": 1,
+        "validation": None,
+        "score": 0.6,
+        "full_depth_score": 0.1,
+        "mean_depth": 1.5,
+        "flops_saved": 0.25,
+    }
+
+
+@pytest.mark.parametrize("change", ["training", "start", "donor", "layers", "variant"])
+def test_a_benchmark_of_another_training_is_refused(measured, data, change, tool):
+    file, run, twin = measured
+    if change == "training":
+        run["training"]["learning_rate"] = 0.5
+    elif change == "start":
+        twin["training"]["learning_rate"] = 0.5
+    elif change == "donor":
+        twin["init"]["name"] = "another"
+    elif change == "layers":
+        twin["init"]["layers"] = [0, 1]
+    variant = "twin" if change == "variant" else "binary"
+    with pytest.raises(BeexError, match="is not the training of the runs"):
+        tool("record").recorded(file, variant, [run], {"a": twin}, str(data))
+
+
+def test_a_benchmark_without_other_seeds_is_refused(measured, data, tool):
+    file, run, twin = measured
+    results = json.loads(file.read_text())
+    results["trials"] = [row for row in results["trials"] if row["seed"] == 2]
+    file.write_text(json.dumps(results))
+    with pytest.raises(BeexError, match="no other seed of 'binary'"):
+        tool("record").recorded(file, "binary", [run], {"a": twin}, str(data))
+
+
+def test_runs_must_differ_in_the_seed_alone(runs, tool):
+    settings = json.loads((runs[2] / "run.json").read_text())
+    settings["training"]["epochs"] = 9
+    (runs[2] / "run.json").write_text(json.dumps(settings))
+    with pytest.raises(BeexError, match="more than the seed"):
+        tool("card").read_runs(tuple(runs))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["--preset", "micro", "--bits", "fully-binary", "--epochs", "3", "--set", "pieces=false"],
+        [
+            *("--preset", "tiny", "--set", "embedding_bits=32", "--set", "vocabulary_size=500"),
+            *("--set", "dropout=0.1", "--set", "gate_activation=sigmoid", "--seed", "1"),
+            *("--learning-rate", "0.002"),
+        ],
+        ["--preset", "minilm", "--bits", "float", "--max-length", "64", "--tolerance", "0"],
+    ],
+)
+def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, tool):
+    found = []
+
+    def record(self):
+        found.append(
+            {
+                "task": self.task.name,
+                "data": "",
+                "model": self.model_config.to_dict(),
+                "training": self.config.to_dict(),
+            }
+        )
+        raise BeexError("recorded")
+
+    monkeypatch.setattr("beex_keras.training.trainer.Trainer.run", record)
+    assert beex("train", "snips", "--data-dir", data, *options, "-o", "none") == 2
+    seed = str(found[0]["training"]["seed"])
+    command = tool("command").training_command(found[0], "model", seed).split()
+    assert command[0] == "beex" and command[-1] == f"runs/model-{seed}"
+    assert beex(*(str(data) if word == "DATA" else word for word in command[1:])) == 2
+    assert found[0] == found[1]
+
+
+def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
+    donor = {"kind": "donor", "name": "minilm", "layers": [0, 2]}
+    model = BEExformerConfig.preset("minilm", num_blocks=2)
+    real = {
+        "task": "rotten_tomatoes",
+        "data": "",
+        "model": model.twin().to_dict(),
+        "init": donor,
+        "training": TrainingConfig.warm(False, epochs=1, hidden_weight=9.0, anneal=0.5).to_dict(),
+    }
+    taught = {
+        **real,
+        "model": model.to_dict(),
+        "training": TrainingConfig.warm(True).to_dict(),
+        "teacher": {"kind": "classifier", "weights": "a"},
+    }
+    last = {
+        **taught,
+        "init": {"kind": "classifier", "weights": "b"},
+        "model": model.replace(activation_bits=1).to_dict(),
+        "training": TrainingConfig.warm(True, anneal=0.25).to_dict(),
+    }
+    command = tool("command").training_command
+    head = "beex train rotten_tomatoes --preset minilm --bits"
+    assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
+        f"{head} float --set num_blocks=2 --epochs 1 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
+        "--seed 7 -o runs/m-init-teacher-7",
+        f"{head} weights-only --set num_blocks=2 --epochs 2 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
+        f"{head} fully-binary --set num_blocks=2 --epochs 2 --set batch_size=64 --set anneal=0.25 --init runs/m-init-7 "
+        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
+    ]
+    with pytest.raises(BeexError, match="teacher of m is missing"):
+        command(taught, "m")
+    # A packaged model needs no command, a twin has none of its own, and texts without a label are a file.
+    more = {**taught, "init": donor, "unlabelled": ["0" * 16]}
+    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled="more.txt")
+    assert "--teacher sst2-minilm --unlabelled more.txt --seed 7 -o runs/m-7" in found
+    assert "--teacher twin --seed 7" in command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
+    with pytest.raises(BeexError, match="m learned from texts without a label"):
+        command(more, "m", packaged={"a": "sst2-minilm"})
+
+
+def test_a_page_has_the_worst_of_many_labels(tool):
+    card = pretrained.card("clinc-minilm")
+    page = tool("page").page(card)
+    worst = re.findall(r"^\| by label, the worst: (\w+) \|", page, re.MULTILINE)
+    found = {row["of"]: row["accuracy"] for row in card["failures"]["labels"]}
+    assert len(worst) == 10 < len(found) == 150
+    assert max(found[label] for label in worst) <= min(found[o] for o in found if o not in worst)
+
+
+def test_a_page_names_texts_without_labels(tool):
+    card = pretrained.card(NAMES[0])
+    more = {
+        "name": "Reviews",
+        "licence": "MIT.",
+        "file": "a.txt",
+        "sha256": "0" * 16,
+        "command": "make a",
+    }
+    page, texts = tool("page").page(card), tool("page").page({**card, "unlabelled": more})
+    assert "texts without labels" not in page
+    assert "answered texts without labels: Reviews. Licence: MIT." in texts
+    assert "\n```\nmake a\n```\n" in texts
