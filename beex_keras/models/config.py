@@ -23,6 +23,7 @@ PRESETS: dict[str, dict[str, Any]] = {
         "width": 384,
         "num_heads": 12,
         "hidden_width": 1536,
+        "gate_width": 256,
         "num_blocks": 6,
         "content_activation": "gelu",
         "dropout": 0.1,
@@ -32,7 +33,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
 
-`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less."""
+`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less. The donor has no
+gate, so its gate is narrow: as wide as the content it would take two fifths of a block's products."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,7 +142,10 @@ class BEExformerConfig:
         """
         if name not in PRESETS:
             raise BeexError(f"Unknown preset '{name}'; choose one of {', '.join(PRESETS)}.")
-        return cls.from_dict({**PRESETS[name], **Precision.named(bits).bits(), **overrides})
+        values = {**PRESETS[name], **Precision.named(bits).bits()}
+        if overrides.get("network") == "ffn":
+            values.pop("gate_width", None)
+        return cls.from_dict({**values, **overrides})
 
     def with_bits(self, bits: str) -> "BEExformerConfig":
         """The same architecture in a precision of `KINDS`; errors as `Precision.named`."""
