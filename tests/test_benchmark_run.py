@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from browsers import emulate
-from toy import write_toy_files
+from toy import toy_rows, write_toy_files
 from toy_suite import TOY
 
 from beex_keras import BeexError, exits
@@ -155,11 +155,13 @@ def test_one_training_starts_from_another(tmp_path, capsys):
     """Float32, binary weights from it, all binary from those; a failed one stops those after it."""
     write_toy_files(tmp_path)
     suite = (
-        TOY.split("[variants]")[0].replace("num_blocks = 2", "num_blocks = 1")
+        TOY.split("[variants]")[0]
+        .replace("num_blocks = 2", "num_blocks = 1")
+        .replace("[tasks.toy]", "[tasks.toy]\ntrain_rows = 60")
         + """
         [variants]
         binary = { start = { init = { variant = "weights" } }, model = { activation_bits = 1 } }
-        weights = { start = { init = { variant = "real" }, teacher = { variant = "real" } } }
+        weights = { start = { init = { variant = "real" }, teacher = { variant = "real" }, unlabelled = true } }
         real = { model = { weight_bits = 32, embedding_bits = 32 } }
         [[groups]]
         table = "Main"
@@ -190,6 +192,10 @@ def test_one_training_starts_from_another(tmp_path, capsys):
     assert "weights, is not trained" in (folders[5] / "failure.txt").read_text("utf-8")
     settings = json.loads((folders[1] / "run" / "run.json").read_text("utf-8"))
     assert settings["init"]["kind"] == "classifier" and settings["init"] == settings["teacher"]
+    # The training texts that `train_rows` leaves out are without labels there.
+    left = (folders[1] / "unlabelled.txt").read_text("utf-8").splitlines()
+    kept, whole = tasks["toy"].train.texts, {row["text"] for row in toy_rows(200, 0)}
+    assert len(kept) == 60 and set(left) == whole - set(kept) and settings["unlabelled"]
 
     results = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
     assert {(trial["variant"], trial["seed"]) for trial in results["trials"]} == set(names[:4])

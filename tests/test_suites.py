@@ -3,6 +3,7 @@
 import dataclasses
 import json
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 from donors import write_donor
@@ -96,6 +97,11 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
     few = tasks["few"]
     assert (len(few.train), len(few.validation), len(few.test)) == (64, 70, 70)
     assert "at most 64 training texts" in few.notes
+    described.values["tasks"]["few"]["rows_per_label"] = 5
+    split = described.load("few", str(toy)).train
+    assert np.bincount(split.labels).tolist() == [5, 5] and set(split.texts) < set(few.train.texts)
+    assert not {*described.unlabelled(few, str(toy))} & {*few.train.texts}
+    del described.values["tasks"]["few"]["rows_per_label"]
     scratch, warm, *_ = described.trials(tasks)
     assert scratch.start == {} and warm.start["init_layers"] == [0, 2]
     folder = toy / "trial"

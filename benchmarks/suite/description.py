@@ -27,9 +27,9 @@ else:
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
-    "task": "source files pair_column rows train_rows both_orders frozen_minilm metrics model training",
+    "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training",
     "variant": "preset model training start",
-    "start": "init init_layers teacher",
+    "start": "init init_layers teacher unlabelled",
     "group": "table tasks variants seeds",
 }
 
@@ -91,20 +91,13 @@ class Suite:
 
         A task with a `source` is that task under a name of its own. Where the suite says `rows`,
         each split keeps that many texts at most, drawn at random; `train_rows` is the same for the
-        training split alone. With `both_orders` that has each pair in both orders.
+        training split alone, and `rows_per_label` that many of each label. With `both_orders` that has each
+        pair in both orders.
 
         Raises:
             BeexError: its data is missing or faulty.
         """
-        values = self._of("tasks", name)
-        if "files" in values:
-            folder = Path(data_dir or ".")
-            files = {part: folder / file for part, file in values["files"].items()}
-            train = files.pop("train")
-            task = load_task(train, pair_column=values.get("pair_column"), **files)
-        else:  # the packaged task reads no folder; all others look into the same one
-            source = values.get("source", name)
-            task = load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
+        values, task = self._of("tasks", name), self._whole(name, data_dir)
         splits: dict[str, Any] = {}
         notes = [task.notes]
         for field, parts, what in (
@@ -114,8 +107,30 @@ class Suite:
             if field in values:
                 splits |= {part: _draw(getattr(task, part), values[field]) for part in parts}
                 notes.append(f"at most {values[field]:,} {what}")
+        if most := values.get("rows_per_label"):
+            splits["train"] = _draw_per_label(splits.get("train", task.train), most)
+            notes.append(f"at most {most:,} training texts per label")
         task = dataclasses.replace(task, name=name, notes="; ".join(notes), **splits)
         return task.in_both_orders() if values.get("both_orders") else task
+
+    def _whole(self, name: str, data_dir: str | os.PathLike[str] | None) -> Task:
+        """The task before rows are drawn from it."""
+        values = self._of("tasks", name)
+        if "files" in values:
+            folder = Path(data_dir or ".")
+            files = {part: folder / file for part, file in values["files"].items()}
+            train = files.pop("train")
+            return load_task(train, pair_column=values.get("pair_column"), **files)
+        # The packaged task reads no folder; all others look into the same one.
+        source = values.get("source", name)
+        return load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
+
+    def unlabelled(self, task: Task, data_dir: str | os.PathLike[str] | None) -> list[str]:
+        """Lines of the training texts that a loaded task left out, without their labels."""
+        whole, kept = self._whole(task.name, data_dir).train, set(task.train.texts)
+        pairs = whole.pairs or [None] * len(whole)
+        rows = zip(whole.texts, pairs, strict=True)
+        return ["\t".join(filter(None, row)) for row in rows if row[0] not in kept]
 
     def baselines(self, task: Task, name: str) -> dict[str, Baseline]:
         """What a model has to beat on a task; frozen embeddings of MiniLM where the suite asks for them."""
@@ -186,6 +201,13 @@ class Suite:
 
 def _draw(split: Split, rows: int) -> Split:
     return split.rows(np.random.default_rng(0).permutation(len(split))[:rows])
+
+
+def _draw_per_label(split: Split, rows: int) -> Split:
+    order = np.random.default_rng(0).permutation(len(split))
+    labels = split.labels[order]
+    kept = [order[labels == label][:rows] for label in np.unique(labels)]
+    return split.rows(np.sort(np.concatenate(kept)))
 
 
 def names() -> list[str]:

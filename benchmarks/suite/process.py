@@ -77,6 +77,10 @@ def _train(
             f"The data of {spec['task']} has changed since {folder} was planned; start the benchmark "
             "again, which plans new trials for it."
         )
+    if start.get("unlabelled"):
+        start["unlabelled"] = folder / "unlabelled.txt"
+        lines = suite.unlabelled(task, data_dir)
+        write_atomically(start["unlabelled"], "\n".join(lines) + "\n")
     run = train(
         task,
         folder / RUN_FOLDER,
