@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import needs_engine, random_ids, tiny_config
+from donors import write_donor
 from test_distillation import Recorder, softmax
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
@@ -253,6 +254,38 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     assert (tmp_path / "parts" / "texts.ids").exists()
     resumed = train(output=tmp_path / "parts", **words)
     np.testing.assert_array_equal(resumed.exit_logits["test"], whole.exit_logits["test"])
+
+
+def test_a_student_with_a_twin_starts_from_its_weights_without_dropout(tmp_path):
+    write_donor(tmp_path / "donor")
+    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 1, "max_length": 12}
+    words = {**write_toy_files(tmp_path), **shape, "epochs": 1, "verbose": 0, "gate_width": 8}
+    run = train(
+        output=tmp_path / "run",
+        init=tmp_path / "donor",
+        teacher="twin",
+        learning_rate=1e-9,
+        replaced_tokens=0.1,
+        **words,
+    )
+    twin = beex.runtime.load_classifier(tmp_path / "run" / "twin")
+    about, its = (
+        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
+        for name in (".", "twin")
+    )
+    assert (about["model"]["dropout"], its["model"]["dropout"]) == (0.0, 0.1)
+    taught = {name: about["training"][name] for name in ("soft_targets", "replaced_tokens")}
+    assert taught == {"soft_targets": 0.7, "replaced_tokens": 0.1}
+    assert about["init"] == its["init"] and about["init"]["kind"] == "donor"
+    # Nothing has moved since the start, which was not the donor but what the twin has made of it.
+    norms = [[w.numpy() for w in model.weights if "gamma" in w.name] for model in (run.model, twin)]
+    donor = BEExformerClassifier(twin.config, twin.preprocessor)
+    warm_start(tmp_path / "donor").apply(donor, np.zeros((1, 12), np.int32))
+    assert norms[0] and not np.allclose(
+        norms[1][0], next(w for w in donor.weights if "gamma" in w.name)
+    )
+    for one, other in zip(*norms, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-6)
 
 
 def test_a_regression_learns_from_answers_in_its_own_units(tmp_path):

@@ -9,6 +9,7 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
 - the number of epochs follows from the number of training texts, see `epochs_of`;
 - a warm start on few texts has smaller batches;
+- a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - the exit policy is that of `beex_keras.exits.default`.
 """
 
@@ -21,7 +22,7 @@ from beex_keras import exits, fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.warm_starts import WarmStart, is_bert, warm_start
+from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
 
 Source = str | os.PathLike[str] | WarmStart | None
 """What a training starts from or learns from: a name, a path, or read already."""
@@ -39,6 +40,12 @@ epochs it has at most."""
 
 _FEW, _BATCH_OF_FEW = 10_000, 32
 """Up to how many texts a warm start has smaller batches, and so more steps; and their size."""
+
+_TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
+_TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
+"""Defaults of a binary model that starts from real weights and learns from its twin. The twin answers every
+text anew, so other texts keep the model from learning the labels by heart, and dropout would only keep it from
+following its teacher."""
 
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
@@ -130,20 +137,25 @@ class Words:
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         model = self._model(init)
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
-        return model, self._training(model, warm, is_regression, count), init, teacher
+        taught = self.teacher == TWIN and is_real(init) and model.weight_bits == 1
+        if taught and isinstance(self.model, dict):
+            model = model.replace(**{**_TAUGHT_MODEL, **self.model})
+        training = self._training(model, warm, is_regression, count, taught)
+        return model, training, init, teacher
 
     def twin(self, settled: Resolved, count: int) -> Resolved:
         """The float32 twin that is to teach what `settled` describes, on `count` texts.
 
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
-        model, training, init, _ = settled
+        _, training, init, _ = settled
+        model = self._model(init).twin()
         epochs = epochs_of(count, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
-        if init is not None and starts_warm(init.shape is None, init.bits, model.twin().to_dict()):
-            return model.twin(), TrainingConfig.warm(False, epochs=epochs, **own), init, None
-        return model.twin(), TrainingConfig(epochs=max(epochs, training.epochs), **own), init, None
+        if init is not None and starts_warm(init.shape is None, init.bits, model.to_dict()):
+            return model, TrainingConfig.warm(False, epochs=epochs, **own), init, None
+        return model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init, None
 
     def _model(self, init: WarmStart | None) -> BEExformerConfig:
         if isinstance(self.model, BEExformerConfig):
@@ -158,7 +170,12 @@ class Words:
         return BEExformerConfig.preset(preset or default, bits, **self.model)
 
     def _training(
-        self, model: BEExformerConfig, warm: bool, is_regression: bool = False, count: int = 1
+        self,
+        model: BEExformerConfig,
+        warm: bool,
+        is_regression: bool = False,
+        count: int = 1,
+        taught: bool = False,
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
@@ -166,6 +183,7 @@ class Words:
         given["epochs"] = epochs_of(count, warm)
         if warm and count <= _FEW:
             given["batch_size"] = _BATCH_OF_FEW
+        given |= _TAUGHT_TRAINING if taught else {}
         given |= self.training
         return (
             TrainingConfig.warm(model.weight_bits == 1, **given)

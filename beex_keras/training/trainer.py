@@ -53,7 +53,7 @@ from beex_keras.training.unlabelled import (
     sample_texts,
     write_texts,
 )
-from beex_keras.training.warm_starts import BertStart, WarmStart, warm_start
+from beex_keras.training.warm_starts import BertStart, WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
 _SHARE_OF_ANSWERS = 0.5
@@ -215,6 +215,8 @@ class Trainer:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
+        is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
+        self.has_baselines = self.has_baselines and is_minilm
         self.chief = distribution.is_chief(self.strategy)
         self.value_scale = self.task.value_scale
 
@@ -247,6 +249,8 @@ class Trainer:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
             self.teacher = warm_start(self.twin.run().directory)
+            if is_real(self.init):
+                self.init = self.teacher  # real weights that know the task already
         self.fit(model)
         if not self.chief:
             return None
@@ -424,8 +428,7 @@ class Trainer:
 
         It is left out with many labels, for which it takes long, and without scikit-learn.
         """
-        is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
-        asked = self.has_baselines and is_minilm and len(self.task.train) <= _FEW_LABELS
+        asked = self.has_baselines and len(self.task.train) <= _FEW_LABELS
         if not asked or importlib.util.find_spec("sklearn") is None:
             return {}
         found, test = baselines.minilm_predictions(self.task), self.task.test.labels

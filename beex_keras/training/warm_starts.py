@@ -173,6 +173,11 @@ def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
     return path.is_dir() and not any((path / part).exists() for part in ours)
 
 
+def is_real(start: WarmStart | None) -> bool:
+    """Whether there is a start, and all that it has learned is in float32."""
+    return start is not None and set(start.bits.values()) == {32}
+
+
 def warm_start(
     source: str | os.PathLike[str] | WarmStart, layers: Sequence[int] | None = None
 ) -> WarmStart:
