@@ -21,7 +21,8 @@ SST = "sentence\tlabel\nit doesn't work .\t0\nthe film is a great , big , silly 
 def run(tmp_path, monkeypatch):
     (tmp_path / "SST").mkdir()
     (tmp_path / "SST" / "train.tsv").write_text(SST, "utf-8")
-    monkeypatch.setattr(film_sentences, "reviews", lambda: iter(REVIEWS))
+    labelled = list(zip(REVIEWS, ("negative", "negative", "positive"), strict=True))
+    monkeypatch.setattr(film_sentences, "reviews", lambda: iter(labelled))
 
     def run(*options: str, sst: str = "SST") -> tuple[int, str, list[str]]:
         file = tmp_path / "out.txt"
@@ -49,6 +50,20 @@ def test_the_order_follows_from_the_seed(run):
     first, again, other = run()[2], run()[2], run("--seed", "5")[2]
     assert first == again and sorted(first) == sorted(other) and first != other
     assert run("--most", "2")[2] == first[:2]
+
+
+def test_the_end_of_a_review_has_its_label(run, monkeypatch):
+    reviews = [
+        ('Bad start, as we all said. It "grew" on me, though. I would see it again.', "positive"),
+        ("We left before the end of it. Never again.", "negative"),
+    ]
+    monkeypatch.setattr(film_sentences, "reviews", lambda: iter(reviews))
+    first, *rows = run("--labels")[2]
+    assert first == "text,label" and sorted(rows) == [
+        '"It ""grew"" on me, though.",positive',
+        "I would see it again.,positive",
+        "We left before the end of it.,negative",
+    ]
 
 
 def test_another_folder_is_refused(run):

@@ -465,9 +465,16 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     more = {**taught, "init": donor, "unlabelled": ["0" * 16]}
     found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled="more.txt")
     assert "--teacher sst2-minilm --unlabelled more.txt --seed 7 -o runs/m-7" in found
-    assert "--teacher twin --seed 7" in command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
+    by_twin = command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
+    assert "--teacher twin --seed 7" in by_twin and "--set dropout=0.1" in by_twin
+    assert "--set soft_targets=0.0 --set replaced_tokens=0.0" in by_twin
     with pytest.raises(BeexError, match="m learned from texts without a label"):
         command(more, "m", packaged={"a": "sst2-minilm"})
+    # The first of them may have been trained on a file, which no folder of data has.
+    first, *_ = command(
+        taught, "m", "7", {"a": {**real, "task": "files"}}, before="ends.csv"
+    ).split("\n  ")
+    assert first.startswith("beex train ends.csv --preset minilm --bits float --set num_blocks=2 ")
 
 
 def test_a_page_has_the_worst_of_many_labels(tool):
@@ -488,7 +495,10 @@ def test_a_page_names_texts_without_labels(tool):
         "sha256": "0" * 16,
         "command": "make a",
     }
-    page, texts = tool("page").page(card), tool("page").page({**card, "unlabelled": more})
-    assert "texts without labels" not in page
+    page = tool("page").page(card)
+    assert "texts without labels" not in page and "other labelled texts" not in page
+    texts = tool("page").page({**card, "before": more})
+    assert "learned from other labelled texts: Reviews." in texts
+    texts = tool("page").page({**card, "unlabelled": more})
     assert "answered texts without labels: Reviews. Licence: MIT." in texts
     assert "\n```\nmake a\n```\n" in texts

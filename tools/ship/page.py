@@ -125,12 +125,17 @@ def _data(card: dict[str, Any]) -> str:
         f"{data['train']:,} {texts} are used for training, {data['validation']:,} for choices, and "
         f"{data['test']:,} for the figures on this page ({data['splits']}).",
     ]
-    if more := card.get("unlabelled"):
-        parts.append(
-            f"The teacher also answered texts without labels: {more['name']}. Licence: {more['licence']} This "
-            f"command writes them to the file `{more['file']}`, whose SHA-256 begins with {more['sha256']}:"
-        )
-        parts.append(f"```\n{more['command']}\n```")
+    texts = {
+        "before": "The first of the trainings below learned from other labelled texts",
+        "unlabelled": "The teacher also answered texts without labels",
+    }
+    for role, what in texts.items():
+        if more := card.get(role):
+            parts.append(
+                f"{what}: {more['name']}. Licence: {more['licence']} This command writes them to the file "
+                f"`{more['file']}`, whose SHA-256 begins with {more['sha256']}:"
+            )
+            parts.append(f"```\n{more['command']}\n```")
     return "\n\n".join(parts)
 
 
