@@ -72,11 +72,12 @@ def warm_page(results: dict[str, Any], paper: dict[str, Any], template: str) -> 
             shown[title] = {"tasks": tasks, "variants": variants}
     used = {task for table in shown.values() for task in table["tasks"]}
     known = {task: about for task, about in results["tasks"].items() if task in used}
+    missing = tables.gaps(results)
     results = {**results, "tables": shown, "tasks": known}
     return string.Template(template).substitute(
         done=done,
         tables="\n\n".join(f"## {t}\n\n{tables.long_ablation(results, t)}" for t in shown),
-        gaps=tables.gaps(results),
+        gaps=f"## Not measured\n\n{missing}\n\n" if missing else "",
         tasks=tables.tasks(results),
         code=", ".join(results["code"]),
     )
