@@ -8,6 +8,7 @@ by NumPy, tensors by TensorFlow.
 Notation: \(p\) the softmax of an exit's logits, \(H_i = -\sum p \ln p\) the entropy at exit i.
 """
 
+import inspect
 from typing import Any, ClassVar
 
 import numpy as np
@@ -367,7 +368,10 @@ def get(name: str, **arguments: Any) -> ExitPolicy:
     try:
         return POLICIES[name](**arguments)
     except TypeError:
-        raise BeexError(f"Exit policy '{name}' does not take {sorted(arguments)}.") from None
+        known = inspect.signature(POLICIES[name]).parameters
+        wrong = ", ".join(sorted(set(arguments) - set(known)))
+        fix = f"it takes {', '.join(known)}"
+        raise BeexError(f"The exit policy '{name}' does not take {wrong}; {fix}.") from None
 
 
 def serialize(policy: ExitPolicy) -> dict[str, Any]:
