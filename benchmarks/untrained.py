@@ -1,6 +1,5 @@
 """Writes a `.beex` file of random weights, on which speed and size do not depend.
 
-python benchmarks/untrained.py --like sst2-minilm --gate-width 256 -o runs/gate-256.beex
 python benchmarks/untrained.py --like sst2-minilm --activations 1 -o runs/fully-binary.beex
 """
 
@@ -14,10 +13,9 @@ from measure import SEED
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.option("--like", required=True, help="A model whose shape, vocabulary and labels it has.")
-@click.option("--gate-width", type=int, help="Another width of the gate.")
 @click.option("--activations", type=click.Choice(["1", "8", "32"]), help="Other bits.")
 @click.option("-o", "--output", required=True, type=click.Path(path_type=Path))
-def main(like: str, gate_width: int | None, activations: str | None, output: Path) -> None:
+def main(like: str, activations: str | None, output: Path) -> None:
     import beex_keras as beex
     from beex_keras.backend import tf
     from beex_keras.export import beex as beex_format
@@ -25,11 +23,10 @@ def main(like: str, gate_width: int | None, activations: str | None, output: Pat
 
     runner = beex.load(like)
     known: Any = runner.metadata
-    others: dict[str, Any] = {"gate_width": gate_width} if gate_width else {}
+    config = known.config
     if activations is not None:
-        others["activation_bits"] = int(activations)
+        config = config.replace(activation_bits=int(activations))
     tf.keras.utils.set_random_seed(SEED)
-    config = known.config.replace(**others)
     model = beex.BEExformerClassifier(config, known.preprocessor, known.labels)
     output.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(output, beex_format.convert(model))

@@ -31,7 +31,12 @@ def toys(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("toys")
     rows = toy_rows(120, 0)
     texts = [row["text"] for row in rows]
-    for name, columns in {"reviews": ("review", "stars"), "labelled": ("text", "label")}.items():
+    tables = {
+        "reviews": ("review", "stars"),
+        "labelled": ("text", "label"),
+        "film_endings": ("text", "label"),
+    }
+    for name, columns in tables.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
     for name in ("texts", "reviews.txt", "texts.txt"):
