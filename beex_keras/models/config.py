@@ -33,8 +33,8 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 """Named sizes: `micro` for boards with 128 KB of RAM, then upwards to the width of BERT-base.
 
-`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less. The donor has no
-gate, so its gate is narrow: as wide as the content it would take two fifths of a block's products."""
+`minilm` has the shape of MiniLM-L6-H384, from whose weights it can start, and so drops less. MiniLM has no
+gate, so that of the preset is narrow. A gate as wide as the content would take two fifths of a block's products."""
 
 
 @dataclasses.dataclass(frozen=True)

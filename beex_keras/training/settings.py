@@ -43,9 +43,8 @@ _FEW, _BATCH_OF_FEW = 10_000, 32
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
-"""Defaults of a binary model that starts from real weights and learns from its twin. The twin answers every
-text anew, so other texts keep the model from learning the labels by heart, and dropout would only keep it from
-following its teacher."""
+"""Defaults where `is_taught`. The twin also answers texts with replaced tokens, and these keep the model from
+learning the labels by heart. Dropout would only keep it from following its teacher."""
 
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
@@ -137,7 +136,8 @@ class Words:
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         model = self._model(init)
         warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
-        taught = self.teacher == TWIN and is_real(init) and model.weight_bits == 1
+        by_twin = self.teacher == TWIN
+        taught = init is not None and is_taught(by_twin, init.bits, model.weight_bits)
         if taught and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
         training = self._training(model, warm, is_regression, count, taught)
@@ -190,6 +190,14 @@ class Words:
             if warm
             else TrainingConfig(**given)
         )
+
+
+def is_taught(by_twin: bool, bits: Mapping[str, int], weight_bits: int) -> bool:
+    """Whether a model of `weight_bits` is binary, starts from real weights, and learns from its twin.
+
+    `bits` are those of the start.
+    """
+    return by_twin and is_real(bits) and weight_bits == 1
 
 
 def epochs_of(count: int, warm: bool) -> int:

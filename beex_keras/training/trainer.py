@@ -249,7 +249,7 @@ class Trainer:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
             self.teacher = warm_start(self.twin.run().directory)
-            if is_real(self.init):
+            if self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
         self.fit(model)
         if not self.chief:

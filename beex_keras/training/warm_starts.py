@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -173,9 +173,9 @@ def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
     return path.is_dir() and not any((path / part).exists() for part in ours)
 
 
-def is_real(start: WarmStart | None) -> bool:
-    """Whether there is a start, and all that it has learned is in float32."""
-    return start is not None and set(start.bits.values()) == {32}
+def is_real(bits: Mapping[str, int]) -> bool:
+    """Whether a start of these bits has learned everything in float32."""
+    return set(bits.values()) == {32}
 
 
 def warm_start(

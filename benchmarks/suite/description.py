@@ -127,10 +127,8 @@ class Suite:
 
     def unlabelled(self, task: Task, data_dir: str | os.PathLike[str] | None) -> list[str]:
         """Lines of the training texts that a loaded task left out, without their labels."""
-        whole, kept = self._whole(task.name, data_dir).train, set(task.train.texts)
-        pairs = whole.pairs or [None] * len(whole)
-        rows = zip(whole.texts, pairs, strict=True)
-        return ["\t".join(filter(None, row)) for row in rows if row[0] not in kept]
+        kept = set(_lines(task.train))
+        return [line for line in _lines(self._whole(task.name, data_dir).train) if line not in kept]
 
     def baselines(self, task: Task, name: str) -> dict[str, Baseline]:
         """What a model has to beat on a task; frozen embeddings of MiniLM where the suite asks for them."""
@@ -201,6 +199,13 @@ class Suite:
 
 def _draw(split: Split, rows: int) -> Split:
     return split.rows(np.random.default_rng(0).permutation(len(split))[:rows])
+
+
+def _lines(split: Split) -> list[str]:
+    """Its texts, or its pairs with a tab between their texts."""
+    if split.pairs is None:
+        return list(split.texts)
+    return ["\t".join(row) for row in zip(split.texts, split.pairs, strict=True)]
 
 
 def _draw_per_label(split: Split, rows: int) -> Split:

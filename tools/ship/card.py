@@ -238,13 +238,15 @@ def describe(
                 "The texts without a label are not those that --about describes; give their sha256 there: "
                 f"{', '.join(chosen.settings['unlabelled'])}."
             )
-    before = about.get("before", {}) if _on_files(earlier.values()) else {}
-    for run in _on_files(earlier.values()):
-        if run["data"] != before.get("data"):
-            raise BeexError(
-                "A training before these was on files that --about does not describe; give their data there: "
-                f"{run['data']}."
-            )
+    before: dict[str, str] = {}
+    for run in earlier.values():
+        if run["task"] == FILES:
+            before = about.get("before", {})
+            if run["data"] != before.get("data"):
+                raise BeexError(
+                    "A training before these was on files that --about does not describe; give their data "
+                    f"there: {run['data']}."
+                )
     return {
         "name": name,
         "title": about["title"],
@@ -280,11 +282,6 @@ def describe(
         },
         **measure(data, task, about),
     }
-
-
-def _on_files(runs: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Those of the runs that were trained on a user's files, and not on a task with a name."""
-    return [run for run in runs if run["task"] == FILES]
 
 
 def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:
