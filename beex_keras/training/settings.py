@@ -9,7 +9,10 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
 - the number of epochs follows from the number of training texts, see `epochs_of`;
 - a warm start on few texts has smaller batches;
+- a binary model that starts from an encoder and has few labelled texts learns from its float32 twin;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
+- with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
+  `beex_keras.training.binary_minilm`;
 - the exit policy is that of `beex_keras.exits.default`.
 """
 
@@ -21,7 +24,10 @@ from typing import Any
 from beex_keras import exits, fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.training import binary_minilm
+from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import RunOptions, TrainingConfig
+from beex_keras.training.transfer import can_start
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
 
 Source = str | os.PathLike[str] | WarmStart | None
@@ -29,6 +35,9 @@ Source = str | os.PathLike[str] | WarmStart | None
 
 TWIN = "twin"
 """The name of a teacher that is trained first: the float32 twin of the model."""
+
+NOBODY = "none"
+"""In place of a teacher: nobody, where by default the twin would be it."""
 
 _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 """How many texts a training sees at least, from random weights and from a warm start, and over how many
@@ -39,7 +48,7 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 epochs it has at most."""
 
 _FEW, _BATCH_OF_FEW = 10_000, 32
-"""Up to how many texts a warm start has smaller batches, and so more steps; and their size."""
+"""How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -63,8 +72,16 @@ _OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_t
 NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
 """Settings that mean nothing without an argument of `train`."""
 
-Resolved = tuple[BEExformerConfig, TrainingConfig, WarmStart | None, WarmStart | None]
-"""The model's configuration, the recipe, the start and the teacher."""
+
+@dataclasses.dataclass(frozen=True)
+class Resolved:
+    """All that follows from the words of a call and the number of texts."""
+
+    model: BEExformerConfig
+    training: TrainingConfig
+    init: WarmStart | None
+    teacher: WarmStart | None = None
+    twin: "Resolved | None" = None  # which is trained first, to be the teacher
 
 
 def known() -> list[str]:
@@ -96,8 +113,10 @@ class Words:
         has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
-        if has_unlabelled and teacher is None:
-            fix = 'give one, such as teacher="twin"'
+        if has_unlabelled and teacher is None and init is not None and is_bert(init):
+            teacher = TWIN
+        if has_unlabelled and teacher in (None, NOBODY):
+            fix = f'give one, such as teacher="{TWIN}"'
             raise BeexError(
                 f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
             )
@@ -126,36 +145,56 @@ class Words:
         words._training(words._model(None), False)  # so that faults show before anything is read
         return words
 
-    def resolve(self, count: int, is_regression: bool = False) -> Resolved:
-        """Reads what the training starts from and learns from, `count` texts; errors as `warm_start`."""
+    def resolve(
+        self, count: int, labelled: int | None = None, is_regression: bool = False
+    ) -> Resolved:
+        """Reads what the training starts from and learns from; errors as `warm_start`.
+
+        It has `count` texts, of which the `labelled` ones, all if None, have labels.
+        """
+        labelled = count if labelled is None else labelled
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
+        model = self._model(init)
+        by_twin = self.teacher == TWIN or self._learns_from_twin(init, model, labelled)
         teacher = None
-        if self.teacher is not None and self.teacher != TWIN:
+        if self.teacher not in (None, TWIN, NOBODY):
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
-        model = self._model(init)
-        warm = init is not None and starts_warm(init.shape is None, init.bits, model.to_dict())
-        by_twin = self.teacher == TWIN
-        taught = init is not None and is_taught(by_twin, init.bits, model.weight_bits)
-        if taught and isinstance(self.model, dict):
+        warm = init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict())
+        is_taught_by_it = init is not None and is_taught(
+            by_twin, init.is_encoder, init.bits, model.weight_bits
+        )
+        if is_taught_by_it and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        training = self._training(model, warm, is_regression, count, taught)
-        return model, training, init, teacher
+        training = self._training(model, warm, is_regression, count, is_taught_by_it)
+        twin = self._twin(training, init, labelled) if by_twin else None
+        if is_taught_by_it and labelled <= _FEW and self.init == MINILM and layers is None:
+            init = _binarized_before(model) or init
+        return Resolved(model, training, init, teacher, twin)
 
-    def twin(self, settled: Resolved, count: int) -> Resolved:
-        """The float32 twin that is to teach what `settled` describes, on `count` texts.
+    def _learns_from_twin(
+        self, init: WarmStart | None, model: BEExformerConfig, labelled: int
+    ) -> bool:
+        """Whether the twin is the teacher where none is named; a whole recipe says all by itself."""
+        asked = self.teacher is None and not isinstance(self.training, TrainingConfig)
+        is_few = labelled <= _FEW and model.weight_bits == 1
+        return asked and is_few and init is not None and init.is_encoder
+
+    def _twin(self, training: TrainingConfig, init: WarmStart | None, labelled: int) -> Resolved:
+        """The float32 twin that is to teach a model of this recipe.
 
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
-        _, training, init, _ = settled
+        if init is not None and init.is_encoder and not is_real(init.bits):
+            init = warm_start(MINILM)  # what that was before it was binarized
         model = self._model(init).twin()
-        epochs = epochs_of(count, warm=True)
+        epochs = epochs_of(labelled, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
-        if init is not None and starts_warm(init.shape is None, init.bits, model.to_dict()):
-            return model, TrainingConfig.warm(False, epochs=epochs, **own), init, None
-        return model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init, None
+        if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
+            return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
+        return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
 
     def _model(self, init: WarmStart | None) -> BEExformerConfig:
         if isinstance(self.model, BEExformerConfig):
@@ -192,12 +231,20 @@ class Words:
         )
 
 
-def is_taught(by_twin: bool, bits: Mapping[str, int], weight_bits: int) -> bool:
-    """Whether a model of `weight_bits` is binary, starts from real weights, and learns from its twin.
+def _binarized_before(model: BEExformerConfig) -> WarmStart | None:
+    """The packaged binary MiniLM, if that model can start from it with its whole vocabulary."""
+    binary = warm_start(binary_minilm.NAME)
+    assert binary.shape is not None
+    fits = binary.shape.vocabulary_size <= model.vocabulary_size
+    return binary if fits and can_start(binary.shape, model) else None
 
-    `bits` are those of the start.
+
+def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_bits: int) -> bool:
+    """Whether a model of `weight_bits` is binary, starts from real weights or an encoder, and learns from its twin.
+
+    `is_encoder` and `bits` are those of the start.
     """
-    return by_twin and is_real(bits) and weight_bits == 1
+    return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
 
 
 def epochs_of(count: int, warm: bool) -> int:
@@ -212,18 +259,18 @@ def epochs_of(count: int, warm: bool) -> int:
     return max(epochs, min(-(-_FEWEST_TEXTS // count), _MOST_EPOCHS)) if warm else epochs
 
 
-def starts_warm(is_bert: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
+def starts_warm(is_encoder: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
     """Whether `TrainingConfig.warm` has the defaults for a start.
 
     So it is where real weights have something to lose; only a binary model that goes on from a
     binary one learns as from random weights.
 
     Args:
-        is_bert: whether the start is a BERT-style encoder.
+        is_encoder: whether the start is an encoder that has learned no task.
         bits: of its parts, by their names in `model`.
         model: the settings of the model to train.
     """
-    if is_bert or model["weight_bits"] == 32:
+    if is_encoder or model["weight_bits"] == 32:
         return True
     mine = BEExformerConfig.from_dict(dict(model)).precision.learned_bits()
     return any(number > mine[name] for name, number in bits.items())

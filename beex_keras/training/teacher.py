@@ -18,7 +18,7 @@ from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training.inference import runner_of
-from beex_keras.training.transfer import check_start
+from beex_keras.training.transfer import can_start
 from beex_keras.training.unlabelled import Answer
 from beex_keras.training.warm_starts import ModelStart, WarmStart
 
@@ -55,11 +55,8 @@ def shares_shape(model: BEExformerClassifier, source: WarmStart) -> bool:
     if not isinstance(source, ModelStart):
         return True
     assert model.preprocessor is not None
-    try:
-        check_start(source.shape, model.config, source.path)
-    except BeexError:
-        return False
-    return source.tokens == tuple(model.preprocessor.vocabulary)
+    has_tokens = source.tokens == tuple(model.preprocessor.vocabulary)
+    return has_tokens and can_start(source.shape, model.config)
 
 
 def check_answers(model: BEExformerClassifier, source: WarmStart) -> None:

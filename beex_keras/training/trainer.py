@@ -32,7 +32,7 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import baselines, distribution, epochs, run_folder
+from beex_keras.training import baselines, binary_minilm, distribution, epochs, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
@@ -40,7 +40,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import TWIN, Source, Words
+from beex_keras.training.settings import NOBODY, TWIN, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
@@ -53,7 +53,7 @@ from beex_keras.training.unlabelled import (
     sample_texts,
     write_texts,
 )
-from beex_keras.training.warm_starts import BertStart, WarmStart, is_real, warm_start
+from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
 _SHARE_OF_ANSWERS = 0.5
@@ -132,10 +132,14 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if None.
+            if None. A model that its twin teaches starts from the twin if `init` has real weights; with few
+            labelled texts and "minilm" it starts from "binary-minilm", see
+            `beex_keras.training.binary_minilm`.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
-            folder `twin` of the run, and from which the model starts where `init` has real weights.
+            folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
+            from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
+            teacher.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -168,21 +172,22 @@ def train(
     if isinstance(strategy, str):  # made before TensorFlow computes anything
         report = partial(print, file=sys.stderr)
         strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
+    if strategy.num_replicas_in_sync > 1 and teacher is None:
+        words = dataclasses.replace(words, teacher=NOBODY)  # replicas cannot learn from a teacher
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
-    count = len(task.train) + count_lines([Path(file) for file in files])
-    settled, folder = words.resolve(count, task.is_regression), Path(output)
-    trainer = Trainer(task, *settled, folder, vocabulary, strategy, callbacks, words.run, verbose)
-    if teacher == TWIN:
-        its, recipe, start, _ = words.twin(settled, len(task.train))
-        own = trainer.folder / TWIN
-        twin = dataclasses.replace(trainer, model_config=its, config=recipe, init=start, folder=own)
-        twin.has_baselines = False
-        trainer = dataclasses.replace(trainer, twin=twin)
-    trainer.unlabelled = tuple(map(Path, files))
-    return trainer.run()
+    labelled, folder = len(task.train), Path(output)
+    count = labelled + count_lines([Path(file) for file in files])
+    found = words.resolve(count, labelled, task.is_regression)
+    rest = vocabulary, strategy, callbacks, words.run, verbose
+    twin = None
+    if found.twin is not None:
+        its = found.twin.model, found.twin.training, found.twin.init, None
+        twin = Trainer(task, *its, folder / TWIN, *rest, has_baselines=False)
+    own = found.model, found.training, found.init, found.teacher
+    return Trainer(task, *own, folder, *rest, tuple(map(Path, files)), twin).run()
 
 
 @dataclasses.dataclass
@@ -215,7 +220,8 @@ class Trainer:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
-        is_minilm = isinstance(self.init, BertStart) and self.init.donor.name == MINILM
+        is_encoder = self.init is not None and self.init.is_encoder
+        is_minilm = is_encoder and self.init.identity["name"] in (MINILM, binary_minilm.NAME)
         self.has_baselines = self.has_baselines and is_minilm
         self.chief = distribution.is_chief(self.strategy)
         self.value_scale = self.task.value_scale

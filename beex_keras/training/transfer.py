@@ -92,6 +92,15 @@ def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -
             raise BeexError(f"The model in {path} has {name}={number}; {fix}.")
 
 
+def can_start(source: BEExformerConfig, target: BEExformerConfig) -> bool:
+    """Whether `check_start` has nothing to say."""
+    try:
+        check_start(source, target, "")
+    except BeexError:
+        return False
+    return True
+
+
 def part_of(source: BEExformer, target: BEExformer) -> BEExformer:
     """A copy of `source` cut to what `target` has: its first blocks and positions.
 

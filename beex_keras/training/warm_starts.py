@@ -14,6 +14,7 @@ from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
+from beex_keras.training import binary_minilm
 from beex_keras.training.bert import MINILM, BertCheckpoint, load_bert_weights, read_bert
 from beex_keras.training.transfer import BITS, Transfer, check_start, part_of, sample, transfer
 from beex_keras.value_scale import ValueScale
@@ -25,6 +26,10 @@ class WarmStart(Protocol):
     @property
     def identity(self) -> dict[str, Any]:
         """Values that distinguish this start from others, for the settings of a run."""
+
+    @property
+    def is_encoder(self) -> bool:
+        """Whether it has learned no task, so that its exits are worth nothing."""
 
     @property
     def bits(self) -> dict[str, int]:
@@ -59,6 +64,10 @@ class BertStart:
     def identity(self) -> dict[str, Any]:
         layers = self.layers and list(self.layers)
         return {"kind": "donor", "name": self.donor.name, "layers": layers}
+
+    @property
+    def is_encoder(self) -> bool:
+        return True
 
     @property
     def bits(self) -> dict[str, int]:
@@ -123,7 +132,14 @@ class ModelStart:
         digest = hashlib.sha256("\n".join(self.tokens).encode())
         for value in self.source.get_weights():
             digest.update(value.tobytes())
-        return {"kind": "classifier", "weights": digest.hexdigest()[:16]}
+        weights = digest.hexdigest()[:16]
+        if self.is_encoder:
+            return {"kind": "donor", "name": self.path, "layers": None, "weights": weights}
+        return {"kind": "classifier", "weights": weights}
+
+    @property
+    def is_encoder(self) -> bool:
+        return self.source.labels == binary_minilm.LABELS
 
     @property
     def bits(self) -> dict[str, int]:
@@ -184,8 +200,9 @@ def warm_start(
     """Reads the start of that name or at that path; returns a `WarmStart` as it is.
 
     Args:
-        source: "minilm", a folder of a BERT-style encoder, or any classifier that `load_classifier`
-            reads: a run folder, a ``.keras`` or ``.beex`` file, or the name of a packaged model.
+        source: "minilm", "binary-minilm" (see `beex_keras.training.binary_minilm`), a folder of a BERT-style
+            encoder, or any classifier that `load_classifier` reads: a run folder, a ``.keras`` or ``.beex``
+            file, or the name of a packaged model.
         layers: for each block, the layer (from 0) of the donor from which it starts; the first layers if
             None.
 
@@ -202,6 +219,10 @@ def warm_start(
         return BertStart(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
+    if os.fspath(source) == binary_minilm.NAME:
+        classifier = load_classifier(binary_minilm.FILE)
+        assert classifier.preprocessor is not None
+        return ModelStart(classifier, classifier.preprocessor.vocabulary, binary_minilm.NAME)
     path, packaged = Path(source), pretrained.names()
     if not path.exists() and os.fspath(source) not in packaged:
         raise BeexError(

@@ -11,6 +11,7 @@ import numpy as np
 from beex_keras import pretrained
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.training import binary_minilm
 from beex_keras.training.recipe import TrainingConfig
 from suite.code_version import code_version
 
@@ -68,6 +69,11 @@ class Trial:
             role: pretrained.fingerprint(source)
             for role, source in self.start.items()
             if source in pretrained.names()  # one name is another model in another release
+        }
+        packaged |= {
+            role: binary_minilm.fingerprint()
+            for role, source in self.start.items()
+            if source == binary_minilm.NAME
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
         parts += filter(None, (self.start, packaged, earlier))

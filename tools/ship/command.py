@@ -136,15 +136,15 @@ def _defaults(
     """What the command would set by itself, of the model, where the preset has `base`, and of the training."""
     model, start = run["model"], run.get("init", {})
     before = earlier.get(start.get("weights", ""), {}).get("model", {})
-    is_bert = start.get("kind") == "donor"
-    bits = dict.fromkeys(transfer.BITS, 32) if is_bert else {}
+    is_encoder = start.get("kind") == "donor"
+    bits = dict.fromkeys(transfer.BITS, 32) if is_encoder else {}
     if before:
         bits = {name: before[name] for name in transfer.BITS}
     defaults = TrainingConfig().to_dict()
-    if start and settings.starts_warm(is_bert, bits, model):
+    if start and settings.starts_warm(is_encoder, bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     by_twin = run.get("teacher", {}).get("kind") == TWIN
-    if settings.is_taught(by_twin, bits, model["weight_bits"]):
+    if settings.is_taught(by_twin, is_encoder, bits, model["weight_bits"]):
         return base | settings.TAUGHT_MODEL, defaults | settings.TAUGHT_TRAINING
     return base, defaults
 

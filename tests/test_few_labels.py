@@ -1,0 +1,139 @@
+"""Few labels: who is taught by its twin by itself, and what the student starts from."""
+
+import json
+
+import numpy as np
+import pytest
+from donors import LAYERS, VOCABULARY, write_donor
+from toy import write_toy_files
+
+import beex_keras as beex
+from beex_keras import BeexError, BEExformerClassifier, train
+from beex_keras.models import BEExformerConfig
+from beex_keras.text import TextPreprocessor
+from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
+from beex_keras.training.warm_starts import ModelStart
+
+SHAPE = {
+    "width": 24,
+    "num_heads": 6,
+    "hidden_width": 40,
+    "gate_width": 8,
+    "num_blocks": LAYERS,
+    "max_length": 12,
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """Toy texts, a small encoder and its binary form, whose gammas are all 0.7."""
+    folder = tmp_path_factory.mktemp("few")
+    write_donor(folder / "donor")
+    tokens = [token for token in VOCABULARY if not token.startswith("[unused")]
+    config = BEExformerConfig.preset("minilm", vocabulary_size=len(tokens), **SHAPE)
+    binary = BEExformerClassifier(config, TextPreprocessor(tokens, 12), binary_minilm.LABELS)
+    for weight in binary.weights:
+        if "gamma" in weight.name:
+            weight.assign(np.full(weight.shape, 0.7))
+    beex.export.beex.export_file(binary, folder / "binary.beex")
+    return folder
+
+
+@pytest.fixture
+def encoders(folder, monkeypatch):
+    """In the place of MiniLM and of its binary form."""
+    monkeypatch.setattr(bert, "_minilm", lambda: folder / "donor")
+    monkeypatch.setattr(binary_minilm, "FILE", folder / "binary.beex")
+
+
+def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, **words):
+    words = {"vocabulary_size": 100, **SHAPE, **words}
+    read = settings.Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
+    return read.resolve(labelled if count is None else count, labelled)
+
+
+def name_of(start):
+    return start.identity["name"]
+
+
+def test_few_labels_have_the_twin_for_a_teacher_and_the_binary_encoder_for_a_start(encoders):
+    found = resolved(10_000)
+    assert name_of(found.init) == "binary-minilm" and found.teacher is None
+    assert name_of(found.twin.init) == "minilm" and found.twin.model.weight_bits == 32
+    assert found.twin.training.loss == "last"
+    assert (found.model.dropout, found.training.soft_targets) == (0.0, 0.7)
+    assert found.training == TrainingConfig.warm(
+        True, epochs=2, batch_size=32, **settings.TAUGHT_TRAINING
+    )
+    # Texts without labels are not counted among the few.
+    assert name_of(resolved(10_000, 10**6).init) == "binary-minilm"
+    fully = resolved(500, bits="fully-binary")
+    assert name_of(fully.init) == "binary-minilm" and fully.model.activation_bits == 1
+
+
+def test_many_labels_have_no_teacher_unless_asked(encoders):
+    found = resolved(10_001)
+    assert found.twin is None and name_of(found.init) == "minilm"
+    assert found.training.soft_targets == 0
+    asked = resolved(10_001, teacher="twin")
+    assert asked.twin is not None and name_of(asked.init) == "minilm"
+    # Whoever has texts without labels wants somebody to answer them.
+    assert resolved(10_001, unlabelled=True).twin is not None
+
+
+def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
+    for words in ({"teacher": "none"}, {"bits": "float"}):
+        found = resolved(500, **words)
+        assert found.twin is None and name_of(found.init) == "minilm"
+    recipe = settings.Words.read(SHAPE, training=TrainingConfig(), init="minilm")
+    assert recipe.resolve(500).twin is None
+    with pytest.raises(BeexError, match="mean nothing without a teacher"):
+        resolved(500, teacher="none", unlabelled=True)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        {"width": 12, "num_heads": 3, "hidden_width": 20},
+        {"num_blocks": 2, "init_layers": (0, 2)},
+        {"max_length": 14},
+        {"vocabulary_size": 20},
+        {"init": "donor"},
+    ],
+)
+def test_another_shape_or_encoder_starts_from_its_twin(encoders, folder, words):
+    if words.get("init"):
+        words = {"init": str(folder / words["init"])}
+    found = resolved(500, **words)
+    assert found.twin is not None and name_of(found.init) != "binary-minilm"
+
+
+def test_a_shallower_model_takes_the_first_blocks(encoders):
+    assert name_of(resolved(500, num_blocks=2).init) == "binary-minilm"
+
+
+def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path):
+    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    words |= {"learning_rate": 1e-9, "vocabulary_size": 100}
+    run = train(output=tmp_path / "run", init="minilm", **words)
+    about, its = (
+        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
+        for name in (".", "twin")
+    )
+    assert about["teacher"] == {"kind": "twin"}
+    assert (about["init"]["name"], its["init"]["name"]) == ("binary-minilm", "minilm")
+    gammas = [weight.numpy() for weight in run.model.weights if "gamma" in weight.name]
+    assert gammas and all(np.allclose(gamma, 0.7, atol=1e-6) for gamma in gammas)
+    # By its name it is the same start.
+    again = train(output=tmp_path / "named", init="binary-minilm", **words)
+    np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-6)
+
+
+def test_the_packaged_encoder_has_the_shape_of_the_preset():
+    start = warm_start("binary-minilm")
+    assert isinstance(start, ModelStart) and start.is_encoder
+    preset = BEExformerConfig.preset("minilm")
+    for name in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks", "max_length"):
+        assert getattr(start.shape, name) == getattr(preset, name)
+    assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
+    assert not any(token.startswith("[unused") for token in start.tokens)
