@@ -2,7 +2,7 @@
 
 Without a folder, from the results.json of benchmarks/recorded; with the folder of a benchmark, from its
 results.json, which takes that one's place. --keep leaves those trainings of it that the benchmark lacks.
-With --warm it is the page docs/warm_results.md, of the suite warm.
+The suite is paper; with --suite it is another one, which has a page of its own (`PAGES`).
 """
 
 import json
@@ -20,6 +20,9 @@ from suite.collect import PAPERS_POLICY, fill_gaps, left_behind
 
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[1] / "docs"
+PAGES = {"paper": "results", "warm": "warm_results", "few-labels": "few_labels_results"}
+"""The page of each suite, in docs, and its file in benchmarks/recorded."""
+
 _FROM_SCRATCH = "weights-only from scratch"
 _BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "1-1-1"}
 
@@ -57,7 +60,7 @@ def page(results: dict[str, Any], published: dict[str, Any], template: str) -> s
 
 
 def warm_page(results: dict[str, Any], paper: dict[str, Any], template: str) -> str:
-    """The text of warm_results.md: of each table what is measured, beside the baselines.
+    """The text of a page on warm starts: of each table what is measured, beside the baselines.
 
     `paper` are the results of the suite paper, whose trainings begin from scratch.
     """
@@ -191,10 +194,10 @@ def read(name: str) -> str:
 @click.command()
 @click.argument("folder", type=click.Path(exists=True, path_type=Path), required=False)
 @click.option("--keep", is_flag=True, help="Keep trainings that the benchmark lacks.")
-@click.option("--warm", is_flag=True, help="The page of the suite warm.")
-def main(folder: Path | None, keep: bool, warm: bool) -> None:
-    """Write results.md anew, from the results of the benchmark in FOLDER if it is given."""
-    name = "warm_results" if warm else "results"
+@click.option("--suite", type=click.Choice(list(PAGES)), default="paper", show_default=True)
+def main(folder: Path | None, keep: bool, suite: str) -> None:
+    """Write the page of a suite anew, from the results of the benchmark in FOLDER if it is given."""
+    name, is_paper = PAGES[suite], suite == "paper"
     file = RECORDED / f"{name}.json"
     results = json.loads(read(file.name)) if file.exists() else {}
     if folder is not None:
@@ -208,10 +211,10 @@ def main(folder: Path | None, keep: bool, warm: bool) -> None:
                     err=True,
                 )
         write_atomically(file, dumps(results))
-    make, other = (warm_page, "results.json") if warm else (page, "published.json")
+    make, other = (page, "published.json") if is_paper else (warm_page, "results.json")
     text = make(results, json.loads(read(other)), read(f"{name}.template.md"))
     write_atomically(DOCS / f"{name}.md", text)
-    if not warm:
+    if is_paper:
         figures.save_figures(results, DOCS / "results")
 
 

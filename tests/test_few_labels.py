@@ -1,11 +1,14 @@
 """Few labels: who is taught by its twin by itself, and what the student starts from."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from donors import LAYERS, VOCABULARY, write_donor
-from toy import write_toy_files
+from toy import toy_rows, write_toy_files
 
 import beex_keras as beex
 from beex_keras import BeexError, BEExformerClassifier, train
@@ -13,6 +16,9 @@ from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
 from beex_keras.training.warm_starts import ModelStart
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+import binary_minilm as tool
 
 SHAPE = {
     "width": 24,
@@ -137,3 +143,38 @@ def test_the_packaged_encoder_has_the_shape_of_the_preset():
         assert getattr(start.shape, name) == getattr(preset, name)
     assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
     assert not any(token.startswith("[unused") for token in start.tokens)
+
+
+# === The tool that makes it ===
+
+
+def test_the_tool_makes_a_binary_encoder_that_comes_nearer_to_minilm(
+    encoders, tmp_path, monkeypatch
+):
+    lines = [row["text"] for row in toy_rows(300, 1)]
+    (tmp_path / "texts.txt").write_text("\n".join([*lines, *lines[:9], ""]) + "\n", "utf-8")
+    assert sorted(tool.texts_of((tmp_path / "texts.txt",), (), None)) == sorted(set(lines))
+    recipe = {**tool._RECIPE, **SHAPE, "vocabulary_size": 100, "batch_size": 8}
+    recipe |= {"precision": "float32", "learning_rate": 1e-2}
+    monkeypatch.setattr(tool, "_HELD_OUT", 20)
+    monkeypatch.setattr(tool, "FILE", tmp_path / "made.beex")
+
+    def distance(epochs):
+        monkeypatch.setattr(tool, "_RECIPE", {**recipe, "epochs": epochs})
+        words = [str(tmp_path / "texts.txt"), "-o", str(tmp_path / f"run-{epochs}")]
+        done = CliRunner().invoke(tool.main, words)
+        assert done.exit_code == 0, done.output
+        made = beex.runtime.load_classifier(tmp_path / "made.beex")
+        assert made.labels == binary_minilm.LABELS and made.config.weight_bits == 1
+        real = BEExformerClassifier(made.config.twin(), made.preprocessor)
+        ids = made.preprocessor.encode(lines[:50])
+        warm_start("minilm").apply(real, ids)
+        mine, its = (model.backbone(ids)[-1].numpy()[ids != 0] for model in (made, real))
+        return np.square(mine - its).sum() / np.square(its - its.mean(0)).sum()
+
+    assert distance(8) < 0.8 * distance(1)
+
+
+def test_the_tool_says_what_is_missing(tmp_path):
+    done = CliRunner().invoke(tool.main, [str(tmp_path / "none.txt"), "-o", str(tmp_path / "run")])
+    assert done.exit_code == 1 and "none.txt" in done.output and "Traceback" not in done.output

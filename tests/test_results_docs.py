@@ -32,11 +32,13 @@ def test_every_number_is_generated():
     assert text == page("results")
 
 
-def test_every_number_of_warm_starts_is_generated():
-    text = results.warm_page(
-        recorded("warm_results"), recorded("results"), template("warm_results")
-    )
-    assert text == page("warm_results")
+WARM = [name for name in results.PAGES.values() if name != "results"]
+
+
+@pytest.mark.parametrize("name", WARM)
+def test_every_number_of_warm_starts_is_generated(name):
+    text = results.warm_page(recorded(name), recorded("results"), template(name))
+    assert text == page(name)
     assert "| weights-only from scratch | 82.1 ± 1.0 |" in text
 
 
@@ -55,7 +57,7 @@ def test_figures_are_there():
         assert (DOCS / path).read_bytes().startswith(b"\x89PNG"), path
 
 
-@pytest.mark.parametrize("name", ["results", "warm_results"])
+@pytest.mark.parametrize("name", results.PAGES.values())
 def test_results_hold_no_text_of_the_data_sets(name):
     """Only figures may be published: the longest strings are the notes on splits."""
     found = recorded(name)
@@ -76,7 +78,7 @@ def test_results_hold_no_text_of_the_data_sets(name):
     assert all(len(text) <= 60 or text in allowed for text in strings(found))
 
 
-@pytest.mark.parametrize(("suite", "file"), [("paper", "results"), ("warm", "warm_results")])
+@pytest.mark.parametrize(("suite", "file"), results.PAGES.items())
 def test_every_recorded_training_is_one_of_its_suite(suite, file):
     """None is left of a command or a variant that is gone."""
     described = load_suite(suite)

@@ -40,7 +40,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import NOBODY, TWIN, Source, Words
+from beex_keras.training.settings import NOBODY, TWIN, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
@@ -181,13 +181,23 @@ def train(
     labelled, folder = len(task.train), Path(output)
     count = labelled + count_lines([Path(file) for file in files])
     found = words.resolve(count, labelled, task.is_regression)
-    rest = vocabulary, strategy, callbacks, words.run, verbose
-    twin = None
+    trainer = Trainer(
+        task,
+        found.model,
+        found.training,
+        found.init,
+        found.teacher,
+        folder,
+        vocabulary,
+        strategy,
+        callbacks,
+        words.run,
+        verbose,
+        tuple(map(Path, files)),
+    )
     if found.twin is not None:
-        its = found.twin.model, found.twin.training, found.twin.init, None
-        twin = Trainer(task, *its, folder / TWIN, *rest, has_baselines=False)
-    own = found.model, found.training, found.init, found.teacher
-    return Trainer(task, *own, folder, *rest, tuple(map(Path, files)), twin).run()
+        trainer.add_twin(found.twin)
+    return trainer.run()
 
 
 @dataclasses.dataclass
@@ -210,21 +220,36 @@ class Trainer:
     verbose: int | str
     unlabelled: tuple[Path, ...] = ()
     twin: "Trainer | None" = None  # trained first, to be the teacher
-    has_baselines: bool = True
 
     def __post_init__(self) -> None:
-        taught = self.teacher or self.twin or self.config.soft_targets
-        if taught and self.strategy.num_replicas_in_sync > 1:
-            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
+        if self.teacher or self.config.soft_targets:
+            self.check_replicas()
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
-        is_encoder = self.init is not None and self.init.is_encoder
-        is_minilm = is_encoder and self.init.identity["name"] in (MINILM, binary_minilm.NAME)
-        self.has_baselines = self.has_baselines and is_minilm
+        self.has_baselines = False
+        if self.init is not None and self.init.is_encoder:
+            self.has_baselines = self.init.identity["name"] in (MINILM, binary_minilm.NAME)
         self.chief = distribution.is_chief(self.strategy)
         self.value_scale = self.task.value_scale
+
+    def check_replicas(self) -> None:
+        if self.strategy.num_replicas_in_sync > 1:
+            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
+
+    def add_twin(self, its: Resolved) -> None:
+        """Makes the trainer of the twin, which has the same data and vocabulary."""
+        self.check_replicas()
+        self.twin = dataclasses.replace(
+            self,
+            model_config=its.model,
+            config=its.training,
+            init=its.init,
+            folder=self.folder / TWIN,
+            unlabelled=(),
+        )
+        self.twin.has_baselines = False
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
