@@ -15,6 +15,7 @@ from beex_keras import BeexError, BEExformerClassifier, train
 from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
+from beex_keras.training.trainer import Trainer
 from beex_keras.training.warm_starts import ModelStart
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
@@ -133,6 +134,18 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path):
     # By its name it is the same start.
     again = train(output=tmp_path / "named", init="binary-minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("words", "advised"),
+    [({"verbose": 2}, True), ({"verbose": 0}, False), ({"verbose": 2, "init": "minilm"}, False)],
+)
+def test_random_weights_with_few_texts_are_told_of_minilm(
+    encoders, tmp_path, monkeypatch, capsys, words, advised
+):
+    monkeypatch.setattr(Trainer, "run", lambda trainer: None)
+    train(**write_toy_files(tmp_path), output=tmp_path / "run", **words)
+    assert ("--init minilm" in capsys.readouterr().err) == advised
 
 
 def test_the_packaged_encoder_has_the_shape_of_the_preset():

@@ -47,7 +47,7 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
 epochs it has at most."""
 
-_FEW, _BATCH_OF_FEW = 10_000, 32
+FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
@@ -169,7 +169,7 @@ class Words:
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
         training = self._training(model, warm, is_regression, count, is_taught_by_it)
         twin = self._twin(training, init, labelled) if by_twin else None
-        if is_taught_by_it and labelled <= _FEW and self.init == MINILM and layers is None:
+        if is_taught_by_it and labelled <= FEW and self.init == MINILM and layers is None:
             init = _binarized_before(model) or init
         return Resolved(model, training, init, teacher, twin)
 
@@ -178,7 +178,7 @@ class Words:
     ) -> bool:
         """Whether the twin is the teacher where none is named; a whole recipe says all by itself."""
         asked = self.teacher is None and not isinstance(self.training, TrainingConfig)
-        is_few = labelled <= _FEW and model.weight_bits == 1
+        is_few = labelled <= FEW and model.weight_bits == 1
         return asked and is_few and init is not None and init.is_encoder
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, labelled: int) -> Resolved:
@@ -220,7 +220,7 @@ class Words:
             return self.training
         given: dict[str, Any] = {"policy": exits.default(is_regression)}
         given["epochs"] = epochs_of(count, warm)
-        if warm and count <= _FEW:
+        if warm and count <= FEW:
             given["batch_size"] = _BATCH_OF_FEW
         given |= TAUGHT_TRAINING if taught else {}
         given |= self.training

@@ -40,7 +40,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import NOBODY, TWIN, Resolved, Source, Words
+from beex_keras.training.settings import FEW, NOBODY, TWIN, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
@@ -58,6 +58,10 @@ from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 _MONITOR = "val_calibrated_accuracy"
 _SHARE_OF_ANSWERS = 0.5
 """The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
+
+_ADVICE = (
+    "So few texts teach random weights little; for English ones, --init minilm is mostly better."
+)
 
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
@@ -181,6 +185,8 @@ def train(
     labelled, folder = len(task.train), Path(output)
     count = labelled + count_lines([Path(file) for file in files])
     found = words.resolve(count, labelled, task.is_regression)
+    if init is None and labelled <= FEW and verbose:
+        print(_ADVICE, file=sys.stderr)
     trainer = Trainer(
         task,
         found.model,
