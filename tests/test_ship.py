@@ -468,6 +468,11 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     by_twin = command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--teacher twin --seed 7" in by_twin and "--set dropout=0.1" in by_twin
     assert "--set soft_targets=0.0 --set replaced_tokens=0.0" in by_twin
+    binary = {**donor, "name": "binary-minilm", "layers": None, "weights": "c"}
+    by_twin = command({**taught, "init": binary, "teacher": {"kind": "twin"}}, "m", "7")
+    assert "--init binary-minilm --teacher twin --seed 7" in by_twin
+    alone = {name: value for name, value in taught.items() if name != "teacher"}
+    assert "--teacher none --seed 7" in command(alone, "m", "7")
     with pytest.raises(BeexError, match="m learned from texts without a label"):
         command(more, "m", packaged={"a": "sst2-minilm"})
     # The first of them may have been trained on a file, which no folder of data has.
