@@ -492,7 +492,7 @@ def test_a_page_has_the_worst_of_many_labels(tool):
 
 
 def test_a_page_names_texts_without_labels(tool):
-    card = pretrained.card(NAMES[0])
+    card = {**pretrained.card(NAMES[0]), "before": None, "unlabelled": None}
     more = {
         "name": "Reviews",
         "licence": "MIT.",
