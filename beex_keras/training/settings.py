@@ -162,14 +162,14 @@ class Words:
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         warm = init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict())
-        is_taught_by_it = init is not None and is_taught(
+        taught = init is not None and is_taught(
             by_twin, init.is_encoder, init.bits, model.weight_bits
         )
-        if is_taught_by_it and isinstance(self.model, dict):
+        if taught and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        training = self._training(model, warm, is_regression, count, is_taught_by_it)
+        training = self._training(model, warm, is_regression, count, taught)
         twin = self._twin(training, init, labelled) if by_twin else None
-        if is_taught_by_it and labelled <= FEW and self.init == MINILM and layers is None:
+        if taught and labelled <= FEW and self.init == MINILM and layers is None:
             init = _binarized_before(model) or init
         return Resolved(model, training, init, teacher, twin)
 
