@@ -138,14 +138,23 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path):
 
 @pytest.mark.parametrize(
     ("words", "advised"),
-    [({"verbose": 2}, True), ({"verbose": 0}, False), ({"verbose": 2, "init": "minilm"}, False)],
+    [
+        ({"verbose": 2}, True),
+        ({"verbose": 0}, False),
+        ({"verbose": 2, "init": "minilm", "teacher": "none"}, False),
+        ({"verbose": 2, "teacher": "twin"}, True),
+    ],
 )
 def test_random_weights_with_few_texts_are_told_of_minilm(
     encoders, tmp_path, monkeypatch, capsys, words, advised
 ):
-    monkeypatch.setattr(Trainer, "run", lambda trainer: None)
-    train(**write_toy_files(tmp_path), output=tmp_path / "run", **words)
-    assert ("--init minilm" in capsys.readouterr().err) == advised
+    def stop(self, model):
+        raise BeexError("stopped")
+
+    monkeypatch.setattr(Trainer, "fit", stop)
+    with pytest.raises(BeexError, match="stopped"):
+        train(**write_toy_files(tmp_path), output=tmp_path / "run", **SHAPE, **words)
+    assert capsys.readouterr().err.count("--init minilm") == advised
 
 
 def test_the_packaged_encoder_has_the_shape_of_the_preset():

@@ -185,8 +185,6 @@ def train(
     labelled, folder = len(task.train), Path(output)
     count = labelled + count_lines([Path(file) for file in files])
     found = words.resolve(count, labelled, task.is_regression)
-    if init is None and labelled <= FEW and verbose:
-        print(_ADVICE, file=sys.stderr)
     trainer = Trainer(
         task,
         found.model,
@@ -282,6 +280,9 @@ class Trainer:
 
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
+        alone = self.init is self.teacher is self.twin is None
+        if self.verbose and self.chief and alone and len(self.task.train) <= FEW:
+            print(_ADVICE, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
