@@ -65,15 +65,13 @@ class Trial:
     def key_by(self, code: str) -> str:
         """The key under another version of the code."""
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        # One name is another model in another release.
         packaged = {
-            role: pretrained.fingerprint(source)
-            for role, source in self.start.items()
-            if source in pretrained.names()  # one name is another model in another release
-        }
-        packaged |= {
             role: binary_minilm.fingerprint()
-            for role, source in self.start.items()
             if source == binary_minilm.NAME
+            else pretrained.fingerprint(source)
+            for role, source in self.start.items()
+            if source in (binary_minilm.NAME, *pretrained.names())
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
         parts += filter(None, (self.start, packaged, earlier))
