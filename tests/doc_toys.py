@@ -55,6 +55,8 @@ def toys(tmp_path_factory) -> Path:
     beex.export.export_file(model, folder / "model.tflite")
     shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
     (folder / "packages" / DONOR).mkdir(parents=True)
+    # A regular package, so that it comes before an installed one.
+    (folder / "packages" / DONOR / "__init__.py").touch()
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(donors, "POSITIONS", 64)
         donors.write_donor(folder / "packages" / DONOR / "model")
