@@ -88,6 +88,35 @@ def test_many_labels_have_no_teacher_unless_asked(encoders):
     assert resolved(10_001, unlabelled=True).twin is not None
 
 
+def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
+    found = resolved(2_000, 65_000, unlabelled=True)
+    second, first = found.twin, found.twin.twin
+    assert first.twin is None and first.model == second.model
+    assert name_of(first.init) == name_of(second.init) == "minilm"
+    assert (first.training.soft_targets, second.training.soft_targets) == (0.0, 0.7)
+    assert [of.training.epochs for of in (first, second, found)] == [6, 1, 1]
+    assert resolved(2_000, 15_000, unlabelled=True).twin.training.epochs == 2
+    # A float32 model is the second twin itself, and many labels need none.
+    assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
+    assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
+
+
+def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
+    words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
+    train(output=tmp_path / "run", init="minilm", **words)
+    student, second, first = (
+        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
+        for name in (".", "twin", "twin/twin")
+    )
+    assert student["teacher"] == second["teacher"] == {"kind": "twin"}
+    assert student["unlabelled"] == second["unlabelled"]
+    assert "teacher" not in first and "unlabelled" not in first
+    assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
+
+
 def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
     for words in ({"teacher": "none"}, {"bits": "float"}):
         found = resolved(500, **words)

@@ -10,6 +10,8 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - the number of epochs follows from the number of training texts, see `epochs_of`;
 - a warm start on few texts has smaller batches;
 - a binary model that starts from an encoder and has few labelled texts learns from its float32 twin;
+- where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and
+  is the teacher;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
   `beex_keras.training.binary_minilm`;
@@ -42,6 +44,9 @@ NOBODY = "none"
 _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 """How many texts a training sees at least, from random weights and from a warm start, and over how many
 epochs at least and at most."""
+
+_ANSWERED_TEXTS, _ANSWERED_EPOCHS = 20_000, (1, 10)
+"""The same where a twin of few labelled texts answers unlabelled ones."""
 
 _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
@@ -157,6 +162,8 @@ class Words:
         init = None if self.init is None else warm_start(self.init, layers)
         model = self._model(init)
         by_twin = self.teacher == TWIN or self._learns_from_twin(init, model, labelled)
+        is_few = labelled <= FEW and init is not None and init.is_encoder
+        answered = by_twin and is_few and labelled < count
         teacher = None
         if self.teacher not in (None, TWIN, NOBODY):
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
@@ -167,8 +174,10 @@ class Words:
         )
         if taught and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        training = self._training(model, warm, is_regression, count, taught)
+        training = self._training(model, warm, is_regression, count, taught, answered)
         twin = self._twin(training, init, labelled) if by_twin else None
+        if twin is not None and answered and model.weight_bits == 1:
+            twin = _second(twin, training, count)
         if taught and labelled <= FEW and self.init == MINILM and layers is None:
             init = _binarized_before(model) or init
         return Resolved(model, training, init, teacher, twin)
@@ -215,11 +224,12 @@ class Words:
         is_regression: bool = False,
         count: int = 1,
         taught: bool = False,
+        answered: bool = False,
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
         given: dict[str, Any] = {"policy": exits.default(is_regression)}
-        given["epochs"] = epochs_of(count, warm)
+        given["epochs"] = epochs_of(count, warm, answered)
         if warm and count <= FEW:
             given["batch_size"] = _BATCH_OF_FEW
         given |= TAUGHT_TRAINING if taught else {}
@@ -229,6 +239,21 @@ class Words:
             if warm
             else TrainingConfig(**given)
         )
+
+
+def _second(twin: Resolved, training: TrainingConfig, count: int) -> Resolved:
+    """A twin that learns anew, from the labels and from what `twin` answers to all `count` texts.
+
+    Source: a student of its teacher's shape as Furlanello et al. (2018, "Born-Again Neural Networks"), on
+    unlabelled texts as Xie et al. (2020, "Self-Training with Noisy Student"): dropout is the noise.
+    """
+    config = dataclasses.replace(
+        twin.training,
+        epochs=epochs_of(count, warm=True, answered=True),
+        batch_size=training.batch_size,
+        soft_targets=TAUGHT_TRAINING["soft_targets"],
+    )
+    return Resolved(twin.model, config, twin.init, twin=twin)
 
 
 def _binarized_before(model: BEExformerConfig) -> WarmStart | None:
@@ -247,14 +272,17 @@ def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_b
     return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
 
 
-def epochs_of(count: int, warm: bool) -> int:
+def epochs_of(count: int, warm: bool, answered: bool = False) -> int:
     """Returns the default number of epochs for `count` texts.
 
-    A training needs a number of steps, so it goes over few texts more often.
+    A training needs a number of steps, so it goes over few texts more often. `answered` is for a warm start
+    with few labelled texts, whose twin answers the others.
 
     Source: our reading; near the epochs of the suites `paper` and `warm`.
     """
     texts, (fewest, most) = (_WARM_TEXTS, _WARM_EPOCHS) if warm else (_TEXTS, _EPOCHS)
+    if answered:
+        texts, (fewest, most) = _ANSWERED_TEXTS, _ANSWERED_EPOCHS
     epochs = min(max(fewest, -(-texts // count)), most)
     return max(epochs, min(-(-_FEWEST_TEXTS // count), _MOST_EPOCHS)) if warm else epochs
 

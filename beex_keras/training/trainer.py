@@ -136,14 +136,15 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if None. A model that its twin teaches starts from the twin if `init` has real weights; with few
-            labelled texts and "minilm" it starts from "binary-minilm", see
+            if None. A binary model that its twin teaches starts from the twin if `init` has real weights;
+            with few labelled texts and "minilm" it starts from "binary-minilm", see
             `beex_keras.training.binary_minilm`.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
             from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
-            teacher.
+            teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
+            learns from the labels, the second also from the first one's answers.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -251,9 +252,11 @@ class Trainer:
             config=its.training,
             init=its.init,
             folder=self.folder / TWIN,
-            unlabelled=(),
+            unlabelled=() if its.twin is None else self.unlabelled,
         )
         self.twin.has_baselines = False
+        if its.twin is not None:
+            self.twin.add_twin(its.twin)
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
@@ -287,7 +290,8 @@ class Trainer:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
             self.teacher = warm_start(self.twin.run().directory)
-            if self.init is not None and is_real(self.init.bits):
+            is_binary = self.model_config.weight_bits == 1
+            if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
         self.fit(model)
         if not self.chief:
