@@ -282,34 +282,36 @@ class FixedDepth(ExitPolicy):
 
 
 class Change(ExitPolicy):
-    r"""For regressions: stop where the answer changed by less than \(\varepsilon\) since the exit before.
+    r"""For regressions: stop where the answer has changed little at this exit and the ones before it.
 
-    \[ |z_i - z_{i-1}| < \varepsilon \]
+    \[ s_i = |z_i - z_{i-1}| + \tfrac{1}{2} s_{i-1} < \varepsilon, \qquad s_1 = 4 \]
 
-    \(z_i\) is the logit of exit i, which is the answer in standard deviations of the training targets. The
-    first exit is never taken, unless it is the last, because there is no exit before it. The rule is our
-    reading: it does for numbers what patience does for classes.
+    \(z_i\) is the logit of exit i, which is the answer in standard deviations of the training targets. A change
+    counts half as much with each exit after it, so two exits that agree by chance are not enough. At the first
+    exit nothing is known, and 4 stands for an answer that may still be any. The first exit is never taken, unless it
+    is the last, because there is no exit before it. The rule is our reading: it does for numbers what
+    patience does for classes.
 
     Example:
         >>> exit_logits = [[[0.2], [0.9], [0.95]]]
-        >>> beex.Change(0.1).choose(exit_logits)
+        >>> beex.Change(2.0).choose(exit_logits)  # the scores are never, 2.7 and 1.4
         array([2], dtype=int32)
     """
 
     name, parameter, earliest, of_classes, of_numbers = "change", "epsilon", 2, False, True
-    _FROM_NOTHING = 1e9
+    _FIRST, _NEVER = 4.0, 1e9
 
-    def __init__(self, epsilon: float = 0.1) -> None:
+    def __init__(self, epsilon: float = 1.0) -> None:
         super().__init__(epsilon)
 
-    def initial_state(self, logits: Values) -> State:
-        return (_ops(logits).fill(logits, 0.0),)
-
     def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
-        (before,), ops = state, _ops(logits)
+        ops = _ops(logits)
         now = ops.max_last(logits)  # of the one that there is
-        change = ops.abs(now - before) if index else ops.fill(logits, self._FROM_NOTHING)
-        return change, (now,)
+        if not state:
+            return ops.fill(logits, self._NEVER), (now,)
+        before, *changed = state
+        score = ops.abs(now - before) + 0.5 * (changed[0] if changed else self._FIRST)
+        return score, (now, score)
 
 
 POLICIES: dict[str, type[ExitPolicy]] = {

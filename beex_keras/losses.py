@@ -4,9 +4,12 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.exits import Change, FractionalEntropy
+from beex_keras.exits import FractionalEntropy
 
 WEIGHTS = ("uniform", "linear", "routed", "last")
+
+_NEVER = 1e9
+"""A change by which no exit is taken."""
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -21,8 +24,7 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
     - ``"routed"`` (our reading): per sample, the differentiable probability of being routed to exit i,
       mixed with a uniform floor so that no exit starves: \(w_i = \frac{f}{N} + (1 - f)\, g_i \prod_{j<i} (1
       - g_j)\), where \(g_i = \sigma((\delta - r_i) / t)\) softens the rule \(r_i < \delta\) of
-      `FractionalEntropy` and \(g_N = 1\). For a regression \(r_i = |z_i - z_{i-1}|\), as in `Change`, and
-      \(g_1 = 0\).
+      `FractionalEntropy` and \(g_N = 1\). For a regression \(r_i = |z_i - z_{i-1}|\) and \(g_1 = 0\).
     - ``"last"``: \(w_N = 1\), an ordinary classifier without trained exits, for comparison.
 
     Shapes: labels (B,) as whole numbers, or standardized targets; `exit_logits` (B, N, C) → (B,) before
@@ -88,8 +90,11 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
         if self.weights == "linear":
             ranks = tf.range(1.0, exits + 1.0)[tf.newaxis]
             return ranks / tf.reduce_sum(ranks)
-        rule = Change if exit_logits.shape[2] == 1 else FractionalEntropy
-        reductions = rule(self.delta).scores(exit_logits)
+        if exit_logits.shape[2] == 1:
+            changes = tf.abs(exit_logits[:, 1:, 0] - exit_logits[:, :-1, 0])
+            reductions = tf.pad(changes, [[0, 0], [1, 0]], constant_values=_NEVER)
+        else:
+            reductions = FractionalEntropy(self.delta).scores(exit_logits)
         gates = tf.sigmoid((self.delta - reductions) / self.temperature)
         stays = tf.math.cumprod(1.0 - gates[:, :-1], axis=1)
         arrives = tf.concat([tf.ones_like(gates[:, :1]), stays], axis=1)

@@ -387,7 +387,7 @@ def tflite(tmp_path_factory) -> Path:
         # In batches float sums round otherwise, after which an activation of 8 bits may fall on the next step.
         model.config.replace(num_classes=1, activation_bits=32),
         model.preprocessor,
-        policy=beex.Change(0.05),
+        policy=beex.Change(2.05),
         value_scale=beex.ValueScale(3.0, 1.5, 2.0, 5.0),
     )
     export.export_file(number, folder / "number.tflite")

@@ -45,7 +45,7 @@ import tflm_host
 slow = pytest.mark.slow
 
 STARS = ValueScale(3.2, 1.3, 1, 5)
-RULE = Change(0.1)
+RULE = Change(1.4)
 NUMBER = {"num_classes": 1, "num_segments": 2}
 IDS = random_ids(24, 12)
 SIZE = {"vocabulary_size": 60, "max_length": 12, "width": 16, "hidden_width": 24, "num_blocks": 3}
@@ -59,6 +59,14 @@ def logits_of(rows: int, depth: int = 4, seed: int = 0) -> np.ndarray:
     )
 
 
+def recent_changes(logits: np.ndarray) -> np.ndarray:
+    """The score of each exit from the second on: all changes up to it, halved for each exit in between."""
+    changes = np.abs(np.diff(logits.astype(np.float64)[:, :, 0], axis=1))
+    later = np.subtract.outer(np.arange(changes.shape[1]), np.arange(changes.shape[1]))
+    halves = np.where(later >= 0, 0.5 ** later.clip(min=0), 0)
+    return changes @ halves.T + 4 * 0.5 ** np.arange(1, changes.shape[1] + 1)
+
+
 def targets_of(rows: int) -> np.ndarray:
     return np.random.default_rng(99).normal(size=rows)
 
@@ -68,17 +76,20 @@ def targets_of(rows: int) -> np.ndarray:
 
 def test_an_exit_is_left_where_the_answer_changed_little():
     logits = np.array([[[0.0], [1.0], [1.05]], [[2.0], [1.95], [0.0]], [[0.0], [1.0], [2.0]]])
-    assert Change(0.1).choose(logits.astype(np.float32)).tolist() == [2, 1, 2]
+    # From exit 2 on the scores are 3 and 1.55, 2.05 and 2.975, 3 and 2.5.
+    assert Change(2.4).choose(logits.astype(np.float32)).tolist() == [2, 1, 2]
+    assert Change(1.5).choose(logits.astype(np.float32)).tolist() == [2, 2, 2]
+    np.testing.assert_allclose(RULE.scores(logits)[:, 1:], recent_changes(logits), rtol=1e-6)
     assert Change(1e8).choose(logits.astype(np.float32)).tolist() == [1, 1, 1]
 
 
 def test_the_rule_is_that_of_single_steps_and_of_tensors():
     logits = logits_of(50)
-    changes = np.abs(np.diff(logits[:, :, 0], axis=1))
-    expected = [next((i + 1 for i, c in enumerate(row) if c < 0.1), 3) for row in changes.tolist()]
+    changes = recent_changes(logits)
+    expected = [next((i + 1 for i, c in enumerate(row) if c < 1.4), 3) for row in changes.tolist()]
     assert RULE.choose(logits).tolist() == RULE.choose(tf.constant(logits)).numpy().tolist()
     assert RULE.choose(logits).tolist() == expected
-    assert set(expected) == {1, 2, 3}
+    assert set(expected) == {2, 3}
 
 
 @pytest.mark.parametrize("name", ["entropy", "confidence", "fractional_entropy"])
@@ -194,7 +205,7 @@ def test_calibration_takes_the_cheapest_threshold_within_the_tolerance(metric):
     assert found.full_depth_accuracy == pytest.approx(full, rel=1e-5)
     assert found.accuracy == pytest.approx(good(found.policy.choose(logits)), rel=1e-5)
     assert full - found.accuracy <= tolerance
-    changes = np.sort(np.abs(np.diff(logits[:, :, 0], axis=1)).ravel())
+    changes = np.sort(recent_changes(logits).ravel())
     depths = []
     for threshold in np.r_[0, changes + 1e-6]:
         taken = Change(float(threshold)).choose(logits)

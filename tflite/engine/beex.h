@@ -80,7 +80,7 @@ typedef enum {
   BEEX_CONFIDENCE,
   BEEX_PATIENCE,
   BEEX_FIXED_DEPTH,
-  BEEX_CHANGE /* of a number, from the exit before */
+  BEEX_CHANGE /* of a number, at this exit and the ones before it */
 } beex_policy_kind;
 
 /* An exit is taken where its score is below the threshold, or, unless `below`, not below it. */
@@ -282,7 +282,7 @@ BEEX_API beex_status beex_exits(const beex_engine *engine, float *values, size_t
 
 /* What a policy remembers of the exits before. */
 typedef struct {
-  float entropy, number;
+  float entropy, number, changed;
   size_t label, repeats;
 } beex_exit_state;
 

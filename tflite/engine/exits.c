@@ -55,6 +55,7 @@ void beex_softmax(const float *logits, size_t num_classes, float *probabilities)
 void beex_exit_begin(beex_exit_state *state, size_t num_classes) {
   state->entropy = (float)beex_log((double)num_classes);
   state->number = 0;
+  state->changed = 4;
   state->label = num_classes; /* none */
   state->repeats = 0;
 }
@@ -78,9 +79,10 @@ float beex_exit_score(const beex_policy *policy, beex_exit_state *state, size_t 
       state->label = label;
       return (float)state->repeats;
     case BEEX_CHANGE: {
-      const float change = index ? fabsf(logits[0] - state->number) : 1e9f; /* from nothing: not taken */
+      const float change = fabsf(logits[0] - state->number);
       state->number = logits[0];
-      return change;
+      if (!index) return 1e9f; /* from nothing: not taken */
+      return state->changed = change + state->changed / 2;
     }
     default: /* BEEX_FIXED_DEPTH */
       return (float)(index + 1);
