@@ -95,6 +95,7 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     assert name_of(first.init) == name_of(second.init) == "minilm"
     assert (first.training.soft_targets, second.training.soft_targets) == (0.0, 0.7)
     assert [of.training.epochs for of in (first, second, found)] == [6, 1, 1]
+    assert [of.training.batch_size for of in (first, second, found)] == [32, 64, 64]
     assert resolved(2_000, 15_000, unlabelled=True).twin.training.epochs == 2
     # A float32 model is the second twin itself, and many labels need none.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None

@@ -161,9 +161,11 @@ class Words:
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
         model = self._model(init)
-        by_twin = self.teacher == TWIN or self._learns_from_twin(init, model, labelled)
-        is_few = labelled <= FEW and init is not None and init.is_encoder
-        answered = by_twin and is_few and labelled < count
+        few = labelled <= FEW and init is not None and init.is_encoder
+        # A whole recipe says all by itself.
+        free = self.teacher is None and not isinstance(self.training, TrainingConfig)
+        by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
+        answered = by_twin and few and labelled < count
         teacher = None
         if self.teacher not in (None, TWIN, NOBODY):
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
@@ -178,17 +180,9 @@ class Words:
         twin = self._twin(training, init, labelled) if by_twin else None
         if twin is not None and answered and model.weight_bits == 1:
             twin = _second(twin, training, count)
-        if taught and labelled <= FEW and self.init == MINILM and layers is None:
+        if taught and few and self.init == MINILM and layers is None:
             init = _binarized_before(model) or init
         return Resolved(model, training, init, teacher, twin)
-
-    def _learns_from_twin(
-        self, init: WarmStart | None, model: BEExformerConfig, labelled: int
-    ) -> bool:
-        """Whether the twin is the teacher where none is named; a whole recipe says all by itself."""
-        asked = self.teacher is None and not isinstance(self.training, TrainingConfig)
-        is_few = labelled <= FEW and model.weight_bits == 1
-        return asked and is_few and init is not None and init.is_encoder
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, labelled: int) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
@@ -202,6 +196,8 @@ class Words:
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
+            if labelled <= FEW:  # however many texts there are without a label
+                own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
             return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
         return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
 
