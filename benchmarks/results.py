@@ -20,7 +20,12 @@ from suite.collect import PAPERS_POLICY, fill_gaps, left_behind
 
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[1] / "docs"
-PAGES = {"paper": "results", "warm": "warm_results", "few-labels": "few_labels_results"}
+PAGES = {
+    "paper": "results",
+    "warm": "warm_results",
+    "few-labels": "few_labels_results",
+    "pairs": "pairs_results",
+}
 """The page of each suite, in docs, and its file in benchmarks/recorded."""
 
 _FROM_SCRATCH = "weights-only from scratch"
