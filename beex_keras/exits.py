@@ -287,10 +287,9 @@ class Change(ExitPolicy):
     \[ s_i = |z_i - z_{i-1}| + \tfrac{1}{2} s_{i-1} < \varepsilon, \qquad s_1 = 4 \]
 
     \(z_i\) is the logit of exit i, which is the answer in standard deviations of the training targets. A change
-    counts half as much with each exit after it, so two exits that agree by chance are not enough. At the first
-    exit nothing is known, and 4 stands for an answer that may still be any. The first exit is never taken, unless it
-    is the last, because there is no exit before it. The rule is our reading: it does for numbers what
-    patience does for classes.
+    counts half as much with each exit after it, so two exits that agree by chance are not enough. The first
+    exit has no change yet; the 4 stands for an answer that may still become any other. It is never taken, unless
+    it is the last. The rule is our reading: it does for numbers what patience does for classes.
 
     Example:
         >>> exit_logits = [[[0.2], [0.9], [0.95]]]

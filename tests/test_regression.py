@@ -85,11 +85,14 @@ def test_an_exit_is_left_where_the_answer_changed_little():
 
 def test_the_rule_is_that_of_single_steps_and_of_tensors():
     logits = logits_of(50)
-    changes = recent_changes(logits)
-    expected = [next((i + 1 for i, c in enumerate(row) if c < 1.4), 3) for row in changes.tolist()]
-    assert RULE.choose(logits).tolist() == RULE.choose(tf.constant(logits)).numpy().tolist()
-    assert RULE.choose(logits).tolist() == expected
-    assert set(expected) == {2, 3}
+    changes, taken = recent_changes(logits).tolist(), set()
+    for epsilon in (1.4, 2.3):
+        expected = [next((i + 1 for i, c in enumerate(row) if c < epsilon), 3) for row in changes]
+        rule = Change(epsilon)
+        assert rule.choose(logits).tolist() == rule.choose(tf.constant(logits)).numpy().tolist()
+        assert rule.choose(logits).tolist() == expected
+        taken |= set(expected)
+    assert taken == {1, 2, 3}
 
 
 @pytest.mark.parametrize("name", ["entropy", "confidence", "fractional_entropy"])
