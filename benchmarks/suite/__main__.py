@@ -19,7 +19,10 @@ from beex_keras.errors import BeexError
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.option(
-    "--suite", default="paper", show_default=True, help="smoke, paper, warm, or a .toml file."
+    "--suite",
+    default="paper",
+    show_default=True,
+    help="Name of a file in benchmarks/suite/suites, or a .toml file.",
 )
 @click.option(
     "--data-dir", help="Folder with a GLUE download and the JSON lines of sick, trec, snips."
