@@ -13,7 +13,7 @@ from beex_keras import cli, load_task, train
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.training import baselines, bert, trainer
+from beex_keras.training import baselines, bert, frozen, trainer
 
 pytest.importorskip("sklearn")
 
@@ -125,15 +125,19 @@ def test_cosine_and_features_of_embeddings(monkeypatch):
     random = np.random.default_rng(0)
     angles = random.uniform(0, np.pi / 2, 90)
     known = {f"t{i}": [np.cos(a), np.sin(a)] for i, a in enumerate(angles)} | {"p": [1.0, 0.0]}
-    monkeypatch.setattr(baselines, "embed", lambda texts: np.array([known[t] for t in texts]))
+
+    def embed(texts):
+        return np.array([known[text] for text in texts])
+
+    monkeypatch.setattr(frozen, "Embedder", lambda: embed)
     parts = [
         Split([f"t{i}" for i in rows], ["p"] * 30, np.cos(angles[rows]) * 5)
         for rows in np.split(np.arange(90), 3)
     ]
     task = Task("pairs", ("value",), *parts, "pearson", "")
     assert "frozen MiniLM, cosine" in baselines.of(task, frozen_minilm=True)
-    np.testing.assert_allclose(baselines.cosine_predictions(task), task.test.labels, atol=1e-9)
-    assert score(task.test.labels, baselines.minilm_predictions(task), "pearson") > 0.98
+    np.testing.assert_allclose(frozen.cosine_predictions(task), task.test.labels, atol=1e-9)
+    assert score(task.test.labels, frozen.predictions(task), "pearson") > 0.98
 
 
 # === Beside a training that starts from it ===
@@ -155,7 +159,7 @@ def test_a_start_from_minilm_stands_beside_what_it_has_untrained(tmp_path, monke
         figures.append(json.loads(capsys.readouterr().out)["baselines"])
     assert figures[0] == figures[1]
     toy = load_task(**toy_files(tmp_path))
-    expected = score(toy.test.labels, baselines.minilm_predictions(toy))
+    expected = score(toy.test.labels, frozen.predictions(toy))
     assert figures[0] == {"frozen MiniLM + logistic regression": expected}
     assert expected > 0.6
     # The twin is only asked for its answers.

@@ -53,10 +53,18 @@ def encoders(folder, monkeypatch):
     monkeypatch.setattr(binary_minilm, "FILE", folder / "binary.beex")
 
 
-def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, **words):
+def resolved(
+    labelled,
+    count=None,
+    teacher=None,
+    init="minilm",
+    unlabelled=False,
+    of_task=(False, False),
+    **words,
+):
     words = {"vocabulary_size": 100, **SHAPE, **words}
     read = settings.Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
-    return read.resolve(labelled if count is None else count, labelled)
+    return read.resolve(labelled if count is None else count, labelled, *of_task)
 
 
 def name_of(start):
@@ -100,6 +108,63 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     # A float32 model is the second twin itself, and many labels need none.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
     assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
+
+
+def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, folder):
+    found = resolved(2_000, 65_000, unlabelled=True)
+    assert [of.with_frozen for of in (found, found.twin, found.twin.twin)] == [False, True, False]
+    # A float32 model learns from both itself.
+    assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
+    for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
+        assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
+    other = resolved(2_000, 65_000, unlabelled=True, init=str(folder / "donor"))
+    assert other.twin.twin is not None and not other.twin.with_frozen
+
+
+def test_symmetric_pairs_with_targets_get_new_pairs(encoders):
+    symmetric = (True, True)
+    found = resolved(10_346, of_task=symmetric)
+    assert found.recombined == settings.RECOMBINED and found.twin.with_frozen
+    assert [of.training.epochs for of in (found, found.twin, found.twin.twin)] == [1, 1, 2]
+    assert found.twin.recombined == 0
+    # Many pairs are enough, and whoever has unlabelled ones wants those.
+    assert resolved(20_002, of_task=symmetric).recombined == 0
+    assert resolved(10_346, 11_000, unlabelled=True, of_task=symmetric).recombined == 0
+    for words in ({"of_task": (True, False)}, {"of_task": (False, True)}, {"teacher": "none"}):
+        assert resolved(4_000, **{"of_task": symmetric, **words}).recombined == 0
+
+
+def test_new_pairs_are_learned_and_removed(encoders, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    monkeypatch.setattr(settings, "RECOMBINED", 30)
+    random = np.random.default_rng(0)
+    texts = [row["text"] for row in toy_rows(30, 0)]
+    pairs = [(text, texts[random.integers(30)]) for text in texts]
+    data = pairs, list(random.uniform(0, 5, 30))
+    seen = []
+    real = Trainer.learn_from
+
+    def learn_from(self, model):
+        teacher, texts, share = real(self, model)
+        seen.append((len(texts.ids), teacher is not None, texts.answers is not None, share))
+        return teacher, texts, share
+
+    monkeypatch.setattr(Trainer, "learn_from", learn_from)
+    words = {**SHAPE, "epochs": 1, "verbose": 0, "both_orders": True, "vocabulary_size": 100}
+    run = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
+    # The first twin has the labels, the second answers to new pairs, and the student the second twin.
+    assert seen[0] == (60, False, False, 0.0)
+    assert seen[1][1:] == (False, True, 0.7) and seen[2][1:] == (True, False, 0.7)
+    assert 60 < seen[1][0] == seen[2][0] <= 90
+    about, its = (
+        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
+        for name in (".", "twin")
+    )
+    assert about["recombined"] == 30 and its["with_frozen"]
+    assert not (tmp_path / "run" / "recombined.txt").exists()
+    again = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
+    np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
 
 
 def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):

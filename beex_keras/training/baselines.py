@@ -1,21 +1,19 @@
-"""What a trained model has to beat: no model at all, the classical one for short texts, and embeddings
-of a pretrained encoder that are not trained further.
+"""What a trained model has to beat: no model at all, the classical one for short texts, and a pretrained
+encoder that is not trained further.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation.scores import score
+from beex_keras.training import frozen
+from beex_keras.training.linear import best_linear
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
-
-OF_EMBEDDINGS = (1.0, 10.0, 100.0, 1000.0)
-"""Inverse penalties for embeddings, which have length 1 and so need less of it than counts."""
 
 Baseline = Callable[[Task], np.ndarray]
 """A function of a task that answers its test texts, (B,)."""
@@ -30,15 +28,10 @@ def of(task: Task, frozen_minilm: bool = False) -> dict[str, Baseline]:
     if task.is_regression:
         found = {"mean": mean_predictions, "TF-IDF + ridge": tfidf_predictions}
     if frozen_minilm:
-        found[minilm_name(task)] = minilm_predictions
+        found[frozen.name_of(task)] = frozen.predictions
         if task.is_regression and task.is_pair:
-            found["frozen MiniLM, cosine"] = cosine_predictions
+            found["frozen MiniLM, cosine"] = frozen.cosine_predictions
     return found
-
-
-def minilm_name(task: Task) -> str:
-    """What `minilm_predictions` is called on a task."""
-    return "frozen MiniLM + " + ("ridge" if task.is_regression else "logistic regression")
 
 
 def mean_predictions(task: Task) -> np.ndarray:
@@ -87,94 +80,6 @@ def tfidf_model(task: Task) -> "Pipeline":
         ) from None
     validation = vectorizer.transform(_texts(task.validation))
     return make_pipeline(vectorizer, best_linear(task, train, validation, (0.3, 1.0, 3.0, 10.0)))
-
-
-def best_linear(task: Task, train: Any, validation: Any, inverses: Sequence[float]) -> Any:
-    """A linear model of scikit-learn on features, (B, F) of each split.
-
-    Logistic regression, or ridge for a regression. The inverse penalty is the best of `inverses` by the
-    task's metric on the validation split (the smallest of equals), so the baseline is tuned as the model is.
-    """
-    from sklearn.linear_model import LogisticRegression, Ridge
-
-    def model(inverse: float) -> Any:
-        if task.is_regression:
-            return Ridge(alpha=1 / inverse)
-        # Solved to the end: stopped early, rounding would decide which C validation prefers.
-        return LogisticRegression(C=inverse, tol=1e-6, max_iter=2000)
-
-    models = [model(inverse).fit(train, task.train.labels) for inverse in inverses]
-    sign = -1 if task.metric == "mean_absolute_error" else 1
-
-    def quality(model: Any) -> float:
-        return sign * score(task.validation.labels, model.predict(validation), task.metric)
-
-    return max(models, key=quality)
-
-
-# === Embeddings of MiniLM, as they are ===
-
-
-def minilm_predictions(task: Task) -> np.ndarray:
-    """Answers to the test texts (B,), by `best_linear` on MiniLM's embeddings.
-
-    Of a pair the features are both embeddings, their absolute difference and their product.
-    """
-    train, validation, test = _features(list(task.splits().values()))
-    return best_linear(task, train, validation, OF_EMBEDDINGS).predict(test)
-
-
-def cosine_predictions(task: Task) -> np.ndarray:
-    """Targets of the test pairs (B,): the cosine of both embeddings, on the line that fits training's."""
-    train, test = ((a * b).sum(axis=1) for a, b in _embedded([task.train, task.test]))
-    slope, intercept = np.polyfit(train, task.train.labels, 1)
-    return intercept + slope * test
-
-
-def embed(texts: Sequence[str], length: int = 128) -> np.ndarray:
-    """MiniLM's embeddings of texts: means over its last block's tokens, of length 1; (B, 384)."""
-    from beex_keras.backend import tf
-    from beex_keras.evaluation import predict_exit_logits
-    from beex_keras.models import BEExformer, BEExformerConfig
-    from beex_keras.text import TextPreprocessor
-    from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
-
-    donor = read_bert(MINILM)
-    preprocessor = TextPreprocessor(donor.vocabulary, min(length, donor.positions))
-    config = BEExformerConfig.preset(
-        "minilm",
-        "float",
-        vocabulary_size=preprocessor.vocabulary_size,
-        max_length=preprocessor.max_length,
-        separator_id=preprocessor.separator_id,
-        **donor.shape,
-    )
-    backbone = BEExformer(config)
-    layers = tuple(range(config.num_blocks))
-    load_bert_weights(backbone, donor, preprocessor.vocabulary, layers)
-    ids = backbone.input
-    real = tf.cast(backbone.padding_mask(ids), tf.float32)[:, :, tf.newaxis]
-    pooled = tf.reduce_sum(backbone.output[-1] * real, axis=1) / tf.reduce_sum(real, axis=1)
-    found = predict_exit_logits(tf.keras.Model(ids, pooled), preprocessor.encode(list(texts)), 64)
-    return found / np.linalg.norm(found, axis=1, keepdims=True)
-
-
-def _embedded(splits: list[Split]) -> list[list[np.ndarray]]:
-    """The embeddings of each split's texts, and of a pair's second ones; MiniLM is read once for all."""
-    parts = [part for split in splits for part in (split.texts, split.pairs) if part is not None]
-    ends = np.cumsum([len(part) for part in parts])
-    found = np.split(embed([text for part in parts for text in part]), ends[:-1])
-    each = len(parts) // len(splits)
-    return [found[begin : begin + each] for begin in range(0, len(found), each)]
-
-
-def _features(splits: list[Split]) -> list[np.ndarray]:
-    """Of each split the embeddings, and for pairs also their absolute difference and their product."""
-
-    def of_pair(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-        return np.concatenate([first, second, np.abs(first - second), first * second], axis=1)
-
-    return [own[0] if len(own) == 1 else of_pair(*own) for own in _embedded(splits)]
 
 
 def _texts(split: Split) -> Sequence[str]:

@@ -11,7 +11,10 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - a warm start on few texts has smaller batches;
 - a binary model that starts from an encoder and has few labelled texts learns from its float32 twin;
 - where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and
-  is the teacher;
+  is the teacher; if they start from MiniLM, a linear model on MiniLM's embeddings answers beside the first twin,
+  see `beex_keras.training.mixture`;
+- few symmetric pairs of a regression get new pairs of their sentences, if there are no unlabelled ones, see
+  `beex_keras.training.recombined`;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
   `beex_keras.training.binary_minilm`;
@@ -52,6 +55,9 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
 epochs it has at most."""
 
+RECOMBINED = 20_000
+"""How many new pairs the twins answer beside symmetric pairs."""
+
 FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
 
@@ -87,6 +93,8 @@ class Resolved:
     init: WarmStart | None
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
+    recombined: int = 0  # how many new pairs are made of the sentences of pairs
+    with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
 
 
 def known() -> list[str]:
@@ -151,20 +159,31 @@ class Words:
         return words
 
     def resolve(
-        self, count: int, labelled: int | None = None, is_regression: bool = False
+        self,
+        count: int,
+        labelled: int | None = None,
+        is_regression: bool = False,
+        both_orders: bool = False,
     ) -> Resolved:
         """Reads what the training starts from and learns from; errors as `warm_start`.
 
-        It has `count` texts, of which the `labelled` ones, all if None, have labels.
+        It has `count` texts, of which the `labelled` ones, all if None, have labels. With `both_orders` these
+        are pairs that stand there twice.
         """
         labelled = count if labelled is None else labelled
+        labels = labelled // 2 if both_orders else labelled
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
         model = self._model(init)
-        few = labelled <= FEW and init is not None and init.is_encoder
+        few = labels <= FEW and init is not None and init.is_encoder
         # A whole recipe says all by itself.
         free = self.teacher is None and not isinstance(self.training, TrainingConfig)
         by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
+        from_minilm = self.init == MINILM and layers is None
+        recombined = 0
+        if by_twin and few and from_minilm and is_regression and both_orders and labelled == count:
+            recombined = RECOMBINED
+            count += recombined
         answered = by_twin and few and labelled < count
         teacher = None
         if self.teacher not in (None, TWIN, NOBODY):
@@ -178,11 +197,13 @@ class Words:
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
         training = self._training(model, warm, is_regression, count, taught, answered)
         twin = self._twin(training, init, labelled) if by_twin else None
+        with_frozen = answered and from_minilm
         if twin is not None and answered and model.weight_bits == 1:
-            twin = _second(twin, training, count)
-        if taught and few and self.init == MINILM and layers is None:
+            twin = _second(twin, training, count, with_frozen)
+            with_frozen = False
+        if taught and few and from_minilm:
             init = _binarized_before(model) or init
-        return Resolved(model, training, init, teacher, twin)
+        return Resolved(model, training, init, teacher, twin, recombined, with_frozen)
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, labelled: int) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
@@ -237,7 +258,7 @@ class Words:
         )
 
 
-def _second(twin: Resolved, training: TrainingConfig, count: int) -> Resolved:
+def _second(twin: Resolved, training: TrainingConfig, count: int, with_frozen: bool) -> Resolved:
     """A twin that learns anew, from the labels and from what `twin` answers to all `count` texts.
 
     Source: a student of its teacher's shape as Furlanello et al. (2018, "Born-Again Neural Networks"), on
@@ -249,7 +270,7 @@ def _second(twin: Resolved, training: TrainingConfig, count: int) -> Resolved:
         batch_size=training.batch_size,
         soft_targets=TAUGHT_TRAINING["soft_targets"],
     )
-    return Resolved(twin.model, config, twin.init, twin=twin)
+    return Resolved(twin.model, config, twin.init, twin=twin, with_frozen=with_frozen)
 
 
 def _binarized_before(model: BEExformerConfig) -> WarmStart | None:

@@ -32,14 +32,17 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import baselines, binary_minilm, distribution, epochs, run_folder
+from beex_keras.training import binary_minilm, distribution, epochs, frozen, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
+from beex_keras.training.frozen import Embedder, FrozenMiniLM
 from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
+from beex_keras.training.mixture import Mixture
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
+from beex_keras.training.recombined import recombine
 from beex_keras.training.settings import FEW, NOBODY, TWIN, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
@@ -47,6 +50,7 @@ from beex_keras.training.transfer import Transfer
 from beex_keras.training.unlabelled import (
     ANSWERS,
     IDS,
+    Answer,
     Texts,
     count_lines,
     file_names,
@@ -56,6 +60,7 @@ from beex_keras.training.unlabelled import (
 from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
+RECOMBINED = "recombined.txt"
 _SHARE_OF_ANSWERS = 0.5
 """The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
 
@@ -185,7 +190,7 @@ def train(
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
     labelled, folder = len(task.train), Path(output)
     count = labelled + count_lines([Path(file) for file in files])
-    found = words.resolve(count, labelled, task.is_regression)
+    found = words.resolve(count, labelled, task.is_regression, task.both_orders)
     trainer = Trainer(
         task,
         found.model,
@@ -199,6 +204,8 @@ def train(
         words.run,
         verbose,
         tuple(map(Path, files)),
+        recombined=found.recombined,
+        with_frozen=found.with_frozen,
     )
     if found.twin is not None:
         trainer.add_twin(found.twin)
@@ -225,6 +232,8 @@ class Trainer:
     verbose: int | str
     unlabelled: tuple[Path, ...] = ()
     twin: "Trainer | None" = None  # trained first, to be the teacher
+    recombined: int = 0  # how many new pairs are made of the sentences of pairs
+    with_frozen: bool = False  # whether MiniLM's embeddings teach beside the twin
 
     def __post_init__(self) -> None:
         if self.teacher or self.config.soft_targets:
@@ -253,6 +262,8 @@ class Trainer:
             init=its.init,
             folder=self.folder / TWIN,
             unlabelled=() if its.twin is None else self.unlabelled,
+            recombined=0,
+            with_frozen=its.with_frozen,
         )
         self.twin.has_baselines = False
         if its.twin is not None:
@@ -286,6 +297,8 @@ class Trainer:
         alone = self.init is self.teacher is self.twin is None
         if self.verbose and self.chief and alone and len(self.task.train) <= FEW:
             print(_ADVICE, file=sys.stderr)
+        if self.recombined:
+            self.recombine()
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
@@ -316,6 +329,8 @@ class Trainer:
             **{name: source.identity for name, source in sources.items() if source is not None},
             **({} if self.twin is None else {"teacher": {"kind": TWIN}}),
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
+            **({"recombined": self.recombined} if self.recombined else {}),
+            **({"with_frozen": True} if self.with_frozen else {}),
         }
         length = self.model_config.max_length
         with distribution.chief_first(self.strategy):
@@ -342,6 +357,18 @@ class Trainer:
         policy = exits.get(self.config.policy)
         parts = preprocessor, self.task.labels, policy, self.value_scale
         return BEExformerClassifier(config, *parts)
+
+    def recombine(self) -> None:
+        """Makes new pairs, which the model and the second twin read as unlabelled ones."""
+        path = self.folder / RECOMBINED
+        if not path.exists():
+            pairs = recombine(self.task.train, Embedder(), self.recombined, self.config.seed)
+            lines = ("\t".join(" ".join(text.split()) for text in pair) for pair in pairs)
+            write_atomically(path, "".join(f"{line}\n" for line in lines))
+        self.unlabelled = (path,)
+        assert self.twin is not None
+        if self.twin.twin is not None:
+            self.twin.unlabelled = self.unlabelled
 
     def fit(self, model: BEExformerClassifier) -> None:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
@@ -399,7 +426,7 @@ class Trainer:
         own = Texts(self.ids["train"], self.targets)
         if source is None:
             return None, own, share
-        in_steps = shares_shape(model, source)
+        in_steps = shares_shape(model, source) and not self.with_frozen
         if self.unlabelled or not in_steps or share:
             check_answers(model, source)
         teacher = make_teacher(model, source, self.ids["train"]) if in_steps else None
@@ -416,10 +443,17 @@ class Trainer:
             (self.task.validation, self.task.test),
             self.unlabelled,
             model.preprocessor,
-            None if in_steps else answers_of(model, source),
+            None if in_steps else self.answers(model, source),
             print if self.verbose else lambda line: None,
         )
         return teacher, texts, share or (0.0 if in_steps else _SHARE_OF_ANSWERS)
+
+    def answers(self, model: BEExformerClassifier, source: WarmStart) -> Answer:
+        """The teacher's answers, or those of the teacher and of MiniLM's embeddings together."""
+        answers = answers_of(model, source)
+        if not self.with_frozen:
+            return answers
+        return Mixture(self.task, answers, lambda: FrozenMiniLM.fit(self.task).logits)
 
     @property
     def targets(self) -> np.ndarray:
@@ -473,9 +507,8 @@ class Trainer:
         asked = self.has_baselines and len(self.task.train) <= _FEW_LABELS
         if not asked or importlib.util.find_spec("sklearn") is None:
             return {}
-        found, test = baselines.minilm_predictions(self.task), self.task.test.labels
-        name = baselines.minilm_name(self.task)
-        return {name: score(test, found, self.task.metric)}
+        found, test = frozen.predictions(self.task), self.task.test.labels
+        return {frozen.name_of(self.task): score(test, found, self.task.metric)}
 
     def save(self, run: Run) -> None:
         """Writes the model, and then the results, which mark a run as finished."""
@@ -488,7 +521,7 @@ class Trainer:
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / epochs.CHECKPOINTS, ignore_errors=True)
-        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS):
+        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS, RECOMBINED):
             (self.folder / name).unlink(missing_ok=True)
 
     def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:

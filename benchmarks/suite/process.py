@@ -81,14 +81,13 @@ def _train(
         start["unlabelled"] = folder / "unlabelled.txt"
         lines = suite.unlabelled(task, data_dir)
         write_atomically(start["unlabelled"], "\n".join(lines) + "\n")
-    run = train(
-        task,
-        folder / RUN_FOLDER,
-        model=BEExformerConfig.from_dict(spec["model"]),
-        training=TrainingConfig(**spec["training"]),
-        **start,
-        verbose=0,
-    )
+    settings: dict[str, Any] = {
+        "model": BEExformerConfig.from_dict(spec["model"]),
+        "training": TrainingConfig(**spec["training"]),
+    }
+    if spec["words"]:
+        settings = {**spec["words"], "seed": spec["training"]["seed"]}
+    run = train(task, folder / RUN_FOLDER, **settings, **start, verbose=0)
     labels = {f"{part}_labels": getattr(task, part).labels for part in ("validation", "test")}
     with atomic_path(folder / LOGITS_FILE) as path:
         np.savez_compressed(path, **labels, **run.exit_logits)

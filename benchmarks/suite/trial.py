@@ -32,6 +32,8 @@ class Trial:
         start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
             `init_layers`; empty for a training from scratch.
         earlier: other trainings of the suite in their place, by "init" and "teacher".
+        words: settings of `train` in place of `model` and `training`, of which then only the exit's policy and
+            its calibration count; what they do not say follows from the data, as for `beex train`.
     """
 
     task: str
@@ -42,6 +44,7 @@ class Trial:
     data: str
     start: dict[str, Any] = dataclasses.field(default_factory=dict)
     earlier: dict[str, "Trial"] = dataclasses.field(default_factory=dict)
+    words: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -74,7 +77,7 @@ class Trial:
             if source in (binary_minilm.NAME, *pretrained.names())
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
-        parts += filter(None, (self.start, packaged, earlier))
+        parts += filter(None, (self.start, packaged, earlier, self.words))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -92,6 +95,7 @@ class Trial:
             **{name: getattr(self, name) for name in ("task", "variant", "seed", "data", "start")},
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
+            "words": self.words,
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
             "code": code_version(),
         }

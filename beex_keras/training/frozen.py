@@ -1,0 +1,120 @@
+"""MiniLM as it is, with a linear model on its embeddings: a baseline, and a teacher that is soon trained."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from beex_keras.backend import tf
+from beex_keras.data import Split, Task
+from beex_keras.evaluation import predict_exit_logits
+from beex_keras.models import BEExformer, BEExformerConfig
+from beex_keras.text import TextPreprocessor
+from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
+from beex_keras.training.linear import OF_EMBEDDINGS, best_linear
+
+_LENGTH, _BATCH = 128, 64
+_LEAST = 1e-6
+"""The least probability, so that its logarithm is a number."""
+
+
+class Embedder:
+    """MiniLM's embeddings: means over the outputs of its last block, of length 1."""
+
+    def __init__(self) -> None:
+        donor = read_bert(MINILM)
+        self._preprocessor = TextPreprocessor(donor.vocabulary, min(_LENGTH, donor.positions))
+        config = BEExformerConfig.preset(
+            "minilm",
+            "float",
+            vocabulary_size=self._preprocessor.vocabulary_size,
+            max_length=self._preprocessor.max_length,
+            separator_id=self._preprocessor.separator_id,
+            **donor.shape,
+        )
+        backbone = BEExformer(config)
+        layers = tuple(range(config.num_blocks))
+        load_bert_weights(backbone, donor, self._preprocessor.vocabulary, layers)
+        ids = backbone.input
+        real = tf.cast(backbone.padding_mask(ids), tf.float32)[:, :, tf.newaxis]
+        pooled = tf.reduce_sum(backbone.output[-1] * real, axis=1) / tf.reduce_sum(real, axis=1)
+        self._model = tf.keras.Model(ids, pooled)
+
+    def __call__(self, texts: Sequence[str]) -> np.ndarray:
+        """The embeddings of n texts, float32 (n, 384)."""
+        ids = self._preprocessor.encode(list(texts))
+        found = predict_exit_logits(self._model, ids, _BATCH)
+        return found / np.linalg.norm(found, axis=1, keepdims=True)
+
+
+@dataclasses.dataclass(frozen=True)
+class FrozenMiniLM:
+    """A linear model on MiniLM's embeddings, which answers texts as the last exit of a classifier does.
+
+    Attributes:
+        embed: computes embeddings (n, D).
+        model: of scikit-learn.
+        task: what it has learned.
+    """
+
+    embed: Any
+    model: Any
+    task: Task
+
+    @classmethod
+    def fit(cls, task: Task) -> "FrozenMiniLM":
+        """Learns the training split; the validation split chooses the penalty."""
+        embed = Embedder()
+        train, validation = (
+            _features(embed, s.texts, s.pairs) for s in (task.train, task.validation)
+        )
+        return cls(embed, best_linear(task, train, validation, OF_EMBEDDINGS), task)
+
+    def predict(self, split: Split) -> np.ndarray:
+        """Class numbers of n texts, or values: (n,)."""
+        return self.model.predict(_features(self.embed, split.texts, split.pairs))
+
+    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+        """The logits (n, C) of texts, or standardized values (n, 1)."""
+        features, scale = _features(self.embed, texts, pairs), self.task.value_scale
+        if scale is not None:
+            return scale.standardize(self.model.predict(features)[:, None])
+        logits = np.full((len(features), len(self.task.labels)), np.log(_LEAST))
+        # A class that training lacks has no column.
+        found = self.model.predict_proba(features)
+        logits[:, self.model.classes_] = np.log(found.clip(_LEAST))
+        return logits
+
+
+def name_of(task: Task) -> str:
+    """What `FrozenMiniLM` is called on a task."""
+    return "frozen MiniLM + " + ("ridge" if task.is_regression else "logistic regression")
+
+
+def predictions(task: Task) -> np.ndarray:
+    """Answers to the test texts (n,), by `FrozenMiniLM`."""
+    return FrozenMiniLM.fit(task).predict(task.test)
+
+
+def cosine_predictions(task: Task) -> np.ndarray:
+    """Targets of the test pairs (n,): the cosine of both embeddings, on the line that fits training's."""
+    embed = Embedder()
+
+    def cosines(split: Split) -> np.ndarray:
+        assert split.pairs is not None
+        return (embed(split.texts) * embed(split.pairs)).sum(axis=1)
+
+    slope, intercept = np.polyfit(cosines(task.train), task.train.labels, 1)
+    return intercept + slope * cosines(task.test)
+
+
+def _features(embed: Any, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
+    """The embeddings of texts; of pairs both, their absolute difference, their product and their cosine."""
+    first = embed(texts)
+    if pairs is None:
+        return first
+    second = embed(pairs)
+    product = first * second
+    parts = first, second, np.abs(first - second), product, product.sum(axis=1, keepdims=True)
+    return np.concatenate(parts, axis=1)
