@@ -53,7 +53,7 @@ EXTRAS = {
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
     # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
-    "minilm": ["safetensors>=0.4"],
+    "minilm": ["safetensors>=0.4", "scikit-learn>=1.5"],
     # pyarrow 26 needs NumPy 2, which Larq does not run with.
     "scale": ["ray[data]>=2.60", "pyarrow<26"],
     "benchmarks": ["filelock>=3.15", 'tomli>=2; python_version < "3.11"'],

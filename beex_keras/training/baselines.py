@@ -10,7 +10,7 @@ import numpy as np
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.training import frozen
-from beex_keras.training.linear import best_linear
+from beex_keras.training.linear import best_linear, require
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
@@ -60,13 +60,9 @@ def tfidf_model(task: Task) -> "Pipeline":
     Raises:
         BeexError: scikit-learn is missing, or the training texts hold no words.
     """
-    try:
-        from sklearn.feature_extraction.text import TfidfVectorizer
-        from sklearn.pipeline import make_pipeline
-    except ModuleNotFoundError:
-        raise BeexError(
-            "The TF-IDF baseline needs scikit-learn; pip install 'beex-keras[baselines]'."
-        ) from None
+    require("baselines")
+    from sklearn.feature_extraction.text import TfidfVectorizer
+    from sklearn.pipeline import make_pipeline
 
     # Words of one letter count too: "I" and "a" tell questions and opinions apart.
     vectorizer = TfidfVectorizer(

@@ -1,13 +1,26 @@
 """Linear models of scikit-learn, tuned on validation data."""
 
+import importlib.util
 from collections.abc import Sequence
 from typing import Any
 
 from beex_keras.data import Task
+from beex_keras.errors import BeexError
 from beex_keras.evaluation.scores import score
 
 OF_EMBEDDINGS = (0.01, 0.1, 1.0, 10.0, 100.0, 1000.0)
 """Inverse penalties for embeddings of length 1, from one under which of a pair little but the cosine counts."""
+
+
+def is_available() -> bool:
+    """Whether scikit-learn is installed."""
+    return importlib.util.find_spec("sklearn") is not None
+
+
+def require(extra: str) -> None:
+    """Raises `BeexError` unless scikit-learn is installed, which that extra of the package has."""
+    if not is_available():
+        raise BeexError(f"A linear model needs scikit-learn; pip install 'beex-keras[{extra}]'.")
 
 
 def best_linear(task: Task, train: Any, validation: Any, inverses: Sequence[float]) -> Any:

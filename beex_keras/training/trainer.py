@@ -6,7 +6,6 @@ step is in `beex_keras.training.step`, what goes on around the steps in `beex_ke
 """
 
 import dataclasses
-import importlib.util
 import json
 import math
 import os
@@ -32,7 +31,7 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import binary_minilm, distribution, epochs, frozen, run_folder
+from beex_keras.training import binary_minilm, distribution, epochs, frozen, linear, run_folder
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
@@ -238,6 +237,8 @@ class Trainer:
     def __post_init__(self) -> None:
         if self.teacher or self.config.soft_targets:
             self.check_replicas()
+        if self.with_frozen:
+            linear.require("minilm")
         if self.init is not None:
             self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
@@ -505,7 +506,7 @@ class Trainer:
         It is left out with many labels, for which it takes long, and without scikit-learn.
         """
         asked = self.has_baselines and len(self.task.train) <= _FEW_LABELS
-        if not asked or importlib.util.find_spec("sklearn") is None:
+        if not asked or not linear.is_available():
             return {}
         found, test = frozen.predictions(self.task), self.task.test.labels
         return {frozen.name_of(self.task): score(test, found, self.task.metric)}
