@@ -2,6 +2,7 @@
 
 import dataclasses
 import itertools
+import math
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,23 @@ def score(labels: np.ndarray, predictions: np.ndarray, metric: str = "accuracy")
         needs = f"The metric '{metric}' needs scikit-learn"
         raise BeexError(f"{needs}; pip install 'beex-keras[baselines]'.") from None
     return float(getattr(metrics, _OF_CLASSES[metric])(labels, predictions))
+
+
+def standard_error(value: float, count: int, metric: str = "accuracy") -> float:
+    r"""Computes the standard error of a score on `count` texts.
+
+    It is \(\sqrt{a (1 - a) / n}\) of an accuracy \(a\), \((1 - r^2) / \sqrt{n}\) of a correlation \(r\), and
+    \(e \sqrt{(\pi / 2 - 1) / n}\) of the mean absolute value \(e\) of normal errors. Other metrics have that of
+    an accuracy, which is an approximation.
+
+    Example:
+        >>> from beex_keras.evaluation.scores import standard_error
+        >>> round(standard_error(0.9, 400), 4)
+        0.015
+    """
+    if metric == "mean_absolute_error":
+        return abs(value) * math.sqrt((math.pi / 2 - 1) / count)
+    if metric in OF_NUMBERS:
+        return (1.0 - value * value) / math.sqrt(count)
+    # Rounding can take a mean recall beyond 1.
+    return math.sqrt(value * max(1.0 - value, 0.0) / count)

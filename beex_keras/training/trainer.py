@@ -7,7 +7,6 @@ step is in `beex_keras.training.step`, what goes on around the steps in `beex_ke
 
 import dataclasses
 import json
-import math
 import os
 import shutil
 import sys
@@ -25,7 +24,7 @@ from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.evaluation.calibration import Calibration, calibrate
-from beex_keras.evaluation.scores import Evaluation, evaluate, score
+from beex_keras.evaluation.scores import Evaluation, evaluate, score, standard_error
 from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
@@ -69,9 +68,6 @@ _ADVICE = (
 
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
-
-_SPREAD_OF_ERRORS = math.sqrt(math.pi / 2 - 1)
-"""Standard deviation of the absolute values of normal numbers, relative to their mean."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -472,20 +468,11 @@ class Trainer:
 
     @property
     def slack(self) -> Callable[[float], float] | None:
-        r"""Best accuracy \(a\) on \(n\) validation texts → \(\mathrm{margin} \cdot \sqrt{a (1 - a) / n}\).
-
-        By less than that chance alone makes an epoch seem better than the next. For a mean recall it
-        is an approximation; rounding can take that beyond 1. The standard error of a correlation \(r\) is
-        \((1 - r^2) / \sqrt{n}\), that of a mean absolute error its own by a normal error's share.
-        """
+        """By less than this chance alone makes an epoch seem better than the best score so far."""
         margin, count = self.config.margin, len(self.task.validation)
         if not margin:
             return None
-        if not self.task.is_regression:
-            return lambda best: margin * math.sqrt(best * max(1.0 - best, 0.0) / count)
-        if self.task.metric == "mean_absolute_error":
-            return lambda best: margin * _SPREAD_OF_ERRORS * abs(best) / math.sqrt(count)
-        return lambda best: margin * (1.0 - best * best) / math.sqrt(count)
+        return lambda best: margin * standard_error(best, count, self.task.metric)
 
     def measure(self, model: BEExformerClassifier) -> Run:
         """Calibrates the model's exit on validation data and evaluates it on test data."""
