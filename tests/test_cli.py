@@ -6,18 +6,15 @@ import json
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import needs_engine
-from donors import write_donor
-from toy import TOY_SIZE, toy_files, write_toy_files
+from toy import TOY_SIZE, write_toy_files
 from toy import data_options as data
 
 from beex_keras import TrainingConfig, cli, export, fields, load, runtime
-from beex_keras import train as beex_train
 from beex_keras.cli.convert import EXITS
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
@@ -26,7 +23,7 @@ from beex_keras.export.tflite import metadata, size_report
 from beex_keras.losses import WEIGHTS
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training import RunOptions, settings, trainer
+from beex_keras.training import RunOptions
 
 
 def beex(*arguments) -> int:
@@ -463,134 +460,6 @@ def test_a_real_process_fails_with_one_sentence(tmp_path):
     assert done.stderr == f"error: There is no model at {tmp_path / 'none'}; check the path.\n"
 
 
-# === Mistakes: arguments, and a word that the sentence must hold. {0} is the folder. ===
-
-STOP = ["--on-error", "raise"]
-RUN = "{0}/run"
-FILE = "{0}/model.tflite"
-OUT = ["-o", "{0}/out"]
-TRAIN = ["train", *OUT]
-
-MISTAKES = {
-    "unknown command": (["classify"], "No such command"),
-    "unknown option": (["predict", RUN, "--loud"], "--loud"),
-    "unknown task": ([*TRAIN, "imdb"], "imdb"),
-    "unknown preset": (["train", "--preset", "huge", *OUT], "huge"),
-    "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),
-    "unknown setting": ([*TRAIN, "{0}/train.jsonl", "--set", "layers=3"], "layers"),
-    "setting given twice": ([*TRAIN, "--epochs", "1", "--set", "epochs=2"], "given twice"),
-    "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
-    "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
-    "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
-    "missing data file": ([*TRAIN, "{0}/none.jsonl"], "none.jsonl"),
-    "directory as data file": ([*TRAIN, "{0}/run"], "directory"),
-    "unsupported data file": ([*TRAIN, "{0}/bad.xlsx"], "xlsx"),
-    "wrong column": ([*TRAIN, "{0}/train.jsonl", "--text-column", "body"], "body"),
-    "bad JSON line": ([*TRAIN, "{0}/bad.jsonl"], "Line 2"),
-    "data not UTF-8": ([*TRAIN, "{0}/latin.jsonl"], "UTF-8"),
-    "empty text in data": ([*TRAIN, "{0}/empty.jsonl"], "empty"),
-    "one class only": ([*TRAIN, "{0}/single.jsonl"], "class"),
-    "unknown label in test": (
-        [*TRAIN, "{0}/train.jsonl", "--test", "{0}/label.jsonl"], "maybe"),
-    "missing GLUE folder": ([*TRAIN, "glue/sst2", "--data-dir", "{0}/none"], "none"),
-    "missing vocabulary": ([*TRAIN, "{0}/train.jsonl", "--set", "vocabulary={0}/v.txt"], "v.txt"),
-    "output is a foreign folder": (["train", "{0}/train.jsonl", "-o", "{0}"], "run folder"),
-    "other settings in the run": (
-        ["train", "{0}/train.jsonl", "-o", RUN], "other settings"),
-    "missing model": (["predict", "{0}/none", "text"], "none"),
-    "text to classify is empty": (["predict", FILE, "", *STOP], "empty"),
-    "10,000 words": (
-        ["predict", FILE, "good " * 10_000, "--no-truncate", *STOP], "10,002 tokens"),
-    "missing text file": (["predict", FILE, "--file", "{0}/none.txt"], "none.txt"),
-    "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
-    "policy that does not exist": (["predict", RUN, "text", "--policy", "luck"], "luck"),
-    "pair for a single-text model": (["predict", RUN, "text", "--pair", "text"], "single"),
-    "another policy than the file's": (
-        ["predict", FILE, "text", "--policy", "entropy", "--threshold", "1"], "no other policy"),
-    "line that is no JSON": (
-        ["predict", FILE, "--jsonl", "--file", "{0}/text.tflite", *STOP], "not JSON"),
-    "JSON line without the field": (
-        ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t", *STOP], "'t'"),
-    "threshold input without an exit": (
-        ["convert", RUN, "--exit", "all-outputs", "--threshold-input", *OUT], "by itself"),
-    "segments into a foreign folder": (["convert", RUN, "--exit", "segments", "-o", "{0}"], "else"),
-    "truncated .tflite": (["predict", "{0}/short.tflite", "text"], "short.tflite"),
-    "foreign .tflite": (["predict", "{0}/foreign.tflite", "text"], "foreign.tflite"),
-    "corrupted .tflite": (["predict", "{0}/corrupt.tflite", "text"], "corrupt.tflite"),
-    "text as .tflite": (["predict", "{0}/text.tflite", "text"], "text.tflite"),
-    "checkpoint of another shape": (["predict", "{0}/reshaped", "text"], "another shape"),
-    "exit of a .beex": (
-        ["convert", "{0}/run", "-o", "{0}/x.beex", "--exit", "in-graph"], "--exit"),
-    "weights of 8 bits in a .tflite": (["convert", RUN, *OUT, "--weights", "int8"], ".beex"),
-    "weights of 8 bits of a binary model": (
-        ["convert", RUN, "-o", "{0}/x.beex", "--weights", "int8"], "take 1 bit"),
-    "memory plan of a .beex": (
-        ["convert", "{0}/run", "-o", "{0}/x.beex", "--plan-memory"], "--plan-memory"),
-    "convert a .tflite": (["convert", FILE, *OUT], "Keras model"),
-    "convert to a longer text": (["convert", RUN, "--length", "999", *OUT], "999"),
-    "task with other labels": (
-        ["evaluate", RUN, "{0}/other.jsonl"], "the model knows"),
-    "summary of nothing": (["summary"], "--preset"),
-    "bits of a trained model": (["summary", RUN, "--bits", "float"], "--bits goes with --preset"),
-    "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
-    "margin out of range": (["calibrate", RUN, "--margin", "-1"], "margin"),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def spoiled(folder):
-    """The folder with one faulty file for every kind of fault."""
-    row = '{"text": "good film", "label": "positive"}\n'
-    (folder / "bad.xlsx").write_text(row)
-    (folder / "bad.jsonl").write_text(row + '{"text": \n')
-    (folder / "latin.jsonl").write_bytes(row.encode() + '{"text": "caf\xe9"}'.encode("latin-1"))
-    (folder / "empty.jsonl").write_text(row + '{"text": " ", "label": "negative"}\n')
-    (folder / "single.jsonl").write_text(row * 20)
-    (folder / "label.jsonl").write_text('{"text": "good film", "label": "maybe"}\n')
-    rows = [json.dumps({"text": f"film {i}", "label": "ab"[i % 2]}) for i in range(60)]
-    (folder / "other.jsonl").write_text("\n".join(rows) + "\n")
-    model = (folder / "model.tflite").read_bytes()
-    (folder / "short.tflite").write_bytes(model[: len(model) // 2])
-    (folder / "text.tflite").write_text("not a model")
-    damaged = bytearray(model)
-    damaged[len(model) // 2] ^= 0xFF
-    (folder / "corrupt.tflite").write_bytes(bytes(damaged))
-    dense = tf.function(lambda x: x + 1.0, input_signature=[tf.TensorSpec((1, 2), tf.float32)])
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([dense.get_concrete_function()])
-    (folder / "foreign.tflite").write_bytes(converter.convert())
-    reshaped = folder / "reshaped"
-    reshaped.mkdir()
-    for file in (folder / "run" / "model").iterdir():
-        content = file.read_bytes().replace(b'"hidden_width": 24', b'"hidden_width": 20')
-        (reshaped / file.name).write_bytes(content)
-    return folder
-
-
-def tree(folder: Path) -> dict[str, int]:
-    return {str(path): path.stat().st_mtime_ns for path in sorted(folder.rglob("*"))}
-
-
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_get_one_sentence_and_leave_nothing(spoiled, mistake, capsys, read_once):
-    arguments, word = MISTAKES[mistake]
-    before = tree(spoiled)
-    assert beex(*(argument.replace("{0}", str(spoiled)) for argument in arguments)) == 2
-    output = capsys.readouterr()
-    assert output.out == ""
-    assert output.err.startswith("error: ") and output.err.count("\n") == 1
-    assert word in output.err and "Traceback" not in output.err
-    assert tree(spoiled) == before
-
-
-def test_interrupt_exits_with_130(monkeypatch, folder, capsys):
-    def interrupt(*_, **__):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("beex_keras.runtime.load", interrupt)
-    assert beex("predict", folder / "run", "text") == 130
-    assert "interrupted" in capsys.readouterr().err
-
-
 def test_choices_are_those_of_the_package():
     assert fields.choices(TrainingConfig)["policy"] == tuple(POLICIES)
     assert fields.choices(TrainingConfig)["loss"] == WEIGHTS
@@ -618,135 +487,3 @@ def test_help_of_train_is_short_and_in_groups(capsys):
     options = {word.strip(",.") for word in output.split() if word.startswith("--")}
     assert "--epochs" in options and len(options) <= 20
     assert "passes over the training split" in output.lower()  # what TrainingConfig says of it
-
-
-@pytest.mark.parametrize(
-    ("setting", "needed"),
-    [("anneal=0.5", "init"), ("init_layers=[0,1]", "init"), ("hidden_weight=2", "teacher")],
-)
-def test_settings_of_a_start_need_one(tmp_path, capsys, setting, needed):
-    assert beex("train", "-o", tmp_path / "run", "--set", setting) == 2
-    name = setting.split("=")[0]
-    assert f"{name} means nothing without {needed}" in capsys.readouterr().err
-    assert not (tmp_path / "run").exists()
-
-
-def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
-    write_donor(tmp_path / "donor")
-    write_toy_files(tmp_path)
-    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
-    arguments = ["train", *data(tmp_path), "--init", str(tmp_path / "donor"), "--epochs", "1"]
-    arguments += ["--set=init_layers=[0,2]", "--max-length", "12", "-o", str(tmp_path / "run")]
-    arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
-    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 2
-    assert dtypes == [{tf.float32}]
-    found = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
-    assert found["init"]["layers"] == found["teacher"]["layers"] == [0, 2]
-    warm = TrainingConfig.warm(True, epochs=1, batch_size=32)
-    assert found["training"] == warm.to_dict() and warm.anneal > 0
-
-
-# === The same words from Python and from the command line ===
-
-SAME = {
-    "nothing": ([], {}),
-    "settings": (
-        ["--epochs", 2, "--learning-rate", 0.01, "--seed", 3, "--policy", "entropy", "--set",
-         "batch_size=16", "--set", "pieces=false", "--set", "gate_activation=sigmoid"],
-        {"epochs": 2, "learning_rate": 0.01, "seed": 3, "policy": "entropy", "batch_size": 16,
-         "pieces": False, "gate_activation": "sigmoid"}),
-    "bits": (["--preset", "micro", "--bits", "fully-binary"], {"preset": "micro", "bits": "fully-binary"}),
-    "real table": (["--set", "embedding_bits=32"], {"embedding_bits": 32}),
-    "from a model": (["--init", "{0}/run"], {"init": "{0}/run"}),
-    "binarized": (["--init", "{0}/real"], {"init": "{0}/real"}),
-    "real, from a model": (["--init", "{0}/real", "--bits", "float"], {"init": "{0}/real", "bits": "float"}),
-    "with a teacher": (
-        ["--init", "{0}/real", "--teacher", "{0}/real", "--set", "hidden_weight=2"],
-        {"init": "{0}/real", "teacher": "{0}/real", "hidden_weight": 2}),
-    "from BERT": (
-        ["--init", "{0}/donor", "--set", "init_layers=[0,2]", "--set", "width=24", "--set", "num_heads=6",
-         "--set", "hidden_width=40"],
-        {"init": "{0}/donor", "init_layers": [0, 2], "width": 24, "num_heads": 6, "hidden_width": 40}),
-}  # fmt: skip
-
-
-@pytest.fixture(scope="module")
-def starts(folder):
-    """The folder with a real model and a BERT-style encoder beside the run."""
-    trained = load(folder / "run").classifier
-    real = BEExformerClassifier(trained.config.twin(), trained.preprocessor)
-    real.save_pretrained(folder / "real")
-    write_donor(folder / "donor")
-    return folder
-
-
-@pytest.mark.parametrize("words", SAME)
-def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
-    def stop(self):
-        self.open_folder()
-        raise BeexError("stopped")
-
-    monkeypatch.setattr(trainer.Trainer, "run", stop)
-    options, arguments = SAME[words]
-
-    def here(value):
-        return value.replace("{0}", str(starts)) if isinstance(value, str) else value
-
-    size = {} if "init" in arguments and words != "from BERT" else TOY_SIZE
-    size = {name: value for name, value in size.items() if name not in arguments}
-    given = [f"--set={name}={value}" for name, value in size.items()]
-    assert beex("train", *data(starts), *given, *map(here, options), "-o", tmp_path / "cli") == 2
-    with pytest.raises(BeexError, match="stopped"):
-        beex_train(
-            **toy_files(starts),
-            output=tmp_path / "python",
-            **size,
-            **{name: here(value) for name, value in arguments.items()},
-        )
-    found, expected = (tmp_path / name / "run.json" for name in ("cli", "python"))
-    assert found.read_text("utf-8") == expected.read_text("utf-8")
-
-
-def test_what_follows_from_the_start(starts, tmp_path):
-    def resolved(count=10_000, **words):
-        source = {"teacher": "none", "init": words.pop("init", None)}
-        found = settings.Words.read(words, **source).resolve(count)
-        return found.model, found.training
-
-    ours = load(starts / "run").classifier.config
-    few = {"epochs": 2, "batch_size": 32}
-    assert resolved() == (BEExformerConfig.preset("tiny"), TrainingConfig(epochs=6))
-    assert resolved(init=starts / "real") == (ours, TrainingConfig.warm(True, **few))
-    assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False, **few)
-    scratch = (ours, TrainingConfig(epochs=6))
-    assert resolved(init=starts / "run") == scratch  # nothing real to lose
-    model, training = resolved(init=starts / "donor", epochs=1, batch_size=8)
-    assert model == BEExformerConfig.preset("minilm")
-    assert training == TrainingConfig.warm(True, epochs=1, batch_size=8)
-    # Few texts are seen more often, many not less than twice.
-    known = (
-        (1, 40, 50),
-        (250, 40, 20),
-        (600, 40, 10),
-        (5_000, 12, 3),
-        (60_000, 2, 2),
-        (10**6, 2, 2),
-    )
-    for count, epochs, warm in known:
-        assert resolved(count)[1] == TrainingConfig(epochs=epochs)
-        found = resolved(count, init=starts / "real")[1]
-        assert (found.epochs, found.batch_size) == (warm, 32 if count <= 10_000 else 64)
-    fully = BEExformerClassifier(
-        ours.with_bits("fully-binary"), load(starts / "run").classifier.preprocessor
-    )
-    fully.save_pretrained(tmp_path / "fully")
-    assert resolved(init=tmp_path / "fully")[0].activation_bits == 1
-
-
-def test_words_beside_the_object_that_has_them(starts):
-    for words in (
-        {"model": BEExformerConfig(), "preset": "tiny"},
-        {"training": TrainingConfig(), "epochs": 3},
-    ):
-        with pytest.raises(BeexError, match="is given beside a .*; put it in there"):
-            beex_train("rotten_tomatoes", "none", **words)
