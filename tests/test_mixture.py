@@ -51,11 +51,13 @@ def test_values_are_averaged_by_the_weight_of_the_smallest_squared_error():
     task = numbers(targets)
     z = task.value_scale.standardize(targets)[:, None]
     one, other = z + random.normal(size=(200, 1)), z + random.normal(size=(200, 1)) / 2
-    found = Mixture(task, answering(one), lambda: answering(other))
+    said = []
+    found = Mixture(task, answering(one), lambda: answering(other), said.append)
     # Independent errors of variances 1 and 1/4: the best weights are 1/5 and 4/5.
     assert found.weight == pytest.approx(0.8, abs=0.11)
     expected = (1 - found.weight) * one + found.weight * other
     np.testing.assert_allclose(found(TEXTS[:5], None), expected[:5])
+    assert len(said) == 1 and f"weight {found.weight:.1f}" in said[0]
 
 
 @pytest.mark.parametrize("better", [0, 1])

@@ -27,10 +27,17 @@ class Mixture:
         task: its validation split chooses the weight, when the first answer is asked for.
         first: the answers of one teacher.
         second: makes those of the other.
+        say: is told the weight.
     """
 
-    def __init__(self, task: Task, first: Answer, second: Callable[[], Answer]) -> None:
-        self.task, self.first, self._second = task, first, second
+    def __init__(
+        self,
+        task: Task,
+        first: Answer,
+        second: Callable[[], Answer],
+        say: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.task, self.first, self._second, self._say = task, first, second, say
 
     @cached_property
     def second(self) -> Answer:
@@ -42,7 +49,11 @@ class Mixture:
         split = self.task.validation
         parts = self.first(split.texts, split.pairs), self.second(split.texts, split.pairs)
         losses = [self._loss(self._mean(*parts, weight)) for weight in _WEIGHTS]
-        return float(_WEIGHTS[int(np.argmin(losses))])
+        weight = float(_WEIGHTS[int(np.argmin(losses))])
+        self._say(
+            f"answers of MiniLM's embeddings have the weight {weight:.1f}, those of the twin {1 - weight:.1f}"
+        )
+        return weight
 
     def __call__(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
         """The logits (n, C) of texts, or standardized values (n, 1)."""

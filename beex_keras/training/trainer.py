@@ -441,7 +441,7 @@ class Trainer:
             self.unlabelled,
             model.preprocessor,
             None if in_steps else self.answers(model, source),
-            print if self.verbose else lambda line: None,
+            self.say,
         )
         return teacher, texts, share or (0.0 if in_steps else _SHARE_OF_ANSWERS)
 
@@ -450,7 +450,12 @@ class Trainer:
         answers = answers_of(model, source)
         if not self.with_frozen:
             return answers
-        return Mixture(self.task, answers, lambda: FrozenMiniLM.fit(self.task).logits)
+        return Mixture(self.task, answers, lambda: FrozenMiniLM.fit(self.task).logits, self.say)
+
+    def say(self, line: str) -> None:
+        """Prints a line, if the training is to say something."""
+        if self.verbose:
+            print(line)
 
     @property
     def targets(self) -> np.ndarray:
