@@ -1,5 +1,6 @@
 """Few labels: who is taught by its twin by itself, and what the student starts from."""
 
+import itertools
 import json
 import sys
 from pathlib import Path
@@ -165,6 +166,17 @@ def test_new_pairs_are_learned_and_removed(encoders, tmp_path, monkeypatch):
     assert not (tmp_path / "run" / "recombined.txt").exists()
     again = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
+
+
+def test_sentences_that_are_all_paired_already_need_no_new_pairs(encoders, tmp_path, monkeypatch):
+    pytest.importorskip("sklearn")
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    texts = [row["text"] for row in toy_rows(9, 0)][:6]
+    pairs = list(itertools.combinations(dict.fromkeys(texts), 2))
+    data = pairs, [i % 5 + 0.5 for i in range(len(pairs))]
+    words = {**SHAPE, "epochs": 1, "verbose": 0, "both_orders": True, "vocabulary_size": 100}
+    run = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
+    assert np.isfinite(run.exit_logits["test"]).all()
 
 
 def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):

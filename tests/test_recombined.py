@@ -42,6 +42,7 @@ def test_they_are_as_alike_as_the_labelled_ones(apart):
 
 
 def test_few_sentences_give_few_pairs():
+    assert not list(recombine(Split(["a"], ["a"], np.zeros(1)), embed, 9, seed=0))
     train = Split(SENTENCES[:2], SENTENCES[1:3], np.zeros(2))
     found = list(recombine(train, embed, 1000, seed=0))
     assert found in ([(SENTENCES[0], SENTENCES[2])], [(SENTENCES[2], SENTENCES[0])])

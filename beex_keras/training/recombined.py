@@ -30,6 +30,8 @@ def recombine(
     """
     assert train.pairs is not None
     sentences = sorted({*train.texts, *train.pairs})
+    if len(sentences) < 2:
+        return
     row = {sentence: number for number, sentence in enumerate(sentences)}
     known = {frozenset(pair) for pair in zip(train.texts, train.pairs, strict=True)}
     embedded = embed(sentences)

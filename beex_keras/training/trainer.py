@@ -362,7 +362,9 @@ class Trainer:
             pairs = recombine(self.task.train, Embedder(), self.recombined, self.config.seed)
             lines = ("\t".join(" ".join(text.split()) for text in pair) for pair in pairs)
             write_atomically(path, "".join(f"{line}\n" for line in lines))
-        self.unlabelled = (path,)
+        self.unlabelled = (
+            (path,) if path.stat().st_size else ()
+        )  # few sentences may be paired already
         assert self.twin is not None
         if self.twin.twin is not None:
             self.twin.unlabelled = self.unlabelled
