@@ -144,7 +144,10 @@ def train(
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
             from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
             teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
-            learns from the labels, the second also from the first one's answers.
+            learns from the labels, the second also from the first one's answers. If they start from "minilm",
+            a linear model on MiniLM's embeddings answers beside the first one, see
+            `beex_keras.training.mixture`. Few pairs of a regression with `both_orders` have new pairs of their
+            sentences in place of unlabelled ones, see `beex_keras.training.recombined`.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
