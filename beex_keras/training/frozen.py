@@ -111,10 +111,12 @@ def cosine_predictions(task: Task) -> np.ndarray:
 
 def _features(embed: Any, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
     """The embeddings of texts; of pairs both, their absolute difference, their product and their cosine."""
-    first = embed(texts)
     if pairs is None:
-        return first
-    second = embed(pairs)
+        return embed(texts)
+    # A sentence is often in several pairs, or in both orders.
+    rows = {text: row for row, text in enumerate(dict.fromkeys([*texts, *pairs]))}
+    embedded = embed(list(rows))
+    first, second = (embedded[[rows[text] for text in part]] for part in (texts, pairs))
     product = first * second
     parts = first, second, np.abs(first - second), product, product.sum(axis=1, keepdims=True)
     return np.concatenate(parts, axis=1)
