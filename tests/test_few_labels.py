@@ -54,18 +54,10 @@ def encoders(folder, monkeypatch):
     monkeypatch.setattr(binary_minilm, "FILE", folder / "binary.beex")
 
 
-def resolved(
-    labelled,
-    count=None,
-    teacher=None,
-    init="minilm",
-    unlabelled=False,
-    of_task=(False, False),
-    **words,
-):
+def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
     words = {"vocabulary_size": 100, **SHAPE, **words}
     read = settings.Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
-    return read.resolve(labelled if count is None else count, labelled, *of_task)
+    return read.resolve(settings.Data(labelled, (count or labelled) - labelled, **dict(data)))
 
 
 def name_of(start):
@@ -123,16 +115,29 @@ def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, folder):
 
 
 def test_symmetric_pairs_with_targets_get_new_pairs(encoders):
-    symmetric = (True, True)
-    found = resolved(10_346, of_task=symmetric)
+    symmetric = {"is_regression": True, "is_pair": True, "both_orders": True}
+    found = resolved(10_346, data=symmetric)
     assert found.recombined == settings.RECOMBINED and found.twin.with_frozen
     assert [of.training.epochs for of in (found, found.twin, found.twin.twin)] == [1, 1, 2]
     assert found.twin.recombined == 0
     # Many pairs are enough, and whoever has unlabelled ones wants those.
-    assert resolved(20_002, of_task=symmetric).recombined == 0
-    assert resolved(10_346, 11_000, unlabelled=True, of_task=symmetric).recombined == 0
-    for words in ({"of_task": (True, False)}, {"of_task": (False, True)}, {"teacher": "none"}):
-        assert resolved(4_000, **{"of_task": symmetric, **words}).recombined == 0
+    assert resolved(20_002, data=symmetric).recombined == 0
+    assert resolved(10_346, 11_000, unlabelled=True, data=symmetric).recombined == 0
+    for other in ({"is_regression": False}, {"both_orders": False}):
+        assert resolved(4_000, data=symmetric | other).recombined == 0
+    assert resolved(4_000, data=symmetric, teacher="none").recombined == 0
+
+
+def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
+    found = resolved(20_000, data={"is_pair": True, "both_orders": True})
+    assert found.training.batch_size == found.twin.training.batch_size == 32
+    assert found.twin.model.token_dropout == 0 and found.twin.model.dropout == 0.1
+    assert resolved(20_002, data={"is_pair": True, "both_orders": True}).twin is None
+    for words in ({"bits": "float"}, {"teacher": "none"}):
+        assert resolved(500, data={"is_pair": True}, **words).model.token_dropout == 0
+    assert resolved(500, bits="float").model.token_dropout == 0.1
+    asked = resolved(500, data={"is_pair": True}, bits="float", token_dropout=0.2)
+    assert asked.model.token_dropout == 0.2
 
 
 def test_new_pairs_are_learned_and_removed(encoders, tmp_path, monkeypatch):
@@ -200,7 +205,7 @@ def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
         found = resolved(500, **words)
         assert found.twin is None and name_of(found.init) == "minilm"
     recipe = settings.Words.read(SHAPE, training=TrainingConfig(), init="minilm")
-    assert recipe.resolve(500).twin is None
+    assert recipe.resolve(settings.Data(500)).twin is None
     with pytest.raises(BeexError, match="mean nothing without a teacher"):
         resolved(500, teacher="none", unlabelled=True)
 

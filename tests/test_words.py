@@ -106,7 +106,7 @@ def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
 def test_what_follows_from_the_start(starts, tmp_path):
     def resolved(count=10_000, **words):
         source = {"teacher": "none", "init": words.pop("init", None)}
-        found = settings.Words.read(words, **source).resolve(count)
+        found = settings.Words.read(words, **source).resolve(settings.Data(count))
         return found.model, found.training
 
     ours = load(starts / "run").classifier.config

@@ -16,6 +16,7 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - few symmetric pairs of a regression get new pairs of their sentences, if there are no unlabelled ones, see
   `beex_keras.training.recombined`;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
+- a model that starts from an encoder hides no token of pairs;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
   `beex_keras.training.binary_minilm`;
 - the exit policy is that of `beex_keras.exits.default`.
@@ -66,6 +67,9 @@ TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 """Defaults where `is_taught`. The twin also answers texts with replaced tokens, and these keep the model from
 learning the labels by heart. Dropout would only keep it from following its teacher."""
 
+PAIR_MODEL = {"token_dropout": 0.0}
+"""Defaults of a start from an encoder on pairs, in which a single word can decide."""
+
 DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
     *("task_kind", "both_orders", "clip"),
@@ -85,8 +89,45 @@ NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teache
 
 
 @dataclasses.dataclass(frozen=True)
+class Data:
+    """What of the training data settings follow from.
+
+    Attributes:
+        labelled: number of texts with a label; with `both_orders` each counts twice.
+        unlabelled: number of texts without one.
+        is_regression: whether labels are numbers.
+        is_pair: whether texts are pairs.
+        both_orders: whether each pair is there a second time, with its texts exchanged.
+    """
+
+    labelled: int
+    unlabelled: int = 0
+    is_regression: bool = False
+    is_pair: bool = False
+    both_orders: bool = False
+
+    @property
+    def count(self) -> int:
+        """Number of all texts."""
+        return self.labelled + self.unlabelled
+
+    @property
+    def has_few_labels(self) -> bool:
+        """Whether at most `FEW` texts have a label."""
+        return self._once(self.labelled) <= FEW
+
+    @property
+    def has_few_texts(self) -> bool:
+        """Whether there are at most `FEW` texts."""
+        return self._once(self.count) <= FEW
+
+    def _once(self, count: int) -> int:
+        return count // 2 if self.both_orders else count
+
+
+@dataclasses.dataclass(frozen=True)
 class Resolved:
-    """All that follows from the words of a call and the number of texts."""
+    """All that follows from the words of a call and its data."""
 
     model: BEExformerConfig
     training: TrainingConfig
@@ -155,36 +196,23 @@ class Words:
         of_training = of(recipe) if training is None else training
         options = RunOptions(**of(fields.names(RunOptions)))
         words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
-        words._training(words._model(None), False)  # so that faults show before anything is read
+        words._training(words._model(None), Data(1))  # so that faults show before anything is read
         return words
 
-    def resolve(
-        self,
-        count: int,
-        labelled: int | None = None,
-        is_regression: bool = False,
-        both_orders: bool = False,
-    ) -> Resolved:
-        """Reads what the training starts from and learns from; errors as `warm_start`.
-
-        It has `count` texts, of which the `labelled` ones, all if None, have labels. With `both_orders` these
-        are pairs that stand there twice.
-        """
-        labelled = count if labelled is None else labelled
-        labels = labelled // 2 if both_orders else labelled
+    def resolve(self, data: "Data") -> Resolved:
+        """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
         init = None if self.init is None else warm_start(self.init, layers)
-        model = self._model(init)
-        few = labels <= FEW and init is not None and init.is_encoder
+        model = self._model(init, data.is_pair)
+        few = data.has_few_labels and init is not None and init.is_encoder
         # A whole recipe says all by itself.
         free = self.teacher is None and not isinstance(self.training, TrainingConfig)
         by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
         from_minilm = self.init == MINILM and layers is None
-        recombined = 0
-        if by_twin and few and from_minilm and is_regression and both_orders and labelled == count:
-            recombined = RECOMBINED
-            count += recombined
-        answered = by_twin and few and labelled < count
+        symmetric = data.is_regression and data.both_orders and not data.unlabelled
+        recombined = RECOMBINED if by_twin and few and from_minilm and symmetric else 0
+        data = dataclasses.replace(data, unlabelled=data.unlabelled + recombined)
+        answered = by_twin and few and data.unlabelled > 0
         teacher = None
         if self.teacher not in (None, TWIN, NOBODY):
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
@@ -195,59 +223,61 @@ class Words:
         )
         if taught and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        training = self._training(model, warm, is_regression, count, taught, answered)
-        twin = self._twin(training, init, labelled) if by_twin else None
+        training = self._training(model, data, warm, taught, answered)
+        twin = self._twin(training, init, data) if by_twin else None
         with_frozen = answered and from_minilm
         if twin is not None and answered and model.weight_bits == 1:
-            twin = _second(twin, training, count, with_frozen)
+            twin = _second(twin, training, data.count, with_frozen)
             with_frozen = False
         if taught and few and from_minilm:
             init = _binarized_before(model) or init
         return Resolved(model, training, init, teacher, twin, recombined, with_frozen)
 
-    def _twin(self, training: TrainingConfig, init: WarmStart | None, labelled: int) -> Resolved:
+    def _twin(self, training: TrainingConfig, init: WarmStart | None, data: "Data") -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
 
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
         if init is not None and init.is_encoder and not is_real(init.bits):
             init = warm_start(MINILM)  # what that was before it was binarized
-        model = self._model(init).twin()
-        epochs = epochs_of(labelled, warm=True)
+        model = self._model(init, data.is_pair).twin()
+        epochs = epochs_of(data.labelled, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
-            if labelled <= FEW:  # however many texts there are without a label
+            if data.has_few_labels:  # however many texts there are without a label
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
             return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
         return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
 
-    def _model(self, init: WarmStart | None) -> BEExformerConfig:
+    def _model(self, init: WarmStart | None, is_pair: bool = False) -> BEExformerConfig:
         if isinstance(self.model, BEExformerConfig):
             return self.model
+        given = dict(self.model)
+        if is_pair and init is not None and init.is_encoder:
+            given = {**PAIR_MODEL, **given}
         preset, bits = self.choice.get("preset"), self.choice.get("bits")
         if bits is None:
             fully = init is not None and init.bits["activation_bits"] == 1
             bits = "fully-binary" if fully else "weights-only"
         if preset is None and init is not None and init.shape is not None:
-            return init.shape.with_bits(bits).replace(**self.model)
+            return init.shape.with_bits(bits).replace(**given)
         default = "tiny" if init is None else "minilm"
-        return BEExformerConfig.preset(preset or default, bits, **self.model)
+        return BEExformerConfig.preset(preset or default, bits, **given)
 
     def _training(
         self,
         model: BEExformerConfig,
-        warm: bool,
-        is_regression: bool = False,
-        count: int = 1,
+        data: "Data",
+        warm: bool = False,
         taught: bool = False,
         answered: bool = False,
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
             return self.training
-        given: dict[str, Any] = {"policy": exits.default(is_regression)}
-        given["epochs"] = epochs_of(count, warm, answered)
-        if warm and count <= FEW:
+        given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
+        given["epochs"] = epochs_of(data.count, warm, answered)
+        if warm and data.has_few_texts:
             given["batch_size"] = _BATCH_OF_FEW
         given |= TAUGHT_TRAINING if taught else {}
         given |= self.training

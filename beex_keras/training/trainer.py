@@ -41,7 +41,7 @@ from beex_keras.training.mixture import Mixture
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.recombined import recombine
-from beex_keras.training.settings import FEW, NOBODY, TWIN, Resolved, Source, Words
+from beex_keras.training.settings import FEW, NOBODY, TWIN, Data, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
@@ -186,16 +186,21 @@ def train(
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
-    labelled, folder = len(task.train), Path(output)
-    count = labelled + count_lines([Path(file) for file in files])
-    found = words.resolve(count, labelled, task.is_regression, task.both_orders)
+    about = Data(
+        len(task.train),
+        count_lines([Path(file) for file in files]),
+        task.is_regression,
+        task.is_pair,
+        task.both_orders,
+    )
+    found = words.resolve(about)
     trainer = Trainer(
         task,
         found.model,
         found.training,
         found.init,
         found.teacher,
-        folder,
+        Path(output),
         vocabulary,
         strategy,
         callbacks,
