@@ -72,10 +72,6 @@ def _write_tasks(folder: Path, texts: list[str]) -> None:
             "index\tsentence1\tsentence2\tlabel\n",
             lambda n: f"{n}\t{texts[n]}\t{texts[-n]}\t{('entailment', 'not_entailment')[n % 2]}\n",
         ),
-        "STS-B": (
-            "index\tsentence1\tsentence2\tscore\n",
-            lambda n: f"{n}\t{texts[n]}\t{texts[-n]}\t{n % 11 / 2}\n",
-        ),
     }
     for name, (header, row) in columns.items():
         (folder / name).mkdir(parents=True)

@@ -1,6 +1,5 @@
 """Few labels: who is taught by its twin by itself, and what the student starts from."""
 
-import itertools
 import json
 import sys
 from pathlib import Path
@@ -114,20 +113,6 @@ def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, folder):
     assert other.twin.twin is not None and not other.twin.with_frozen
 
 
-def test_symmetric_pairs_with_targets_get_new_pairs(encoders):
-    symmetric = {"is_regression": True, "is_pair": True, "both_orders": True}
-    found = resolved(10_346, data=symmetric)
-    assert found.recombined == settings.RECOMBINED and found.twin.with_frozen
-    assert [of.training.epochs for of in (found, found.twin, found.twin.twin)] == [1, 1, 2]
-    assert found.twin.recombined == 0
-    # Many pairs are enough, and whoever has unlabelled ones wants those.
-    assert resolved(20_002, data=symmetric).recombined == 0
-    assert resolved(10_346, 11_000, unlabelled=True, data=symmetric).recombined == 0
-    for other in ({"is_regression": False}, {"both_orders": False}):
-        assert resolved(4_000, data=symmetric | other).recombined == 0
-    assert resolved(4_000, data=symmetric, teacher="none").recombined == 0
-
-
 def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
     found = resolved(20_000, data={"is_pair": True, "both_orders": True})
     assert found.training.batch_size == found.twin.training.batch_size == 32
@@ -140,14 +125,11 @@ def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
     assert asked.model.token_dropout == 0.2
 
 
-def test_new_pairs_are_learned_and_removed(encoders, tmp_path, monkeypatch):
+def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
+    encoders, tmp_path, monkeypatch
+):
     pytest.importorskip("sklearn")
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    monkeypatch.setattr(settings, "RECOMBINED", 30)
-    random = np.random.default_rng(0)
-    texts = [row["text"] for row in toy_rows(30, 0)]
-    pairs = [(text, texts[random.integers(30)]) for text in texts]
-    data = pairs, list(random.uniform(0, 5, 30))
     seen = []
     real = Trainer.learn_from
 
@@ -157,31 +139,15 @@ def test_new_pairs_are_learned_and_removed(encoders, tmp_path, monkeypatch):
         return teacher, texts, share
 
     monkeypatch.setattr(Trainer, "learn_from", learn_from)
-    words = {**SHAPE, "epochs": 1, "verbose": 0, "both_orders": True, "vocabulary_size": 100}
-    run = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
-    # The first twin has the labels, the second answers to new pairs, and the student the second twin.
-    assert seen[0] == (60, False, False, 0.0)
-    assert seen[1][1:] == (False, True, 0.7) and seen[2][1:] == (True, False, 0.7)
-    assert 60 < seen[1][0] == seen[2][0] <= 90
-    about, its = (
-        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
-        for name in (".", "twin")
-    )
-    assert about["recombined"] == 30 and its["with_frozen"]
-    assert not (tmp_path / "run" / "recombined.txt").exists()
-    again = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
+    words = {**write_toy_files(tmp_path, 60, 30), **SHAPE, "epochs": 1, "verbose": 0}
+    (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
+    words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
+    run = train(output=tmp_path / "run", init="minilm", **words)
+    # The first twin has the labels, the second answers to all texts, and the student the second twin.
+    assert seen == [(60, False, False, 0.0), (100, False, True, 0.7), (100, True, False, 0.7)]
+    assert json.loads((tmp_path / "run" / "twin" / "run.json").read_text("utf-8"))["with_frozen"]
+    again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
-
-
-def test_sentences_that_are_all_paired_already_need_no_new_pairs(encoders, tmp_path, monkeypatch):
-    pytest.importorskip("sklearn")
-    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    texts = [row["text"] for row in toy_rows(9, 0)][:6]
-    pairs = list(itertools.combinations(dict.fromkeys(texts), 2))
-    data = pairs, [i % 5 + 0.5 for i in range(len(pairs))]
-    words = {**SHAPE, "epochs": 1, "verbose": 0, "both_orders": True, "vocabulary_size": 100}
-    run = train(data, tmp_path / "run", validation=data, test=data, init="minilm", **words)
-    assert np.isfinite(run.exit_logits["test"]).all()
 
 
 def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):

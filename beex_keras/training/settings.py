@@ -13,8 +13,6 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and
   is the teacher; if they start from MiniLM, a linear model on MiniLM's embeddings answers beside the first twin,
   see `beex_keras.training.mixture`;
-- few symmetric pairs of a regression get new pairs of their sentences, if there are no unlabelled ones, see
-  `beex_keras.training.recombined`;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - a model that starts from an encoder hides no token of pairs;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
@@ -55,9 +53,6 @@ _ANSWERED_TEXTS, _ANSWERED_EPOCHS = 20_000, (1, 10)
 _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
 epochs it has at most."""
-
-RECOMBINED = 20_000
-"""How many new pairs the twins answer beside symmetric pairs."""
 
 FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
@@ -134,7 +129,6 @@ class Resolved:
     init: WarmStart | None
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
-    recombined: int = 0  # how many new pairs are made of the sentences of pairs
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
 
 
@@ -209,9 +203,6 @@ class Words:
         free = self.teacher is None and not isinstance(self.training, TrainingConfig)
         by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
         from_minilm = self.init == MINILM and layers is None
-        symmetric = data.is_regression and data.both_orders and not data.unlabelled
-        recombined = RECOMBINED if by_twin and few and from_minilm and symmetric else 0
-        data = dataclasses.replace(data, unlabelled=data.unlabelled + recombined)
         answered = by_twin and few and data.unlabelled > 0
         teacher = None
         if self.teacher not in (None, TWIN, NOBODY):
@@ -231,7 +222,7 @@ class Words:
             with_frozen = False
         if taught and few and from_minilm:
             init = _binarized_before(model) or init
-        return Resolved(model, training, init, teacher, twin, recombined, with_frozen)
+        return Resolved(model, training, init, teacher, twin, with_frozen)
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, data: "Data") -> Resolved:
         """The float32 twin that is to teach a model of this recipe.

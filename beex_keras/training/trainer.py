@@ -34,13 +34,12 @@ from beex_keras.training import binary_minilm, distribution, epochs, frozen, lin
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.frozen import Embedder, FrozenMiniLM
+from beex_keras.training.frozen import FrozenMiniLM
 from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.mixture import Mixture
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.recombined import recombine
 from beex_keras.training.settings import FEW, NOBODY, TWIN, Data, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
@@ -58,7 +57,6 @@ from beex_keras.training.unlabelled import (
 from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
-RECOMBINED = "recombined.txt"
 _SHARE_OF_ANSWERS = 0.5
 """The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
 
@@ -146,8 +144,7 @@ def train(
             teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
             learns from the labels, the second also from the first one's answers. If they start from "minilm",
             a linear model on MiniLM's embeddings answers beside the first one, see
-            `beex_keras.training.mixture`. Few pairs of a regression with `both_orders` have new pairs of their
-            sentences in place of unlabelled ones, see `beex_keras.training.recombined`.
+            `beex_keras.training.mixture`.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -207,7 +204,6 @@ def train(
         words.run,
         verbose,
         tuple(map(Path, files)),
-        recombined=found.recombined,
         with_frozen=found.with_frozen,
     )
     if found.twin is not None:
@@ -235,7 +231,6 @@ class Trainer:
     verbose: int | str
     unlabelled: tuple[Path, ...] = ()
     twin: "Trainer | None" = None  # trained first, to be the teacher
-    recombined: int = 0  # how many new pairs are made of the sentences of pairs
     with_frozen: bool = False  # whether MiniLM's embeddings teach beside the twin
 
     def __post_init__(self) -> None:
@@ -267,7 +262,6 @@ class Trainer:
             init=its.init,
             folder=self.folder / TWIN,
             unlabelled=() if its.twin is None else self.unlabelled,
-            recombined=0,
             with_frozen=its.with_frozen,
         )
         self.twin.has_baselines = False
@@ -302,8 +296,6 @@ class Trainer:
         alone = self.init is self.teacher is self.twin is None
         if self.verbose and self.chief and alone and len(self.task.train) <= FEW:
             print(_ADVICE, file=sys.stderr)
-        if self.recombined:
-            self.recombine()
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
@@ -334,7 +326,6 @@ class Trainer:
             **{name: source.identity for name, source in sources.items() if source is not None},
             **({} if self.twin is None else {"teacher": {"kind": TWIN}}),
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
-            **({"recombined": self.recombined} if self.recombined else {}),
             **({"with_frozen": True} if self.with_frozen else {}),
         }
         length = self.model_config.max_length
@@ -362,20 +353,6 @@ class Trainer:
         policy = exits.get(self.config.policy)
         parts = preprocessor, self.task.labels, policy, self.value_scale
         return BEExformerClassifier(config, *parts)
-
-    def recombine(self) -> None:
-        """Makes new pairs, which the model and the second twin read as unlabelled ones."""
-        path = self.folder / RECOMBINED
-        if not path.exists():
-            pairs = recombine(self.task.train, Embedder(), self.recombined, self.config.seed)
-            lines = ("\t".join(" ".join(text.split()) for text in pair) for pair in pairs)
-            write_atomically(path, "".join(f"{line}\n" for line in lines))
-        self.unlabelled = (
-            (path,) if path.stat().st_size else ()
-        )  # few sentences may be paired already
-        assert self.twin is not None
-        if self.twin.twin is not None:
-            self.twin.unlabelled = self.unlabelled
 
     def fit(self, model: BEExformerClassifier) -> None:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
@@ -524,7 +501,7 @@ class Trainer:
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / epochs.CHECKPOINTS, ignore_errors=True)
-        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS, RECOMBINED):
+        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
 
     def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:
