@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -148,6 +149,25 @@ def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
     assert json.loads((tmp_path / "run" / "twin" / "run.json").read_text("utf-8"))["with_frozen"]
     again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "teacher"),
+    [(0.8, 0.9, "second"), (0.9, 0.8, "first"), (0.8, 0.8, "second")],
+)
+def test_the_twin_that_is_better_on_validation_data_teaches(tmp_path, first, second, teacher):
+    folders = {"first": tmp_path / "twin" / "twin", "second": tmp_path / "twin"}
+    folders["first"].mkdir(parents=True)
+    for name, score in (("first", first), ("second", second)):
+        found = {"calibration": {"validation_full_depth_accuracy": score}}
+        (folders[name] / "results.json").write_text(json.dumps(found))
+    said = []
+    its = SimpleNamespace(folder=folders["first"])
+    twin = SimpleNamespace(run=lambda: SimpleNamespace(directory=folders["second"]), twin=its)
+    assert Trainer.best_twin(SimpleNamespace(twin=twin, say=said.append)) == folders[teacher]
+    assert said == [
+        f"the {teacher} twin teaches; their scores on validation data are {100 * first:.1f}, {100 * second:.1f}"
+    ]
 
 
 def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):

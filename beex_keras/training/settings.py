@@ -10,9 +10,9 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - the number of epochs follows from the number of training texts, see `epochs_of`;
 - a warm start on few texts has smaller batches;
 - a binary model that starts from an encoder and has few labelled texts learns from its float32 twin;
-- where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and
-  is the teacher; if they start from MiniLM, a linear model on MiniLM's embeddings answers beside the first twin,
-  see `beex_keras.training.mixture`;
+- where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
+  twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
+  embeddings answers beside the first twin, see `beex_keras.training.mixture`;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - a model that starts from an encoder hides no token of pairs;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see

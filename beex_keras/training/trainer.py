@@ -142,9 +142,9 @@ def train(
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
             from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
             teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
-            learns from the labels, the second also from the first one's answers. If they start from "minilm",
-            a linear model on MiniLM's embeddings answers beside the first one, see
-            `beex_keras.training.mixture`.
+            learns from the labels, the second also from the first one's answers, and the one that is better on
+            validation data teaches the model. If they start from "minilm", a linear model on MiniLM's
+            embeddings answers beside the first one, see `beex_keras.training.mixture`.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -299,7 +299,7 @@ class Trainer:
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
-            self.teacher = warm_start(self.twin.run().directory)
+            self.teacher = warm_start(self.best_twin())
             is_binary = self.model_config.weight_bits == 1
             if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
@@ -312,6 +312,26 @@ class Trainer:
         run = dataclasses.replace(self.measure(model), baselines=found)
         self.save(run)
         return run
+
+    def best_twin(self) -> Path:
+        """Trains the twin; returns its folder, or that of its own twin if that is better on validation data.
+
+        The second twin has learned from more texts, but from answers, and from each text less often.
+        """
+        assert self.twin is not None
+        twins = [self.twin.run().directory]
+        if self.twin.twin is not None:
+            twins.append(self.twin.twin.folder)
+        quality = [
+            run_folder.read_results(folder)["calibration"]["validation_full_depth_accuracy"]
+            for folder in twins
+        ]
+        best = int(np.argmax(quality))  # of equals the second twin
+        if len(twins) > 1:
+            name = ("second", "first")[best]
+            scores = ", ".join(f"{100 * value:.1f}" for value in quality[::-1])
+            self.say(f"the {name} twin teaches; their scores on validation data are {scores}")
+        return twins[best]
 
     def open_folder(self) -> TextPreprocessor:
         """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
