@@ -35,8 +35,9 @@ def test_training_works_without_larq_compute_engine(tmp_path):
         "try: main(['predict', 'sst2-minilm', 'what a lovely film'])\nexcept SystemExit: pass",
         "import beex_keras; beex_keras.pipeline('sst2-micro')('what a lovely film')",
         "import beex_keras.cli.app",
+        "from beex_keras.training.baselines import tfidf_model",
     ],
-    ids=["beex predict", "pipeline", "command line"],
+    ids=["beex predict", "pipeline", "command line", "baselines"],
 )
 def test_it_is_not_imported_where_it_is_installed(tmp_path, code):
     names = "('tensorflow', 'tf_keras', 'larq', 'larq_compute_engine')"

@@ -6,12 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.backend import tf
 from beex_keras.data import Split, Task
-from beex_keras.evaluation import predict_exit_logits
-from beex_keras.models import BEExformer, BEExformerConfig
-from beex_keras.text import TextPreprocessor
-from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
 from beex_keras.training.linear import OF_EMBEDDINGS, best_linear
 
 _LENGTH, _BATCH = 128, 64
@@ -23,6 +18,12 @@ class Embedder:
     """MiniLM's embeddings: means over the outputs of its last block, of length 1."""
 
     def __init__(self) -> None:
+        # Here, since the other baselines do without TensorFlow.
+        from beex_keras.backend import tf
+        from beex_keras.models import BEExformer, BEExformerConfig
+        from beex_keras.text import TextPreprocessor
+        from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
+
         donor = read_bert(MINILM)
         self._preprocessor = TextPreprocessor(donor.vocabulary, min(_LENGTH, donor.positions))
         config = BEExformerConfig.preset(
@@ -43,6 +44,8 @@ class Embedder:
 
     def __call__(self, texts: Sequence[str]) -> np.ndarray:
         """The embeddings of n texts, float32 (n, 384)."""
+        from beex_keras.evaluation import predict_exit_logits
+
         ids = self._preprocessor.encode(list(texts))
         found = predict_exit_logits(self._model, ids, _BATCH)
         return found / np.linalg.norm(found, axis=1, keepdims=True)

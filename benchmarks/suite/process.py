@@ -85,7 +85,7 @@ def _train(
         "model": BEExformerConfig.from_dict(spec["model"]),
         "training": TrainingConfig(**spec["training"]),
     }
-    if spec["words"]:
+    if spec.get("words"):
         settings = {**spec["words"], "seed": spec["training"]["seed"]}
     run = train(task, folder / RUN_FOLDER, **settings, **start, verbose=0)
     labels = {f"{part}_labels": getattr(task, part).labels for part in ("validation", "test")}
