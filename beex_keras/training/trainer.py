@@ -34,32 +34,25 @@ from beex_keras.training import binary_minilm, distribution, epochs, frozen, lin
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.frozen import FrozenMiniLM
+from beex_keras.training.distillation import Distillation, Lessons, better_twin
 from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
-from beex_keras.training.mixture import Mixture
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.settings import FEW, NOBODY, TWIN, Data, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
-from beex_keras.training.teacher import answers_of, check_answers, make_teacher, shares_shape
 from beex_keras.training.transfer import Transfer
 from beex_keras.training.unlabelled import (
     ANSWERS,
     IDS,
-    Answer,
     Texts,
     count_lines,
     file_names,
     sample_texts,
-    write_texts,
 )
 from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
-_SHARE_OF_ANSWERS = 0.5
-"""The share of a teacher's probabilities in the targets, if nothing else can be learned from it."""
-
 _ADVICE = (
     "So few texts teach random weights little; for English ones, --init minilm is mostly better."
 )
@@ -299,7 +292,7 @@ class Trainer:
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
-            self.teacher = warm_start(self.best_twin())
+            self.teacher = warm_start(self.train_twins())
             is_binary = self.model_config.weight_bits == 1
             if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
@@ -313,25 +306,13 @@ class Trainer:
         self.save(run)
         return run
 
-    def best_twin(self) -> Path:
-        """Trains the twin; returns its folder, or that of its own twin if that is better on validation data.
-
-        The second twin has learned from more texts, but from answers, and from each text less often.
-        """
+    def train_twins(self) -> Path:
+        """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""
         assert self.twin is not None
         twins = [self.twin.run().directory]
         if self.twin.twin is not None:
             twins.append(self.twin.twin.folder)
-        quality = [
-            run_folder.read_results(folder)["calibration"]["validation_full_depth_accuracy"]
-            for folder in twins
-        ]
-        best = int(np.argmax(quality))  # of equals the second twin
-        if len(twins) > 1:
-            name = ("second", "first")[best]
-            scores = ", ".join(f"{100 * value:.1f}" for value in quality[::-1])
-            self.say(f"the {name} twin teaches; their scores on validation data are {scores}")
-        return twins[best]
+        return better_twin(twins, self.say)
 
     def open_folder(self) -> TextPreprocessor:
         """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
@@ -378,7 +359,8 @@ class Trainer:
         """Trains all exits at once; calibrated accuracy decides which epoch is kept."""
         config = self.config
         start = Transfer() if self.init is None else self.init.apply(model, self.ids["train"])
-        teacher, texts, share = self.learn_from(model)
+        lessons = self.lessons(model)
+        texts = lessons.texts
         steps = steps_per_epoch(texts.ids, config.batch_size)
         all_steps = config.epochs * steps
         with distribution.scope(self.strategy):
@@ -405,7 +387,8 @@ class Trainer:
         with ExitStack() as within:
             within.enter_context(matrix_dtype(model, config.precision))
             all_labelled = not self.unlabelled
-            within.enter_context(gradient_step(model, teacher, config, share, all_labelled))
+            taught = lessons.teacher, config, lessons.share
+            within.enter_context(gradient_step(model, *taught, all_labelled))
             within.enter_context(annealing.quantizers(model))
             epochs.fit(
                 model,
@@ -422,42 +405,13 @@ class Trainer:
                 verbose=self.verbose,
             )
 
-    def learn_from(
-        self, model: BEExformerClassifier
-    ) -> tuple[BEExformerClassifier | None, Texts, float]:
-        """The teacher that is asked in each step, what the steps read, and the share of soft targets."""
-        source, share = self.teacher, self.config.soft_targets
-        own = Texts(self.ids["train"], self.targets)
-        if source is None:
-            return None, own, share
-        in_steps = shares_shape(model, source) and not self.with_frozen
-        if self.unlabelled or not in_steps or share:
-            check_answers(model, source)
-        teacher = make_teacher(model, source, self.ids["train"]) if in_steps else None
-        if in_steps and not self.unlabelled:
-            return teacher, own, share
-        if self.config.replaced_tokens and not in_steps:
-            needs = "replaced_tokens needs a teacher of the same shape and vocabulary"
-            raise BeexError(f"{needs}; leave it out.")
-        assert model.preprocessor is not None
-        texts = write_texts(
-            self.folder,
-            self.task.train,
-            own.labels,
-            (self.task.validation, self.task.test),
-            self.unlabelled,
-            model.preprocessor,
-            None if in_steps else self.answers(model, source),
-            self.say,
-        )
-        return teacher, texts, share or (0.0 if in_steps else _SHARE_OF_ANSWERS)
-
-    def answers(self, model: BEExformerClassifier, source: WarmStart) -> Answer:
-        """The teacher's answers, or those of the teacher and of MiniLM's embeddings together."""
-        answers = answers_of(model, source)
-        if not self.with_frozen:
-            return answers
-        return Mixture(self.task, answers, lambda: FrozenMiniLM.fit(self.task).logits, self.say)
+    def lessons(self, model: BEExformerClassifier) -> Lessons:
+        """What the steps learn from."""
+        own = self.ids["train"], self.targets
+        if self.teacher is None:
+            return Lessons(Texts(*own), share=self.config.soft_targets)
+        parts = self.unlabelled, self.with_frozen, self.folder, self.say
+        return Distillation(self.task, self.teacher, *parts).lessons(model, *own, self.config)
 
     def say(self, line: str) -> None:
         """Prints a line, if the training is to say something."""
