@@ -13,7 +13,11 @@ sys.path.append(str(ROOT / "tools"))
 import notebooks  # noqa: E402
 
 PATHS = sorted(notebooks.FOLDER.glob("*.ipynb"))
-SMALLER = {'preset("tiny")': 'preset("micro", num_blocks=2)', 'preset="tiny"': 'preset="micro"'}
+SMALLER = {
+    'preset("tiny")': 'preset("micro", num_blocks=2)',
+    'preset="tiny"': 'preset="micro"',
+    '"minilm", "max_length": 64': '"minilm", "num_blocks": 1, "max_length": 16',
+}
 
 
 @pytest.mark.slow
