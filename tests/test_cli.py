@@ -188,7 +188,8 @@ def test_keras_and_tflite_evaluate_alike(folder, capsys, read_once):
 
 
 def test_tables_for_people(folder, capsys, read_once):
-    assert beex("evaluate", folder / "run", *data(folder)) == 0
+    train, *others = data(folder)
+    assert beex("evaluate", folder / "run", "--train", train, *others) == 0  # as without --train
     output = capsys.readouterr().out
     assert "FLOPs saved" in output and "policy" in output
     assert beex("summary", folder / "run") == 0

@@ -26,6 +26,8 @@ MISTAKES = {
     "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
     "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
     "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
+    "training data given twice": (
+        [*TRAIN, "{0}/train.jsonl", "--train", "{0}/train.jsonl"], "leave one"),
     "missing data file": ([*TRAIN, "{0}/none.jsonl"], "none.jsonl"),
     "directory as data file": ([*TRAIN, "{0}/run"], "directory"),
     "unsupported data file": ([*TRAIN, "{0}/bad.xlsx"], "xlsx"),

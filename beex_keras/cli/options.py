@@ -60,7 +60,10 @@ def data_options(panel: str | None = None) -> Decorator:
     option = partial(click.option, panel=panel)
     path = partial(option, type=click.Path())
     return together(
-        click.argument("data", default="rotten_tomatoes"),
+        click.argument("data", required=False),
+        path(
+            "--train", hidden=True
+        ),  # DATA by another name, for who writes --validation and --test
         path(
             "--data-dir",
             help="Read the task from this folder: a GLUE download, or JSON lines of sick, trec or snips.",
@@ -93,12 +96,20 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON i
 model_argument = click.argument("model", type=click.Path())
 
 
+def chosen_data(options: dict[str, Any]) -> str:
+    """What DATA or --train names, or the packaged task."""
+    data, train = options["data"], options["train"]
+    if data is not None and train is not None:
+        raise BeexError("--train names the same as DATA; leave one of them out.")
+    return data or train or "rotten_tomatoes"
+
+
 def chosen_task(options: dict[str, Any]) -> "Task":
     """The task that `data_options` name."""
     from beex_keras.data import load_task
 
-    names = ("data", "validation", "test", "data_dir", "text_column", "pair_column", "label_column")
-    return load_task(**given(options, *names, "task_kind"))
+    names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
+    return load_task(chosen_data(options), **given(options, *names, "task_kind"))
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -4,14 +4,14 @@ from typing import Any
 
 import rich_click as click
 
-from beex_keras.cli.options import assignments, data_options, given, setting
+from beex_keras.cli.options import assignments, chosen_data, data_options, given, setting
 from beex_keras.cli.terminal import print_figures
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
 from beex_keras.training.recipe import TrainingConfig
 
 _ARGUMENTS = (
-    *("data", "validation", "test", "init", "teacher", "unlabelled"),
+    *("data", "train", "validation", "test", "init", "teacher", "unlabelled"),
     *("output", "as_json", "settings"),
 )
 
@@ -93,7 +93,7 @@ def train(**options: Any) -> None:
     output, as_json = options["output"], options["as_json"]
     chosen |= given(options, "validation", "test", "init", "teacher")
     chosen |= {"unlabelled": files} if (files := options["unlabelled"]) else {}
-    run = run_training(options["data"], output, verbose=0 if as_json else "auto", **chosen)
+    run = run_training(chosen_data(options), output, verbose=0 if as_json else "auto", **chosen)
     if run.is_chief:
         plots.save_run_figures(run)
     calibration, test = run.calibration.to_dict(), run.evaluation.to_dict()
