@@ -463,8 +463,11 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         command(taught, "m")
     # A packaged model needs no command, a twin has none of its own, and texts without a label are a file.
     more = {**taught, "init": donor, "unlabelled": ["0" * 16]}
-    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled="more.txt")
-    assert "--teacher sst2-minilm --unlabelled more.txt --seed 7 -o runs/m-7" in found
+    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled=["more.txt", "b.txt"])
+    assert (
+        "--teacher sst2-minilm --unlabelled more.txt --unlabelled b.txt --seed 7 -o runs/m-7"
+        in found
+    )
     by_twin = command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--teacher twin --seed 7" in by_twin and "--set dropout=0.1" in by_twin
     assert "--set soft_targets=0.0 --set replaced_tokens=0.0" in by_twin
@@ -504,6 +507,7 @@ def test_a_page_names_texts_without_labels(tool):
     assert "texts without labels" not in page and "other labelled texts" not in page
     texts = tool("page").page({**card, "before": more})
     assert "learned from other labelled texts: Reviews." in texts
-    texts = tool("page").page({**card, "unlabelled": more})
-    assert "answered texts without labels: Reviews. Licence: MIT." in texts
+    texts = tool("page").page({**card, "unlabelled": [more, {**more, "name": "Others"}]})
+    assert "The teacher also answered texts without labels: Reviews. Licence: MIT." in texts
+    assert "It also answered other texts without labels: Others." in texts
     assert "\n```\nmake a\n```\n" in texts

@@ -230,14 +230,17 @@ def describe(
         raise BeexError(
             "The data has changed since the runs were trained; give the --data-dir of then."
         )
-    unlabelled = {}
+    unlabelled = []
     if "unlabelled" in chosen.settings:
-        unlabelled = about.get("unlabelled", {})
-        if [unlabelled.get("sha256")] != chosen.settings["unlabelled"]:
+        # In the order of the command.
+        known = {texts["sha256"]: texts for texts in about.get("unlabelled", ())}
+        missing = [one for one in chosen.settings["unlabelled"] if one not in known]
+        if missing:
             raise BeexError(
-                "The texts without a label are not those that --about describes; give their sha256 there: "
-                f"{', '.join(chosen.settings['unlabelled'])}."
+                "--about does not describe all texts without a label; give those of this sha256 there: "
+                f"{', '.join(missing)}."
             )
+        unlabelled = [known[one] for one in chosen.settings["unlabelled"]]
     before: dict[str, str] = {}
     for run in earlier.values():
         if run["task"] == FILES:
@@ -269,7 +272,7 @@ def describe(
             name,
             earlier=earlier,
             packaged=_packaged(chosen.settings),
-            unlabelled=unlabelled.get("file", ""),
+            unlabelled=[texts["file"] for texts in unlabelled],
             before=before.get("file", ""),
             shared=shared,
         ),

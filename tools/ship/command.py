@@ -3,7 +3,7 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from beex_keras import exits
@@ -26,7 +26,7 @@ def training_command(
     seed: str = "$seed",
     earlier: dict[str, dict[str, Any]] | None = None,
     packaged: dict[str, str] | None = None,
-    unlabelled: str = "",
+    unlabelled: Sequence[str] = (),
     shared: Iterable[str] = (),
     before: str = "",
 ) -> str:
@@ -38,7 +38,7 @@ def training_command(
         seed: what stands in the seed's place.
         earlier: run.jsons of trainings that this one started or learned from, by their weights.
         packaged: names of packaged models, by their weights.
-        unlabelled: the file of texts without a label, if it learned from one.
+        unlabelled: the files of texts without a label, if it learned from some.
         shared: weights of those in `earlier` that all seeds have in common; they keep their own seed.
         before: the file of labelled texts of a run in `earlier`, if it was not trained on a task with a name.
 
@@ -57,7 +57,7 @@ class _Commands:
 
     earlier: dict[str, dict[str, Any]]
     packaged: dict[str, str]
-    unlabelled: str
+    unlabelled: Sequence[str]
     shared: frozenset[str]
     before: str
     found: list[str] = dataclasses.field(default_factory=list)
@@ -75,7 +75,8 @@ class _Commands:
             if not self.unlabelled:
                 fix = "describe them in the file that --about names"
                 raise BeexError(f"{name} learned from texts without a label; {fix}.")
-            words += ["--unlabelled", self.unlabelled]
+            for file in self.unlabelled:
+                words += ["--unlabelled", file]
         self.found.append(f"{shlex.join(words)} --seed {seed} -o runs/{name}-{seed}")
 
     def source(self, role: str, its: dict[str, Any], name: str, seed: str) -> list[str]:

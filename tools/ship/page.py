@@ -125,18 +125,23 @@ def _data(card: dict[str, Any]) -> str:
         f"{data['train']:,} {texts} are used for training, {data['validation']:,} for choices, and "
         f"{data['test']:,} for the figures on this page ({data['splits']}).",
     ]
-    texts = {
-        "before": "The first of the trainings below learned from other labelled texts",
-        "unlabelled": "The teacher also answered texts without labels",
-    }
-    for role, what in texts.items():
-        if more := card.get(role):
-            parts.append(
-                f"{what}: {more['name']}. Licence: {more['licence']} This command writes them to the file "
-                f"`{more['file']}`, whose SHA-256 begins with {more['sha256']}:"
-            )
-            parts.append(f"```\n{more['command']}\n```")
+    if before := card.get("before"):
+        what = "The first of the trainings below learned from other labelled texts"
+        parts += _file(what, before)
+    what = "The teacher also answered texts without labels"
+    for more in card.get("unlabelled") or ():
+        parts += _file(what, more)
+        what = "It also answered other texts without labels"
     return "\n\n".join(parts)
+
+
+def _file(what: str, texts: dict[str, str]) -> list[str]:
+    """Paragraphs on a file that a command writes."""
+    return [
+        f"{what}: {texts['name']}. Licence: {texts['licence']} This command writes them to the file "
+        f"`{texts['file']}`, whose SHA-256 begins with {texts['sha256']}:",
+        f"```\n{texts['command']}\n```",
+    ]
 
 
 def _training(card: dict[str, Any]) -> str:
