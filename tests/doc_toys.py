@@ -41,7 +41,7 @@ def toys(tmp_path_factory) -> Path:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
     for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
-    for name in ("more.txt", "film_sentences.txt", "clinc_words.txt"):
+    for name in ("more.txt", "film_sentences.txt", "clinc_words.txt", "sst_words.txt"):
         (folder / name).write_text("".join(f"{text} again\n" for text in texts))
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):
@@ -54,6 +54,7 @@ def toys(tmp_path_factory) -> Path:
     model.save_pretrained(folder / "toy" / "model")
     beex.export.export_file(model, folder / "model.tflite")
     shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
+    (folder / "beex_keras").symlink_to(Path(beex.__file__).parent)  # commands for a checkout
     (folder / "packages" / DONOR).mkdir(parents=True)
     # A regular package, so that it comes before an installed one.
     (folder / "packages" / DONOR / "__init__.py").touch()

@@ -13,7 +13,7 @@ from beex_keras import cli, load_task, train
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.training import baselines, bert, frozen, trainer
+from beex_keras.training import baselines, bert, frozen, settings, trainer
 
 pytest.importorskip("sklearn")
 
@@ -148,6 +148,7 @@ def test_a_start_from_minilm_stands_beside_what_it_has_untrained(tmp_path, monke
     write_donor(tmp_path / "donor")
     write_toy_files(tmp_path)
     monkeypatch.setattr(bert, "_minilm", lambda: tmp_path / "donor")
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
     words = [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
     words += ["--epochs", "1", "--teacher", "twin", "-o", str(tmp_path / "run"), "--json"]

@@ -218,7 +218,8 @@ def test_a_shallower_model_takes_the_first_blocks(encoders):
     assert name_of(resolved(500, num_blocks=2).init) == "binary-minilm"
 
 
-def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path):
+def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
     words |= {"learning_rate": 1e-9, "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)

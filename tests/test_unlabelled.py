@@ -233,6 +233,7 @@ class KillAfter(tf.keras.callbacks.Callback):
             raise Killed
 
 
+@pytest.mark.slow
 def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_path):
     folder, words = toy
     words = {**words, "teacher": "twin", "unlabelled": [folder / "more.txt"], "epochs": 2}
