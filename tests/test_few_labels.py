@@ -15,7 +15,7 @@ from beex_keras import BeexError, BEExformerClassifier, train
 from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
-from beex_keras.training.distillation import Distillation, better_twin
+from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
 from beex_keras.training.warm_starts import ModelStart
 
@@ -132,23 +132,23 @@ def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
     pytest.importorskip("sklearn")
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     seen = []
-    real = Distillation.lessons
+    real = Trainer.lessons
 
-    def lessons(self, *parts):
-        found = real(self, *parts)
+    def lessons(self, model):
+        found = real(self, model)
         texts = found.texts
         seen.append(
             (len(texts.ids), found.teacher is not None, texts.answers is not None, found.share)
         )
         return found
 
-    monkeypatch.setattr(Distillation, "lessons", lessons)
+    monkeypatch.setattr(Trainer, "lessons", lessons)
     words = {**write_toy_files(tmp_path, 60, 30), **SHAPE, "epochs": 1, "verbose": 0}
     (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
     words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)
-    # The first twin has no teacher, the second learns from answers to all texts, and the student the second twin.
-    assert seen == [(100, False, True, 0.7), (100, True, False, 0.7)]
+    # The first twin has the labels, the second answers to all texts, and the student the second twin.
+    assert seen == [(60, False, False, 0.0), (100, False, True, 0.7), (100, True, False, 0.7)]
     assert json.loads((tmp_path / "run" / "twin" / "run.json").read_text("utf-8"))["with_frozen"]
     again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)

@@ -61,9 +61,8 @@ def data_options(panel: str | None = None) -> Decorator:
     path = partial(option, type=click.Path())
     return together(
         click.argument("data", required=False),
-        path(
-            "--train", hidden=True
-        ),  # DATA by another name, for who writes --validation and --test
+        # DATA by another name, beside --validation and --test; the help stays short.
+        path("--train", hidden=True),
         path(
             "--data-dir",
             help="Read the task from this folder: a GLUE download, or JSON lines of sick, trec or snips.",
