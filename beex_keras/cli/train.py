@@ -22,7 +22,7 @@ _ARGUMENTS = (
     "--preset",
     type=click.Choice(list(PRESETS)),
     panel="Model",
-    help="Choose the size; the default is 'tiny', or the size of what --init names.",
+    help="Choose the size; the default is that of the start, or 'tiny' for random weights.",
 )
 @click.option(
     "--bits",
@@ -37,7 +37,8 @@ _ARGUMENTS = (
     type=click.Path(),
     panel="Start",
     help="Start from these weights: 'minilm', a folder of a BERT-style encoder, a run folder, a "
-    ".keras or .beex file, or the name of a packaged model.",
+    ".keras or .beex file, the name of a packaged model, or 'none' for random ones. With at most "
+    "100,000 labels and no --preset the default is a packaged binary MiniLM, which knows English.",
 )
 @click.option(
     "--teacher",

@@ -10,6 +10,10 @@ Source: our reading; a general step before that of the task as TinyBERT (Jiao et
 import hashlib
 from pathlib import Path
 
+from beex_keras.export import beex
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training.transfer import can_start
+
 NAME = "binary-minilm"
 
 FILE = Path(__file__).with_name("binary_minilm.beex")
@@ -17,6 +21,12 @@ FILE = Path(__file__).with_name("binary_minilm.beex")
 
 LABELS = "[unused0]", "[unused1]"
 """The labels of that model, which no task has, so that no task starts from its exits."""
+
+
+def fits(model: BEExformerConfig) -> bool:
+    """Whether a model can start from it, with its whole vocabulary."""
+    own = beex.read(FILE.read_bytes(), str(FILE)).config
+    return own.vocabulary_size <= model.vocabulary_size and can_start(own, model)
 
 
 def fingerprint() -> str:

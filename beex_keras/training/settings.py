@@ -3,8 +3,11 @@
 Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the data, and the fields of
 `BEExformerConfig`, `TrainingConfig` and `RunOptions`. What is not given follows from the start:
 
-- the preset is "minilm" for a BERT-style encoder, and "tiny" for a training from random weights; a start
-  from a model of ours has that model's shape;
+- a binary model with at most 100,000 labelled texts starts from the packaged binary MiniLM, see
+  `beex_keras.training.binary_minilm`, and has no teacher; with unlabelled texts it starts from "minilm"; not so if
+  the call says something about the size or brings a vocabulary;
+- the preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
+  weights; a start from a model of ours has that model's shape;
 - the bits are "weights-only", or "fully-binary" where the start is so already;
 - the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
 - the number of epochs follows from the number of training texts, see `epochs_of`;
@@ -15,8 +18,7 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
   embeddings answers beside the first twin, see `beex_keras.training.mixture`;
 - a binary model that its twin teaches has no dropout, and texts with replaced tokens;
 - a model that starts from an encoder hides no token of pairs;
-- with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM, see
-  `beex_keras.training.binary_minilm`;
+- with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM;
 - the exit policy is that of `beex_keras.exits.default`.
 """
 
@@ -31,7 +33,6 @@ from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
 from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.transfer import can_start
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
 
 Source = str | os.PathLike[str] | WarmStart | None
@@ -40,8 +41,8 @@ Source = str | os.PathLike[str] | WarmStart | None
 TWIN = "twin"
 """The name of a teacher that is trained first: the float32 twin of the model."""
 
-NOBODY = "none"
-"""In place of a teacher: nobody, where by default the twin would be it."""
+NONE = "none"
+"""In place of a start or a teacher: none, where there is one by default."""
 
 _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 """How many texts a training sees at least, from random weights and from a warm start, and over how many
@@ -56,6 +57,10 @@ epochs it has at most."""
 
 FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
+
+_MOST_STARTED = 100_000
+"""Up to how many labelled texts a training starts from the packaged binary MiniLM by default; more would take hours on
+two cores."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -109,15 +114,17 @@ class Data:
     @property
     def has_few_labels(self) -> bool:
         """Whether at most `FEW` texts have a label."""
-        return self._once(self.labelled) <= FEW
+        return self.once <= FEW
 
     @property
     def has_few_texts(self) -> bool:
         """Whether there are at most `FEW` texts."""
-        return self._once(self.count) <= FEW
+        return self.once + self.unlabelled <= FEW
 
-    def _once(self, count: int) -> int:
-        return count // 2 if self.both_orders else count
+    @property
+    def once(self) -> int:
+        """Number of texts with a label, with each pair in one order."""
+        return self.labelled // 2 if self.both_orders else self.labelled
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,6 +137,7 @@ class Resolved:
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
+    start_by_default: bool = False  # whether the call says nothing of what `init` is
 
 
 def known() -> list[str]:
@@ -161,9 +169,12 @@ class Words:
         has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
-        if has_unlabelled and teacher is None and init is not None and is_bert(init):
+        given = init, teacher, model, training, settings.get("preset")
+        if has_unlabelled and all(word is None for word in given):
+            init = MINILM
+        if has_unlabelled and teacher is None and init not in (None, NONE) and is_bert(init):
             teacher = TWIN
-        if has_unlabelled and teacher in (None, NOBODY):
+        if has_unlabelled and teacher in (None, NONE):
             fix = f'give one, such as teacher="{TWIN}"'
             raise BeexError(
                 f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
@@ -174,7 +185,7 @@ class Words:
         asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
         sources = {"init": init, "teacher": teacher}
         for name, needed in NEEDS.items():
-            if asked[name] != defaults[name] and sources[needed] is None:
+            if asked[name] != defaults[name] and sources[needed] in (None, NONE):
                 fix = f"give {needed}, or leave it out"
                 raise BeexError(f"{name} means nothing without {needed}; {fix}.")
 
@@ -182,9 +193,9 @@ class Words:
             return {name: settings[name] for name in names if name in settings}
 
         recipe = fields.names(TrainingConfig)
-        for given, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
-            if given is not None and of(own):
-                kind = type(given).__name__
+        for whole, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
+            if whole is not None and of(own):
+                kind = type(whole).__name__
                 raise BeexError(f"{min(of(own))} is given beside a {kind}; put it in there.")
         of_model = of(MODEL) if model is None else model
         of_training = of(recipe) if training is None else training
@@ -196,16 +207,18 @@ class Words:
     def resolve(self, data: "Data") -> Resolved:
         """Reads what the training starts from and learns from; errors as `warm_start`."""
         layers = self.choice.get("init_layers")
-        init = None if self.init is None else warm_start(self.init, layers)
+        by_default = self._default_start(data) if self.init is None else None
+        init = by_default if self.init in (None, NONE) else warm_start(self.init, layers)
         model = self._model(init, data.is_pair)
         few = data.has_few_labels and init is not None and init.is_encoder
         # A whole recipe says all by itself.
         free = self.teacher is None and not isinstance(self.training, TrainingConfig)
-        by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
-        from_minilm = self.init == MINILM and layers is None
+        asked = by_default is None  # the twin takes longer, and may have to be downloaded
+        by_twin = self.teacher == TWIN or (free and few and asked and model.weight_bits == 1)
+        from_minilm = layers is None and (self.init == MINILM or not asked)
         answered = by_twin and few and data.unlabelled > 0
         teacher = None
-        if self.teacher not in (None, TWIN, NOBODY):
+        if self.teacher not in (None, TWIN, NONE):
             # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
             teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
         warm = init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict())
@@ -220,9 +233,21 @@ class Words:
         if twin is not None and answered and model.weight_bits == 1:
             twin = _second(twin, training, data.count, with_frozen)
             with_frozen = False
-        if taught and few and from_minilm:
-            init = _binarized_before(model) or init
-        return Resolved(model, training, init, teacher, twin, with_frozen)
+        if taught and few and from_minilm and binary_minilm.fits(model):
+            init = warm_start(binary_minilm.NAME)
+        return Resolved(model, training, init, teacher, twin, with_frozen, not asked)
+
+    def _default_start(self, data: "Data") -> WarmStart | None:
+        """The packaged binary MiniLM, unless the call says something that it does not fit."""
+        whole = isinstance(self.training, TrainingConfig)
+        if isinstance(self.model, BEExformerConfig) or whole:
+            return None
+        if "preset" in self.choice or data.once > _MOST_STARTED:
+            return None
+        bits = self.choice.get("bits") or "weights-only"
+        model = BEExformerConfig.preset("minilm", bits, **self.model)
+        fits = model.weight_bits == 1 and binary_minilm.fits(model)
+        return warm_start(binary_minilm.NAME) if fits else None
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, data: "Data") -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
@@ -251,8 +276,9 @@ class Words:
         if bits is None:
             fully = init is not None and init.bits["activation_bits"] == 1
             bits = "fully-binary" if fully else "weights-only"
-        if preset is None and init is not None and init.shape is not None:
-            return init.shape.with_bits(bits).replace(**given)
+        shape = None if init is None or init.is_encoder else init.shape
+        if preset is None and shape is not None:
+            return shape.with_bits(bits).replace(**given)
         default = "tiny" if init is None else "minilm"
         return BEExformerConfig.preset(preset or default, bits, **given)
 
@@ -292,14 +318,6 @@ def _second(twin: Resolved, training: TrainingConfig, count: int, with_frozen: b
         soft_targets=TAUGHT_TRAINING["soft_targets"],
     )
     return Resolved(twin.model, config, twin.init, twin=twin, with_frozen=with_frozen)
-
-
-def _binarized_before(model: BEExformerConfig) -> WarmStart | None:
-    """The packaged binary MiniLM, if that model can start from it with its whole vocabulary."""
-    binary = warm_start(binary_minilm.NAME)
-    assert binary.shape is not None
-    fits = binary.shape.vocabulary_size <= model.vocabulary_size
-    return binary if fits and can_start(binary.shape, model) else None
 
 
 def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_bits: int) -> bool:

@@ -39,7 +39,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import FEW, NOBODY, TWIN, Data, Resolved, Source, Words
+from beex_keras.training.settings import FEW, NONE, TWIN, Data, Resolved, Source, Words
 from beex_keras.training.step import gradient_step
 from beex_keras.training.transfer import Transfer
 from beex_keras.training.unlabelled import (
@@ -53,8 +53,12 @@ from beex_keras.training.unlabelled import (
 from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
-_ADVICE = (
+_OF_RANDOM = (
     "So few texts teach random weights little; for English ones, --init minilm is mostly better."
+)
+_OF_BINARY = (
+    "The start is the packaged binary MiniLM, which knows English. --init minilm takes longer and is mostly better; "
+    "--init none starts from random weights."
 )
 
 _FEW_LABELS = 5_000
@@ -127,12 +131,14 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if None. A binary model that its twin teaches starts from the twin if `init` has real weights;
-            with few labelled texts and "minilm" it starts from "binary-minilm", see
-            `beex_keras.training.binary_minilm`.
+            if "none". By default a binary model with at most 100,000 labelled texts starts from
+            "binary-minilm", see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that
+            this does not fit, or a vocabulary; others start from random weights. A binary model that its twin
+            teaches starts from the twin if `init` has real weights; with few labelled texts and "minilm" it
+            starts from "binary-minilm".
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
-            folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
+            folder `twin` of the run; or "none". By default a binary model that starts from a given encoder learns
             from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
             teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
             learns from the labels, the second also from the first one's answers, and the one that is better on
@@ -171,7 +177,9 @@ def train(
         report = partial(print, file=sys.stderr)
         strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
     if strategy.num_replicas_in_sync > 1 and teacher is None:
-        words = dataclasses.replace(words, teacher=NOBODY)  # replicas cannot learn from a teacher
+        words = dataclasses.replace(words, teacher=NONE)  # replicas cannot learn from a teacher
+    if vocabulary is not None and init is None:
+        words = dataclasses.replace(words, init=NONE)  # a start brings its own
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
@@ -198,6 +206,7 @@ def train(
         verbose,
         tuple(map(Path, files)),
         with_frozen=found.with_frozen,
+        start_by_default=found.start_by_default,
     )
     if found.twin is not None:
         trainer.add_twin(found.twin)
@@ -225,6 +234,7 @@ class Trainer:
     unlabelled: tuple[Path, ...] = ()
     twin: "Trainer | None" = None  # trained first, to be the teacher
     with_frozen: bool = False  # whether MiniLM's embeddings teach beside the twin
+    start_by_default: bool = False  # whether nobody asked for `init`
 
     def __post_init__(self) -> None:
         if self.teacher or self.config.soft_targets:
@@ -236,7 +246,8 @@ class Trainer:
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.has_baselines = False
-        if self.init is not None and self.init.is_encoder:
+        # They need MiniLM, which may have to be downloaded.
+        if self.init is not None and self.init.is_encoder and not self.start_by_default:
             self.has_baselines = self.init.identity["name"] in (MINILM, binary_minilm.NAME)
         self.chief = distribution.is_chief(self.strategy)
         self.value_scale = self.task.value_scale
@@ -286,9 +297,10 @@ class Trainer:
 
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
-        alone = self.init is self.teacher is self.twin is None
-        if self.verbose and self.chief and alone and len(self.task.train) <= FEW:
-            print(_ADVICE, file=sys.stderr)
+        alone = self.teacher is self.twin is None
+        few = self.init is None and len(self.task.train) <= FEW
+        if self.verbose and self.chief and alone and (few or self.start_by_default):
+            print(_OF_RANDOM if few else _OF_BINARY, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary

@@ -70,7 +70,7 @@ class _Commands:
                 words += self.source(role, run[role], name, seed)
         from_encoder = run.get("init", {}).get("kind") == "donor"
         if "teacher" not in run and from_encoder and run["model"]["weight_bits"] == 1:
-            words += ["--teacher", settings.NOBODY]  # with few texts it would be the twin
+            words += ["--teacher", settings.NONE]  # with few texts it would be the twin
         if "unlabelled" in run:
             if not self.unlabelled:
                 fix = "describe them in the file that --about names"
