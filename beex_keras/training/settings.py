@@ -206,16 +206,18 @@ class Words:
 
     def resolve(self, data: "Data") -> Resolved:
         """Reads what the training starts from and learns from; errors as `warm_start`."""
+        if start := self._default_start(data):
+            # The twin takes longer, and may have to be downloaded, so somebody has to ask for it.
+            words = dataclasses.replace(self, init=start, teacher=self.teacher or NONE)
+            return dataclasses.replace(words.resolve(data), start_by_default=start != MINILM)
         layers = self.choice.get("init_layers")
-        by_default = self._default_start(data) if self.init is None else None
-        init = by_default if self.init in (None, NONE) else warm_start(self.init, layers)
+        init = None if self.init in (None, NONE) else warm_start(self.init, layers)
         model = self._model(init, data.is_pair)
         few = data.has_few_labels and init is not None and init.is_encoder
         # A whole recipe says all by itself.
         free = self.teacher is None and not isinstance(self.training, TrainingConfig)
-        asked = by_default is None  # the twin takes longer, and may have to be downloaded
-        by_twin = self.teacher == TWIN or (free and few and asked and model.weight_bits == 1)
-        from_minilm = layers is None and (self.init == MINILM or not asked)
+        by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
+        from_minilm = self.init == MINILM and layers is None
         answered = by_twin and few and data.unlabelled > 0
         teacher = None
         if self.teacher not in (None, TWIN, NONE):
@@ -235,19 +237,20 @@ class Words:
             with_frozen = False
         if taught and few and from_minilm and binary_minilm.fits(model):
             init = warm_start(binary_minilm.NAME)
-        return Resolved(model, training, init, teacher, twin, with_frozen, not asked)
+        return Resolved(model, training, init, teacher, twin, with_frozen)
 
-    def _default_start(self, data: "Data") -> WarmStart | None:
-        """The packaged binary MiniLM, unless the call says something that it does not fit."""
+    def _default_start(self, data: "Data") -> str | None:
+        """The name of the start of a call that says nothing of it, nor what the packaged binary MiniLM does not fit."""
         whole = isinstance(self.training, TrainingConfig)
         if isinstance(self.model, BEExformerConfig) or whole:
             return None
-        if "preset" in self.choice or data.once > _MOST_STARTED:
+        if self.init is not None or "preset" in self.choice or data.once > _MOST_STARTED:
             return None
         bits = self.choice.get("bits") or "weights-only"
         model = BEExformerConfig.preset("minilm", bits, **self.model)
-        fits = model.weight_bits == 1 and binary_minilm.fits(model)
-        return warm_start(binary_minilm.NAME) if fits else None
+        if model.weight_bits == 32 or not binary_minilm.fits(model):
+            return None
+        return MINILM if self.teacher == TWIN else binary_minilm.NAME
 
     def _twin(self, training: TrainingConfig, init: WarmStart | None, data: "Data") -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
