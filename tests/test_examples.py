@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from toy import TOY_SIZE, write_toy_files
+from donors import write_binary
+from toy import write_toy_files
 
 import beex_keras as beex
 from beex_keras.models.config import PRESETS
+from beex_keras.training import binary_minilm, settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -21,13 +23,19 @@ def test_the_demo_compares_and_classifies(tmp_path, monkeypatch):
     spec.loader.exec_module(demo)
     task = beex.load_task(**write_toy_files(tmp_path, 80, 30))
     monkeypatch.setattr(beex, "load_task", lambda name: task)
-    monkeypatch.setitem(PRESETS, "tiny", {**TOY_SIZE, "max_length": 64})
-    arguments = ["-o", str(tmp_path / "run"), "--epochs", "1", "--json"]
+    size = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
+    monkeypatch.setitem(PRESETS, "minilm", {**PRESETS["minilm"], **size})
+    monkeypatch.setattr(binary_minilm, "FILE", tmp_path / "binary.beex")
+    write_binary(binary_minilm.FILE)
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    arguments = ["-o", str(tmp_path / "run"), "--json"]
     result = CliRunner().invoke(demo.main, arguments)
     assert result.exit_code == 0, result.output
     figures = json.loads((tmp_path / "run" / "demo.json").read_text("utf-8"))
     assert json.loads(result.stdout.splitlines()[-1]) == figures
     rows = {row["model"]: row for row in figures["models"]}
     converted, keras = rows["model.tflite, calibrated exit"], rows["BEExformer, calibrated exit"]
-    assert converted["accuracy"] == keras["accuracy"] and converted["smaller"] > 1
+    assert converted["accuracy"] == keras["accuracy"]
+    start = json.loads((tmp_path / "run" / "run" / "run.json").read_text("utf-8"))["init"]
+    assert start["name"] == "binary-minilm" and rows["its weights in float32"]["bytes"] > 0
     assert [example["label"] in task.labels for example in figures["examples"]] == [True] * 4
