@@ -169,8 +169,8 @@ class Words:
         has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
-        given = init, teacher, model, training, settings.get("preset")
-        if has_unlabelled and all(word is None for word in given):
+        said = init, teacher, model, training
+        if has_unlabelled and all(word is None for word in said) and _fits_packaged(settings):
             init = MINILM
         if has_unlabelled and teacher is None and init not in (None, NONE) and is_bert(init):
             teacher = TWIN
@@ -240,15 +240,11 @@ class Words:
         return Resolved(model, training, init, teacher, twin, with_frozen)
 
     def _default_start(self, data: "Data") -> str | None:
-        """The name of the start of a call that says nothing of it, nor what the packaged binary MiniLM does not fit."""
+        """The name of the start of a call that says nothing of it; random weights if None."""
         whole = isinstance(self.training, TrainingConfig)
-        if isinstance(self.model, BEExformerConfig) or whole:
+        if self.init is not None or isinstance(self.model, BEExformerConfig) or whole:
             return None
-        if self.init is not None or "preset" in self.choice or data.once > _MOST_STARTED:
-            return None
-        bits = self.choice.get("bits") or "weights-only"
-        model = BEExformerConfig.preset("minilm", bits, **self.model)
-        if model.weight_bits == 32 or not binary_minilm.fits(model):
+        if data.once > _MOST_STARTED or not _fits_packaged({**self.choice, **self.model}):
             return None
         return MINILM if self.teacher == TWIN else binary_minilm.NAME
 
@@ -306,6 +302,16 @@ class Words:
             if warm
             else TrainingConfig(**given)
         )
+
+
+def _fits_packaged(settings: Mapping[str, Any]) -> bool:
+    """Whether these settings leave a model that can start from the packaged binary MiniLM."""
+    if settings.get("preset") is not None:
+        return False
+    own = {name: settings[name] for name in MODEL if name in settings}
+    bits = settings.get("bits") or "weights-only"
+    model = BEExformerConfig.preset("minilm", bits, **own)
+    return model.weight_bits == 1 and binary_minilm.fits(model)
 
 
 def _second(twin: Resolved, training: TrainingConfig, count: int, with_frozen: bool) -> Resolved:
