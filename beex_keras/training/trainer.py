@@ -133,7 +133,7 @@ def train(
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
             if "none". By default a binary model with at most 100,000 labelled texts starts from
             "binary-minilm", see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that
-            this does not fit, or a vocabulary; others start from random weights. A binary model that its twin
+            this does not fit, a vocabulary, `model` or `training`; others start from random weights. A binary model that its twin
             teaches starts from the twin if `init` has real weights; with few labelled texts and "minilm" it
             starts from "binary-minilm".
         teacher: a model from which the training learns beside the labels, given like `init`, see
