@@ -213,6 +213,8 @@ def test_trainings_start_from_the_binary_encoder_by_default(encoders):
     # It comes with the package; a twin would have to be downloaded.
     assert found.twin is None and found.teacher is None
     assert found.model.dropout == 0.1  # which a teacher would make superfluous
+    assert found.training == TrainingConfig.warm(True, **settings.UNTAUGHT_TRAINING)
+    assert resolved(500, init="binary-minilm").training.head_rate == 2.0  # by its twin
     assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
     pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
     assert pairs.start_by_default

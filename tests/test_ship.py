@@ -475,6 +475,13 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     by_twin = command({**taught, "init": binary, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--init binary-minilm --teacher twin --seed 7" in by_twin
     alone = {name: value for name, value in taught.items() if name != "teacher"}
+    by_default = {
+        **alone,
+        "init": binary,
+        "training": TrainingConfig.warm(True, head_rate=10.0).to_dict(),
+    }
+    assert "--init binary-minilm --teacher none --seed 7" in command(by_default, "m", "7")
+    assert "head_rate" not in command(by_default, "m", "7")
     assert "--teacher none --seed 7" in command(alone, "m", "7")
     with pytest.raises(BeexError, match="m learned from texts without a label"):
         command(more, "m", packaged={"a": "sst2-minilm"})

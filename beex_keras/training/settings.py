@@ -16,7 +16,8 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 - where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
   twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
   embeddings answers beside the first twin, see `beex_keras.training.mixture`;
-- a binary model that its twin teaches has no dropout, and texts with replaced tokens;
+- a binary model that its twin teaches has no dropout, and texts with replaced tokens; the exits of one that starts
+  from the packaged binary MiniLM without a teacher learn faster;
 - a model that starts from an encoder hides no token of pairs;
 - with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM;
 - the exit policy is that of `beex_keras.exits.default`.
@@ -25,6 +26,7 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from beex_keras import exits, fields
@@ -66,6 +68,10 @@ TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 """Defaults where `is_taught`. The twin also answers texts with replaced tokens, and these keep the model from
 learning the labels by heart. Dropout would only keep it from following its teacher."""
+
+UNTAUGHT_TRAINING = {"head_rate": 10.0}
+"""Default of a model that starts from the packaged binary MiniLM and that nobody teaches. At a lower rate the early
+exits of many classes learn little."""
 
 PAIR_MODEL = {"token_dropout": 0.0}
 """Defaults of a start from an encoder on pairs, in which a single word can decide."""
@@ -229,7 +235,11 @@ class Words:
         )
         if taught and isinstance(self.model, dict):
             model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        training = self._training(model, data, warm, taught, answered)
+        is_binary = init is not None and init.is_encoder and not is_real(init.bits)
+        defaults = TAUGHT_TRAINING if taught else {}
+        if is_binary and teacher is None and not by_twin:
+            defaults = UNTAUGHT_TRAINING
+        training = self._training(model, data, warm, defaults, answered)
         twin = self._twin(training, init, data) if by_twin else None
         with_frozen = answered and from_minilm
         if twin is not None and answered and model.weight_bits == 1:
@@ -286,7 +296,7 @@ class Words:
         model: BEExformerConfig,
         data: "Data",
         warm: bool = False,
-        taught: bool = False,
+        defaults: Mapping[str, Any] = MappingProxyType({}),
         answered: bool = False,
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
@@ -295,8 +305,7 @@ class Words:
         given["epochs"] = epochs_of(data.count, warm, answered)
         if warm and data.has_few_texts:
             given["batch_size"] = _BATCH_OF_FEW
-        given |= TAUGHT_TRAINING if taught else {}
-        given |= self.training
+        given |= {**defaults, **self.training}
         return (
             TrainingConfig.warm(model.weight_bits == 1, **given)
             if warm

@@ -10,7 +10,7 @@ from beex_keras import exits
 from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
-from beex_keras.training import TrainingConfig, settings, transfer
+from beex_keras.training import TrainingConfig, binary_minilm, settings, transfer
 from beex_keras.training.settings import TWIN
 
 FILES = "files"
@@ -147,6 +147,8 @@ def _defaults(
     defaults = TrainingConfig().to_dict()
     if start and settings.starts_warm(is_encoder, bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
+    if start.get("name") == binary_minilm.NAME and "teacher" not in run:
+        defaults |= settings.UNTAUGHT_TRAINING
     by_twin = run.get("teacher", {}).get("kind") == TWIN
     if settings.is_taught(by_twin, is_encoder, bits, model["weight_bits"]):
         return base | settings.TAUGHT_MODEL, defaults | settings.TAUGHT_TRAINING
