@@ -26,7 +26,6 @@ Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the da
 import dataclasses
 import os
 from collections.abc import Iterable, Mapping
-from types import MappingProxyType
 from typing import Any
 
 from beex_keras import exits, fields
@@ -61,8 +60,8 @@ FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
 
 _MOST_STARTED = 100_000
-"""Up to how many labelled texts a training starts from the packaged binary MiniLM by default; more would take hours on
-two cores."""
+"""Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more the training
+of a small model takes long enough."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -296,7 +295,7 @@ class Words:
         model: BEExformerConfig,
         data: "Data",
         warm: bool = False,
-        defaults: Mapping[str, Any] = MappingProxyType({}),
+        defaults: Mapping[str, Any] | None = None,
         answered: bool = False,
     ) -> TrainingConfig:
         if isinstance(self.training, TrainingConfig):
@@ -305,7 +304,7 @@ class Words:
         given["epochs"] = epochs_of(data.count, warm, answered)
         if warm and data.has_few_texts:
             given["batch_size"] = _BATCH_OF_FEW
-        given |= {**defaults, **self.training}
+        given |= {**(defaults or {}), **self.training}
         return (
             TrainingConfig.warm(model.weight_bits == 1, **given)
             if warm
