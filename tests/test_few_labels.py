@@ -18,6 +18,7 @@ from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, w
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
 from beex_keras.training.warm_starts import ModelStart
+from beex_keras.training.words import Words
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 import binary_minilm as tool
@@ -50,8 +51,9 @@ def encoders(folder, monkeypatch):
 
 def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
     words = {"vocabulary_size": 100, **SHAPE, **words}
-    read = settings.Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
-    return read.resolve(settings.Data(labelled, (count or labelled) - labelled, **dict(data)))
+    read = Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
+    data = settings.Data(labelled, (count or labelled) - labelled, **dict(data))
+    return settings.resolve(read, data)
 
 
 def name_of(start):
@@ -185,8 +187,8 @@ def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
     for words in ({"teacher": "none"}, {"bits": "float"}):
         found = resolved(500, **words)
         assert found.twin is None and name_of(found.init) == "minilm"
-    recipe = settings.Words.read(SHAPE, training=TrainingConfig(), init="minilm")
-    assert recipe.resolve(settings.Data(500)).twin is None
+    recipe = Words.read(SHAPE, training=TrainingConfig(), init="minilm")
+    assert settings.resolve(recipe, settings.Data(500)).twin is None
     with pytest.raises(BeexError, match="mean nothing without a teacher"):
         resolved(500, teacher="none", unlabelled=True)
 
@@ -240,7 +242,7 @@ def test_no_start_by_default_for_what_it_does_not_fit(encoders, labelled, words)
 
 def test_no_start_by_default_beside_a_whole_configuration(encoders):
     for whole in ({"model": BEExformerConfig()}, {"training": TrainingConfig()}):
-        found = settings.Words.read({}, **whole).resolve(settings.Data(500))
+        found = settings.resolve(Words.read({}, **whole), settings.Data(500))
         assert found.init is None
 
 

@@ -82,7 +82,7 @@ def train(**options: Any) -> None:
     DATA is a .jsonl, .json, .csv or .tsv file with texts and labels, or the name of a task, such as
     rotten_tomatoes or glue/sst2. The same command continues a training that was interrupted.
     """
-    from beex_keras.training import settings as words
+    from beex_keras.training import words
 
     chosen = given(options, *(name for name in options if name not in _ARGUMENTS))
     known = sorted({*words.known(), "strategy", "vocabulary"})

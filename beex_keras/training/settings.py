@@ -1,49 +1,36 @@
-"""What a call of `train` or `beex train` asks for, and what follows where it says nothing.
+"""What follows for a training where the words of its call say nothing.
 
-Both speak of the same words: `preset`, `bits`, `init_layers`, columns of the data, and the fields of
-`BEExformerConfig`, `TrainingConfig` and `RunOptions`. What is not given follows from the start:
-
-- a binary model with at most 100,000 labelled texts starts from the packaged binary MiniLM, see
+- A binary model with at most 100,000 labelled texts starts from the packaged binary MiniLM, see
   `beex_keras.training.binary_minilm`, and has no teacher; with unlabelled texts it starts from "minilm"; not so if
-  the call says something about the size or brings a vocabulary;
-- the preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
-  weights; a start from a model of ours has that model's shape;
-- the bits are "weights-only", or "fully-binary" where the start is so already;
-- the recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose;
-- the number of epochs follows from the number of training texts, see `epochs_of`;
-- a warm start on few texts has smaller batches;
-- a binary model that starts from an encoder and has few labelled texts learns from its float32 twin;
-- where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
+  the call says something about the size or brings a vocabulary.
+- The preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
+  weights; a start from a model of ours has that model's shape.
+- The bits are "weights-only", or "fully-binary" where the start is so already.
+- The recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
+- The number of epochs follows from the number of training texts, see `epochs_of`.
+- A warm start on few texts has smaller batches.
+- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin.
+- Where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
   twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
-  embeddings answers beside the first twin, see `beex_keras.training.mixture`;
-- a binary model that its twin teaches has no dropout, and texts with replaced tokens; the exits of one that starts
-  from the packaged binary MiniLM without a teacher learn faster;
-- a model that starts from an encoder hides no token of pairs;
-- with few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM;
-- the exit policy is that of `beex_keras.exits.default`.
+  embeddings answers beside the first twin, see `beex_keras.training.mixture`.
+- A binary model that its twin teaches has no dropout, and texts with replaced tokens; the exits of one that starts
+  from the packaged binary MiniLM without a teacher learn faster.
+- A model that starts from an encoder hides no token of pairs.
+- With few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM.
+- The exit policy is that of `beex_keras.exits.default`.
 """
 
 import dataclasses
-import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-from beex_keras import exits, fields
-from beex_keras.errors import BeexError
+from beex_keras import exits
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
 from beex_keras.training.bert import MINILM
-from beex_keras.training.recipe import RunOptions, TrainingConfig
+from beex_keras.training.recipe import TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
-
-Source = str | os.PathLike[str] | WarmStart | None
-"""What a training starts from or learns from: a name, a path, or read already."""
-
-TWIN = "twin"
-"""The name of a teacher that is trained first: the float32 twin of the model."""
-
-NONE = "none"
-"""In place of a start or a teacher: none, where there is one by default."""
+from beex_keras.training.words import NONE, TWIN, Words
 
 _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 """How many texts a training sees at least, from random weights and from a warm start, and over how many
@@ -74,23 +61,6 @@ exits of many classes learn little."""
 
 PAIR_MODEL = {"token_dropout": 0.0}
 """Defaults of a start from an encoder on pairs, in which a single word can decide."""
-
-DATA = (
-    *("data_dir", "text_column", "pair_column", "label_column"),
-    *("task_kind", "both_orders", "clip"),
-)
-"""Words for `load_task`."""
-
-CHOICE = ("preset", "bits", "init_layers")
-"""Words that stand for several settings of a model, or for a part of its start."""
-
-_OF_DATA = {"num_classes", "num_segments", "separator_id"}
-MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in _OF_DATA)
-"""Fields of a model's configuration that the data does not decide."""
-
-_OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")
-NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
-"""Settings that mean nothing without an argument of `train`."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -145,181 +115,147 @@ class Resolved:
     start_by_default: bool = False  # whether the call says nothing of what `init` is
 
 
-def known() -> list[str]:
-    """All words, in alphabetical order."""
-    own = (*fields.names(TrainingConfig), *fields.names(RunOptions))
-    return sorted({*DATA, *CHOICE, *MODEL, *own})
+def resolve(words: Words, data: Data) -> Resolved:
+    """Reads what the training starts from and learns from; errors as `warm_start`."""
+    by_default = words.leave_start_open and data.once <= _MOST_STARTED
+    if by_default:
+        # The twin takes longer, and may have to be downloaded, so somebody has to ask for it.
+        start = MINILM if words.teacher == TWIN else binary_minilm.NAME
+        words = dataclasses.replace(words, init=start, teacher=words.teacher or NONE)
+    layers = words.choice.get("init_layers")
+    init = None if words.init in (None, NONE) else warm_start(words.init, layers)
+    teacher = None
+    if words.teacher not in (None, TWIN, NONE):
+        # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
+        teacher = warm_start(words.teacher, layers if is_bert(words.teacher) else None)
+    case = _Case(words, data, init, _shape(words, init, data))
+    found = Resolved(case.model(), case.training(), init, teacher)
+    if case.by_twin:
+        found = case.taught_by_twin(found)
+    return dataclasses.replace(found, start_by_default=by_default and words.init != MINILM)
+
+
+def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig:
+    """The model, as far as it does not depend on its teacher."""
+    if isinstance(words.model, BEExformerConfig):
+        return words.model
+    given = dict(words.model)
+    if data.is_pair and init is not None and init.is_encoder:
+        given = {**PAIR_MODEL, **given}
+    preset, bits = words.choice.get("preset"), words.choice.get("bits")
+    if bits is None:
+        fully = init is not None and init.bits["activation_bits"] == 1
+        bits = "fully-binary" if fully else "weights-only"
+    shape = None if init is None or init.is_encoder else init.shape
+    if preset is None and shape is not None:
+        return shape.with_bits(bits).replace(**given)
+    default = "tiny" if init is None else "minilm"
+    return BEExformerConfig.preset(preset or default, bits, **given)
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
-    """The words of a call, sorted by what they are about and checked as far as data need not be read."""
+class _Case:
+    """A call whose start is read, and whose model has a shape."""
 
-    data: dict[str, Any]  # arguments of `load_task`
-    choice: dict[str, Any]  # those of `CHOICE`
-    model: dict[str, Any] | BEExformerConfig  # some fields, or all
-    training: dict[str, Any] | TrainingConfig
-    run: RunOptions
-    init: Source
-    teacher: Source
+    words: Words
+    data: Data
+    init: WarmStart | None
+    shape: BEExformerConfig
 
-    @classmethod
-    def read(
-        cls,
-        settings: Mapping[str, Any],
-        model: BEExformerConfig | None = None,
-        training: TrainingConfig | None = None,
-        init: Source = None,
-        teacher: Source = None,
-        has_unlabelled: bool = False,
-    ) -> "Words":
-        """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
-        said = init, teacher, model, training
-        if has_unlabelled and all(word is None for word in said) and _fits_packaged(settings):
-            init = MINILM
-        if has_unlabelled and teacher is None and init not in (None, NONE) and is_bert(init):
-            teacher = TWIN
-        if has_unlabelled and teacher in (None, NONE):
-            fix = f'give one, such as teacher="{TWIN}"'
-            raise BeexError(
-                f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
-            )
-        for unknown in sorted(set(settings) - set(known())):
-            raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
-        defaults = {**TrainingConfig().to_dict(), "init_layers": None}
-        asked = {**defaults, **({} if training is None else training.to_dict()), **settings}
-        sources = {"init": init, "teacher": teacher}
-        for name, needed in NEEDS.items():
-            if asked[name] != defaults[name] and sources[needed] in (None, NONE):
-                fix = f"give {needed}, or leave it out"
-                raise BeexError(f"{name} means nothing without {needed}; {fix}.")
+    @property
+    def is_binary(self) -> bool:
+        return self.shape.weight_bits == 1
 
-        def of(names: Iterable[str]) -> dict[str, Any]:
-            return {name: settings[name] for name in names if name in settings}
+    @property
+    def from_encoder(self) -> bool:
+        return self.init is not None and self.init.is_encoder
 
-        recipe = fields.names(TrainingConfig)
-        for whole, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
-            if whole is not None and of(own):
-                kind = type(whole).__name__
-                raise BeexError(f"{min(of(own))} is given beside a {kind}; put it in there.")
-        of_model = of(MODEL) if model is None else model
-        of_training = of(recipe) if training is None else training
-        options = RunOptions(**of(fields.names(RunOptions)))
-        words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
-        words._training(words._model(None), Data(1))  # so that faults show before anything is read
-        return words
+    @property
+    def from_binary_encoder(self) -> bool:
+        return self.init is not None and self.init.is_encoder and not is_real(self.init.bits)
 
-    def resolve(self, data: "Data") -> Resolved:
-        """Reads what the training starts from and learns from; errors as `warm_start`."""
-        if start := self._default_start(data):
-            # The twin takes longer, and may have to be downloaded, so somebody has to ask for it.
-            words = dataclasses.replace(self, init=start, teacher=self.teacher or NONE)
-            return dataclasses.replace(words.resolve(data), start_by_default=start != MINILM)
-        layers = self.choice.get("init_layers")
-        init = None if self.init in (None, NONE) else warm_start(self.init, layers)
-        model = self._model(init, data.is_pair)
-        few = data.has_few_labels and init is not None and init.is_encoder
+    @property
+    def from_minilm(self) -> bool:
+        return self.words.init == MINILM and self.words.choice.get("init_layers") is None
+
+    @property
+    def is_warm(self) -> bool:
+        start, model = self.init, self.shape.to_dict()
+        return start is not None and starts_warm(start.is_encoder, start.bits, model)
+
+    @property
+    def by_twin(self) -> bool:
+        """Whether the float32 twin is trained first, to be the teacher."""
+        if self.words.teacher is not None:
+            return self.words.teacher == TWIN
         # A whole recipe says all by itself.
-        free = self.teacher is None and not isinstance(self.training, TrainingConfig)
-        by_twin = self.teacher == TWIN or (free and few and model.weight_bits == 1)
-        from_minilm = self.init == MINILM and layers is None
-        answered = by_twin and few and data.unlabelled > 0
-        teacher = None
-        if self.teacher not in (None, TWIN, NONE):
-            # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
-            teacher = warm_start(self.teacher, layers if is_bert(self.teacher) else None)
-        warm = init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict())
-        taught = init is not None and is_taught(
-            by_twin, init.is_encoder, init.bits, model.weight_bits
-        )
-        if taught and isinstance(self.model, dict):
-            model = model.replace(**{**TAUGHT_MODEL, **self.model})
-        is_binary = init is not None and init.is_encoder and not is_real(init.bits)
-        defaults = TAUGHT_TRAINING if taught else {}
-        if is_binary and teacher is None and not by_twin:
-            defaults = UNTAUGHT_TRAINING
-        training = self._training(model, data, warm, defaults, answered)
-        twin = self._twin(training, init, data) if by_twin else None
-        with_frozen = answered and from_minilm
-        if twin is not None and answered and model.weight_bits == 1:
-            twin = _second(twin, training, data.count, with_frozen)
-            with_frozen = False
-        if taught and few and from_minilm and binary_minilm.fits(model):
+        free = not isinstance(self.words.training, TrainingConfig)
+        return free and self.from_encoder and self.data.has_few_labels and self.is_binary
+
+    @property
+    def has_teacher(self) -> bool:
+        return self.by_twin or self.words.teacher not in (None, NONE)
+
+    @property
+    def is_taught(self) -> bool:
+        start, bits = self.init, self.shape.weight_bits
+        return start is not None and is_taught(self.by_twin, start.is_encoder, start.bits, bits)
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether a twin of few labelled texts answers unlabelled ones."""
+        few = self.from_encoder and self.data.has_few_labels
+        return self.by_twin and few and self.data.unlabelled > 0
+
+    def model(self) -> BEExformerConfig:
+        if self.is_taught and isinstance(self.words.model, dict):
+            return self.shape.replace(**{**TAUGHT_MODEL, **self.words.model})
+        return self.shape
+
+    def training(self) -> TrainingConfig:
+        if isinstance(self.words.training, TrainingConfig):
+            return self.words.training
+        data, is_warm = self.data, self.is_warm
+        given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
+        given["epochs"] = epochs_of(data.count, is_warm, self.is_answered)
+        if is_warm and data.has_few_texts:
+            given["batch_size"] = _BATCH_OF_FEW
+        if self.is_taught:
+            given |= TAUGHT_TRAINING
+        elif self.from_binary_encoder and not self.has_teacher:
+            given |= UNTAUGHT_TRAINING
+        given |= self.words.training
+        if is_warm:
+            return TrainingConfig.warm(self.is_binary, **given)
+        return TrainingConfig(**given)
+
+    def taught_by_twin(self, found: Resolved) -> Resolved:
+        """The same with the twin, and with the second twin where there is one."""
+        twin, init = self.twin(found.training), found.init
+        with_frozen = self.is_answered and self.from_minilm
+        if self.is_answered and self.is_binary:
+            twin, with_frozen = _second(twin, found.training, self.data.count, with_frozen), False
+        few = self.data.has_few_labels
+        if self.is_taught and few and self.from_minilm and binary_minilm.fits(found.model):
             init = warm_start(binary_minilm.NAME)
-        return Resolved(model, training, init, teacher, twin, with_frozen)
+        return dataclasses.replace(found, init=init, twin=twin, with_frozen=with_frozen)
 
-    def _default_start(self, data: "Data") -> str | None:
-        """The name of the start of a call that says nothing of it; random weights if None."""
-        whole = isinstance(self.training, TrainingConfig)
-        if self.init is not None or isinstance(self.model, BEExformerConfig) or whole:
-            return None
-        if data.once > _MOST_STARTED or not _fits_packaged({**self.choice, **self.model}):
-            return None
-        return MINILM if self.teacher == TWIN else binary_minilm.NAME
-
-    def _twin(self, training: TrainingConfig, init: WarmStart | None, data: "Data") -> Resolved:
+    def twin(self, training: TrainingConfig) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
 
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
-        if init is not None and init.is_encoder and not is_real(init.bits):
-            init = warm_start(MINILM)  # what that was before it was binarized
-        model = self._model(init, data.is_pair).twin()
-        epochs = epochs_of(data.labelled, warm=True)
+        # What the binary encoder was before it was binarized.
+        init = warm_start(MINILM) if self.from_binary_encoder else self.init
+        model = _shape(self.words, init, self.data).twin()
+        epochs = epochs_of(self.data.labelled, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
-            if data.has_few_labels:  # however many texts there are without a label
+            if self.data.has_few_labels:  # however many texts there are without a label
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
             return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
         return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
-
-    def _model(self, init: WarmStart | None, is_pair: bool = False) -> BEExformerConfig:
-        if isinstance(self.model, BEExformerConfig):
-            return self.model
-        given = dict(self.model)
-        if is_pair and init is not None and init.is_encoder:
-            given = {**PAIR_MODEL, **given}
-        preset, bits = self.choice.get("preset"), self.choice.get("bits")
-        if bits is None:
-            fully = init is not None and init.bits["activation_bits"] == 1
-            bits = "fully-binary" if fully else "weights-only"
-        shape = None if init is None or init.is_encoder else init.shape
-        if preset is None and shape is not None:
-            return shape.with_bits(bits).replace(**given)
-        default = "tiny" if init is None else "minilm"
-        return BEExformerConfig.preset(preset or default, bits, **given)
-
-    def _training(
-        self,
-        model: BEExformerConfig,
-        data: "Data",
-        warm: bool = False,
-        defaults: Mapping[str, Any] | None = None,
-        answered: bool = False,
-    ) -> TrainingConfig:
-        if isinstance(self.training, TrainingConfig):
-            return self.training
-        given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
-        given["epochs"] = epochs_of(data.count, warm, answered)
-        if warm and data.has_few_texts:
-            given["batch_size"] = _BATCH_OF_FEW
-        given |= {**(defaults or {}), **self.training}
-        return (
-            TrainingConfig.warm(model.weight_bits == 1, **given)
-            if warm
-            else TrainingConfig(**given)
-        )
-
-
-def _fits_packaged(settings: Mapping[str, Any]) -> bool:
-    """Whether these settings leave a model that can start from the packaged binary MiniLM."""
-    if settings.get("preset") is not None:
-        return False
-    own = {name: settings[name] for name in MODEL if name in settings}
-    bits = settings.get("bits") or "weights-only"
-    model = BEExformerConfig.preset("minilm", bits, **own)
-    return model.weight_bits == 1 and binary_minilm.fits(model)
 
 
 def _second(twin: Resolved, training: TrainingConfig, count: int, with_frozen: bool) -> Resolved:

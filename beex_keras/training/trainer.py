@@ -39,7 +39,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import FEW, NONE, TWIN, Data, Resolved, Source, Words
+from beex_keras.training.settings import FEW, Data, Resolved, resolve
 from beex_keras.training.step import gradient_step
 from beex_keras.training.transfer import Transfer
 from beex_keras.training.unlabelled import (
@@ -51,6 +51,7 @@ from beex_keras.training.unlabelled import (
     sample_texts,
 )
 from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
+from beex_keras.training.words import NONE, TWIN, Source, Words
 
 _MONITOR = "val_calibrated_accuracy"
 _OF_RANDOM = (
@@ -191,7 +192,7 @@ def train(
         task.is_pair,
         task.both_orders,
     )
-    found = words.resolve(about)
+    found = resolve(words, about)
     trainer = Trainer(
         task,
         found.model,

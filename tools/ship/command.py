@@ -11,7 +11,7 @@ from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, binary_minilm, settings, transfer
-from beex_keras.training.settings import TWIN
+from beex_keras.training.words import NEEDS, NONE, TWIN, known
 
 FILES = "files"
 """The task of a run on a user's own files."""
@@ -70,7 +70,7 @@ class _Commands:
                 words += self.source(role, run[role], name, seed)
         from_encoder = run.get("init", {}).get("kind") == "donor"
         if "teacher" not in run and from_encoder and run["model"]["weight_bits"] == 1:
-            words += ["--teacher", settings.NONE]  # with few texts it would be the twin
+            words += ["--teacher", NONE]  # with few texts it would be the twin
         if "unlabelled" in run:
             if not self.unlabelled:
                 fix = "describe them in the file that --about names"
@@ -116,7 +116,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -
     words += ["--preset", preset, "--bits", mode]
     base, defaults = _defaults(run, earlier, base)
     # Without a start or a teacher the command refuses what is about one.
-    idle = {"seed"} | {key for key, role in settings.NEEDS.items() if run.get(role) is None}
+    idle = {"seed"} | {key for key, role in NEEDS.items() if run.get(role) is None}
     if "value_scale" in run:
         defaults["policy"] = exits.default(is_regression=True)
         idle.add("label_smoothing")  # numbers have none
@@ -167,6 +167,6 @@ def _option(name: str, value: Any) -> list[str]:
     text = value if isinstance(value, str) else json.dumps(value)
     if any(parameter.name == name for parameter in train.params):
         return [f"--{name.replace('_', '-')}", text]
-    if name not in settings.known():
+    if name not in known():
         raise BeexError(f"No option of beex train sets {name}, so its command cannot be told.")
     return ["--set", f"{name}={text}"]

@@ -1,0 +1,135 @@
+"""What a call of `train` or `beex train` says: the same words in both.
+
+They are `preset`, `bits`, `init_layers`, columns of the data, and the fields of `BEExformerConfig`, `TrainingConfig`
+and `RunOptions`. What follows where they say nothing is in `beex_keras.training.settings`.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from beex_keras import fields
+from beex_keras.errors import BeexError
+from beex_keras.models.config import BEExformerConfig
+from beex_keras.training import binary_minilm
+from beex_keras.training.bert import MINILM
+from beex_keras.training.recipe import RunOptions, TrainingConfig
+from beex_keras.training.warm_starts import WarmStart, is_bert
+
+Source = str | os.PathLike[str] | WarmStart | None
+"""What a training starts from or learns from: a name, a path, or read already."""
+
+TWIN = "twin"
+"""The name of a teacher that is trained first: the float32 twin of the model."""
+
+NONE = "none"
+"""In place of a start or a teacher: none, where there is one by default."""
+
+DATA = (
+    *("data_dir", "text_column", "pair_column", "label_column"),
+    *("task_kind", "both_orders", "clip"),
+)
+"""Words for `load_task`."""
+
+CHOICE = ("preset", "bits", "init_layers")
+"""Words that stand for several settings of a model, or for a part of its start."""
+
+_OF_DATA = {"num_classes", "num_segments", "separator_id"}
+MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in _OF_DATA)
+"""Fields of a model's configuration that the data does not decide."""
+
+_OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")
+NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
+"""Settings that mean nothing without an argument of `train`."""
+
+
+def known() -> list[str]:
+    """All words, in alphabetical order."""
+    own = (*fields.names(TrainingConfig), *fields.names(RunOptions))
+    return sorted({*DATA, *CHOICE, *MODEL, *own})
+
+
+@dataclasses.dataclass(frozen=True)
+class Words:
+    """The words of a call, sorted by what they are about and checked as far as data need not be read."""
+
+    data: dict[str, Any]  # arguments of `load_task`
+    choice: dict[str, Any]  # those of `CHOICE`
+    model: dict[str, Any] | BEExformerConfig  # some fields, or all
+    training: dict[str, Any] | TrainingConfig
+    run: RunOptions
+    init: Source
+    teacher: Source
+
+    @classmethod
+    def read(
+        cls,
+        settings: Mapping[str, Any],
+        model: BEExformerConfig | None = None,
+        training: TrainingConfig | None = None,
+        init: Source = None,
+        teacher: Source = None,
+        has_unlabelled: bool = False,
+    ) -> "Words":
+        """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
+        for unknown in sorted(set(settings) - set(known())):
+            raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
+
+        def of(names: Iterable[str]) -> dict[str, Any]:
+            return {name: settings[name] for name in names if name in settings}
+
+        recipe = fields.names(TrainingConfig)
+        for whole, own in ((model, (*MODEL, "preset", "bits")), (training, recipe)):
+            if whole is not None and of(own):
+                kind = type(whole).__name__
+                raise BeexError(f"{min(of(own))} is given beside a {kind}; put it in there.")
+        of_model = of(MODEL) if model is None else model
+        of_training = of(recipe) if training is None else training
+        options = RunOptions(**of(fields.names(RunOptions)))
+        words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
+        if has_unlabelled:
+            words = words._with_teacher_of_unlabelled()
+        words._check()
+        return words
+
+    @property
+    def leave_start_open(self) -> bool:
+        """Whether they say nothing of the start, and the packaged binary MiniLM fits all that they say."""
+        whole = isinstance(self.training, TrainingConfig)
+        if self.init is not None or whole or isinstance(self.model, BEExformerConfig):
+            return False
+        if self.choice.get("preset") is not None:
+            return False
+        bits = self.choice.get("bits") or "weights-only"
+        model = BEExformerConfig.preset("minilm", bits, **self.model)
+        return model.weight_bits == 1 and binary_minilm.fits(model)
+
+    def _with_teacher_of_unlabelled(self) -> "Words":
+        """With the start and the teacher that somebody wants who has texts without labels."""
+        init, teacher = self.init, self.teacher
+        if teacher is None and self.leave_start_open:
+            init = MINILM
+        if teacher is None and init not in (None, NONE) and is_bert(init):
+            teacher = TWIN
+        if teacher in (None, NONE):
+            fix = f'give one, such as teacher="{TWIN}"'
+            raise BeexError(
+                f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
+            )
+        return dataclasses.replace(self, init=init, teacher=teacher)
+
+    def _check(self) -> None:
+        """Shows faults before anything is read."""
+        recipe = self.training
+        if isinstance(recipe, dict):
+            recipe = TrainingConfig(**recipe)
+        if isinstance(self.model, dict):
+            preset, bits = self.choice.get("preset"), self.choice.get("bits")
+            BEExformerConfig.preset(preset or "tiny", bits or "weights-only", **self.model)
+        usual = {**TrainingConfig().to_dict(), "init_layers": None}
+        asked = {**usual, **recipe.to_dict(), **self.choice}
+        for name, needed in NEEDS.items():
+            if asked[name] != usual[name] and getattr(self, needed) in (None, NONE):
+                fix = f"give {needed}, or leave it out"
+                raise BeexError(f"{name} means nothing without {needed}; {fix}.")
