@@ -233,6 +233,7 @@ def test_trainings_start_from_the_binary_encoder_by_default(encoders):
         (500, {"width": 12, "num_heads": 3}),
         (500, {"max_length": 14}),
         (500, {"vocabulary_size": 20}),
+        (500, {"data": {"is_known_language": False}}),
     ],
 )
 def test_no_start_by_default_for_what_it_does_not_fit(encoders, labelled, words):
@@ -244,6 +245,30 @@ def test_no_start_by_default_beside_a_whole_configuration(encoders):
     for whole in ({"model": BEExformerConfig()}, {"training": TrainingConfig()}):
         found = settings.resolve(Words.read({}, **whole), settings.Data(500))
         assert found.init is None
+
+
+@pytest.mark.parametrize(
+    ("known", "texts"),
+    [
+        (True, ["A slow film, but the ending is worth it!", "omg this phone is soooo good :)"]),
+        (True, ["Patients with hyponatremia and thrombocytopenia are treated with imatinib."]),
+        (True, ["iphone 12 case cheap", "running shoes size 9"]),
+        (False, ["Das Zimmer war sauber, aber das Frühstück enttäuschte.", "Gerne wieder!"]),
+        (False, ["La habitación estaba limpia, pero el desayuno nos decepcionó."]),
+        (False, ["房间很干净，但是早餐让人失望。", "服务员态度很好"]),
+        (False, ["Номер чистый, но завтрак разочаровал."]),
+    ],
+)
+def test_it_knows_english_alone(known, texts):
+    assert binary_minilm.knows_language(texts) == known
+
+
+def test_texts_in_another_language_start_from_random_weights(encoders, tmp_path):
+    texts = ["gut und schoen", "schlecht und teuer"] * 20
+    words = {"validation": (texts, [0, 1] * 20), "test": (texts, [0, 1] * 20), "epochs": 1}
+    run = train((texts, [0, 1] * 20), tmp_path / "run", **words, **SHAPE, verbose=0)
+    assert "schoen" in run.model.preprocessor.vocabulary
+    assert "init" not in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
 
 
 def test_unlabelled_texts_alone_ask_for_minilm(encoders):
@@ -298,11 +323,11 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, 
 @pytest.mark.parametrize(
     ("words", "advised"),
     [
-        ({"verbose": 2, "init": "none"}, "So few texts teach random weights little"),
+        ({"verbose": 2, "init": "none"}, "The start is random weights"),
         ({"verbose": 2}, "The start is the packaged binary MiniLM"),
         ({"verbose": 0}, None),
         ({"verbose": 2, "init": "minilm", "teacher": "none"}, None),
-        ({"verbose": 2, "init": "none", "teacher": "twin"}, "So few texts"),
+        ({"verbose": 2, "init": "none", "teacher": "twin"}, "The start is random weights"),
     ],
 )
 def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, words, advised):

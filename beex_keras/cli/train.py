@@ -37,8 +37,8 @@ _ARGUMENTS = (
     type=click.Path(),
     panel="Start",
     help="Start from these weights: 'minilm', a folder of a BERT-style encoder, a run folder, a "
-    ".keras or .beex file, the name of a packaged model, or 'none' for random ones. With at most "
-    "100,000 labels and no --preset the default is a packaged binary MiniLM, which knows English.",
+    ".keras or .beex file, the name of a packaged model, or 'none' for random ones. The default for English texts "
+    "with at most 100,000 labels and no --preset is a packaged binary MiniLM.",
 )
 @click.option(
     "--teacher",

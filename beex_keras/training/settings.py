@@ -1,6 +1,6 @@
 """What follows for a training where the words of its call say nothing.
 
-- A binary model with at most 100,000 labelled texts starts from the packaged binary MiniLM, see
+- A binary model with at most 100,000 labelled texts in English starts from the packaged binary MiniLM, see
   `beex_keras.training.binary_minilm`, and has no teacher; with unlabelled texts it starts from "minilm"; not so if
   the call says something about the size or brings a vocabulary.
 - The preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
@@ -73,6 +73,7 @@ class Data:
         is_regression: whether labels are numbers.
         is_pair: whether texts are pairs.
         both_orders: whether each pair is there a second time, with its texts exchanged.
+        is_known_language: whether the packaged binary MiniLM knows the language of the texts.
     """
 
     labelled: int
@@ -80,6 +81,7 @@ class Data:
     is_regression: bool = False
     is_pair: bool = False
     both_orders: bool = False
+    is_known_language: bool = True
 
     @property
     def count(self) -> int:
@@ -117,7 +119,7 @@ class Resolved:
 
 def resolve(words: Words, data: Data) -> Resolved:
     """Reads what the training starts from and learns from; errors as `warm_start`."""
-    by_default = words.leave_start_open and data.once <= _MOST_STARTED
+    by_default = words.leave_start_open and data.once <= _MOST_STARTED and data.is_known_language
     if by_default:
         # The twin takes longer, and may have to be downloaded, so somebody has to ask for it.
         start = MINILM if words.teacher == TWIN else binary_minilm.NAME

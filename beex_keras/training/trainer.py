@@ -54,9 +54,7 @@ from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
 from beex_keras.training.words import NONE, TWIN, Source, Words
 
 _MONITOR = "val_calibrated_accuracy"
-_OF_RANDOM = (
-    "So few texts teach random weights little; for English ones, --init minilm is mostly better."
-)
+_OF_RANDOM = "The start is random weights, which so few texts teach little; for English texts, --init minilm is mostly better."
 _OF_BINARY = (
     "The start is the packaged binary MiniLM, which knows English. --init minilm takes longer and is mostly better; "
     "--init none starts from random weights."
@@ -132,7 +130,7 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if "none". By default a binary model with at most 100,000 labelled texts starts from
+            if "none". By default a binary model with at most 100,000 labelled texts in English starts from
             "binary-minilm", see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that
             this does not fit, a vocabulary, `model` or `training`; others start from random weights. A binary
             model that its twin teaches starts from the twin if `init` has real weights; with few labelled texts
@@ -191,6 +189,7 @@ def train(
         task.is_regression,
         task.is_pair,
         task.both_orders,
+        binary_minilm.knows_language(task.training_texts()),
     )
     found = resolve(words, about)
     trainer = Trainer(
