@@ -50,7 +50,7 @@ from beex_keras.training.unlabelled import (
     file_names,
     sample_texts,
 )
-from beex_keras.training.warm_starts import WarmStart, is_real, warm_start
+from beex_keras.training.warm_starts import is_real, warm_start
 from beex_keras.training.words import NONE, TWIN, Source, Words
 
 _MONITOR = "val_calibrated_accuracy"
@@ -191,13 +191,9 @@ def train(
         task.both_orders,
         binary_minilm.knows_language(task.training_texts()),
     )
-    found = resolve(words, about)
     trainer = Trainer(
         task,
-        found.model,
-        found.training,
-        found.init,
-        found.teacher,
+        resolve(words, about),
         Path(output),
         vocabulary,
         strategy,
@@ -205,11 +201,7 @@ def train(
         words.run,
         verbose,
         tuple(map(Path, files)),
-        with_frozen=found.with_frozen,
-        start_by_default=found.start_by_default,
     )
-    if found.twin is not None:
-        trainer.add_twin(found.twin)
     return trainer.run()
 
 
@@ -221,10 +213,7 @@ class Trainer:
     """
 
     task: Task
-    model_config: BEExformerConfig
-    config: TrainingConfig
-    init: WarmStart | None  # None starts from random weights
-    teacher: WarmStart | None
+    found: Resolved
     folder: Path
     vocabulary: Sequence[str] | None
     strategy: tf.distribute.Strategy
@@ -232,45 +221,32 @@ class Trainer:
     options: RunOptions
     verbose: int | str
     unlabelled: tuple[Path, ...] = ()
-    twin: "Trainer | None" = None  # trained first, to be the teacher
-    with_frozen: bool = False  # whether MiniLM's embeddings teach beside the twin
-    start_by_default: bool = False  # whether nobody asked for `init`
+    is_twin: bool = False
 
     def __post_init__(self) -> None:
-        if self.teacher or self.config.soft_targets:
-            self.check_replicas()
-        if self.with_frozen:
+        found = self.found
+        self.config, self.init, self.teacher = found.training, found.init, found.teacher
+        learns = found.twin or self.teacher or self.config.soft_targets
+        if learns and self.strategy.num_replicas_in_sync > 1:
+            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
+        if found.with_frozen:
             linear.require("minilm")
+        self.model_config = found.model
         if self.init is not None:
-            self.model_config = self.init.config(self.model_config)
+            self.model_config = self.init.config(found.model)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
-        self.has_baselines = False
-        # They need MiniLM, which may have to be downloaded.
-        if self.init is not None and self.init.is_encoder and not self.start_by_default:
-            self.has_baselines = self.init.identity["name"] in (MINILM, binary_minilm.NAME)
         self.chief = distribution.is_chief(self.strategy)
         self.value_scale = self.task.value_scale
+        self.twin = None if found.twin is None else self.trainer_of_twin(found.twin)
 
-    def check_replicas(self) -> None:
-        if self.strategy.num_replicas_in_sync > 1:
-            raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
-
-    def add_twin(self, its: Resolved) -> None:
-        """Makes the trainer of the twin, which has the same data and vocabulary."""
-        self.check_replicas()
-        self.twin = dataclasses.replace(
-            self,
-            model_config=its.model,
-            config=its.training,
-            init=its.init,
-            folder=self.folder / TWIN,
-            unlabelled=() if its.twin is None else self.unlabelled,
-            with_frozen=its.with_frozen,
+    def trainer_of_twin(self, its: Resolved) -> "Trainer":
+        """The trainer of the twin, which has the same data and vocabulary."""
+        unlabelled = () if its.twin is None else self.unlabelled
+        folder = self.folder / TWIN
+        return dataclasses.replace(
+            self, found=its, folder=folder, unlabelled=unlabelled, is_twin=True
         )
-        self.twin.has_baselines = False
-        if its.twin is not None:
-            self.twin.add_twin(its.twin)
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
@@ -299,7 +275,7 @@ class Trainer:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
         alone = self.teacher is self.twin is None
         few = self.init is None and len(self.task.train) <= FEW
-        if self.verbose and self.chief and alone and (few or self.start_by_default):
+        if self.verbose and self.chief and alone and (few or self.found.start_by_default):
             print(_OF_RANDOM if few else _OF_BINARY, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
@@ -339,7 +315,7 @@ class Trainer:
             **{name: source.identity for name, source in sources.items() if source is not None},
             **({} if self.twin is None else {"teacher": {"kind": TWIN}}),
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
-            **({"with_frozen": True} if self.with_frozen else {}),
+            **({"with_frozen": True} if self.found.with_frozen else {}),
         }
         length = self.model_config.max_length
         with distribution.chief_first(self.strategy):
@@ -422,7 +398,7 @@ class Trainer:
         own = self.ids["train"], self.targets
         if self.teacher is None:
             return Lessons(Texts(*own), share=self.config.soft_targets)
-        parts = self.unlabelled, self.with_frozen, self.folder, self.say
+        parts = self.unlabelled, self.found.with_frozen, self.folder, self.say
         return Distillation(self.task, self.teacher, *parts).lessons(model, *own, self.config)
 
     def say(self, line: str) -> None:
@@ -470,8 +446,12 @@ class Trainer:
 
         It is left out with many labels, for which it takes long, and without scikit-learn.
         """
-        asked = self.has_baselines and len(self.task.train) <= _FEW_LABELS
-        if not asked or not linear.is_available():
+        # They need MiniLM, which may have to be downloaded, so somebody has to ask for it.
+        init, asked = self.found.init, not (self.is_twin or self.found.start_by_default)
+        few = len(self.task.train) <= _FEW_LABELS
+        if init is None or not (asked and few and init.is_encoder and linear.is_available()):
+            return {}
+        if init.identity["name"] not in (MINILM, binary_minilm.NAME):
             return {}
         found, test = frozen.predictions(self.task), self.task.test.labels
         return {frozen.name_of(self.task): score(test, found, self.task.metric)}
