@@ -278,6 +278,9 @@ def test_unlabelled_texts_alone_ask_for_minilm(encoders):
     assert not found.start_by_default
     by_twin = resolved(500, 900, init=None, teacher="twin", unlabelled=True)
     assert by_twin.twin.with_frozen and by_twin.training == named.training
+    foreign = resolved(500, 900, init=None, unlabelled=True, data={"is_known_language": False})
+    assert foreign.init is foreign.twin.init is None and not foreign.twin.with_frozen
+    assert (foreign.model.weight_bits, foreign.twin.model.weight_bits) == (1, 32)
 
 
 def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(encoders, tmp_path):

@@ -13,7 +13,6 @@ from beex_keras import fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
-from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert
 
@@ -106,18 +105,16 @@ class Words:
         return model.weight_bits == 1 and binary_minilm.fits(model)
 
     def _with_teacher_of_unlabelled(self) -> "Words":
-        """With the start and the teacher that somebody wants who has texts without labels."""
-        init, teacher = self.init, self.teacher
-        if teacher is None and self.leave_start_open:
-            init = MINILM
-        if teacher is None and init not in (None, NONE) and is_bert(init):
-            teacher = TWIN
-        if teacher in (None, NONE):
+        """With the teacher that somebody wants who has texts without labels and names none."""
+        from_bert = self.init not in (None, NONE) and is_bert(self.init)
+        if self.teacher is None and (self.leave_start_open or from_bert):
+            return dataclasses.replace(self, teacher=TWIN)
+        if self.teacher in (None, NONE):
             fix = f'give one, such as teacher="{TWIN}"'
             raise BeexError(
                 f"Unlabelled texts mean nothing without a teacher to answer them; {fix}."
             )
-        return dataclasses.replace(self, init=init, teacher=teacher)
+        return self
 
     def _check(self) -> None:
         """Shows faults before anything is read."""
