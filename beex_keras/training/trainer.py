@@ -189,7 +189,7 @@ def train(
         task.is_regression,
         task.is_pair,
         task.both_orders,
-        binary_minilm.knows_language(task.training_texts()),
+        not words.leave_start_open or binary_minilm.knows_language(task.training_texts()),
     )
     trainer = Trainer(
         task,
