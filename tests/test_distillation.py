@@ -229,6 +229,9 @@ def test_teacher_is_for_one_replica(task, tmp_path):
     recipe = TrainingConfig(soft_targets=0.1)
     with pytest.raises(BeexError, match="one replica"):
         train(task, tmp_path / "run", model=config_of(), training=recipe, strategy=strategy)
+    (tmp_path / "more.txt").write_text("a text without a label\n")
+    with pytest.raises(BeexError, match="one replica"):  # who would answer it?
+        train(task, tmp_path / "more", unlabelled=tmp_path / "more.txt", strategy=strategy)
 
 
 def test_rates_differ_from_layer_to_layer():

@@ -175,7 +175,7 @@ def train(
     if isinstance(strategy, str):  # made before TensorFlow computes anything
         report = partial(print, file=sys.stderr)
         strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
-    if strategy.num_replicas_in_sync > 1 and teacher is None:
+    if strategy.num_replicas_in_sync > 1 and words.teacher is None:
         words = dataclasses.replace(words, teacher=NONE)  # replicas cannot learn from a teacher
     if vocabulary is not None and init is None:
         words = dataclasses.replace(words, init=NONE)  # a start brings its own
