@@ -7,6 +7,7 @@ by `tools/binary_minilm.py`, from the outputs of MiniLM's layers alone.
 Source: our reading; a general step before that of the task as TinyBERT (Jiao et al., 2020).
 """
 
+import functools
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
@@ -30,8 +31,9 @@ _SAMPLE = 1_000
 """How many texts show whether it knows their language."""
 
 _CUT, _ENGLISH = 1 / 4, 1 / 25
-"""Texts are in another language if the first share of tokens or more is unknown or the rest of a word that is
-cut, and less than the second is in `_ENGLISH_WORDS`. Neither is enough: jargon is cut, and keywords have no articles."""
+"""Texts are in another language if two signs agree. At least the first share of their tokens is unknown, or the rest of
+a word that is cut; and less than the second share is in `_ENGLISH_WORDS`. One sign is not enough: medical terms are cut,
+and search queries have no function words."""
 
 _ENGLISH_WORDS = ("the", "of", "and", "to", "is", "that", "for", "with", "are", "this")
 
@@ -45,8 +47,8 @@ def fits(model: BEExformerConfig) -> bool:
 def knows_language(texts: Sequence[str]) -> bool:
     """Whether most of these texts are in English, the only language that it knows.
 
-    Other languages are cut into many pieces by its vocabulary, or unknown to it, and lack English articles and
-    prepositions. Source: our reading.
+    Its vocabulary cuts or lacks many words of other languages, and those have no English function words.
+    Source: our reading.
     """
     preprocessor = _description().preprocessor
     assert preprocessor is not None
@@ -59,7 +61,12 @@ def knows_language(texts: Sequence[str]) -> bool:
 
 
 def _description() -> Metadata:
-    return beex.read(FILE.read_bytes(), str(FILE))
+    return _read(FILE)
+
+
+@functools.lru_cache(maxsize=1)  # a training asks more than once
+def _read(file: Path) -> Metadata:
+    return beex.read(file.read_bytes(), str(file))
 
 
 def fingerprint() -> str:

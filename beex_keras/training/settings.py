@@ -47,8 +47,8 @@ FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
 
 _MOST_STARTED = 100_000
-"""Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more the training
-of a small model takes long enough."""
+"""Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more a
+smaller model is trained, which takes less time a text. Our reading."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
