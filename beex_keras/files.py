@@ -11,6 +11,8 @@ from typing import BinaryIO
 
 from beex_keras.errors import BeexError
 
+_HOLDER = ".beex-"
+
 
 @contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
@@ -26,7 +28,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        holder = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+        holder = Path(tempfile.mkdtemp(prefix=_HOLDER, dir=target.parent))
     except OSError as error:
         fix = "choose a path in a directory you can write"
         raise BeexError(f"Cannot write {target}: {error.strerror}; {fix}.") from error
@@ -61,6 +63,11 @@ def _replace(target: Path, new: Path, aside: Path) -> None:
     except OSError as error:
         fix = "close what has it open, or choose another path"
         raise BeexError(f"Cannot write {target}: {error.strerror}; {fix}.") from error
+
+
+def unfinished(directory: Path) -> list[Path]:
+    """What `atomic_path` is writing in a directory, or was when its process was killed."""
+    return [*directory.glob(f"{_HOLDER}*")]
 
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:

@@ -237,6 +237,24 @@ def test_killed_command_continues_to_the_same_weights(toy_run, undisturbed, tmp_
     assert same_weights(restored, undisturbed.model)
 
 
+def test_what_a_killed_process_left_is_removed(task, tmp_path):
+    """And does not keep a run from starting, if it is of the very first file."""
+    pytest.importorskip("fcntl")
+    words = {"model": toy_config(), "training": dataclasses.replace(RECIPE, epochs=1), "verbose": 0}
+    code = """if True:
+        import os, sys
+        from beex_keras.files import atomic_path
+        with atomic_path(sys.argv[1]) as temporary:
+            temporary.write_text("half")
+            os._exit(1)
+    """
+    for name in ("run.json", "texts.ids"):
+        subprocess.run([sys.executable, "-c", code, tmp_path / "run" / name])
+    assert len(list((tmp_path / "run").rglob("*"))) == 4
+    train(task, tmp_path / "run", **words)
+    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
+
+
 def test_finished_run_is_only_read(undisturbed, toy_run):
     newest = max(path.stat().st_mtime_ns for path in undisturbed.directory.rglob("*"))
     assert newest <= (toy_run / "model.tflite").stat().st_mtime_ns  # made before this read

@@ -1,13 +1,14 @@
 """The folder of a run: its settings, which the same command must bring again, vocabulary and logs."""
 
 import json
+import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text, write_atomically
+from beex_keras.files import read_text, unfinished, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
 try:
@@ -44,14 +45,19 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
     if not create:
         fix = "give all workers one folder, on storage that they share"
         raise BeexError(f"{directory} is not the folder that the first worker has opened; {fix}.")
-    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+    if directory.exists() and (not directory.is_dir() or _holds_anything(directory)):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
     write_atomically(file, json.dumps(settings, indent=2) + "\n")
 
 
+def _holds_anything(directory: Path) -> bool:
+    """Whether there is more than a process left that was killed as it wrote the settings."""
+    return not set(directory.iterdir()) <= set(unfinished(directory))
+
+
 @contextmanager
 def only_process(directory: Path) -> Iterator[None]:
-    """Returns a context in which no other process trains in the run folder.
+    """Returns a context in which no other process trains in the run folder, and what killed ones left is gone.
 
     The system drops the lock with the process, however that ends. Without support for such locks, as on
     Windows and on some network file systems, the folder is not locked.
@@ -63,6 +69,8 @@ def only_process(directory: Path) -> Iterator[None]:
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                for path in unfinished(directory):  # of a process that was killed
+                    shutil.rmtree(path, ignore_errors=True)
         except BlockingIOError:
             fix = "wait until it ends, or choose another folder"
             raise BeexError(f"Another process trains in {directory}; {fix}.") from None
