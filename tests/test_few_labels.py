@@ -177,7 +177,7 @@ def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypat
         json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
         for name in (".", "twin", "twin/twin")
     )
-    assert student["teacher"] == second["teacher"] == {"kind": "twin"}
+    assert student["teacher"] == second["teacher"] == {"kind": "twin", "init": second["init"]}
     assert student["unlabelled"] == second["unlabelled"]
     assert "teacher" not in first and "unlabelled" not in first
     assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
@@ -213,14 +213,32 @@ def test_another_shape_or_encoder_starts_from_its_twin(encoders, folder, words):
 def test_trainings_start_from_the_binary_encoder_by_default(encoders):
     found = resolved(100_000, init=None)
     assert found.start_by_default and name_of(found.init) == "binary-minilm"
-    # It comes with the package; a twin would have to be downloaded.
+    # Two trainings would take long.
     assert found.twin is None and found.teacher is None
     assert found.model.dropout == 0.1  # which a teacher would make superfluous
     assert found.training == TrainingConfig.warm(True, **settings.UNTAUGHT_TRAINING)
-    assert resolved(500, init="binary-minilm").training.head_rate == 2.0  # by its twin
     assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
     pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
     assert pairs.start_by_default
+
+
+def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
+    """It comes with the package; MiniLM would have to be downloaded."""
+    found = resolved(5_000, init=None)
+    assert found.start_by_default and found.twin.model == found.model.replace(
+        weight_bits=32, embedding_bits=32, dropout=0.1, token_dropout=0.1
+    )
+    assert name_of(found.init) == name_of(found.twin.init) == "binary-minilm"
+    assert (found.training.head_rate, found.training.replaced_tokens) == (2.0, 0.4)
+    assert found.twin.training == TrainingConfig.warm(
+        False, epochs=3, batch_size=32, loss="last", **settings.REAL_TRAINING
+    )
+    named = resolved(5_000, init="binary-minilm")
+    assert (named.twin.training, named.training) == (found.twin.training, found.training)
+    assert resolved(5_001, init=None).twin is None
+    assert resolved(5_000, init="binary-minilm", bits="float").training.learning_rate == 3e-4
+    alone = resolved(500, init=None, teacher="none")
+    assert alone.twin is None and alone.training.head_rate == 10.0
 
 
 @pytest.mark.parametrize(
@@ -292,7 +310,7 @@ def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(encoders, tmp_pat
 
 def test_the_default_start_takes_replicas_to_the_same_model(encoders, tmp_path):
     shape = {**SHAPE, "num_blocks": 1, "dropout": 0.0, "token_dropout": 0.0}
-    words = {**write_toy_files(tmp_path), **shape}
+    words = {**write_toy_files(tmp_path), **shape, "teacher": "none"}
     two = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
     alone, shared = (
         train(output=tmp_path / name, epochs=1, verbose=0, strategy=strategy, **words)
@@ -314,13 +332,15 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, 
         json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
         for name in (".", "twin")
     )
-    assert about["teacher"] == {"kind": "twin"}
+    assert about["teacher"] == {"kind": "twin", "init": its["init"]}
     assert (about["init"]["name"], its["init"]["name"]) == ("binary-minilm", "minilm")
     gammas = [weight.numpy() for weight in run.model.weights if "gamma" in weight.name]
     assert gammas and all(np.allclose(gamma, 0.7, atol=1e-6) for gamma in gammas)
-    # By its name it is the same start.
+    # By its name it is the same start, and that of the twin.
     again = train(output=tmp_path / "named", init="binary-minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-6)
+    about = json.loads((tmp_path / "named" / "run.json").read_text("utf-8"))
+    assert about["teacher"]["init"] == about["init"]
 
 
 @pytest.mark.parametrize(
@@ -328,6 +348,7 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, 
     [
         ({"verbose": 2, "init": "none"}, "The start is random weights"),
         ({"verbose": 2}, "The start is the packaged binary MiniLM"),
+        ({"verbose": 2, "teacher": "none"}, "The start is the packaged binary MiniLM"),
         ({"verbose": 0}, None),
         ({"verbose": 2, "init": "minilm", "teacher": "none"}, None),
         ({"verbose": 2, "init": "none", "teacher": "twin"}, "The start is random weights"),
@@ -343,6 +364,7 @@ def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, w
     said = capsys.readouterr().err
     assert said.count("--init minilm") == (advised is not None)
     assert advised is None or said.startswith(advised)
+    assert ("twin is trained first" in said) == (words == {"verbose": 2})
 
 
 def test_the_packaged_encoder_has_the_shape_of_the_preset():

@@ -409,17 +409,31 @@ def test_donors_that_cannot_be_read_are_refused(tmp_path):
         warm_start(tmp_path / "shape")
 
 
-def test_a_run_of_another_shape_or_of_fewer_bits_is_refused(donor, tmp_path):
+def test_a_run_of_another_shape_or_with_signs_for_activations_is_refused(donor, tmp_path):
     model, _, _ = shared(donor[0])
     model.save_pretrained(tmp_path / "model")
     start = warm_start(tmp_path / "model")
     for changes, sentence in (
         ({"num_blocks": 4}, "num_blocks=3"),
         ({"width": 12, "num_heads": 3}, f"width={WIDTH}"),
-        (MODES["float"], "fewer bits"),
     ):
         with pytest.raises(BeexError, match=sentence):
             start.config(model.config.replace(**changes))
+    fully = BEExformerClassifier(model.config.with_bits("fully-binary"), model.preprocessor)
+    fully.save_pretrained(tmp_path / "fully")
+    with pytest.raises(BeexError, match="fewer bits"):
+        warm_start(tmp_path / "fully").config(model.config)
+
+
+@pytest.mark.parametrize("of_source", [{"embedding_bits": 32}, {"embedding_bits": 1}])
+def test_real_weights_start_as_what_binary_ones_are(donor, tmp_path, of_source):
+    model, _, ids = started(donor[0], **{**MODES["weights-only"], **of_source})
+    model.save_pretrained(tmp_path / "model")
+    start = warm_start(tmp_path / "model")
+    real = BEExformerClassifier(model.config.twin(), model.preprocessor, labels=LABELS)
+    assert start.config(real.config) == real.config
+    assert start.apply(real, ids).real == ()
+    np.testing.assert_allclose(real(ids), model(ids), atol=1e-5)
 
 
 def test_part_of_a_model_is_a_start(donor, tmp_path):

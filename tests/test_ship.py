@@ -474,6 +474,11 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     binary = {**donor, "name": "binary-minilm", "layers": None, "weights": "c"}
     by_twin = command({**taught, "init": binary, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--init binary-minilm --teacher twin --seed 7" in by_twin
+    of_minilm = {**donor, "layers": None}
+    by_twin = command(
+        {**taught, "init": binary, "teacher": {"kind": "twin", "init": of_minilm}}, "m", "7"
+    )
+    assert "--init minilm --teacher twin --seed 7" in by_twin
     alone = {name: value for name, value in taught.items() if name != "teacher"}
     by_default = {
         **alone,

@@ -45,7 +45,7 @@ _ARGUMENTS = (
     type=click.Path(),
     panel="Start",
     help="Learn from this model's outputs beside the labels; takes what --init takes, or 'twin', which "
-    "trains the float32 twin first and is the default of 'minilm' with few labels, or 'none'.",
+    "trains the float32 twin first and is the default with few labels, or 'none'.",
 )
 @click.option(
     "--unlabelled",

@@ -1,20 +1,21 @@
 """What follows for a training where the words of its call say nothing.
 
 - A binary model with at most 100,000 labelled texts in English starts from the packaged binary MiniLM, see
-  `beex_keras.training.binary_minilm`, and has no teacher; with unlabelled texts it starts from "minilm"; not so if
-  the call says something about the size or brings a vocabulary.
+  `beex_keras.training.binary_minilm`; with unlabelled texts it starts from "minilm"; not so if the call says
+  something about the size or brings a vocabulary.
 - The preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
   weights; a start from a model of ours has that model's shape.
 - The bits are "weights-only", or "fully-binary" where the start is so already.
 - The recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
 - The number of epochs follows from the number of training texts, see `epochs_of`.
 - A warm start on few texts has smaller batches.
-- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin.
+- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin; if the call
+  does not name the start, only with at most 5,000.
 - Where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
   twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
   embeddings answers beside the first twin, see `beex_keras.training.mixture`.
 - A binary model that its twin teaches has no dropout, and texts with replaced tokens; the exits of one that starts
-  from the packaged binary MiniLM without a teacher learn faster.
+  from the packaged binary MiniLM without a teacher learn faster, and so does a float32 model that starts from it.
 - A model that starts from an encoder hides no token of pairs.
 - With few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM.
 - The exit policy is that of `beex_keras.exits.default`.
@@ -50,6 +51,10 @@ _MOST_STARTED = 100_000
 """Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more a
 smaller model is trained, which takes less time a text. Our reading."""
 
+_MOST_TAUGHT = 5_000
+"""Up to how many labelled texts a twin teaches a training whose call does not name the start. With more it takes longer
+than somebody expects who asks for nothing. Our reading."""
+
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 """Defaults where `is_taught`. The twin also answers texts with replaced tokens, and these keep the model from
@@ -58,6 +63,10 @@ learning the labels by heart. Dropout would only keep it from following its teac
 UNTAUGHT_TRAINING = {"head_rate": 10.0}
 """Default of a model that starts from the packaged binary MiniLM and that nobody teaches. At a lower rate the early
 exits of many classes learn little."""
+
+REAL_TRAINING = {"learning_rate": 3e-4, "head_rate": 3.0}
+"""Defaults of a float32 model that starts from the packaged binary MiniLM. It has more to learn than one that starts
+from MiniLM, so its rate is higher, but not that of its exits."""
 
 PAIR_MODEL = {"token_dropout": 0.0}
 """Defaults of a start from an encoder on pairs, in which a single word can decide."""
@@ -121,9 +130,10 @@ def resolve(words: Words, data: Data) -> Resolved:
     """Reads what the training starts from and learns from; errors as `warm_start`."""
     by_default = words.leave_start_open and data.once <= _MOST_STARTED and data.is_known_language
     if by_default:
-        # The twin takes longer, and may have to be downloaded, so somebody has to ask for it.
+        # MiniLM may have to be downloaded, so somebody has to ask for it.
         start = MINILM if words.teacher == TWIN else binary_minilm.NAME
-        words = dataclasses.replace(words, init=start, teacher=words.teacher or NONE)
+        teacher = words.teacher or (None if data.once <= _MOST_TAUGHT else NONE)
+        words = dataclasses.replace(words, init=start, teacher=teacher)
     layers = words.choice.get("init_layers")
     init = None if words.init in (None, NONE) else warm_start(words.init, layers)
     teacher = None
@@ -224,6 +234,8 @@ class _Case:
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
             given |= TAUGHT_TRAINING
+        elif self.from_binary_encoder and not self.is_binary:
+            given |= REAL_TRAINING
         elif self.from_binary_encoder and not self.has_teacher:
             given |= UNTAUGHT_TRAINING
         given |= self.words.training
@@ -247,15 +259,15 @@ class _Case:
 
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
-        # What the binary encoder was before it was binarized.
-        init = warm_start(MINILM) if self.from_binary_encoder else self.init
-        model = _shape(self.words, init, self.data).twin()
+        init, model = self.init, self.shape.twin()
         epochs = epochs_of(self.data.labelled, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
             if self.data.has_few_labels:  # however many texts there are without a label
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
+            if self.from_binary_encoder:
+                own |= REAL_TRAINING
             return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
         return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
 

@@ -56,7 +56,8 @@ def shares_shape(model: BEExformerClassifier, source: WarmStart) -> bool:
         return True
     assert model.preprocessor is not None
     has_tokens = source.tokens == tuple(model.preprocessor.vocabulary)
-    return has_tokens and can_start(source.shape, model.config)
+    has_bits = all(number >= getattr(model.config, name) for name, number in source.bits.items())
+    return has_tokens and has_bits and can_start(source.shape, model.config)
 
 
 def check_answers(model: BEExformerClassifier, source: WarmStart) -> None:

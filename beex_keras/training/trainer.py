@@ -59,6 +59,7 @@ _OF_BINARY = (
     "The start is the packaged binary MiniLM, which knows English. --init minilm takes longer and is mostly better; "
     "--init none starts from random weights."
 )
+_OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
 
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
@@ -137,11 +138,11 @@ def train(
             and "minilm" it starts from "binary-minilm".
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
-            folder `twin` of the run; or "none". By default a binary model that starts from a given encoder learns
-            from its twin, if it has at most 10,000 labelled texts, or unlabelled ones. Other models have no
-            teacher. With few labelled texts and unlabelled ones the twin has a twin itself: the first
-            learns from the labels, the second also from the first one's answers, and the one that is better on
-            validation data teaches the model. If they start from "minilm", a linear model on MiniLM's
+            folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
+            from its twin, if it has at most 10,000 labelled texts, or 5,000 where the start is the default one, or
+            unlabelled texts. Other models have no teacher. With few labelled texts and unlabelled ones the twin has
+            a twin itself: the first learns from the labels, the second also from the first one's answers, and the
+            one that is better on validation data teaches the model. If they start from "minilm", a linear model on MiniLM's
             embeddings answers beside the first one, see `beex_keras.training.mixture`.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
@@ -248,6 +249,12 @@ class Trainer:
             self, found=its, folder=folder, unlabelled=unlabelled, is_twin=True
         )
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the settings of the run say of its twin."""
+        start = {} if self.init is None else {"init": self.init.identity}
+        return {"kind": TWIN, **start}
+
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
         preprocessor, splits = self.open_folder(), self.task.splits().items()
@@ -273,10 +280,9 @@ class Trainer:
 
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
-        alone = self.teacher is self.twin is None
-        few = self.init is None and len(self.task.train) <= FEW
-        if self.verbose and self.chief and alone and (few or self.found.start_by_default):
-            print(_OF_RANDOM if few else _OF_BINARY, file=sys.stderr)
+        if self.verbose and self.chief:
+            for line in self.choices():
+                print(line, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
@@ -293,6 +299,13 @@ class Trainer:
         run = dataclasses.replace(self.measure(model), baselines=found)
         self.save(run)
         return run
+
+    def choices(self) -> list[str]:
+        """What somebody may want to know of choices that the call left open."""
+        if self.found.start_by_default:
+            return [_OF_BINARY] if self.twin is None else [_OF_BINARY, _OF_TWIN]
+        alone = self.init is self.teacher is self.twin is None
+        return [_OF_RANDOM] if alone and len(self.task.train) <= FEW else []
 
     def train_twins(self) -> Path:
         """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""
@@ -313,7 +326,7 @@ class Trainer:
             **({"both_orders": True} if self.task.both_orders else {}),
             **({} if self.value_scale is None else {"value_scale": self.value_scale.to_dict()}),
             **{name: source.identity for name, source in sources.items() if source is not None},
-            **({} if self.twin is None else {"teacher": {"kind": TWIN}}),
+            **({} if self.twin is None else {"teacher": self.twin.identity}),
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
             **({"with_frozen": True} if self.found.with_frozen else {}),
         }

@@ -9,7 +9,8 @@ m = \overline{|L_{\cdot c}|}
 
 with half the latent scale as \(m\), the mean of a uniform start's magnitudes, so that the latent
 weights lie where the polynomial's gradient is steep. The token table is treated alike, per column,
-after its mean has moved to the positions, which every text adds.
+after its mean has moved to the positions, which every text adds. The other way round, a real matrix takes
+binary weights as they are, \(W_{kc} = \alpha_c \operatorname{sign}(L_{kc})\).
 
 The activations \(h\) that a matrix reads become the sign of \(z\), of which they are a function, by
 the least squares approximation
@@ -85,11 +86,11 @@ def check_start(source: BEExformerConfig, target: BEExformerConfig, path: str) -
             needs = "as many or more" if name in _LENGTHS else "the same shape"
             having = f"The model in {path} has {name}={its}, the one to train {mine}"
             raise BeexError(f"{having}; a start needs {needs}.")
-    mine = target.precision.learned_bits()
-    for name, number in source.precision.learned_bits().items():
-        if mine[name] > number:
-            fix = "only a model of as few or fewer bits can start from it"
-            raise BeexError(f"The model in {path} has {name}={number}; {fix}.")
+    # Real weights can be what binary ones are, but activations with signs need other weights.
+    number = source.precision.learned_bits()["activation_bits"]
+    if target.precision.learned_bits()["activation_bits"] > number:
+        fix = "only a model of as few or fewer bits can start from it"
+        raise BeexError(f"The model in {path} has activation_bits={number}; {fix}.")
 
 
 def can_start(source: BEExformerConfig, target: BEExformerConfig) -> bool:
@@ -132,7 +133,7 @@ def sample(ids: np.ndarray) -> list[np.ndarray]:
 
 
 def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> Transfer:
-    """Gives `target` the weights of `source`, which has the same shape and as many bits or more.
+    """Gives `target` the weights of `source`, from which `check_start` lets it start.
 
     `ids` are a sample of texts without padding, (1, T) each, read only if `target` is fully binary
     and `source` is not.
@@ -151,6 +152,10 @@ def transfer(source: BEExformer, target: BEExformer, ids: list[np.ndarray]) -> T
     _copy_rest(source, target)
     if "embedding" in real:
         _binarize_table(source, target)
+    elif mine["embedding_bits"] > its["embedding_bits"]:
+        its_token = source.embedding.token
+        signs = np.where(its_token.table.numpy() >= 0, 1, -1)
+        target.embedding.token.table.assign(signs * its_token.scale)
     else:
         target.embedding.token.set_weights(source.embedding.token.get_weights())
     return Transfer(real, activations)
@@ -162,6 +167,9 @@ def _copy_linear(source: BinaryLinear, target: BinaryLinear) -> None:
         target.set_weights(source.get_weights())
         return
     weights = source.kernel.numpy()
+    if target.precision.weights != 1:
+        target.kernel.assign(np.where(weights >= 0, 1, -1) * source.alpha)
+        return
     alpha, latent = _binarized(weights, target.precision.latent_scale)
     target.alpha.assign(alpha)
     # A channel of zeros has no signs to give: it keeps the ones it was made with.

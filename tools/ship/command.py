@@ -65,9 +65,11 @@ class _Commands:
 
     def add(self, run: dict[str, Any], name: str, seed: str) -> None:
         words = _words(run, self.earlier, self.before)
+        # The call names the start of the twin; with few labels the run has another.
+        sources = {**run, "init": run.get("teacher", {}).get("init", run.get("init"))}
         for role in ("init", "teacher"):
-            if role in run:
-                words += self.source(role, run[role], name, seed)
+            if sources.get(role) is not None:
+                words += self.source(role, sources[role], name, seed)
         from_encoder = run.get("init", {}).get("kind") == "donor"
         if "teacher" not in run and from_encoder and run["model"]["weight_bits"] == 1:
             words += ["--teacher", NONE]  # with few texts it would be the twin
@@ -147,7 +149,9 @@ def _defaults(
     defaults = TrainingConfig().to_dict()
     if start and settings.starts_warm(is_encoder, bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
-    if start.get("name") == binary_minilm.NAME and "teacher" not in run:
+    if start.get("name") == binary_minilm.NAME and model["weight_bits"] != 1:
+        defaults |= settings.REAL_TRAINING
+    elif start.get("name") == binary_minilm.NAME and "teacher" not in run:
         defaults |= settings.UNTAUGHT_TRAINING
     by_twin = run.get("teacher", {}).get("kind") == TWIN
     if settings.is_taught(by_twin, is_encoder, bits, model["weight_bits"]):
