@@ -94,6 +94,8 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     assert [of.training.epochs for of in (first, second, found)] == [6, 1, 1]
     assert [of.training.batch_size for of in (first, second, found)] == [32, 64, 64]
     assert resolved(2_000, 15_000, unlabelled=True).twin.training.epochs == 2
+    short = resolved(2_000, 65_000, unlabelled=True, epochs=3)
+    assert {of.training.epochs for of in (short, short.twin, short.twin.twin)} == {3}
     # A float32 model is the second twin itself, and many labels need none.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
     assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
@@ -177,7 +179,8 @@ def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypat
         json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
         for name in (".", "twin", "twin/twin")
     )
-    assert student["teacher"] == second["teacher"] == {"kind": "twin", "init": second["init"]}
+    about = {"kind": "twin", "epochs": 1, "init": second["init"]}
+    assert student["teacher"] == second["teacher"] == about
     assert student["unlabelled"] == second["unlabelled"]
     assert "teacher" not in first and "unlabelled" not in first
     assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
@@ -332,7 +335,7 @@ def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, 
         json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
         for name in (".", "twin")
     )
-    assert about["teacher"] == {"kind": "twin", "init": its["init"]}
+    assert about["teacher"] == {"kind": "twin", "epochs": 1, "init": its["init"]}
     assert (about["init"]["name"], its["init"]["name"]) == ("binary-minilm", "minilm")
     gammas = [weight.numpy() for weight in run.model.weights if "gamma" in weight.name]
     assert gammas and all(np.allclose(gamma, 0.7, atol=1e-6) for gamma in gammas)

@@ -479,6 +479,10 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         {**taught, "init": binary, "teacher": {"kind": "twin", "init": of_minilm}}, "m", "7"
     )
     assert "--init minilm --teacher twin --seed 7" in by_twin
+    for epochs, told in ((2, True), (6, False)):
+        twin = {"kind": "twin", "epochs": epochs, "init": of_minilm}
+        by_twin = command({**taught, "init": binary, "teacher": twin}, "m", "7")
+        assert ("--epochs 2" in by_twin) == told
     alone = {name: value for name, value in taught.items() if name != "teacher"}
     by_default = {
         **alone,

@@ -196,6 +196,12 @@ class _Case:
         return start is not None and starts_warm(start.is_encoder, start.bits, model)
 
     @property
+    def epochs(self) -> int | None:
+        """The number that the call gives, which is for twins too, so that it bounds the time of all trainings."""
+        words = self.words.training
+        return None if isinstance(words, TrainingConfig) else words.get("epochs")
+
+    @property
     def by_twin(self) -> bool:
         """Whether the float32 twin is trained first, to be the teacher."""
         if self.words.teacher is not None:
@@ -248,7 +254,7 @@ class _Case:
         twin, init = self.twin(found.training), found.init
         with_frozen = self.is_answered and self.from_minilm
         if self.is_answered and self.is_binary:
-            twin, with_frozen = _second(twin, found.training, self.data.count, with_frozen), False
+            twin, with_frozen = self.second(twin, found.training, with_frozen), False
         few = self.data.has_few_labels
         if self.is_taught and few and self.from_minilm and binary_minilm.fits(found.model):
             init = warm_start(binary_minilm.NAME)
@@ -260,7 +266,7 @@ class _Case:
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
         init, model = self.init, self.shape.twin()
-        epochs = epochs_of(self.data.labelled, warm=True)
+        epochs = self.epochs or epochs_of(self.data.labelled, warm=True)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
@@ -269,22 +275,22 @@ class _Case:
             if self.from_binary_encoder:
                 own |= REAL_TRAINING
             return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
-        return Resolved(model, TrainingConfig(epochs=max(epochs, training.epochs), **own), init)
+        epochs = self.epochs or max(epochs, training.epochs)
+        return Resolved(model, TrainingConfig(epochs=epochs, **own), init)
 
+    def second(self, twin: Resolved, training: TrainingConfig, with_frozen: bool) -> Resolved:
+        """A twin that learns anew, from the labels and from what `twin` answers to all texts.
 
-def _second(twin: Resolved, training: TrainingConfig, count: int, with_frozen: bool) -> Resolved:
-    """A twin that learns anew, from the labels and from what `twin` answers to all `count` texts.
-
-    Source: a student of its teacher's shape as Furlanello et al. (2018, "Born-Again Neural Networks"), on
-    unlabelled texts as Xie et al. (2020, "Self-Training with Noisy Student"): dropout is the noise.
-    """
-    config = dataclasses.replace(
-        twin.training,
-        epochs=epochs_of(count, warm=True, answered=True),
-        batch_size=training.batch_size,
-        soft_targets=TAUGHT_TRAINING["soft_targets"],
-    )
-    return Resolved(twin.model, config, twin.init, twin=twin, with_frozen=with_frozen)
+        Source: a student of its teacher's shape as Furlanello et al. (2018, "Born-Again Neural Networks"), on
+        unlabelled texts as Xie et al. (2020, "Self-Training with Noisy Student"): dropout is the noise.
+        """
+        config = dataclasses.replace(
+            twin.training,
+            epochs=self.epochs or epochs_of(self.data.count, warm=True, answered=True),
+            batch_size=training.batch_size,
+            soft_targets=TAUGHT_TRAINING["soft_targets"],
+        )
+        return Resolved(twin.model, config, twin.init, twin=twin, with_frozen=with_frozen)
 
 
 def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_bits: int) -> bool:

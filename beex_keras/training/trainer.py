@@ -253,7 +253,7 @@ class Trainer:
     def identity(self) -> dict[str, Any]:
         """What the settings of the run say of its twin."""
         start = {} if self.init is None else {"init": self.init.identity}
-        return {"kind": TWIN, **start}
+        return {"kind": TWIN, "epochs": self.config.epochs, **start}
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""

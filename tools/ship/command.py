@@ -129,6 +129,8 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -
     if model["weight_bits"] != 1:
         idle.add("anneal")  # nothing turns binary
     defaults |= {"epochs": None, "batch_size": None}  # what follows from the data's size is told
+    if run.get("teacher", {}).get("epochs", training["epochs"]) != training["epochs"]:
+        idle.add("epochs")  # but not where the twin would have them, too
     for own, usual in ((model, base), (training, defaults)):
         for key, value in own.items():
             if key not in idle and value != usual.get(key):
