@@ -246,8 +246,9 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     assert len({file.read_text("utf-8") for file in vocabularies}) == 1
     about = json.loads((tmp_path / "whole" / "texts.json").read_text("utf-8"))
     assert about["outputs"] == 0  # the twin is asked in each step, and its blocks are learned from
+    steps = twin["training"]["epochs"] * -(-about["labelled"] // twin["training"]["batch_size"])
     # First within the twin's epochs, then within the student's.
-    for batches in (30, 310):
+    for batches in (5, steps):
         killer = KillAfter(batches)
         parts = {**words, "callbacks": [killer], "checkpoint_seconds": 0.0}
         with pytest.raises(Killed):
