@@ -12,6 +12,7 @@ from typing import BinaryIO
 from beex_keras.errors import BeexError
 
 _HOLDER = ".beex-"
+"""How the names of temporary folders begin."""
 
 
 @contextmanager

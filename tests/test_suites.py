@@ -12,6 +12,8 @@ from toy_suite import TOY
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
+from beex_keras.training import settings
+from beex_keras.training.words import Words
 from suite import code_version, description, run
 from suite.__main__ import main
 from suite.description import load_suite
@@ -198,6 +200,27 @@ def test_own_suites_are_sound():
         for group in described.groups:
             for variant in group.variants:
                 described.trial(group.tasks[0], variant, group.seeds[0], {})
+
+
+@pytest.mark.parametrize(
+    ("task", "count"),
+    [
+        ("sst2, 500 texts", 500),
+        ("sst2, 2,000 texts", 2_000),
+        ("clinc, 10 texts per label", 1_500),
+        ("tweeteval, emotion", 2_934),
+    ],
+)
+def test_rows_by_default_have_the_defaults(task, count):
+    """Of `beex train`, but for what the page names; models as far as the data does not decide."""
+    words = Words.read({"max_length": 64, "precision": "bfloat16"})
+    found = settings.resolve(words, settings.Data(count))
+    student = load_suite("few-labels").trial(task, "weights-only, by default", 0, {})
+    twin = student.earlier["teacher"]
+    assert student.start["init"] == twin.start["init"] == found.init.identity["name"]
+    for trial, its in ((student, found), (twin, found.twin)):
+        assert trial.training == its.training
+        assert trial.model == its.model
 
 
 def test_paper_suite_has_what_the_evaluation_needs():

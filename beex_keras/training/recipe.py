@@ -12,8 +12,8 @@ class TrainingConfig:
 
     Attributes:
         epochs: number of passes over the training split, which `train` chooses by the number of texts if
-            none is given; see `beex_keras.training.settings.epochs_of`. A number that is given is for the twin,
-            too, that teaches.
+            none is given; see `beex_keras.training.settings.epochs_of`. A twin that teaches has a given number,
+            too.
         batch_size: number of samples in a step.
         learning_rate: peak of AdamW's learning rate.
         warmup: share of all steps in which the learning rate rises linearly; it then decays as a cosine.

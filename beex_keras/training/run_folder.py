@@ -51,15 +51,15 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
 
 
 def _holds_anything(directory: Path) -> bool:
-    """Whether there is more than a process left that was killed as it wrote the settings."""
+    """Whether there is more than the temporary files of a process that was killed before it had written the settings."""
     return not set(directory.iterdir()) <= set(unfinished(directory))
 
 
 @contextmanager
 def only_process(directory: Path) -> Iterator[None]:
-    """Returns a context in which no other process trains in the run folder, and what killed ones left is gone.
+    """Returns a context in which no other process trains in the run folder.
 
-    The system drops the lock with the process, however that ends. Without support for such locks, as on
+    It removes temporary files that killed processes have left. The system drops the lock with the process, however that ends. Without support for such locks, as on
     Windows and on some network file systems, the folder is not locked.
 
     Raises:
@@ -69,7 +69,7 @@ def only_process(directory: Path) -> Iterator[None]:
         try:
             if fcntl is not None:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                for path in unfinished(directory):  # of a process that was killed
+                for path in unfinished(directory):
                     shutil.rmtree(path, ignore_errors=True)
         except BlockingIOError:
             fix = "wait until it ends, or choose another folder"

@@ -52,8 +52,8 @@ _MOST_STARTED = 100_000
 smaller model is trained, which takes less time a text. Our reading."""
 
 _MOST_TAUGHT = 5_000
-"""Up to how many labelled texts a twin teaches a training whose call does not name the start. With more it takes longer
-than somebody expects who asks for nothing. Our reading."""
+"""Up to how many labelled texts a twin teaches a training whose call does not name the start. With more the two
+trainings take long. Our reading."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -132,8 +132,9 @@ def resolve(words: Words, data: Data) -> Resolved:
     if by_default:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
         start = MINILM if words.teacher == TWIN else binary_minilm.NAME
-        teacher = words.teacher or (None if data.once <= _MOST_TAUGHT else NONE)
-        words = dataclasses.replace(words, init=start, teacher=teacher)
+        words = dataclasses.replace(words, init=start)
+        if words.teacher is None and data.once > _MOST_TAUGHT:
+            words = dataclasses.replace(words, teacher=NONE)
     layers = words.choice.get("init_layers")
     init = None if words.init in (None, NONE) else warm_start(words.init, layers)
     teacher = None
@@ -197,7 +198,7 @@ class _Case:
 
     @property
     def epochs(self) -> int | None:
-        """The number that the call gives, which is for twins too, so that it bounds the time of all trainings."""
+        """The number that the call gives; twins have it too, so that it bounds the time of all trainings."""
         words = self.words.training
         return None if isinstance(words, TrainingConfig) else words.get("epochs")
 

@@ -142,8 +142,8 @@ def train(
             from its twin, if it has at most 10,000 labelled texts, or 5,000 where the start is the default one, or
             unlabelled texts. Other models have no teacher. With few labelled texts and unlabelled ones the twin has
             a twin itself: the first learns from the labels, the second also from the first one's answers, and the
-            one that is better on validation data teaches the model. If they start from "minilm", a linear model on MiniLM's
-            embeddings answers beside the first one, see `beex_keras.training.mixture`.
+            one that is better on validation data teaches the model. If they start from "minilm", a linear model on
+            MiniLM's embeddings answers beside the first one, see `beex_keras.training.mixture`.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -301,7 +301,7 @@ class Trainer:
         return run
 
     def choices(self) -> list[str]:
-        """What somebody may want to know of choices that the call left open."""
+        """Lines on choices that the call left open."""
         if self.found.start_by_default:
             return [_OF_BINARY] if self.twin is None else [_OF_BINARY, _OF_TWIN]
         alone = self.init is self.teacher is self.twin is None
