@@ -23,7 +23,6 @@ from beex_keras.training.cluster import VARIABLE, Cluster, meet, read_cluster
 from beex_keras.training.distribution import share_rows
 
 TIME_LIMIT = 1500  # no result depends on it; only a process that hangs would reach it
-TWO = ["CPU:0", "CPU:1"]
 WORKER = str(Path(__file__).with_name("distributed_worker.py"))
 
 
@@ -109,7 +108,7 @@ def close_histories(run: Path, single: dict[str, list[float]]) -> None:
 def test_several_replicas_give_the_result_of_one(folder, single, name):
     run = folder / name / "plain"
     if name == "mirrored":
-        train_toy(folder, run, tf.distribute.MirroredStrategy(TWO))
+        train_toy(folder, run, "mirrored")
     model = BEExformerClassifier.from_pretrained(run / "model")
     for ours, theirs in zip(model.get_weights(), single.model.get_weights(), strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-3)
@@ -160,14 +159,14 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
 # === Shares ===
 
 
-def layer_trained(folder, strategy):
+def layer_trained(folder, strategy, columns):
     """What `epochs.fit` leaves of a layer, and its weights as one device has them."""
     generator = np.random.default_rng(0)
-    rows = generator.normal(size=(40, 5)).astype(np.float32)
+    rows = generator.normal(size=(40, columns)).astype(np.float32)
     labels = rows.argmax(axis=1)
     tf.keras.utils.set_random_seed(1)
     with distribution.scope(strategy):
-        model = tf.keras.Sequential([tf.keras.Input((5,)), tf.keras.layers.Dense(5)])
+        model = tf.keras.Sequential([tf.keras.Input((columns,)), tf.keras.layers.Dense(columns)])
         model.compile(
             tf.keras.optimizers.AdamW(1e-2, global_clipnorm=0.1),
             tf.keras.losses.SparseCategoricalCrossentropy(from_logits=True),
@@ -188,12 +187,13 @@ def layer_trained(folder, strategy):
     return run_folder.read_history(folder), copy.get_weights()
 
 
-def test_two_replicas_train_a_layer_as_one_device(tmp_path):
-    assert isinstance(distribution.make_strategy("mirrored"), tf.distribute.MirroredStrategy)
-    both = tf.distribute.MirroredStrategy(TWO)
+@pytest.mark.parametrize("columns", [5, 3])  # a process may train by several devices again
+def test_two_replicas_train_a_layer_as_one_device(tmp_path, columns):
+    both = distribution.make_strategy("mirrored")
+    assert isinstance(both, tf.distribute.MirroredStrategy)
     assert both.num_replicas_in_sync == 2
-    history, weights = layer_trained(tmp_path / "two", both)
-    single, expected = layer_trained(tmp_path / "one", distribution.make_strategy("none"))
+    history, weights = layer_trained(tmp_path / "two", both, columns)
+    single, expected = layer_trained(tmp_path / "one", distribution.make_strategy("none"), columns)
     for ours, theirs in zip(weights, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert history.keys() == single.keys()

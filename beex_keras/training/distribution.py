@@ -6,6 +6,7 @@ before it clips them, so that all that follows, clipping, decay, and latent weig
 one process.
 """
 
+import functools
 import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -34,7 +35,8 @@ def make_strategy(
     """The strategy of that name; one of several workers has to be made before TensorFlow computes.
 
     - "none": one device.
-    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs.
+    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs; the same one each
+      time, since two of a process would number their exchanges alike and take each other's.
     - "multiworker": the workers that TF_CONFIG lists, with all GPUs of each; waits until all of
       them are there.
 
@@ -54,7 +56,7 @@ def make_strategy(
     if name == "none":
         return tf.distribute.get_strategy()
     if name == "mirrored":
-        return tf.distribute.MirroredStrategy()
+        return _mirrored()
     if name != "multiworker":
         raise BeexError(f"Unknown strategy '{name}'; choose one of {', '.join(STRATEGIES)}.")
     meet(read_cluster(), wait_seconds, report)
@@ -70,6 +72,11 @@ def make_strategy(
         # TensorFlow has taken the signal for itself, and would not end on it.
         signal.signal(signal.SIGTERM, handler)
     return strategy
+
+
+@functools.cache
+def _mirrored() -> tf.distribute.Strategy:
+    return tf.distribute.MirroredStrategy()
 
 
 def is_chief(strategy: tf.distribute.Strategy) -> bool:
