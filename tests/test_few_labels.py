@@ -51,7 +51,7 @@ def encoders(folder, monkeypatch):
 def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
     words = {"vocabulary_size": 100, **SHAPE, **words}
     read = Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
-    data = settings.Data(labelled, (count or labelled) - labelled, **dict(data))
+    data = settings.Data(labelled, unlabelled=(count or labelled) - labelled, **dict(data))
     return settings.resolve(read, data)
 
 
@@ -218,7 +218,7 @@ def test_trainings_start_from_the_binary_encoder_by_default(encoders):
     # Two trainings would take long.
     assert found.twin is None and found.teacher is None
     assert found.model.dropout == 0.1  # which a teacher would make superfluous
-    assert found.training == TrainingConfig.warm(True, **settings.UNTAUGHT_TRAINING)
+    assert found.training == TrainingConfig.warm(True, **settings.FAST_EXITS)
     assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
     pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
     assert pairs.start_by_default
@@ -241,6 +241,14 @@ def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
     assert resolved(5_000, init="binary-minilm", bits="float").training.learning_rate == 3e-4
     alone = resolved(500, init=None, teacher="none")
     assert alone.twin is None and alone.training.head_rate == 10.0
+
+
+@pytest.mark.parametrize("init", [None, "minilm"])
+def test_exits_of_many_classes_learn_faster(encoders, init):
+    found = resolved(5_000, init=init, data={"classes": 21})
+    few = resolved(5_000, init=init, data={"classes": 20})
+    assert (found.training.head_rate, few.training.head_rate) == (10.0, 2.0)
+    assert found.twin.training == few.twin.training
 
 
 @pytest.mark.parametrize(

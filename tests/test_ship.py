@@ -454,8 +454,8 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     assert command(last, "m", "7", {"a": real, "b": taught}).split("\n  ") == [
         f"{head} float --set num_blocks=2 --epochs 1 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
         "--seed 7 -o runs/m-init-teacher-7",
-        f"{head} weights-only --set num_blocks=2 --epochs 2 --set batch_size=64 --init minilm --set 'init_layers=[0,2]' "
-        "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
+        f"{head} weights-only --set num_blocks=2 --epochs 2 --set batch_size=64 --set head_rate=2.0 "
+        "--init minilm --set 'init_layers=[0,2]' --teacher runs/m-init-teacher-7 --seed 7 -o runs/m-init-7",
         f"{head} fully-binary --set num_blocks=2 --epochs 2 --set batch_size=64 --set anneal=0.25 --init runs/m-init-7 "
         "--teacher runs/m-init-teacher-7 --seed 7 -o runs/m-7",
     ]
@@ -490,7 +490,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
         "training": TrainingConfig.warm(True, head_rate=10.0).to_dict(),
     }
     assert "--init binary-minilm --teacher none --seed 7" in command(by_default, "m", "7")
-    assert "head_rate" not in command(by_default, "m", "7")
+    assert "head_rate=10.0" in command(by_default, "m", "7")
     assert "--teacher none --seed 7" in command(alone, "m", "7")
     with pytest.raises(BeexError, match="m learned from texts without a label"):
         command(more, "m", packaged={"a": "sst2-minilm"})

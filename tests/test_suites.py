@@ -203,18 +203,18 @@ def test_own_suites_are_sound():
 
 
 @pytest.mark.parametrize(
-    ("task", "count"),
+    ("task", "count", "classes"),
     [
-        ("sst2, 500 texts", 500),
-        ("sst2, 2,000 texts", 2_000),
-        ("clinc, 10 texts per label", 1_500),
-        ("tweeteval, emotion", 2_934),
+        ("sst2, 500 texts", 500, 2),
+        ("sst2, 2,000 texts", 2_000, 2),
+        ("clinc, 10 texts per label", 1_500, 150),
+        ("tweeteval, emotion", 2_934, 4),
     ],
 )
-def test_rows_by_default_have_the_defaults(task, count):
+def test_rows_by_default_have_the_defaults(task, count, classes):
     """Of `beex train`, but for what the page names; models as far as the data does not decide."""
     words = Words.read({"max_length": 64, "precision": "bfloat16"})
-    found = settings.resolve(words, settings.Data(count))
+    found = settings.resolve(words, settings.Data(count, classes))
     student = load_suite("few-labels").trial(task, "weights-only, by default", 0, {})
     twin = student.earlier["teacher"]
     assert student.start["init"] == twin.start["init"] == found.init.identity["name"]

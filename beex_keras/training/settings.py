@@ -60,9 +60,11 @@ TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 """Defaults where `is_taught`. The twin also answers texts with replaced tokens, and these keep the model from
 learning the labels by heart. Dropout would only keep it from following its teacher."""
 
-UNTAUGHT_TRAINING = {"head_rate": 10.0}
-"""Default of a model that starts from the packaged binary MiniLM and that nobody teaches. At a lower rate the early
-exits of many classes learn little."""
+FAST_EXITS = {"head_rate": 10.0}
+"""Default where `have_fast_exits`. At a lower rate the early exits of many classes learn little."""
+
+_MANY_CLASSES = 20
+"""More classes than that are many. Our reading: 77 and 150 are, and 2 and 4 gain nothing."""
 
 REAL_TRAINING = {"learning_rate": 3e-4, "head_rate": 3.0}
 """Defaults of a float32 model that starts from the packaged binary MiniLM. It has more to learn than one that starts
@@ -78,6 +80,7 @@ class Data:
 
     Attributes:
         labelled: number of texts with a label; with `both_orders` each counts twice.
+        classes: number of classes; 1 where labels are numbers.
         unlabelled: number of texts without one.
         is_regression: whether labels are numbers.
         is_pair: whether texts are pairs.
@@ -86,6 +89,7 @@ class Data:
     """
 
     labelled: int
+    classes: int = 2
     unlabelled: int = 0
     is_regression: bool = False
     is_pair: bool = False
@@ -243,8 +247,10 @@ class _Case:
             given |= TAUGHT_TRAINING
         elif self.from_binary_encoder and not self.is_binary:
             given |= REAL_TRAINING
-        elif self.from_binary_encoder and not self.has_teacher:
-            given |= UNTAUGHT_TRAINING
+        if self.from_encoder and self.is_binary:
+            untaught = self.from_binary_encoder and not self.has_teacher
+            if have_fast_exits(untaught, data.classes):
+                given |= FAST_EXITS
         given |= self.words.training
         if is_warm:
             return TrainingConfig.warm(self.is_binary, **given)
@@ -300,6 +306,14 @@ def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_b
     `is_encoder` and `bits` are those of the start.
     """
     return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
+
+
+def have_fast_exits(untaught: bool, classes: int) -> bool:
+    """Whether the exits of a binary model that starts from an encoder learn at ten times the rate of its blocks.
+
+    `untaught` is whether the start is binary, and the model has no teacher.
+    """
+    return untaught or classes > _MANY_CLASSES
 
 
 def epochs_of(count: int, warm: bool, answered: bool = False) -> int:

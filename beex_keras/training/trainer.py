@@ -186,6 +186,7 @@ def train(
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
     about = Data(
         len(task.train),
+        len(task.labels),
         count_lines([Path(file) for file in files]),
         task.is_regression,
         task.is_pair,

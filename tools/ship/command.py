@@ -153,8 +153,8 @@ def _defaults(
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
     if start.get("name") == binary_minilm.NAME and model["weight_bits"] != 1:
         defaults |= settings.REAL_TRAINING
-    elif start.get("name") == binary_minilm.NAME and "teacher" not in run:
-        defaults |= settings.UNTAUGHT_TRAINING
+    elif is_encoder and model["weight_bits"] == 1:
+        defaults["head_rate"] = None  # follows from the number of classes, which no run.json has
     by_twin = run.get("teacher", {}).get("kind") == TWIN
     if settings.is_taught(by_twin, is_encoder, bits, model["weight_bits"]):
         return base | settings.TAUGHT_MODEL, defaults | settings.TAUGHT_TRAINING
