@@ -61,7 +61,8 @@ TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
 learning the labels by heart. Dropout would only keep it from following its teacher."""
 
 FAST_EXITS = {"head_rate": 10.0}
-"""Default where `have_fast_exits`. At a lower rate the early exits of many classes learn little."""
+"""Default of a binary model from an encoder if it has many classes, or if its start is binary and nobody teaches it.
+At a lower rate the early exits of many classes learn little."""
 
 _MANY_CLASSES = 20
 """More classes than that are many. Our reading: 77 and 150 are, and 2 and 4 gain nothing."""
@@ -249,7 +250,7 @@ class _Case:
             given |= REAL_TRAINING
         if self.from_encoder and self.is_binary:
             untaught = self.from_binary_encoder and not self.has_teacher
-            if have_fast_exits(untaught, data.classes):
+            if untaught or data.classes > _MANY_CLASSES:
                 given |= FAST_EXITS
         given |= self.words.training
         if is_warm:
@@ -306,14 +307,6 @@ def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_b
     `is_encoder` and `bits` are those of the start.
     """
     return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
-
-
-def have_fast_exits(untaught: bool, classes: int) -> bool:
-    """Whether the exits of a binary model that starts from an encoder learn at ten times the rate of its blocks.
-
-    `untaught` is whether the start is binary, and the model has no teacher.
-    """
-    return untaught or classes > _MANY_CLASSES
 
 
 def epochs_of(count: int, warm: bool, answered: bool = False) -> int:
