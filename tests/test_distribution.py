@@ -187,13 +187,16 @@ def layer_trained(folder, strategy, columns):
     return run_folder.read_history(folder), copy.get_weights()
 
 
-@pytest.mark.parametrize("columns", [5, 3])  # a process may train by several devices again
-def test_two_replicas_train_a_layer_as_one_device(tmp_path, columns):
+@pytest.mark.parametrize("before", [None, 3])
+def test_two_replicas_train_a_layer_as_one_device(tmp_path, before):
+    """Also where the process has trained another layer in this way before."""
+    if before is not None:
+        layer_trained(tmp_path / "before", distribution.make_strategy("mirrored"), before)
     both = distribution.make_strategy("mirrored")
     assert isinstance(both, tf.distribute.MirroredStrategy)
     assert both.num_replicas_in_sync == 2
-    history, weights = layer_trained(tmp_path / "two", both, columns)
-    single, expected = layer_trained(tmp_path / "one", distribution.make_strategy("none"), columns)
+    history, weights = layer_trained(tmp_path / "two", both, 5)
+    single, expected = layer_trained(tmp_path / "one", distribution.make_strategy("none"), 5)
     for ours, theirs in zip(weights, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, atol=1e-5)
     assert history.keys() == single.keys()

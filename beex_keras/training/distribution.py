@@ -35,8 +35,7 @@ def make_strategy(
     """The strategy of that name; one of several workers has to be made before TensorFlow computes.
 
     - "none": one device.
-    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs; the same one each
-      time, since two of a process would number their exchanges alike and take each other's.
+    - "mirrored": all GPUs of this machine, or if it has none its logical CPUs.
     - "multiworker": the workers that TF_CONFIG lists, with all GPUs of each; waits until all of
       them are there.
 
@@ -76,6 +75,7 @@ def make_strategy(
 
 @functools.cache
 def _mirrored() -> tf.distribute.Strategy:
+    # Two strategies of a process would give their collective operations the same keys, and mix them up.
     return tf.distribute.MirroredStrategy()
 
 

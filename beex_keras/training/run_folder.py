@@ -59,8 +59,9 @@ def _holds_anything(directory: Path) -> bool:
 def only_process(directory: Path) -> Iterator[None]:
     """Returns a context in which no other process trains in the run folder.
 
-    It removes temporary files that killed processes have left. The system drops the lock with the process, however that ends. Without support for such locks, as on
-    Windows and on some network file systems, the folder is not locked.
+    It removes temporary files that killed processes have left. The system drops the lock with the process, however
+    that ends. Without support for such locks, as on Windows and on some network file systems, the folder is not
+    locked.
 
     Raises:
         BeexError: another process trains in the folder.

@@ -65,7 +65,7 @@ FAST_EXITS = {"head_rate": 10.0}
 At a lower rate the early exits of many classes learn little."""
 
 _MANY_CLASSES = 20
-"""More classes than that are many. Our reading: 77 and 150 are, and 2 and 4 gain nothing."""
+"""More classes than that are many. Our reading."""
 
 REAL_TRAINING = {"learning_rate": 3e-4, "head_rate": 3.0}
 """Defaults of a float32 model that starts from the packaged binary MiniLM. It has more to learn than one that starts

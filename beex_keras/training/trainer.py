@@ -185,13 +185,14 @@ def train(
         vocabulary = read_vocabulary(vocabulary)
     files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
     about = Data(
-        len(task.train),
-        len(task.labels),
-        count_lines([Path(file) for file in files]),
-        task.is_regression,
-        task.is_pair,
-        task.both_orders,
-        not words.leave_start_open or binary_minilm.knows_language(task.training_texts()),
+        labelled=len(task.train),
+        classes=len(task.labels),
+        unlabelled=count_lines([Path(file) for file in files]),
+        is_regression=task.is_regression,
+        is_pair=task.is_pair,
+        both_orders=task.both_orders,
+        is_known_language=not words.leave_start_open
+        or binary_minilm.knows_language(task.training_texts()),
     )
     trainer = Trainer(
         task,
