@@ -163,7 +163,7 @@ setup(
         "beex_keras": ["py.typed", "*.pyi", "*/*.pyi", "*/*/*.pyi"],
         "beex_keras.export.mcu": ["costs.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
-        "beex_keras.training": ["binary_minilm.beex"],
+        "beex_keras.training": ["binary_minilm.beex", "binary_minilm_pairs.beex"],
     },
     python_requires=">=3.10",
     install_requires=CORE,

@@ -18,6 +18,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from browsers import chromium
+from donors import SHAPE, write_binary, write_donor
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
@@ -28,7 +29,7 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex as beex_format
 from beex_keras.export.tflite import freeze
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import epochs, train
+from beex_keras.training import bert, binary_minilm, epochs, train
 
 # Two devices, so that a training by several replicas needs no process of its own.
 tf.config.set_logical_device_configuration(
@@ -150,6 +151,24 @@ class Recorder:
 
 
 # === Models ===
+
+
+@pytest.fixture(scope="session")
+def encoder_folder(tmp_path_factory):
+    """A small encoder and its binary form, whose gammas are all 0.7; that of pairs has 0.6."""
+    folder = tmp_path_factory.mktemp("encoders")
+    write_donor(folder / "donor")
+    write_binary(folder / "binary-minilm.beex", **SHAPE)
+    write_binary(folder / "binary-minilm-pairs.beex", gamma=0.6, **SHAPE)
+    return folder
+
+
+@pytest.fixture
+def encoders(encoder_folder, monkeypatch):
+    """In the place of MiniLM and of its binary forms."""
+    monkeypatch.setattr(bert, "_minilm", lambda: encoder_folder / "donor")
+    for name in binary_minilm.FILES:
+        monkeypatch.setitem(binary_minilm.FILES, name, encoder_folder / f"{name}.beex")
 
 
 @pytest.fixture(params=MODES)

@@ -103,7 +103,8 @@ def small(toys, tmp_path, monkeypatch):
     task = beex.load_task(**write_toy_files(tmp_path, 60, 30))
     task = dataclasses.replace(task, name="rotten_tomatoes")
     monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
-    monkeypatch.setattr(binary_minilm, "FILE", toys / "binary.beex")
+    for name in binary_minilm.FILES:
+        monkeypatch.setitem(binary_minilm.FILES, name, toys / "binary.beex")
     # These take long, and have tests of their own.
     monkeypatch.setattr(matrix_dtype, "bfloat16_cost", lambda: 1.0)
     monkeypatch.setattr(emulation, "is_available", lambda: False)

@@ -21,6 +21,17 @@ VOCABULARY = [
 ]  # fmt: skip
 
 
+SHAPE = {
+    "width": WIDTH,
+    "num_heads": HEADS,
+    "hidden_width": INNER,
+    "gate_width": 8,
+    "num_blocks": LAYERS,
+    "max_length": 12,
+}
+"""A model that can start from it."""
+
+
 def write_donor(folder, **changes):
     """Files of a donor with random weights of a trained one's sizes; its tensors."""
     random = np.random.default_rng(5)

@@ -25,8 +25,9 @@ def test_the_demo_compares_and_classifies(tmp_path, monkeypatch):
     monkeypatch.setattr(beex, "load_task", lambda name: task)
     size = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
     monkeypatch.setitem(PRESETS, "minilm", {**PRESETS["minilm"], **size})
-    monkeypatch.setattr(binary_minilm, "FILE", tmp_path / "binary.beex")
-    write_binary(binary_minilm.FILE)
+    file = tmp_path / "binary.beex"
+    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.NAME, file)
+    write_binary(file)
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     arguments = ["-o", str(tmp_path / "run"), "--json"]
     result = CliRunner().invoke(demo.main, arguments)

@@ -1,51 +1,18 @@
 """Few labels: who is taught by its twin by itself, and what the student starts from."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from click.testing import CliRunner
-from donors import LAYERS, VOCABULARY, write_binary, write_donor
-from toy import toy_rows, write_toy_files
+from donors import SHAPE, VOCABULARY
+from toy import write_toy_files
 
-import beex_keras as beex
-from beex_keras import BeexError, BEExformerClassifier, train
+from beex_keras import BeexError, train
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import TrainingConfig, bert, binary_minilm, settings, warm_start
+from beex_keras.training import TrainingConfig, settings
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
-from beex_keras.training.warm_starts import ModelStart
 from beex_keras.training.words import Words
-
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
-import binary_minilm as tool
-
-SHAPE = {
-    "width": 24,
-    "num_heads": 6,
-    "hidden_width": 40,
-    "gate_width": 8,
-    "num_blocks": LAYERS,
-    "max_length": 12,
-}
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    """Toy texts, a small encoder and its binary form, whose gammas are all 0.7."""
-    folder = tmp_path_factory.mktemp("few")
-    write_donor(folder / "donor")
-    write_binary(folder / "binary.beex", **SHAPE)
-    return folder
-
-
-@pytest.fixture
-def encoders(folder, monkeypatch):
-    """In the place of MiniLM and of its binary form."""
-    monkeypatch.setattr(bert, "_minilm", lambda: folder / "donor")
-    monkeypatch.setattr(binary_minilm, "FILE", folder / "binary.beex")
 
 
 def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
@@ -74,6 +41,14 @@ def test_few_labels_have_the_twin_for_a_teacher_and_the_binary_encoder_for_a_sta
     assert name_of(fully.init) == "binary-minilm" and fully.model.activation_bits == 1
 
 
+def test_pairs_have_a_binary_encoder_of_their_own(encoders):
+    pairs = {"is_pair": True}
+    found, named = (resolved(500, init=init, data=pairs) for init in (None, "minilm"))
+    assert {name_of(start.init) for start in (found, found.twin, named)} == {"binary-minilm-pairs"}
+    assert name_of(named.twin.init) == "minilm"
+    assert name_of(resolved(500, init="binary-minilm", data=pairs).init) == "binary-minilm"
+
+
 def test_many_labels_have_no_teacher_unless_asked(encoders):
     found = resolved(10_001)
     assert found.twin is None and name_of(found.init) == "minilm"
@@ -100,14 +75,14 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
 
 
-def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, folder):
+def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder):
     found = resolved(2_000, 65_000, unlabelled=True)
     assert [of.with_frozen for of in (found, found.twin, found.twin.twin)] == [False, True, False]
     # A float32 model learns from both itself.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
     for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
         assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
-    other = resolved(2_000, 65_000, unlabelled=True, init=str(folder / "donor"))
+    other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "donor"))
     assert other.twin.twin is not None and not other.twin.with_frozen
 
 
@@ -205,9 +180,9 @@ def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
         {"init": "donor"},
     ],
 )
-def test_another_shape_or_encoder_starts_from_its_twin(encoders, folder, words):
+def test_another_shape_or_encoder_starts_from_its_twin(encoders, encoder_folder, words):
     if words.get("init"):
-        words = {"init": str(folder / words["init"])}
+        words = {"init": str(encoder_folder / words["init"])}
     found = resolved(500, **words)
     assert found.twin is not None and name_of(found.init) != "binary-minilm"
 
@@ -221,7 +196,7 @@ def test_trainings_start_from_the_binary_encoder_by_default(encoders):
     assert found.training == TrainingConfig.warm(True, **settings.FAST_EXITS)
     assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
     pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
-    assert pairs.start_by_default
+    assert pairs.start_by_default and name_of(pairs.init) == "binary-minilm-pairs"
 
 
 def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
@@ -275,22 +250,6 @@ def test_no_start_by_default_beside_a_whole_configuration(encoders):
         assert found.init is None
 
 
-@pytest.mark.parametrize(
-    ("known", "texts"),
-    [
-        (True, ["A slow film, but the ending is worth it!", "omg this phone is soooo good :)"]),
-        (True, ["Patients with hyponatremia and thrombocytopenia are treated with imatinib."]),
-        (True, ["iphone 12 case cheap", "running shoes size 9"]),
-        (False, ["Das Zimmer war sauber, aber das Frühstück enttäuschte.", "Gerne wieder!"]),
-        (False, ["La habitación estaba limpia, pero el desayuno nos decepcionó."]),
-        (False, ["房间很干净，但是早餐让人失望。", "服务员态度很好"]),
-        (False, ["Номер чистый, но завтрак разочаровал."]),
-    ],
-)
-def test_it_knows_english_alone(known, texts):
-    assert binary_minilm.knows_language(texts) == known
-
-
 def test_texts_in_another_language_start_from_random_weights(encoders, tmp_path):
     texts = ["gut und schoen", "schlecht und teuer"] * 20
     words = {"validation": (texts, [0, 1] * 20), "test": (texts, [0, 1] * 20), "epochs": 1}
@@ -332,7 +291,7 @@ def test_a_shallower_model_takes_the_first_blocks(encoders):
     assert name_of(resolved(500, num_blocks=2).init) == "binary-minilm"
 
 
-def test_the_student_starts_from_the_binary_encoder(encoders, folder, tmp_path, monkeypatch):
+def test_the_student_starts_from_the_binary_encoder(encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
     words |= {"learning_rate": 1e-9, "vocabulary_size": 100}
@@ -374,48 +333,3 @@ def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, w
     assert said.count("--init minilm") == (advised is not None)
     assert advised is None or said.startswith(advised)
     assert ("twin is trained first" in said) == (words == {"verbose": 2})
-
-
-def test_the_packaged_encoder_has_the_shape_of_the_preset():
-    start = warm_start("binary-minilm")
-    assert isinstance(start, ModelStart) and start.is_encoder
-    preset = BEExformerConfig.preset("minilm")
-    for name in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks", "max_length"):
-        assert getattr(start.shape, name) == getattr(preset, name)
-    assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
-    assert not any(token.startswith("[unused") for token in start.tokens)
-
-
-# === The tool that makes it ===
-
-
-def test_the_tool_makes_a_binary_encoder_that_comes_nearer_to_minilm(
-    encoders, tmp_path, monkeypatch
-):
-    lines = [row["text"] for row in toy_rows(300, 1)]
-    (tmp_path / "texts.txt").write_text("\n".join([*lines, *lines[:9], ""]) + "\n", "utf-8")
-    assert sorted(tool.texts_of((tmp_path / "texts.txt",), (), None)) == sorted(set(lines))
-    recipe = {**tool._RECIPE, **SHAPE, "vocabulary_size": 100, "batch_size": 8}
-    recipe |= {"precision": "float32", "learning_rate": 1e-2}
-    monkeypatch.setattr(tool, "_HELD_OUT", 20)
-    monkeypatch.setattr(tool, "FILE", tmp_path / "made.beex")
-
-    def distance(epochs):
-        monkeypatch.setattr(tool, "_RECIPE", {**recipe, "epochs": epochs})
-        words = [str(tmp_path / "texts.txt"), "-o", str(tmp_path / f"run-{epochs}")]
-        done = CliRunner().invoke(tool.main, words)
-        assert done.exit_code == 0, done.output
-        made = beex.runtime.load_classifier(tmp_path / "made.beex")
-        assert made.labels == binary_minilm.LABELS and made.config.weight_bits == 1
-        real = BEExformerClassifier(made.config.twin(), made.preprocessor)
-        ids = made.preprocessor.encode(lines[:50])
-        warm_start("minilm").apply(real, ids)
-        mine, its = (model.backbone(ids)[-1].numpy()[ids != 0] for model in (made, real))
-        return np.square(mine - its).sum() / np.square(its - its.mean(0)).sum()
-
-    assert distance(8) < 0.8 * distance(1)
-
-
-def test_the_tool_says_what_is_missing(tmp_path):
-    done = CliRunner().invoke(tool.main, [str(tmp_path / "none.txt"), "-o", str(tmp_path / "run")])
-    assert done.exit_code == 1 and "none.txt" in done.output and "Traceback" not in done.output

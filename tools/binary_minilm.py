@@ -18,7 +18,7 @@ import beex_keras as beex
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
-from beex_keras.training.binary_minilm import FILE, LABELS
+from beex_keras.training.binary_minilm import FILES, LABELS, NAME
 
 _HELD_OUT = 200
 """How many texts go to the validation and to the test split each, which a training needs."""
@@ -65,10 +65,12 @@ def main(
         train, validation, test = map(with_labels, splits)
         sources = {"init": "minilm", "teacher": "minilm"}
         run = beex.train(train, output, validation=validation, test=test, **sources, **_RECIPE)
-        beex.export.beex.export_file(run.model, FILE)
+        beex.export.beex.export_file(run.model, FILES[NAME])
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(f"{FILE}: {FILE.stat().st_size:,} bytes, from {len(train[0]):,} texts.")
+    click.echo(
+        f"{FILES[NAME]}: {FILES[NAME].stat().st_size:,} bytes, from {len(train[0]):,} texts."
+    )
 
 
 if __name__ == "__main__":

@@ -1,8 +1,12 @@
-"""MiniLM, binarized before any task: the packaged start of binary students.
+"""MiniLM, binarized before any task: the packaged starts of binary students.
 
 A binary model has to learn two things: the task, and to do with signs what its teacher does with numbers. The
 second takes far more text than a task of few labels has, and is the same for all tasks. So it is done once,
 by `tools/binary_minilm.py`, from the outputs of MiniLM's layers alone.
+
+A model of pairs has to learn a third thing, to compare both texts, and MiniLM has only ever read one at a time. So pairs
+have a start of their own, by `tools/binary_minilm_pairs.py`: it went on from the first, and learned how alike the
+embeddings of two texts are.
 
 Source: our reading; a general step before that of the task as TinyBERT (Jiao et al., 2020).
 """
@@ -21,11 +25,16 @@ from beex_keras.training.transfer import can_start
 
 NAME = "binary-minilm"
 
-FILE = Path(__file__).with_name("binary_minilm.beex")
-"""A weights-only model of preset "minilm"; its exits have learned nothing."""
+PAIRS_NAME = "binary-minilm-pairs"
+
+FILES = {
+    NAME: Path(__file__).with_name("binary_minilm.beex"),
+    PAIRS_NAME: Path(__file__).with_name("binary_minilm_pairs.beex"),
+}
+"""Weights-only models of preset "minilm"; their exits have learned nothing."""
 
 LABELS = "[unused0]", "[unused1]"
-"""The labels of that model, which no task has, so that no task starts from its exits."""
+"""The labels of these models, which no task has, so that no task starts from their exits."""
 
 _SAMPLE = 1_000
 """How many texts show whether it knows their language."""
@@ -38,16 +47,21 @@ and search queries have no function words."""
 _ENGLISH_WORDS = ("the", "of", "and", "to", "is", "that", "for", "with", "are", "this")
 
 
+def name_for(is_pair: bool) -> str:
+    """The name of the start for single texts or for pairs."""
+    return PAIRS_NAME if is_pair else NAME
+
+
 def fits(model: BEExformerConfig) -> bool:
-    """Whether a model can start from it, with its whole vocabulary."""
+    """Whether a model can start from either, with its whole vocabulary."""
     own = _description().config
     return own.vocabulary_size <= model.vocabulary_size and can_start(own, model)
 
 
 def knows_language(texts: Sequence[str]) -> bool:
-    """Whether most of these texts are in English, the only language that it knows.
+    """Whether most of these texts are in English, the only language that they know.
 
-    Its vocabulary cuts or lacks many words of other languages, and those have no English function words.
+    Their vocabulary cuts or lacks many words of other languages, and those have no English function words.
     Source: our reading.
     """
     preprocessor = _description().preprocessor
@@ -61,7 +75,8 @@ def knows_language(texts: Sequence[str]) -> bool:
 
 
 def _description() -> Metadata:
-    return _read(FILE)
+    """That of the first; both are of one shape and vocabulary."""
+    return _read(FILES[NAME])
 
 
 @functools.lru_cache(maxsize=1)  # a training asks more than once
@@ -69,6 +84,6 @@ def _read(file: Path) -> Metadata:
     return beex.read(file.read_bytes(), str(file))
 
 
-def fingerprint() -> str:
-    """16 hexadecimal digits that change with the file."""
-    return hashlib.sha256(FILE.read_bytes()).hexdigest()[:16]
+def fingerprint(name: str) -> str:
+    """16 hexadecimal digits that change with the file of that start."""
+    return hashlib.sha256(FILES[name].read_bytes()).hexdigest()[:16]

@@ -136,7 +136,8 @@ def resolve(words: Words, data: Data) -> Resolved:
     by_default = words.leave_start_open and data.once <= _MOST_STARTED and data.is_known_language
     if by_default:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
-        start = MINILM if words.teacher == TWIN else binary_minilm.NAME
+        packaged = binary_minilm.name_for(data.is_pair)
+        start = MINILM if words.teacher == TWIN else packaged
         words = dataclasses.replace(words, init=start)
         if words.teacher is None and data.once > _MOST_TAUGHT:
             words = dataclasses.replace(words, teacher=NONE)
@@ -265,7 +266,7 @@ class _Case:
             twin, with_frozen = self.second(twin, found.training, with_frozen), False
         few = self.data.has_few_labels
         if self.is_taught and few and self.from_minilm and binary_minilm.fits(found.model):
-            init = warm_start(binary_minilm.NAME)
+            init = warm_start(binary_minilm.name_for(self.data.is_pair))
         return dataclasses.replace(found, init=init, twin=twin, with_frozen=with_frozen)
 
     def twin(self, training: TrainingConfig) -> Resolved:

@@ -234,9 +234,11 @@ class Trainer:
             raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
         if found.with_frozen:
             linear.require("minilm")
-        self.model_config = found.model
+        self.model_config = found.model.replace(
+            num_classes=len(self.task.labels), num_segments=2 if self.task.is_pair else 1
+        )
         if self.init is not None:
-            self.model_config = self.init.config(found.model)
+            self.model_config = self.init.config(self.model_config)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.chief = distribution.is_chief(self.strategy)
@@ -350,8 +352,6 @@ class Trainer:
         """A model with random weights, whose shape follows the data where it has to."""
         config = self.model_config.replace(
             vocabulary_size=preprocessor.vocabulary_size,
-            num_classes=len(self.task.labels),
-            num_segments=2 if self.task.is_pair else 1,
             separator_id=preprocessor.separator_id,
         )
         policy = exits.get(self.config.policy)
@@ -466,7 +466,7 @@ class Trainer:
         few = len(self.task.train) <= _FEW_LABELS
         if init is None or not (asked and few and init.is_encoder and linear.is_available()):
             return {}
-        if init.identity["name"] not in (MINILM, binary_minilm.NAME):
+        if init.identity["name"] not in (MINILM, *binary_minilm.FILES):
             return {}
         found, test = frozen.predictions(self.task), self.task.test.labels
         return {frozen.name_of(self.task): score(test, found, self.task.metric)}

@@ -200,8 +200,8 @@ def warm_start(
     """Reads the start of that name or at that path; returns a `WarmStart` as it is.
 
     Args:
-        source: "minilm", "binary-minilm" (see `beex_keras.training.binary_minilm`), a folder of a BERT-style
-            encoder, or any classifier that `load_classifier` reads: a run folder, a ``.keras`` or ``.beex``
+        source: "minilm", "binary-minilm" or "binary-minilm-pairs" (see `beex_keras.training.binary_minilm`), a
+            folder of a BERT-style encoder, or any classifier that `load_classifier` reads: a run folder, a ``.keras`` or ``.beex``
             file, or the name of a packaged model.
         layers: for each block, the layer (from 0) of the donor from which it starts; the first layers if
             None.
@@ -219,10 +219,10 @@ def warm_start(
         return BertStart(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
-    if os.fspath(source) == binary_minilm.NAME:
-        classifier = load_classifier(binary_minilm.FILE)
+    if (name := os.fspath(source)) in binary_minilm.FILES:
+        classifier = load_classifier(binary_minilm.FILES[name])
         assert classifier.preprocessor is not None
-        return ModelStart(classifier, classifier.preprocessor.vocabulary, binary_minilm.NAME)
+        return ModelStart(classifier, classifier.preprocessor.vocabulary, name)
     path, packaged = Path(source), pretrained.names()
     if not path.exists() and os.fspath(source) not in packaged:
         raise BeexError(

@@ -34,8 +34,10 @@ DATA = (
 CHOICE = ("preset", "bits", "init_layers")
 """Words that stand for several settings of a model, or for a part of its start."""
 
-_OF_DATA = {"num_classes", "num_segments", "separator_id"}
-MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in _OF_DATA)
+OF_DATA = {"num_classes", "num_segments", "separator_id"}
+"""Fields of a model's configuration that the data decides."""
+
+MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in OF_DATA)
 """Fields of a model's configuration that the data does not decide."""
 
 _OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")

@@ -70,11 +70,11 @@ class Trial:
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         # One name is another model in another release.
         packaged = {
-            role: binary_minilm.fingerprint()
-            if source == binary_minilm.NAME
+            role: binary_minilm.fingerprint(source)
+            if source in binary_minilm.FILES
             else pretrained.fingerprint(source)
             for role, source in self.start.items()
-            if source in (binary_minilm.NAME, *pretrained.names())
+            if source in (*binary_minilm.FILES, *pretrained.names())
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
         parts += filter(None, (self.start, packaged, earlier, self.words))

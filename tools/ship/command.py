@@ -11,7 +11,7 @@ from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, binary_minilm, settings, transfer
-from beex_keras.training.words import NEEDS, NONE, TWIN, known
+from beex_keras.training.words import NEEDS, NONE, OF_DATA, TWIN, known
 
 FILES = "files"
 """The task of a run on a user's own files."""
@@ -118,7 +118,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -
     words += ["--preset", preset, "--bits", mode]
     base, defaults = _defaults(run, earlier, base)
     # Without a start or a teacher the command refuses what is about one.
-    idle = {"seed"} | {key for key, role in NEEDS.items() if run.get(role) is None}
+    idle = {"seed"} | OF_DATA | {key for key, role in NEEDS.items() if run.get(role) is None}
     if "value_scale" in run:
         defaults["policy"] = exits.default(is_regression=True)
         idle.add("label_smoothing")  # numbers have none
@@ -151,10 +151,10 @@ def _defaults(
     defaults = TrainingConfig().to_dict()
     if start and settings.starts_warm(is_encoder, bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
-    if start.get("name") == binary_minilm.NAME and model["weight_bits"] != 1:
+    if start.get("name") in binary_minilm.FILES and model["weight_bits"] != 1:
         defaults |= settings.REAL_TRAINING
     elif is_encoder and model["weight_bits"] == 1:
-        defaults["head_rate"] = None  # follows from the number of classes, which no run.json has
+        defaults["head_rate"] = None  # follows from the number of classes, so it is told
     by_twin = run.get("teacher", {}).get("kind") == TWIN
     if settings.is_taught(by_twin, is_encoder, bits, model["weight_bits"]):
         return base | settings.TAUGHT_MODEL, defaults | settings.TAUGHT_TRAINING

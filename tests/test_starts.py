@@ -1,0 +1,199 @@
+"""The packaged starts of binary students, and the tools that make them."""
+
+import csv
+import json
+import sys
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from donors import SHAPE
+from toy import toy_rows
+
+import beex_keras as beex
+from beex_keras import BEExformerClassifier
+from beex_keras.models import BEExformerConfig
+from beex_keras.training import binary_minilm, warm_start
+from beex_keras.training.warm_starts import ModelStart
+
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
+import alike
+import binary_minilm as tool
+import binary_minilm_pairs as pairs_tool
+import sentences
+
+
+@pytest.mark.parametrize(
+    ("known", "texts"),
+    [
+        (True, ["A slow film, but the ending is worth it!", "omg this phone is soooo good :)"]),
+        (True, ["Patients with hyponatremia and thrombocytopenia are treated with imatinib."]),
+        (True, ["iphone 12 case cheap", "running shoes size 9"]),
+        (False, ["Das Zimmer war sauber, aber das Frühstück enttäuschte.", "Gerne wieder!"]),
+        (False, ["La habitación estaba limpia, pero el desayuno nos decepcionó."]),
+        (False, ["房间很干净，但是早餐让人失望。", "服务员态度很好"]),
+        (False, ["Номер чистый, но завтрак разочаровал."]),
+    ],
+)
+def test_it_knows_english_alone(known, texts):
+    assert binary_minilm.knows_language(texts) == known
+
+
+@pytest.mark.parametrize(("name", "segments"), [("binary-minilm", 1), ("binary-minilm-pairs", 2)])
+def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
+    start = warm_start(name)
+    assert isinstance(start, ModelStart) and start.is_encoder
+    preset = BEExformerConfig.preset("minilm")
+    for name in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks", "max_length"):
+        assert getattr(start.shape, name) == getattr(preset, name)
+    assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
+    assert not any(token.startswith("[unused") for token in start.tokens)
+    assert start.shape.num_segments == segments
+
+
+# === The tools that make them ===
+
+
+def test_a_start_of_more_epochs_comes_nearer_to_minilm(encoders, tmp_path, monkeypatch):
+    lines = [row["text"] for row in toy_rows(300, 1)]
+    (tmp_path / "texts.txt").write_text("\n".join([*lines, *lines[:9], ""]) + "\n", "utf-8")
+    assert sorted(tool.texts_of((tmp_path / "texts.txt",), (), None)) == sorted(set(lines))
+    recipe = {**tool._RECIPE, **SHAPE, "vocabulary_size": 100, "batch_size": 8}
+    recipe |= {"precision": "float32", "learning_rate": 1e-2}
+    monkeypatch.setattr(tool, "_HELD_OUT", 20)
+    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.NAME, tmp_path / "made.beex")
+
+    def distance(epochs):
+        monkeypatch.setattr(tool, "_RECIPE", {**recipe, "epochs": epochs})
+        words = [str(tmp_path / "texts.txt"), "-o", str(tmp_path / f"run-{epochs}")]
+        done = CliRunner().invoke(tool.main, words)
+        assert done.exit_code == 0, done.output
+        made = beex.runtime.load_classifier(tmp_path / "made.beex")
+        assert made.labels == binary_minilm.LABELS and made.config.weight_bits == 1
+        real = BEExformerClassifier(made.config.twin(), made.preprocessor)
+        ids = made.preprocessor.encode(lines[:50])
+        warm_start("minilm").apply(real, ids)
+        mine, its = (model.backbone(ids)[-1].numpy()[ids != 0] for model in (made, real))
+        return np.square(mine - its).sum() / np.square(its - its.mean(0)).sum()
+
+    assert distance(8) < 0.8 * distance(1)
+
+
+def test_the_tool_says_what_is_missing(tmp_path):
+    done = CliRunner().invoke(tool.main, [str(tmp_path / "none.txt"), "-o", str(tmp_path / "run")])
+    assert done.exit_code == 1 and "none.txt" in done.output and "Traceback" not in done.output
+
+
+# === Pairs, and how alike MiniLM finds them ===
+
+_DIRECTIONS = np.random.default_rng(0).normal(size=(997, 16))
+
+
+def embed(texts):
+    """Bags of words in a few dimensions, of length 1."""
+    found = np.array([sum(_DIRECTIONS[hash_of(word)] for word in text.split()) for text in texts])
+    return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
+
+
+def hash_of(word):
+    return sum(ord(letter) * 31**place for place, letter in enumerate(word)) % len(_DIRECTIONS)
+
+
+@pytest.fixture
+def pair_files(tmp_path, monkeypatch):
+    monkeypatch.setattr(alike, "Embedder", lambda: embed)
+    monkeypatch.setattr(alike, "_HELD_OUT", 20)
+    monkeypatch.setattr(alike, "_NEAR", (5, 30))
+    lines = list({row["text"] for row in toy_rows(300, 1)})
+    (tmp_path / "texts.txt").write_text("\n".join(sorted(lines)), "utf-8")
+
+    def write(name, *options):
+        words = [str(tmp_path / "texts.txt"), "--pairs", "100", "-o", str(tmp_path / name)]
+        done = CliRunner().invoke(alike.main, [*words, *options])
+        assert done.exit_code == 0, done.output
+        return tmp_path / name
+
+    return write
+
+
+def rows_of(folder):
+    found = {}
+    for split in ("train", "validation", "test"):
+        with (folder / f"{split}.tsv").open(encoding="utf-8", newline="") as lines:
+            found[split] = list(csv.DictReader(lines, delimiter="\t"))
+    return found
+
+
+def test_the_label_of_a_pair_is_the_cosine_of_both_embeddings(pair_files, tmp_path):
+    rows = rows_of(pair_files("pairs"))
+    assert len(rows["validation"]) == len(rows["test"]) == 20 and 50 < len(rows["train"]) <= 60
+    every = [row for some in rows.values() for row in some]
+    cosines = (embed([row["text"] for row in every]) * embed([row["pair"] for row in every])).sum(1)
+    labels = np.array([float(row["label"]) for row in every])
+    np.testing.assert_allclose(labels, cosines, atol=1e-4)
+    assert all(row["text"] != row["pair"] for row in every)
+    # A quarter has a changed copy, which is no text of the file; neighbours are more alike than others.
+    known = set((tmp_path / "texts.txt").read_text("utf-8").splitlines())
+    copies = [row for row in every if not {row["text"], row["pair"]} <= known]
+    assert 10 <= len(copies) <= 27
+    assert labels.max() > 0.9 and labels.min() < 0.3
+
+
+def test_the_pairs_follow_from_the_seed(pair_files):
+    first, again, other = pair_files("a"), pair_files("b"), pair_files("c", "--seed", "1")
+    assert rows_of(first) == rows_of(again) != rows_of(other)
+
+
+def test_a_start_for_pairs_comes_of_a_teacher_that_has_compared_them(
+    encoders, pair_files, monkeypatch
+):
+    small = {**pairs_tool._DATA, **SHAPE, "vocabulary_size": 100}
+    monkeypatch.setattr(pairs_tool, "_DATA", small)
+    monkeypatch.setattr(pairs_tool, "_OF_BOTH", {**pairs_tool._OF_BOTH, "precision": "float32"})
+    folder = pair_files("pairs")
+    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.PAIRS_NAME, folder / "made.beex")
+    done = CliRunner().invoke(pairs_tool.main, [str(folder), "-o", str(folder / "run")])
+    assert done.exit_code == 0, done.output
+    shape = json.loads((folder / "run" / "student" / "run.json").read_text("utf-8"))["model"]
+    assert (shape["num_classes"], shape["num_segments"]) == (1, 2)
+    made = beex.runtime.load_classifier(folder / "made.beex")
+    student = beex.runtime.load_classifier(folder / "run" / "student")
+    assert made.labels == binary_minilm.LABELS and made.config.num_segments == 2
+    assert warm_start("binary-minilm-pairs").is_encoder
+    ids = made.preprocessor.encode(["a good film"], pairs=["the film is good"])
+    for mine, its in zip(made.backbone(ids), student.backbone(ids), strict=True):
+        np.testing.assert_allclose(mine, its, atol=1e-5)
+
+
+def test_too_few_sentences_have_no_pairs(tmp_path):
+    (tmp_path / "texts.txt").write_text("one two three four\n" * 9, "utf-8")
+    done = CliRunner().invoke(alike.main, [str(tmp_path / "texts.txt"), "-o", str(tmp_path)])
+    assert done.exit_code == 1 and "There are only 1 sentences; pairs need 301." in done.output
+
+
+# === Sentences of many kinds ===
+
+
+def test_each_source_has_its_form_and_sst_is_left_out(tmp_path):
+    files = {
+        "voice-web/server/data/en/wiki.en.txt": "She plays the harp.\nToo short.\n",
+        "voice-web/server/data/en/LICENSE": "This is the licence of all.\n",
+        "UD_English-EWT/a-test.conllu": "# text = Where is the bank?\n1\tWhere\n",
+        "UD_English-EWT/not-to-release/b.conllu": "# text = A great film, it is.\n",
+        "SST/train.tsv": "sentence\tlabel\na great film , it is\t1\n",
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    masc = tmp_path / "nltk_data/packages/corpora/masc_tagged.zip"
+    masc.parent.mkdir(parents=True)
+    with zipfile.ZipFile(masc, "w") as archive:
+        archive.writestr("masc/spoken/a.txt", "He_PRP did_VBD n't_RB go_VB ._.\n")
+        archive.writestr("masc/readme.txt", "This is not a text.\n")
+    words = [str(tmp_path), "--sst", str(tmp_path / "SST"), "-o", str(tmp_path / "out.txt")]
+    done = CliRunner().invoke(sentences.main, words)
+    assert done.exit_code == 0, done.output
+    found = (tmp_path / "out.txt").read_text("utf-8").splitlines()
+    assert sorted(found) == ["He didn't go.", "She plays the harp.", "Where is the bank?"]
