@@ -31,6 +31,14 @@ def write_toy_files(directory: Path, train: int = 200, others: int = 60) -> dict
     return toy_files(directory)
 
 
+def write_toy_snips(directory: Path) -> Path:
+    """A folder of data sets that has the task snips alone."""
+    (directory / "snips").mkdir()
+    lines = (json.dumps(row) for row in toy_rows(300, 0))
+    (directory / "snips" / "train.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
+    return directory
+
+
 def toy_files(directory: Path) -> dict[str, Path]:
     """The files of `write_toy_files`, as arguments of `load_task`."""
     parts = {"data": "train", "validation": "validation", "test": "test"}
