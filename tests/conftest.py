@@ -36,6 +36,8 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+pytest.register_assert_rewrite("web_package")  # which has fixtures, and helpers that tests import
+
 MODES = {
     "float": {"weight_bits": 32, "activation_bits": 32, "embedding_bits": 32},
     "weights-only": {"weight_bits": 1, "activation_bits": 32, "embedding_bits": 1},

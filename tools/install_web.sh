@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs what `make web` and tests/test_web.py need, where it may: compilers, Node and a browser, as root by
+# Installs what `make web` and tests/test_web*.py need, where it may: compilers, Node and a browser, as root by
 # apt-get, and TypeScript, Vite, Deno and Bun by npm into build/web-tools. It does nothing where all is there. It never
 # fails: tests that lack a tool are left out, and one line says which and how to have them.
 cd "$(dirname "$0")/.." || exit 0
@@ -28,12 +28,12 @@ install() {
 }
 
 has_all || install ||
-    echo "left out: tests/test_web.py; to run it: apt-get install --no-install-recommends $packages" >&2
+    echo "left out: tests/test_web*.py; to run it: apt-get install --no-install-recommends $packages" >&2
 
 [ "$(cat build/web-tools/.complete 2>/dev/null)" = "$modules" ] || {
     mkdir -p build/web-tools
     # shellcheck disable=SC2086 # words
     timeout 600 npm install --silent --no-audit --no-fund --prefix build/web-tools $modules >/dev/null 2>&1 &&
         echo "$modules" >build/web-tools/.complete
-} || echo "left out: TypeScript, Vite, Deno and Bun in tests/test_web.py; npm did not install $modules" >&2
+} || echo "left out: TypeScript, Vite, Deno and Bun in tests/test_web*.py; npm did not install $modules" >&2
 exit 0
