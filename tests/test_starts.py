@@ -2,6 +2,7 @@
 
 import csv
 import json
+import random
 import sys
 import zipfile
 from pathlib import Path
@@ -51,6 +52,7 @@ def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
     assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
     assert not any(token.startswith("[unused") for token in start.tokens)
     assert start.shape.num_segments == segments
+    assert start.tokens == warm_start("binary-minilm").tokens
 
 
 # === The tools that make them ===
@@ -134,11 +136,24 @@ def test_the_label_of_a_pair_is_the_cosine_of_both_embeddings(pair_files, tmp_pa
     labels = np.array([float(row["label"]) for row in every])
     np.testing.assert_allclose(labels, cosines, atol=1e-4)
     assert all(row["text"] != row["pair"] for row in every)
-    # A quarter has a changed copy, which is no text of the file; neighbours are more alike than others.
+    # A quarter has a changed copy, which is no text of the file.
     known = set((tmp_path / "texts.txt").read_text("utf-8").splitlines())
     copies = [row for row in every if not {row["text"], row["pair"]} <= known]
     assert 10 <= len(copies) <= 27
-    assert labels.max() > 0.9 and labels.min() < 0.3
+
+
+@pytest.mark.parametrize("ranks", [(0, 3), (5, 30)])
+def test_the_other_text_of_a_pair_has_one_of_the_ranks(ranks):
+    embedded = embed([row["text"] for row in toy_rows(100, 2)])
+    cosines = embedded @ embedded.T
+    np.fill_diagonal(cosines, -1)
+    rows = np.arange(0, 100, 3)
+    found = list(alike.ranked(embedded, rows, ranks, random.Random(0)))
+    assert [row for row, *_ in found] == rows.tolist()
+    for row, other, cosine in found:
+        best = np.sort(cosines[row])[::-1]
+        assert other != row and cosine == pytest.approx(cosines[row, other])
+        assert best[ranks[1] - 1] - 1e-6 <= cosine <= best[ranks[0]] + 1e-6
 
 
 def test_the_pairs_follow_from_the_seed(pair_files):
@@ -149,15 +164,16 @@ def test_the_pairs_follow_from_the_seed(pair_files):
 def test_a_start_for_pairs_comes_of_a_teacher_that_has_compared_them(
     encoders, pair_files, monkeypatch
 ):
-    small = {**pairs_tool._DATA, **SHAPE, "vocabulary_size": 100}
-    monkeypatch.setattr(pairs_tool, "_DATA", small)
-    monkeypatch.setattr(pairs_tool, "_OF_BOTH", {**pairs_tool._OF_BOTH, "precision": "float32"})
+    small = {**pairs_tool._OF_BOTH, **SHAPE, "vocabulary_size": 100, "precision": "float32"}
+    monkeypatch.setattr(pairs_tool, "_OF_BOTH", small)
     folder = pair_files("pairs")
     monkeypatch.setitem(binary_minilm.FILES, binary_minilm.PAIRS_NAME, folder / "made.beex")
     done = CliRunner().invoke(pairs_tool.main, [str(folder), "-o", str(folder / "run")])
     assert done.exit_code == 0, done.output
-    shape = json.loads((folder / "run" / "student" / "run.json").read_text("utf-8"))["model"]
-    assert (shape["num_classes"], shape["num_segments"]) == (1, 2)
+    about = json.loads((folder / "run" / "student" / "run.json").read_text("utf-8"))
+    assert (about["model"]["num_classes"], about["model"]["num_segments"]) == (1, 2)
+    assert about["init"]["name"] == "binary-minilm"
+    assert about["teacher"] == warm_start(folder / "run" / "teacher").identity
     made = beex.runtime.load_classifier(folder / "made.beex")
     student = beex.runtime.load_classifier(folder / "run" / "student")
     assert made.labels == binary_minilm.LABELS and made.config.num_segments == 2
@@ -167,10 +183,18 @@ def test_a_start_for_pairs_comes_of_a_teacher_that_has_compared_them(
         np.testing.assert_allclose(mine, its, atol=1e-5)
 
 
-def test_too_few_sentences_have_no_pairs(tmp_path):
-    (tmp_path / "texts.txt").write_text("one two three four\n" * 9, "utf-8")
-    done = CliRunner().invoke(alike.main, [str(tmp_path / "texts.txt"), "-o", str(tmp_path)])
-    assert done.exit_code == 1 and "There are only 1 sentences; pairs need 301." in done.output
+@pytest.mark.parametrize(
+    ("count", "problem"),
+    [
+        (9, "There are only 9 sentences; pairs need 301."),
+        (600, "--pairs 120000 must be more than 1000 and at most twice the 600 sentences."),
+    ],
+)
+def test_too_few_sentences_have_no_pairs(tmp_path, count, problem):
+    lines = (f"this is number {number}\n" for number in range(count))
+    (tmp_path / "texts.txt").write_text("".join(lines), "utf-8")
+    done = CliRunner().invoke(alike.main, [str(tmp_path / "texts.txt"), "-o", str(tmp_path / "o")])
+    assert done.exit_code == 1 and problem in done.output and not (tmp_path / "o").exists()
 
 
 # === Sentences of many kinds ===
@@ -180,6 +204,7 @@ def test_each_source_has_its_form_and_sst_is_left_out(tmp_path):
     files = {
         "voice-web/server/data/en/wiki.en.txt": "She plays the harp.\nToo short.\n",
         "voice-web/server/data/en/LICENSE": "This is the licence of all.\n",
+        "voice-web/server/data/en/singleword.txt": "zero one two three\n",
         "UD_English-EWT/a-test.conllu": "# text = Where is the bank?\n1\tWhere\n",
         "UD_English-EWT/not-to-release/b.conllu": "# text = A great film, it is.\n",
         "SST/train.tsv": "sentence\tlabel\na great film , it is\t1\n",
@@ -197,3 +222,6 @@ def test_each_source_has_its_form_and_sst_is_left_out(tmp_path):
     assert done.exit_code == 0, done.output
     found = (tmp_path / "out.txt").read_text("utf-8").splitlines()
     assert sorted(found) == ["He didn't go.", "She plays the harp.", "Where is the bank?"]
+    masc.unlink()
+    done = CliRunner().invoke(sentences.main, words)
+    assert done.exit_code == 1 and "masc_tagged.zip; clone the sources" in done.output

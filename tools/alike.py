@@ -107,8 +107,8 @@ def pairs_of(texts: list[str], count: int, embed: Embedder, seed: int) -> list[P
         for copy in copies
     ]
     for row, copy, vector in zip(take["changed"], copies, embed(copies), strict=True):
-        if texts[row] != copy:
-            found.append((texts[row], copy, float(embedded[row] @ vector)))
+        found.append((texts[row], copy, float(embedded[row] @ vector)))
+    found = [pair for pair in found if pair[0] != pair[1]]
     found = [(b, a, c) if generator.random() < 0.5 else (a, b, c) for a, b, c in found]
     generator.shuffle(found)
     return found
@@ -125,7 +125,7 @@ def as_tsv(pairs: list[Pair]) -> str:
 
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option("--pairs", default=100_000, show_default=True, help="About how many pairs to write.")
+@click.option("--pairs", default=120_000, show_default=True, help="About how many pairs to write.")
 @click.option("--seed", default=0, show_default=True, help="Number that the choice follows from.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True, help="Folder.")
 def main(files: tuple[Path, ...], pairs: int, seed: int, output: Path) -> None:
@@ -137,6 +137,9 @@ def main(files: tuple[Path, ...], pairs: int, seed: int, output: Path) -> None:
         ]
         if len(texts) <= _NEAR[1]:
             raise BeexError(f"There are only {len(texts)} sentences; pairs need {_NEAR[1] + 1}.")
+        if not 2 * _HELD_OUT < pairs <= 2 * len(texts):
+            bounds = f"more than {2 * _HELD_OUT} and at most twice the {len(texts)} sentences"
+            raise BeexError(f"--pairs {pairs} must be {bounds}.")
         found = pairs_of(texts, pairs, Embedder(), seed)
         output.mkdir(parents=True, exist_ok=True)
         splits = {

@@ -65,12 +65,11 @@ def main(
         train, validation, test = map(with_labels, splits)
         sources = {"init": "minilm", "teacher": "minilm"}
         run = beex.train(train, output, validation=validation, test=test, **sources, **_RECIPE)
-        beex.export.beex.export_file(run.model, FILES[NAME])
+        file = FILES[NAME]
+        beex.export.beex.export_file(run.model, file)
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    click.echo(
-        f"{FILES[NAME]}: {FILES[NAME].stat().st_size:,} bytes, from {len(train[0]):,} texts."
-    )
+    click.echo(f"{file}: {file.stat().st_size:,} bytes, from {len(train[0]):,} texts.")
 
 
 if __name__ == "__main__":

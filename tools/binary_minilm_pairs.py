@@ -1,6 +1,6 @@
 """Makes the packaged start of students that read pairs: the binary MiniLM that has learned to compare two texts.
 
-    python tools/alike.py sentences.txt film_sentences.txt --pairs 120000 -o runs/alike
+    python tools/alike.py sentences.txt film_sentences.txt -o runs/alike
     python tools/binary_minilm_pairs.py runs/alike -o runs/binary-minilm-pairs
 
 MiniLM itself learns first, in float32, how alike its own embeddings of both texts are. It is then the teacher of the
@@ -16,21 +16,26 @@ from beex_keras.errors import BeexError
 from beex_keras.models.classifier import BEExformerClassifier
 from beex_keras.training.binary_minilm import FILES, LABELS, NAME, PAIRS_NAME
 
-_DATA = {"pair_column": "pair", "preset": "minilm", "max_length": 128, "epochs": 1}
-
-_OF_BOTH = {"dropout": 0.0, "token_dropout": 0.0, "precision": "bfloat16"}
+_OF_BOTH = {
+    "pair_column": "pair",
+    "preset": "minilm",
+    "max_length": 128,
+    "token_dropout": 0.0,
+    "epochs": 1,
+    "precision": "bfloat16",
+}
 
 _TEACHER = {
     "bits": "float",
     "init": "minilm",
     "batch_size": 32,
-    "dropout": 0.1,
     "loss": "last",
     "layer_decay": 1.0,
 }
 
 _STUDENT = {
     "init": NAME,
+    "dropout": 0.0,
     "batch_size": 64,
     "learning_rate": 1e-3,
     "head_rate": 3.0,
@@ -54,19 +59,16 @@ def as_start(model: BEExformerClassifier) -> BEExformerClassifier:
 def main(pairs: Path, output: Path) -> None:
     """See the module."""
     try:
-        files = [str(pairs / f"{split}.tsv") for split in ("train", "validation", "test")]
-
-        def run(name: str, **words: object) -> beex.training.Run:
-            train, validation, test = files
-            splits = {"validation": validation, "test": test}
-            return beex.train(train, output / name, **splits, **{**_DATA, **_OF_BOTH, **words})
-
-        run("teacher", **_TEACHER)
-        student = run("student", teacher=output / "teacher", **_STUDENT)
-        beex.export.beex.export_file(as_start(student.model), FILES[PAIRS_NAME])
+        names = {"data": "train", "validation": "validation", "test": "test"}
+        files = {role: pairs / f"{name}.tsv" for role, name in names.items()}
+        teacher, file = output / "teacher", FILES[PAIRS_NAME]
+        beex.train(output=teacher, **files, **_OF_BOTH, **_TEACHER)
+        student = beex.train(
+            output=output / "student", teacher=teacher, **files, **_OF_BOTH, **_STUDENT
+        )
+        beex.export.beex.export_file(as_start(student.model), file)
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error
-    file = FILES[PAIRS_NAME]
     click.echo(f"{file}: {file.stat().st_size:,} bytes.")
 
 

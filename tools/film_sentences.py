@@ -18,7 +18,7 @@ import importlib.util
 import io
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import click
@@ -26,7 +26,7 @@ import click
 from beex_keras.errors import BeexError
 from beex_keras.files import write_atomically
 
-_WORDS = 3, 60
+WORDS = 3, 60
 """How many words a sentence has at least and at most."""
 
 _LAST, _FEWEST = 2, 5
@@ -54,7 +54,7 @@ def sentences(review: str) -> Iterator[str]:
     for paragraph in re.split(r"<br\s*/?>|\n", html.unescape(review)):
         for part in re.split(r"(?<=[.!?])[\"')]*\s+(?=[\"'(A-Z0-9])", paragraph):
             text = " ".join(part.split())
-            if _WORDS[0] <= len(text.split()) <= _WORDS[1]:
+            if WORDS[0] <= len(text.split()) <= WORDS[1]:
                 yield text
 
 
@@ -77,17 +77,24 @@ def texts_of_sst(folder: Path) -> set[tuple[str, ...]]:
     return found
 
 
-def occurs(sentence: tuple[str, ...], known: set[tuple[str, ...]], lengths: list[int]) -> bool:
-    """Whether it is a text of `known`, or has one of `_WITHIN` words or more within it."""
-    if sentence in known:
-        return True
-    count = len(sentence)
-    return any(
-        sentence[begin : begin + length] in known
-        for length in lengths
-        if _WITHIN <= length < count
-        for begin in range(count - length + 1)
-    )
+def occurs_in_sst(folder: Path) -> Callable[[str], bool]:
+    """Returns whether a sentence is a text of SST-2's files, or has one of `_WITHIN` words or more within it."""
+    known = texts_of_sst(folder)
+    lengths = sorted({len(text) for text in known})
+
+    def occurs(text: str) -> bool:
+        sentence = words(text)
+        if sentence in known:
+            return True
+        count = len(sentence)
+        return any(
+            sentence[begin : begin + length] in known
+            for length in lengths
+            if _WITHIN <= length < count
+            for begin in range(count - length + 1)
+        )
+
+    return occurs
 
 
 def as_csv(rows: list[tuple[str, str]]) -> str:
@@ -106,8 +113,7 @@ def as_csv(rows: list[tuple[str, str]]) -> str:
 def main(sst: Path, most: int | None, labels: bool, seed: int, output: Path) -> None:
     """See the module."""
     try:
-        known = texts_of_sst(sst)
-        lengths = sorted({len(text) for text in known})
+        occurs = occurs_in_sst(sst)
         kept: dict[str, str] = {}
         dropped = 0
         for review, label in reviews():
@@ -115,7 +121,7 @@ def main(sst: Path, most: int | None, labels: bool, seed: int, output: Path) -> 
             if labels:
                 found = [text for text in found[-_LAST:] if len(text.split()) >= _FEWEST]
             for text in found:
-                if occurs(words(text), known, lengths):
+                if occurs(text):
                     dropped += 1
                 else:
                     kept[text] = label

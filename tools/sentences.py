@@ -9,8 +9,8 @@
     python tools/sentences.py SOURCES --sst DATA/glue/SST-2 -o sentences.txt
 
 Common Voice has sentences that people wrote for it to be read aloud (CC0). The English Web Treebank has blogs, mails,
-reviews and questions (CC BY-SA 4.0). MASC has newspapers, essays, letters and tweets, free for any use. Sentences that
-occur in SST are left out, as `film_sentences.py` does.
+reviews and questions (CC BY-SA 4.0). MASC has newspapers, essays, letters and tweets, for research and development, also
+commercial. Sentences that occur in SST are left out, as `film_sentences.py` does.
 """
 
 import random
@@ -20,13 +20,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import click
-from film_sentences import occurs, texts_of_sst, words
+from film_sentences import WORDS, occurs_in_sst
 
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
-
-_WORDS = 3, 60
-"""How many words a sentence has at least and at most."""
 
 _COMMON_VOICE = "voice-web/server/data/en"
 _TREEBANK = "UD_English-EWT"
@@ -50,7 +47,7 @@ _JOINED = (
 def common_voice(folder: Path) -> Iterator[str]:
     """A line of a file is a sentence."""
     for file in sorted(folder.glob("*.txt")):
-        if not any(name in file.name for name in _NOT_ENGLISH) and file.name != "LICENSE":
+        if not any(name in file.name for name in _NOT_ENGLISH):
             yield from read_text(file, "file of sentences").splitlines()
 
 
@@ -82,22 +79,21 @@ def masc(file: Path) -> Iterator[str]:
 def main(sources: Path, sst: Path, seed: int, output: Path) -> None:
     """See the module."""
     try:
+        for part in (_COMMON_VOICE, _TREEBANK, _MASC):
+            if not (sources / part).exists():
+                raise BeexError(
+                    f"{sources} has no {part}; clone the sources as the head of tools/sentences.py says."
+                )
         found = [
             *common_voice(sources / _COMMON_VOICE),
             *treebank(sources / _TREEBANK),
             *masc(sources / _MASC),
         ]
-        known = texts_of_sst(sst)
-        lengths = sorted({len(text) for text in known})
+        occurs = occurs_in_sst(sst)
         texts = dict.fromkeys(" ".join(text.split()) for text in found)
         kept = [
-            text
-            for text in texts
-            if _WORDS[0] <= len(text.split()) <= _WORDS[1]
-            and not occurs(words(text), known, lengths)
+            text for text in texts if WORDS[0] <= len(text.split()) <= WORDS[1] and not occurs(text)
         ]
-        if not kept:
-            raise BeexError(f"{sources} has none of the sources; clone them as the help says.")
         random.Random(seed).shuffle(kept)
         write_atomically(output, "".join(f"{text}\n" for text in kept))
     except (BeexError, OSError) as error:

@@ -1,7 +1,7 @@
 """What follows for a training where the words of its call say nothing.
 
-- A binary model with at most 100,000 labelled texts in English starts from the packaged binary MiniLM, see
-  `beex_keras.training.binary_minilm`; with unlabelled texts it starts from "minilm"; not so if the call says
+- A binary model with at most 100,000 labelled texts in English starts from the packaged binary MiniLM, of which
+  pairs have one of their own, see `beex_keras.training.binary_minilm`; with unlabelled texts it starts from "minilm"; not so if the call says
   something about the size or brings a vocabulary.
 - The preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
   weights; a start from a model of ours has that model's shape.
@@ -136,8 +136,7 @@ def resolve(words: Words, data: Data) -> Resolved:
     by_default = words.leave_start_open and data.once <= _MOST_STARTED and data.is_known_language
     if by_default:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
-        packaged = binary_minilm.name_for(data.is_pair)
-        start = MINILM if words.teacher == TWIN else packaged
+        start = MINILM if words.teacher == TWIN else binary_minilm.name_for(data.is_pair)
         words = dataclasses.replace(words, init=start)
         if words.teacher is None and data.once > _MOST_TAUGHT:
             words = dataclasses.replace(words, teacher=NONE)

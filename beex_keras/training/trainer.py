@@ -132,10 +132,11 @@ def train(
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
             if "none". By default a binary model with at most 100,000 labelled texts in English starts from
-            "binary-minilm", see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that
-            this does not fit, a vocabulary, `model` or `training`; others start from random weights. A binary
-            model that its twin teaches starts from the twin if `init` has real weights; with few labelled texts
-            and "minilm" it starts from "binary-minilm".
+            "binary-minilm", or from "binary-minilm-pairs" if the texts are pairs, see
+            `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that this does not fit, a
+            vocabulary, `model` or `training`; others start from random weights. A binary model that its twin
+            teaches starts from the twin if `init` has real weights; with few labelled texts and "minilm" it has
+            the default start.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
