@@ -54,6 +54,10 @@ def first_exit(scores: np.ndarray, threshold: float, below: bool) -> np.ndarray:
     return numpy_ops.first_or_last(stops)
 
 
+_MOST = float(np.finfo(np.float32).max)
+"""The largest threshold: files hold it in float32."""
+
+
 class ExitPolicy:
     """Base of all policies; a subclass defines `score` and, if it needs one, a state.
 
@@ -84,7 +88,9 @@ class ExitPolicy:
     of_numbers: ClassVar[bool] = False
 
     def __init__(self, threshold: float) -> None:
-        if not isinstance(threshold, int | float) or not np.isfinite(threshold):
+        if isinstance(threshold, np.generic):
+            threshold = threshold.item()
+        if not isinstance(threshold, int | float) or not abs(threshold) <= _MOST:
             raise BeexError(f"{self.parameter}={threshold!r} must be a finite number.")
         if self.counts and (threshold != int(threshold) or threshold < 1):
             raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")

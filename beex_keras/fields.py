@@ -43,9 +43,16 @@ def check_choices(config: Any) -> None:
     """Raises `BeexError` if a field has a value that its `Literal` type does not allow."""
     for name, allowed in choices(type(config)).items():
         value = getattr(config, name)
-        if value not in allowed or isinstance(value, bool):
+        if value not in allowed:
             known = ", ".join(map(str, allowed))
             raise BeexError(f"{name}={value!r} is unknown; choose one of {known}.")
+
+
+def check_flags(**flags: bool) -> None:
+    """Raises `BeexError` unless all are true or false."""
+    for name, value in flags.items():
+        if not isinstance(value, bool):
+            raise BeexError(f"{name}={value!r} must be true or false.")
 
 
 def check_whole(config: Any, **minima: int) -> None:

@@ -1,5 +1,6 @@
 """Reading and writing files so that a failure leaves nothing half-written."""
 
+import json
 import mmap
 import os
 import shutil
@@ -7,7 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 from beex_keras.errors import BeexError
 
@@ -29,6 +30,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     target = Path(path)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
+        if target.exists() and not (target.is_file() or target.is_dir()):
+            raise BeexError(f"{target} is a device or a pipe; choose a path of a file.")
         holder = Path(tempfile.mkdtemp(prefix=_HOLDER, dir=target.parent))
     except OSError as error:
         fix = "choose a path in a directory you can write"
@@ -72,9 +75,13 @@ def unfinished(directory: Path) -> list[Path]:
 
 
 def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
-    """Writes `data` (text as UTF-8) to `path`, whole or not at all."""
+    """Writes `data` (text as UTF-8) to `path`, whole or not at all; errors as `atomic_path`."""
     with atomic_path(path) as temporary:
-        temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        try:
+            temporary.write_bytes(data.encode("utf-8") if isinstance(data, str) else data)
+        except OSError as error:
+            fix = "choose the path of a file with room for it"
+            raise BeexError(f"Cannot write {path}: {error.strerror}; {fix}.") from error
 
 
 def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
@@ -105,7 +112,7 @@ def open_lines(path: str | os.PathLike[str], what: str) -> Iterator[BinaryIO]:
     except FileNotFoundError:
         raise BeexError(f"There is no {what} at {path}; check the path.") from None
     except IsADirectoryError:
-        raise BeexError(f"{path} is a directory, but a {what} file is needed.") from None
+        raise BeexError(f"{path} is a directory, not a {what}; name a file.") from None
     except OSError as error:
         raise BeexError(f"The {what} {path} cannot be read: {error.strerror}.") from error
 
@@ -117,6 +124,15 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
         BeexError: as `read_bytes`, or the file is not valid UTF-8.
     """
     return decode(read_bytes(path, what), f"{what} {path}")
+
+
+def parse_json(text: str, name: str, fix: str) -> Any:
+    """The value of a JSON text; `name` is its place, and `fix` what to do, for the `BeexError` of what is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        reason = getattr(error, "msg", "a value too large to read")
+        raise BeexError(f"{name} is not valid JSON ({reason}); {fix}.") from None
 
 
 def decode(data: bytes, name: str, line: int = 1) -> str:

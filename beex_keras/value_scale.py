@@ -54,6 +54,8 @@ class ValueScale:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
+            if isinstance(value, np.generic):
+                value = value.item()
             if isinstance(value, bool) or not isinstance(value, int | float):
                 raise BeexError(f"{field.name}={value!r} of a ValueScale must be a number.")
             with np.errstate(over="ignore"):

@@ -15,7 +15,6 @@ from toy import TOY_SIZE, write_toy_files
 from toy import data_options as data
 
 from beex_keras import TrainingConfig, cli, export, fields, load, runtime
-from beex_keras.cli.convert import EXITS
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
 from beex_keras.export import beex as beex_format
@@ -321,13 +320,34 @@ def test_a_bad_line_costs_its_own_answer_alone(folder, tmp_path, capsys, line_en
 
 
 def test_a_bad_json_line_costs_its_own_answer_alone(folder, tmp_path, capsys):
-    lines = ['{"text": "the good film"}', "{", '{"body": "a"}', '{"text": null}', '{"text": "ok"}']
+    good, other, null = '{"text": "the good film"}', '{"body": "a"}', '{"text": null}'
+    huge = f'{{"text": "a", "id": {"9" * 5_000}}}'
+    lines = [good, "{", other, null, good, huge, "[" * 200_000, "[]", good]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(lines), "utf-8")
     assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 1
     rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     errors = [row.get("error", "") for row in rows]
-    assert [error[:9] for error in errors] == ["", "Line 2 is", "Line 3 ha", "Text 4 is", ""]
+    found = [
+        "",
+        "Line 2 is",
+        "Line 3 ha",
+        "Text 4 is",
+        "",
+        "Line 6 is",
+        "Line 7 is",
+        "Line 8 is",
+        "",
+    ]
+    assert [error[:9] for error in errors] == found
+
+
+def test_half_a_character_beside_a_text_comes_out_as_it_came(folder):
+    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
+    line = b'{"text": "the good film", "name": "\\ud83d"}\n'
+    done = subprocess.run([*command, "--jsonl"], input=line, capture_output=True)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert json.loads(done.stdout)["name"] == "\ud83d"
 
 
 def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
@@ -464,7 +484,6 @@ def test_a_real_process_fails_with_one_sentence(tmp_path):
 def test_choices_are_those_of_the_package():
     assert fields.choices(TrainingConfig)["policy"] == tuple(POLICIES)
     assert fields.choices(TrainingConfig)["loss"] == WEIGHTS
-    assert export.EXITS == EXITS
 
 
 def test_every_setting_is_described():

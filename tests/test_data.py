@@ -140,6 +140,13 @@ def test_labels_that_training_lacks_are_explained(tmp_path):
         load_task(train, test=test)
 
 
+def test_a_folder_of_a_tasks_name_does_not_hide_it(tmp_path, monkeypatch):
+    (tmp_path / "trec").mkdir()
+    write_rows(tmp_path / "trec" / "train.jsonl", sentences(40))
+    monkeypatch.chdir(tmp_path)
+    assert load_task("trec", data_dir=".").name == "trec"
+
+
 def test_unknown_names_list_the_known():
     with pytest.raises(
         BeexError, match=r"no task 'imdb' and no such file; choose rotten_tomatoes, glue/sst2, .*"
@@ -158,6 +165,8 @@ def test_unknown_names_list_the_known():
         ("trec", {"data_dir": "."}, "no folder trec in"),
         ("glue/sst2", {"data_dir": "nowhere"}, "There is no folder nowhere"),
         ("glue/sst2", {"data_dir": "."}, "no folder SST-2 in"),
+        ("rotten_tomatoes", {"both_orders": "no"}, "both_orders='no' must be true or false"),
+        ("rotten_tomatoes", {"clip": 0}, "clip=0 must be true or false"),
     ],
 )
 def test_options_that_do_not_fit_are_explained(tmp_path, monkeypatch, name, options, message):

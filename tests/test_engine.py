@@ -395,8 +395,8 @@ def logits_with(data: bytes, ids: np.ndarray, size: str) -> np.ndarray:
     memory = np.full(getattr(engine, size)(at[0]) // 8, 0x7FC00000FFFFFFFF, np.uint64)
     place = ctypes.c_void_p(memory.ctypes.data)
     start = functools.partial(engine.beex_start_named, at[1], at[0], place)
-    assert start(engine.beex_arena_size(at[0]) - 8, b"", 0) == 6  # BEEX_ERROR_MEMORY
-    assert start(memory.nbytes, b"", 0) == library.OK
+    assert start(engine.beex_arena_size(at[0]) - 8, b"") == 6  # BEEX_ERROR_MEMORY
+    assert start(memory.nbytes, b"") == library.OK
     config = beex_format.read(data).config
     exits_taken, done = np.zeros(len(ids), np.int32), ctypes.c_size_t()
     logits = np.zeros((len(ids), config.num_blocks, config.num_classes), np.float32)

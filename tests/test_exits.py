@@ -90,6 +90,11 @@ def test_first_exit_equals_choose(policy):
     np.testing.assert_array_equal(taken, policy.choose(logits))
 
 
+def test_numbers_of_numpy_are_numbers():
+    assert FixedDepth(np.int64(2)) == FixedDepth(2)
+    assert Confidence(np.float32(0.5)).get_config() == {"p": 0.5}
+
+
 @pytest.mark.parametrize("policy", ALL, ids=repr)
 def test_serialization_through_json(policy):
     assert exits.deserialize(json.loads(json.dumps(exits.serialize(policy)))) == policy

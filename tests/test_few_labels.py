@@ -244,6 +244,11 @@ def test_no_start_by_default_for_what_it_does_not_fit(encoders, labelled, words)
     assert found.init is None and not found.start_by_default
 
 
+def test_a_width_that_the_starts_heads_do_not_divide_is_no_mistake():
+    assert not Words.read({"width": 64}).leave_start_open
+    assert Words.read({"num_heads": 12}, init="minilm").model == {"num_heads": 12}
+
+
 def test_no_start_by_default_beside_a_whole_configuration(encoders):
     for whole in ({"model": BEExformerConfig()}, {"training": TrainingConfig()}):
         found = settings.resolve(Words.read({}, **whole), settings.Data(500))

@@ -74,3 +74,19 @@ def test_a_failure_in_the_block_keeps_what_was_there(tmp_path):
         raise ZeroDivisionError
     assert (tmp_path / "file.txt").read_text() == "old"
     assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no pipes with a name")
+def test_a_pipe_is_not_replaced(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BeexError, match="is a device or a pipe"):
+        write_atomically(tmp_path / "pipe", "new")
+    assert (tmp_path / "pipe").is_fifo()
+
+
+@pytest.mark.parametrize("name", [".", "a" * 300])
+def test_what_cannot_be_a_file_is_explained(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BeexError, match="Cannot write"):
+        write_atomically(name, "new")
+    assert not list(tmp_path.iterdir())

@@ -377,6 +377,7 @@ def test_a_project_keeps_what_people_change(tmp_path):
     assert (tmp_path / "p" / "startup.c").read_text() == "mine"
     assert (tmp_path / "p" / "model.c").read_text() == text
     (tmp_path / "diary.txt").touch()
+    (tmp_path / "model.h").touch()  # as of an array of C
     with pytest.raises(BeexError, match="something else"):
         mcu.write_project(data, tmp_path, {})
 

@@ -47,14 +47,22 @@ MISTAKES = {
     "text to classify is empty": (["predict", FILE, "", *STOP], "empty"),
     "10,000 words": (
         ["predict", FILE, "good " * 10_000, "--no-truncate", *STOP], "10,002 tokens"),
+    "a text where the model belongs": (["predict", "good " * 100], "no packaged model"),
+    "a pair beside a file": (
+        ["predict", RUN, "text", "--pair", "text", "--file", "{0}/none.txt"], "not both"),
+    "a directory as output": (["convert", RUN, "--format", "beex", "-o", "."], "Cannot write ."),
+    "a header as an array of C": (["convert", RUN, "--format", "c", "-o", "{0}/x.h"], "model.c"),
     "missing text file": (["predict", FILE, "--file", "{0}/none.txt"], "none.txt"),
     "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
+    "threshold without an end": (
+        ["predict", RUN, "text", "--policy", "confidence", "--threshold", "inf"], "finite number"),
+    "a word for true or false": ([*TRAIN, "{0}/train.jsonl", "--set", "pieces=False"], "true or false"),
     "policy that does not exist": (["predict", RUN, "text", "--policy", "luck"], "luck"),
     "pair for a single-text model": (["predict", RUN, "text", "--pair", "text"], "single"),
     "another policy than the file's": (
         ["predict", FILE, "text", "--policy", "entropy", "--threshold", "1"], "no other policy"),
     "line that is no JSON": (
-        ["predict", FILE, "--jsonl", "--file", "{0}/text.tflite", *STOP], "not JSON"),
+        ["predict", FILE, "--jsonl", "--file", "{0}/text.tflite", *STOP], "not valid JSON"),
     "JSON line without the field": (
         ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t", *STOP], "'t'"),
     "threshold input without an exit": (

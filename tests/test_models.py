@@ -256,6 +256,12 @@ def test_what_does_not_fit_the_model_is_refused():
         BEExformerClassifier(config, TextPreprocessor(VOCABULARY, 40))
     with pytest.raises(BeexError, match="Unknown label"):
         BEExformerClassifier(config).to_label_ids(["maybe"])
+    classes = config.num_classes
+    for numbers, wrong in (([0, classes], classes), ([-1, 0], -1)):
+        with pytest.raises(
+            BeexError, match=f"from 0 to {classes - 1}, not to {wrong}; count from 0"
+        ):
+            BEExformerClassifier(config).to_label_ids(numbers)
 
 
 @pytest.mark.parametrize("network", ["slfn", "ffn"])

@@ -84,9 +84,12 @@ def test_what_exists_goes_before_a_name(tmp_path, monkeypatch):
     Path(NAMES[0]).mkdir()
     assert pretrained.find(NAMES[0]) == Path(NAMES[0])
     for path in ("folder/none", "none.beex", tmp_path / "none"):
-        assert pretrained.find(path) == Path(path)
+        with pytest.raises(BeexError, match="no model at .*none"):
+            pretrained.find(path)
     with pytest.raises(BeexError, match=", ".join(NAMES)):
         pretrained.find("none")
+    with pytest.raises(BeexError, match="no packaged model"):  # a text where the model belongs
+        pretrained.find("good " * 100)
 
 
 @needs_engine

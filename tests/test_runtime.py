@@ -142,7 +142,7 @@ def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
 
 def test_prediction_is_the_softmax_at_the_exit_taken(file):
     logits = np.log([[1, 2, 4, 1]]).astype(np.float32)
-    (prediction,) = predictions(LABELS, Decisions(logits, np.array([1])))
+    (prediction,) = predictions(LABELS, Decisions(logits, np.array([1])), np.array([False]))
     assert prediction == Prediction("blue", pytest.approx(0.5), 2, prediction.probabilities)
     assert prediction.probabilities == pytest.approx(
         {"red": 0.125, "green": 0.25, "blue": 0.5, "grey": 0.125}

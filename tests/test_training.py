@@ -381,7 +381,14 @@ def test_the_weights_on_disk_are_those_of_the_kept_epoch(tmp_path, slack, kept):
 
 def test_an_epoch_without_a_number_is_refused(tmp_path):
     with pytest.raises(BeexError, match="Epoch 2 ended with val_score=nan"):
-        fit_dense(tmp_path, [0.5, float("nan")])
+        fit_dense(tmp_path / "score", [0.5, float("nan")])
+
+    class Diverging(tf.keras.callbacks.Callback):
+        def on_train_batch_begin(self, batch, logs=None):
+            self.model.set_weights([value * np.nan for value in self.model.get_weights()])
+
+    with pytest.raises(BeexError, match="Epoch 1 ended with loss=nan"):
+        fit_dense(tmp_path / "loss", [0.5, 0.5], [Diverging()])
 
 
 @pytest.mark.parametrize(

@@ -213,7 +213,7 @@ def test_texts_without_a_label_count_for_the_epochs(toy, tmp_path, monkeypatch):
     teacher = {"teacher": folder / "teacher"}
     train(output=tmp_path / "few", **words, **teacher)
     more = tmp_path / "more.txt"
-    more.write_text("a text\n" * 9_992, "utf-8")  # beside eight with a label
+    more.write_text("a text\n" * 9_991 + "no end", "utf-8")  # beside eight with a label
     train(output=tmp_path / "many", **words, **teacher, unlabelled=[more])
     assert found == [epochs_of(8, False), epochs_of(10_000, False)] == [40, 6]
 

@@ -16,8 +16,6 @@ from nbclient import NotebookClient
 from beex_keras.files import write_atomically
 
 FOLDER = Path(__file__).parents[1] / "notebooks"
-SAME = "same-everywhere"
-"""Tag of a cell whose output is the same on every machine and for every size of the data."""
 
 
 def run(path: Path) -> nbformat.NotebookNode:
@@ -40,11 +38,6 @@ def run(path: Path) -> nbformat.NotebookNode:
                 if "image/png" in output.get("data", {}):
                     output.data = {"image/png": output.data["image/png"]}
     return notebook
-
-
-def printed(cell: nbformat.NotebookNode) -> str:
-    """What a cell printed."""
-    return "".join(one["text"] for one in cell.get("outputs", ()) if one.get("name") == "stdout")
 
 
 @click.command(help=(__doc__ or "").split("\n")[0])

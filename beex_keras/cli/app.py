@@ -57,8 +57,9 @@ for command in (train, calibrate, evaluate, predict, convert, summary, models):
 def main(arguments: list[str] | None = None) -> None:
     """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # which is not UTF-8 on Windows by itself
-            stream.reconfigure(encoding="utf-8")
+        if isinstance(stream, io.TextIOWrapper):
+            # It is not UTF-8 on Windows by itself; and half a character, which JSON can hold, is escaped as there.
+            stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         with quiet_libraries():
             code = app(args=arguments, prog_name="beex", standalone_mode=False)
@@ -74,8 +75,14 @@ def main(arguments: list[str] | None = None) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
     except (KeyboardInterrupt, click.Abort):
-        click.echo("interrupted; the same command continues a training", err=True)
+        is_training = (sys.argv[1:] if arguments is None else arguments)[:1] == ["train"]
+        rest = "; the same command continues the training" if is_training else ""
+        click.echo(f"interrupted{rest}", err=True)
         sys.exit(130)
+    except OSError as error:  # such as a full disk below our output
+        if os.environ.get("BEEX_DEBUG") == "1":
+            raise
+        _fail(f"Cannot read or write {error.filename or 'the output'}: {error.strerror}.")
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -17,14 +17,13 @@ from beex_keras.cli.options import (
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
+from beex_keras.export.description import EXITS
 from beex_keras.files import read_bytes, read_text
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
     from beex_keras.export.description import Metadata
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
-
-EXITS = ("in-graph", "all-outputs", "segments")
 
 _TFLITE, _BEEX, _C, _MCU = ".tflite files", ".beex files", "arrays of C", "--target mcu"
 _OF_TFLITE = ("exit", "threshold_input", "plan_memory")

@@ -149,4 +149,4 @@ def chosen_policy(own: "ExitPolicy", options: dict[str, Any]) -> "ExitPolicy":
             "--policy needs --threshold; add it, or choose a threshold with 'beex calibrate'."
         )
     rule = own if name is None else exits.get(name)
-    return rule.with_threshold(int(threshold) if threshold == int(threshold) else threshold)
+    return rule.with_threshold(int(threshold) if threshold.is_integer() else threshold)

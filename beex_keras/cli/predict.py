@@ -30,7 +30,11 @@ def _count(name: str, default: int | None, text: str) -> Decorator:
 )
 @click.option("--pair", help="Give the second text, if the model reads pairs.")
 @click.option("--file", "text_file", type=click.Path(), help="Read texts from a file, one a line.")
-@click.option("--jsonl", is_flag=True, help="Read JSON objects, and add the answer to each.")
+@click.option(
+    "--jsonl",
+    is_flag=True,
+    help="Read JSON objects, and add the answer to each. Its fields replace those of the same name.",
+)
 @click.option(
     "--text-column",
     default="text",
@@ -87,6 +91,8 @@ def predict(
         )
     if pair is not None and len(texts) != 1:
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
+    if texts and options["text_file"]:
+        raise BeexError("Give texts either as arguments or by --file, not both.")
     from beex_keras import runtime
 
     runner = runtime.load(model, options["threads"])

@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from beex_keras.errors import BeexError, BeexWarning
-from beex_keras.files import decode, open_lines
+from beex_keras.files import decode, open_lines, parse_json
 
 
 @contextmanager
@@ -78,12 +78,10 @@ def read_records(
         pairs: whether the model reads pairs; plain lines then have a tab between the two texts.
 
     Raises:
-        BeexError: no text at all, or texts both as arguments and in a file.
+        BeexError: no text at all.
     """
     from beex_keras.runtime.predictions import Failure
 
-    if texts and file:
-        raise BeexError("Give texts either as arguments or by --file, not both.")
     number = 0
     name = "standard input" if file is None else f"text file {file}"
     lines: Iterable[str | bytes] = texts or _lines(file)
@@ -101,7 +99,7 @@ def read_records(
             record = Record(Failure(str(error)), {"text": shown})
         yield record
     if number == 0:
-        raise BeexError("There is no text to classify; give one as argument or on standard input.")
+        raise BeexError(f"The {name} has no text to classify; write one on each line.")
 
 
 def _lines(file: str | None) -> Iterator[bytes]:
@@ -118,15 +116,13 @@ def _plain_record(line: str, number: int, pairs: bool) -> Record:
 
 
 def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) -> Record:
-    try:
-        values = json.loads(line)
-    except json.JSONDecodeError as error:
-        invalid = f"Line {number:,} is not JSON: {error.msg}"
-        raise BeexError(f"{invalid}; give one object a line.") from None
-    wanted = columns if pairs else columns[:1]
-    if not isinstance(values, dict) or any(name not in values for name in wanted):
-        fix = "name the fields that hold the text by --text-column and --pair-column"
-        raise BeexError(f"Line {number:,} has no field '{wanted[-1]}'; {fix}.")
+    values = parse_json(line, f"Line {number:,}", "write one object on each line")
+    if not isinstance(values, dict):
+        raise BeexError(f"Line {number:,} is not a JSON object; write one on each line.")
+    for name in columns if pairs else columns[:1]:
+        if name not in values:
+            fix = "name the fields that hold the text by --text-column and --pair-column"
+            raise BeexError(f"Line {number:,} has no field '{name}'; {fix}.")
     first, second = (values.get(name) for name in columns)
     return Record((first, second) if pairs else first, values)
 

@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from beex_keras import fields
 from beex_keras.data.columns import class_names, take_rows
 from beex_keras.data.glue import GLUE, load_glue
 from beex_keras.data.rotten_tomatoes import load_rotten_tomatoes
@@ -65,6 +66,7 @@ def load_task(
         >>> task.labels, len(task.train)
         (('negative', 'positive'), 40)
     """
+    fields.check_flags(both_orders=both_orders, clip=clip)
     if task_kind not in (None, *KINDS):
         raise BeexError(f"task_kind={task_kind!r} is unknown; choose one of {', '.join(KINDS)}.")
     source = data, validation, test
@@ -92,7 +94,9 @@ def _load(
         given = {"validation": validation, "test": test}
         splits |= {part: value for part, value in given.items() if value is not None}
         data, validation, test = data["train"], splits.get("validation"), splits.get("test")
-    is_name = isinstance(data, str) and not Path(data).suffix and not Path(data).exists()
+    is_name = isinstance(data, str) and (
+        data in TASKS or not (Path(data).suffix or Path(data).exists())
+    )
     if data_dir is not None and not is_name:
         raise BeexError("Your own data needs no other folder; leave out --data-dir.")
     if isinstance(data, Task) or is_name:

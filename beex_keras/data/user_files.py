@@ -2,7 +2,6 @@
 
 import csv
 import io
-import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from beex_keras.data.rows import Columns, NumberedRow, Rows
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text
+from beex_keras.files import parse_json, read_text
 
 FilePath = str | os.PathLike[str]
 
@@ -35,15 +34,11 @@ def _json_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
             continue
-        try:
-            row = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            reason = getattr(error, "msg", "a value too large to read")
-            invalid = f"Line {number} of {path} is not valid JSON ({reason})"
-            raise BeexError(f"{invalid}; write one JSON object on each line.") from None
+        place = f"Line {number} of {path}"
+        row = parse_json(line, place, "write one JSON object on each line")
         if not isinstance(row, dict):
             fix = 'write one object on each line, such as {"text": "...", "label": "..."}'
-            raise BeexError(f"Line {number} of {path} is not a JSON object; {fix}.")
+            raise BeexError(f"{place} is not a JSON object; {fix}.")
         yield number, row
 
 

@@ -166,10 +166,10 @@ class BEExformerClassifier(tf.keras.Model):
     def to_label_ids(self, y: Any) -> Any:
         """Turns label names into class numbers, and targets of a regression into standardized ones.
 
-        Tensors, and whole numbers of classes, stay as they are.
+        Tensors, and numbers of classes, stay as they are.
 
         Raises:
-            BeexError: a name that is not among `labels`, or a target that is no finite number.
+            BeexError: a name or number that is not among `labels`, or a target that is no finite number.
         """
         if y is None or isinstance(y, tf.Tensor):
             return y
@@ -179,6 +179,15 @@ class BEExformerClassifier(tf.keras.Model):
                 raise BeexError("The targets of a regression must be finite numbers.")
             return self.value_scale.standardize(array)
         if array.dtype.kind not in "UO":
+            last = len(self.labels) - 1
+            if (
+                array.dtype.kind in "iu"
+                and array.size
+                and not 0 <= array.min() <= array.max() <= last
+            ):
+                wrong = array.min() if array.min() < 0 else array.max()
+                fix = "count from 0, or give the names"
+                raise BeexError(f"Class numbers go from 0 to {last}, not to {wrong}; {fix}.")
             return array
         numbers = {label: number for number, label in enumerate(self.labels)}
         unknown = sorted(set(array.tolist()) - set(numbers))

@@ -29,19 +29,20 @@ def names() -> list[str]:
 def find(model: str | os.PathLike[str]) -> Path:
     """Finds the file of a model by its path or by the name of a packaged model.
 
-    If a file of that name exists, the file is used. If nothing is found and the argument looks like a path
-    (it has a folder or a suffix), it is returned as it is.
+    If a file of that name exists, the file is used.
 
     Raises:
-        BeexError: the argument is a name without a folder or suffix, and no model has this name.
+        BeexError: there is neither such a file nor a packaged model of that name.
 
     Example:
         >>> beex.pretrained.find("sst2-micro").name
         'sst2-micro.beex'
     """
     path = Path(model)
-    if path.exists() or path.name != os.fspath(model) or path.suffix:
+    if os.path.exists(path):  # unlike Path.exists, also for what is too long for a path
         return path
+    if path.name != os.fspath(model) or path.suffix:
+        raise BeexError(f"There is no model at {path}; check the path.")
     if path.name in names():
         return FOLDER / f"{path.name}.beex"
     missing = f"There is no model at {path}, and no packaged model has that name"

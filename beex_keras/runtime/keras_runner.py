@@ -55,8 +55,6 @@ def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
     target = pretrained.find(path)
     if target.is_dir():
         return BEExformerClassifier.from_pretrained(model_directory(target))
-    if not target.exists():
-        raise BeexError(f"There is no model at {path}; check the path.")
     if target.suffix == ".keras":
         return _load_keras(target)
     if target.suffix == ".beex":

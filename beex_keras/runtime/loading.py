@@ -53,8 +53,6 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
 
 
 def _in_keras(path: str | os.PathLike[str], target: Path) -> Runner:
-    if not target.exists():
-        raise BeexError(f"There is no model at {path}; check the path.")
     if target.suffix in (".keras", ".beex") or target.is_dir():
         from beex_keras.runtime.keras_runner import KerasRunner, load_classifier
 

@@ -94,20 +94,20 @@ Answer: TypeAlias = Prediction | ValuePrediction | Failure
 
 
 def value_predictions(
-    scale: ValueScale, decisions: Decisions, truncated: np.ndarray | None = None
+    scale: ValueScale, decisions: Decisions, truncated: np.ndarray
 ) -> Iterator[ValuePrediction]:
     """Makes the predictions of a regression with that scale, as `predictions` does for classes."""
     # As decimal numbers of so many digits that float32 tells apart.
     values = [float(str(value)) for value in scale.values(decisions.logits[:, 0])]
-    cut = [False] * len(values) if truncated is None else truncated.tolist()
-    for value, exit, was_cut in zip(values, (decisions.exits + 1).tolist(), cut, strict=True):
+    exits = (decisions.exits + 1).tolist()
+    for value, exit, was_cut in zip(values, exits, truncated.tolist(), strict=True):
         yield ValuePrediction(value, exit, was_cut)
 
 
 def predictions(
     labels: Sequence[str],
     decisions: Decisions,
-    truncated: np.ndarray | None = None,
+    truncated: np.ndarray,
     top_k: int | None = None,
 ) -> Iterator[Prediction]:
     """Makes the prediction for each text from its logits at the exit taken.
@@ -115,15 +115,15 @@ def predictions(
     Args:
         labels: C names.
         decisions: of B texts.
-        truncated: whether each text was cut, bool (B,); none was if None.
+        truncated: whether each text was cut, bool (B,).
         top_k: number of the most probable labels that `probabilities` has; all labels in their order if
             None.
     """
     shares = numpy_ops.softmax(decisions.logits.astype(np.float64))
     best = decisions.logits.argmax(axis=-1).tolist()
     exits = (decisions.exits + 1).tolist()
-    cut = [False] * len(best) if truncated is None else truncated.tolist()
-    for row, label, exit, was_cut in zip(shares.tolist(), best, exits, cut, strict=True):
+    rows = zip(shares.tolist(), best, exits, truncated.tolist(), strict=True)
+    for row, label, exit, was_cut in rows:
         probabilities = dict(zip(labels, row, strict=True))
         if top_k is not None:
             ranked = sorted(probabilities.items(), key=lambda entry: entry[1], reverse=True)

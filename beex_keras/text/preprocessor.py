@@ -136,7 +136,7 @@ def too_long(name: str, tokens: int, most: int) -> str:
 def fault(text: Any) -> str | None:
     """What is wrong with a text that cannot be classified: the end of a sentence without full stop."""
     if not isinstance(text, str):
-        return f"is a {type(text).__name__}; give it as a string"
+        return f"is of type {type(text).__name__}; give it as a string"
     if not text or text.isspace():
         return "is empty; remove it or fill it"
     try:

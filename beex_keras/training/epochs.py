@@ -52,7 +52,7 @@ def fit(
         trackables: what a step changes beside model and optimizer, to be kept in the checkpoints.
 
     Raises:
-        BeexError: the monitored log is no finite number, so that no epoch could be the best; or a
+        BeexError: the loss or the monitored log is no finite number, so that no epoch could be the best; or a
             worker of a cluster finds other checkpoints than the first one.
     """
     strategy = model.distribute_strategy
@@ -93,11 +93,13 @@ def fit(
         for name, values in logs.items():
             history.setdefault(name, []).append(float(values[-1]))
         # A callback may measure on the first worker alone, and stop there.
-        own = [history[monitor][-1], one_epoch.asked_to_stop] if chief else [0.0, False]
-        score, stop = distribution.from_chief(strategy, own).tolist()
-        if not math.isfinite(score):
-            ended = f"Epoch {int(epoch) + 1} ended with {monitor}={score}"
-            raise BeexError(f"{ended}; start anew with a lower learning rate.")
+        own = [history[monitor][-1], history["loss"][-1], one_epoch.asked_to_stop]
+        score, loss, stop = distribution.from_chief(strategy, own if chief else [0.0] * 3).tolist()
+        # The accuracy of logits that are no numbers is one.
+        for name, value in ((monitor, score), ("loss", loss)):
+            if not math.isfinite(value):
+                ended = f"Epoch {int(epoch) + 1} ended with {name}={value}"
+                raise BeexError(f"{ended}; start anew with a lower learning rate.")
         history[monitor][-1] = score
         if kept_epoch(history[monitor], slack) == int(epoch):
             # Keras writes the metrics too, which are sums over all workers: all have to save.
@@ -113,7 +115,7 @@ def fit(
 
 
 def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:
-    """Which epoch's weights `fit` keeps, from 0: the last one that was as good as any before it.
+    """Which epoch's weights `fit` keeps, from 0: the best one, or a later one that is nearly as good.
 
     Args:
         values: of the monitored log, one an epoch; the highest is best.

@@ -89,6 +89,7 @@ class TrainingConfig:
         fields.check_share(self, "warmup", "weight_decay", "label_smoothing", "tolerance")
         fields.check_share(self, "anneal", "soft_targets", "replaced_tokens")
         fields.check_not_negative(self, "margin")
+        fields.check_flags(pieces=self.pieces)
 
     @classmethod
     def warm(cls, is_binary: bool, **overrides: Any) -> "TrainingConfig":
@@ -131,3 +132,4 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         fields.check_not_negative(self, "wait_seconds", "checkpoint_seconds")
+        fields.check_flags(tensorboard=self.tensorboard)

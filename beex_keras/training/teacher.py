@@ -31,13 +31,8 @@ def make_teacher(
     It only ever predicts, so binary weights are ±1 already and not latent ones.
 
     Raises:
-        BeexError: no model of that shape can start from `source`, or it has fewer bits.
+        BeexError: no model of that shape can start from `source`.
     """
-    for name, number in source.bits.items():
-        mine = getattr(model.config, name)
-        if number < mine:
-            having = f"The teacher has {name}={number}, the model to train {mine}"
-            raise BeexError(f"{having}; a teacher needs as many bits or more.")
     config = model.config.replace(**source.bits, dropout=0.0, token_dropout=0.0)
     if not isinstance(source, ModelStart) and config.network == "slfn":
         # The gate of an encoder is constant whatever its width, so the narrowest one costs least.

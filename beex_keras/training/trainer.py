@@ -157,7 +157,7 @@ def train(
             early.
         verbose: verbosity of Keras' progress display; "auto" is a bar in a terminal, and otherwise a line
             for each epoch.
-        settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only" or "fully-binary");
+        settings: `preset` (a size, see `PRESETS`) and `bits` ("float", "weights-only", "w1a8" or "fully-binary");
             fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`; `data_dir`,
             `text_column`, `pair_column`, `label_column`, `task_kind`, `both_orders` and `clip` of
             `load_task`; `init_layers`, the layers (from 0) of a BERT-style encoder from which the blocks

@@ -75,8 +75,11 @@ def count_lines(paths: Sequence[Path]) -> int:
     count = 0
     for path in paths:
         with open_lines(path, "file of unlabelled texts") as lines:
+            last = b"\n"
             while part := lines.read(2**20):
                 count += part.count(b"\n")
+                last = part[-1:]
+            count += last != b"\n"  # the last line may lack its end
     return count
 
 

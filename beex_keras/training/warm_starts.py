@@ -116,7 +116,7 @@ class BertStart:
 
 @dataclasses.dataclass(frozen=True)
 class ModelStart:
-    """A start from a classifier of the same width, with as many bits or more.
+    """A start from a classifier of the same width, whose activations have as many bits or more.
 
     If it has more blocks or positions, the first ones are taken. A model for pairs can start from one for
     single texts, and the other way round. The exit heads are copied if the labels are the same; those of a
@@ -124,8 +124,12 @@ class ModelStart:
     """
 
     source: BEExformerClassifier
-    tokens: tuple[str, ...]
     path: str
+
+    @property
+    def tokens(self) -> tuple[str, ...]:
+        assert self.source.preprocessor is not None
+        return self.source.preprocessor.vocabulary
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -220,9 +224,7 @@ def warm_start(
     if layers is not None:
         raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
     if (name := os.fspath(source)) in binary_minilm.FILES:
-        classifier = load_classifier(binary_minilm.FILES[name])
-        assert classifier.preprocessor is not None
-        return ModelStart(classifier, classifier.preprocessor.vocabulary, name)
+        return ModelStart(load_classifier(binary_minilm.FILES[name]), name)
     path, packaged = Path(source), pretrained.names()
     if not path.exists() and os.fspath(source) not in packaged:
         raise BeexError(
@@ -234,4 +236,4 @@ def warm_start(
     classifier = load_classifier(source)
     if classifier.preprocessor is None:
         raise BeexError(f"The model in {source} has no vocabulary to go on with.")
-    return ModelStart(classifier, classifier.preprocessor.vocabulary, str(source))
+    return ModelStart(classifier, str(source))

@@ -103,7 +103,10 @@ class Words:
         if self.choice.get("preset") is not None:
             return False
         bits = self.choice.get("bits") or "weights-only"
-        model = BEExformerConfig.preset("minilm", bits, **self.model)
+        try:
+            model = BEExformerConfig.preset("minilm", bits, **self.model)
+        except BeexError:  # no size of that preset
+            return False
         return model.weight_bits == 1 and binary_minilm.fits(model)
 
     def _with_teacher_of_unlabelled(self) -> "Words":
@@ -123,8 +126,9 @@ class Words:
         recipe = self.training
         if isinstance(recipe, dict):
             recipe = TrainingConfig(**recipe)
-        if isinstance(self.model, dict):
-            preset, bits = self.choice.get("preset"), self.choice.get("bits")
+        preset, bits = self.choice.get("preset"), self.choice.get("bits")
+        # A start can bring a shape that other sizes fit.
+        if isinstance(self.model, dict) and (preset or self.init in (None, NONE)):
             BEExformerConfig.preset(preset or "tiny", bits or "weights-only", **self.model)
         usual = {**TrainingConfig().to_dict(), "init_layers": None}
         asked = {**usual, **recipe.to_dict(), **self.choice}

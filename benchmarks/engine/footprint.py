@@ -71,7 +71,7 @@ def _start_engine(path: Path) -> runtimes.Call:
     model, size = _opened(data)
     state, arena = np.zeros(engine.beex_engine_bytes(), np.uint8), np.zeros(size // 8, np.uint64)
     started = engine.beex_start_named(
-        state.ctypes.data, model.ctypes.data, arena.ctypes.data, size, b"", 0
+        state.ctypes.data, model.ctypes.data, arena.ctypes.data, size, b""
     )
     assert started == library.OK
     full_depth = library.Policy(_FIXED_DEPTH, False, _MOST_LOGITS)

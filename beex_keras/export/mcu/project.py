@@ -50,7 +50,7 @@ def write_project(
     }
     target = Path(folder)
     if target.is_dir():
-        if any(target.iterdir()) and not (target / "model.h").is_file():
+        if any(target.iterdir()) and not (target / "model.mk").is_file():
             raise BeexError(f"{folder} holds something else; name a new folder for the project.")
         kept = {name: text for name, text in ours.items() if not (target / name).exists()}
         for name, text in {**kept, **written}.items():
@@ -73,7 +73,7 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
         >>> beex.export.mcu.write_arrays(data, "sst2.c")  # and sst2.h
     """
     source = Path(path)
-    if not source.stem.isidentifier() or not source.stem.isascii():
+    if not source.stem.isidentifier() or not source.stem.isascii() or source.suffix == ".h":
         raise BeexError(f"The file name {source.name} must be a C name, such as model.c.")
     texts = model_arrays(data, source.stem)
     for target, text in zip((source.with_suffix(".h"), source), texts, strict=True):
