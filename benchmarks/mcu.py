@@ -27,6 +27,7 @@ import numpy as np
 from rich.progress import track
 
 import beex_keras  # selects Keras 2 before TensorFlow is imported
+import mcu_kernels
 import mcu_page
 import measure
 from agreement import shaken
@@ -71,43 +72,14 @@ def main(context: click.Context) -> None:
 # === Kernels ===
 
 
-def write_weights(folder: Path, scale: float) -> Path:
-    """weights.c with 256 x 256 random numbers, for programs that measure single layers."""
-    reals = np.random.default_rng(SEED).normal(0, scale, (256, 256)).astype(np.float32)
-    words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
-    declaration = "const uint64_t weights[]"
-    text = f"#include <stdint.h>\nextern {declaration};\n{declaration} = {{{words}}};\n"
-    (folder / "weights.c").write_text(text)
-    return folder / "weights.c"
-
-
-def measure_kernels() -> list[dict[str, Any]]:
-    """Instructions per multiply-accumulate of each product, a row a board."""
-    from beex_keras.export.mcu import board, emulation
-    from beex_keras.export.mcu.single_header import single_header
-
-    sources = (*LIBRARY, "Makefile", "memory.ld", "board.h")
-    rows = []
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        for name in (*(board.FIRMWARE / source for source in sources), HERE / "mcu" / "kernels.c"):
-            shutil.copy(name, folder)
-        (folder / "beex.h").write_text(single_header())
-        write_weights(folder, 0.1)
-        settings = {"SOURCES": " ".join(("kernels.c", "weights.c", *LIBRARY)), "STACK": "16K"}
-        for name, row in board.boards().items():
-            lines = emulation.emulate(folder, name, folder / "build" / name, [], **settings)
-            counts = dict(line.split("\t") for line in lines)
-            shares = {kernel: int(count) / (64 * 256 * 256) for kernel, count in counts.items()}
-            rows.append({"board": name, "core": row.core, **shares})
-    return rows
-
-
 @main.command()
+@click.option("--board", "names", multiple=True, help="Leave out for all.")
+@click.option("--all", "everything", is_flag=True, help="Every implementation, not only the best.")
 @json_option
-def kernels(as_json: bool) -> None:
-    """Instructions per multiply-accumulate of linear layers, 64 tokens of 256 channels to 256."""
-    show(measure_kernels(), "Instructions per multiply-accumulate, 64 x 256 x 256", as_json)
+def kernels(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
+    """Instructions of each kernel, per multiply-accumulate or per number."""
+    rows = mcu_kernels.measure(names, everything)
+    show(rows, "Instructions per multiply-accumulate or number", as_json)
 
 
 # === Models ===
@@ -415,7 +387,7 @@ def page(run: str | None, task: str, sentences: int, few: int, tokens: int) -> N
             "seed": SEED,
             "task": task,
             "tokens": tokens,
-            "kernels": measure_kernels(),
+            "kernels": [row for row in mcu_kernels.measure() if row["shape"] == mcu_kernels.LAYER],
             "models": measure_models(tokens, quiet=False),
             "answers": measure_answers(run, task, sentences, few),
         }

@@ -1,33 +1,45 @@
 """Instructions of each kernel on emulated microcontrollers, per multiply-accumulate or per number.
 
-    python benchmarks/mcu_kernels.py
-    python benchmarks/mcu_kernels.py --board mps2-an500 --all
-
-Shapes are rows x inputs x outputs; three of them are those of the preset micro, for 25 tokens. These are
-instructions that QEMU executes: no cycles, and no time. Every run gives the same.
+Shapes are rows x inputs x outputs; three of them are those of the preset micro, for 25 tokens. Of the largest one the
+layers that read floats have 16 rows, so that the smallest board holds them.
 """
 
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
+import numpy as np
 
-from mcu import HERE, show, write_weights
-from measure import json_option
+from measure import SEED
 
-KERNELS = ("kernels/portable", "kernels/cortexm", "kernels/mve", "engine/dispatch")
+LAYER = "64 x 256 x 256"
+"""The largest shape of a linear layer."""
+
+_HERE = Path(__file__).parent / "mcu"
+_LIBRARY = ("kernels/portable", "kernels/cortexm", "kernels/mve", "engine/dispatch")
 
 
-def measure(name: str) -> list[dict[str, Any]]:
-    """A row for each kernel, shape and implementation on a board."""
+def measure(names: Sequence[str] = (), everything: bool = False) -> list[dict[str, Any]]:
+    """A row for each board (of all if none is named), kernel and shape; of every implementation, or the best."""
+    from beex_keras.export.mcu import board
+
+    rows = []
+    for name in names or board.boards():
+        found = _on_board(name)
+        best = found[-1]["implementation"]
+        rows += [row for row in found if everything or row["implementation"] == best]
+    return rows
+
+
+def _on_board(name: str) -> list[dict[str, Any]]:
     from beex_keras.export.mcu import board, emulation
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        sources = [write_weights(folder, 1), HERE / "mcu" / "layers.c"]
+        sources = [_write_weights(folder), _HERE / "layers.c"]
         sources += [board.FIRMWARE / f"{part}.c" for part in ("startup", "semihosting", "counter")]
-        sources += [board.FIRMWARE.parent / f"{part}.c" for part in KERNELS]
+        sources += [board.FIRMWARE.parent / f"{part}.c" for part in _LIBRARY]
         variables = {"SOURCES": " ".join(str(path.resolve()) for path in sources), "STACK": "16K"}
         lines = emulation.emulate(board.FIRMWARE, name, folder, [], **variables)
     rows = []
@@ -39,21 +51,11 @@ def measure(name: str) -> list[dict[str, Any]]:
     return rows
 
 
-@click.command()
-@click.option("--board", "names", multiple=True, help="Leave out for all.")
-@click.option("--all", "everything", is_flag=True, help="Every implementation, not only the best.")
-@json_option
-def main(names: tuple[str, ...], everything: bool, as_json: bool) -> None:
-    """Instructions of each kernel on emulated boards."""
-    from beex_keras.export.mcu import board
-
-    rows = []
-    for name in names or board.boards():
-        found = measure(name)
-        best = found[-1]["implementation"]
-        rows += [row for row in found if everything or row["implementation"] == best]
-    show(rows, "Instructions per multiply-accumulate or number", as_json)
-
-
-if __name__ == "__main__":
-    main()
+def _write_weights(folder: Path) -> Path:
+    """weights.c with 256 x 256 random numbers."""
+    reals = np.random.default_rng(SEED).normal(size=(256, 256)).astype(np.float32)
+    words = ",\n".join(map(hex, reals.view(np.uint64).ravel().tolist()))
+    declaration = "const uint64_t weights[]"
+    text = f"#include <stdint.h>\nextern {declaration};\n{declaration} = {{{words}}};\n"
+    (folder / "weights.c").write_text(text)
+    return folder / "weights.c"

@@ -86,11 +86,23 @@ def saved(rows: list[Row]) -> str:
     )
 
 
+_PRODUCTS = {
+    "binary_signs": "binary × binary, to signs",
+    "binary_linear": "binary × binary",
+    "int8_linear": "int8 × binary",
+    "int8_int8_linear": "int8 × int8",
+    "real_linear": "float32 × binary",
+    "matmul": "float32 × float32",
+}
+"""What each kernel of a linear layer multiplies."""
+
+
 def kernels(rows: list[Row]) -> str:
     """Instructions per multiply-accumulate."""
-    names = [name for name in rows[0] if name not in ("board", "core")]
-    shown = [[title(row), *(f"{row[name]:.3f}" for name in names)] for row in rows]
-    return table(["board", *names], shown)
+    found = {(title(row), row["kernel"]): row["instructions"] for row in rows}
+    boards = dict.fromkeys(board for board, _ in found)
+    shown = [[board, *(f"{found[board, name]:.3f}" for name in _PRODUCTS)] for board in boards]
+    return table(["board", *_PRODUCTS.values()], shown)
 
 
 def models(rows: list[Row], preset: str) -> str:
