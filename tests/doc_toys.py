@@ -34,6 +34,7 @@ def toys(tmp_path_factory) -> Path:
     texts = [row["text"] for row in rows]
     tables = {
         "reviews": ("review", "stars"),
+        "new": ("review", "stars"),
         "labelled": ("text", "label"),
         "film_endings": ("text", "label"),
     }

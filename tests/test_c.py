@@ -178,7 +178,10 @@ def joined(tmp_path) -> Path:
     run(sys.executable, single_header.__file__, tmp_path / "beex.h")
     program = (TFLITE / "beexrun.c").read_text().replace("engine/beex.h", "beex.h")
     source = tmp_path / "program.c"
-    source.write_text("#define BEEX_IMPLEMENTATION\n" + program)
+    # With names of one's own that the engine has, too.
+    own = "static int product;\nstatic int UNROLL, EACH_TILE, TILE_OF;\n"
+    own += "int own_names(void);\nint own_names(void) { return product + UNROLL + EACH_TILE + TILE_OF; }\n"
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + program + own)
     return source
 
 
@@ -215,6 +218,29 @@ def test_single_header_as_cpp_for_boards(tmp_path, board):
     source.write_text("#define BEEX_IMPLEMENTATION\n" + single_header.single_header())
     flags = ["-std=c++11", "-mthumb", "-O2", *board.split(), *WARNINGS]
     run("arm-none-eabi-g++", *flags, "-fsyntax-only", source)
+
+
+CORES = {
+    "hardware floats without DSP": "arm-none-eabi-gcc -mcpu=cortex-m33+nodsp -mfloat-abi=hard -O2",
+    "vectors, to debug": "arm-none-eabi-gcc -mcpu=cortex-m55 -mfloat-abi=hard -Og",
+    "Clang, DSP": "clang --target=arm-none-eabi -mcpu=cortex-m4 -mfloat-abi=hard -O2",
+    "Clang, vectors": "clang --target=arm-none-eabi -mcpu=cortex-m55 -mfloat-abi=hard -Os",
+}
+
+
+@pytest.mark.skipif(shutil.which("arm-none-eabi-gcc") is None, reason="no compiler for Cortex-M")
+@pytest.mark.parametrize("core", CORES)
+def test_single_header_for_other_cores_and_compilers(tmp_path, core):
+    command = CORES[core].split()
+    if shutil.which(command[0]) is None:
+        pytest.skip("no Clang")
+    if command[0] == "clang":  # with GCC's C library
+        library = run("arm-none-eabi-gcc", "-print-file-name=include").strip()
+        headers = Path(library).parents[3] / "arm-none-eabi" / "include"
+        command.append(f"-I{headers}")
+    source = tmp_path / "engine.c"
+    source.write_text("#define BEEX_IMPLEMENTATION\n" + single_header.single_header())
+    run(*command, "-mthumb", "-c", source, "-o", tmp_path / "engine.o")
 
 
 def check_same_answers(ours: Path, theirs: Path, models: dict[str, Path], *before: str) -> None:

@@ -4,6 +4,7 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -133,6 +134,9 @@ def check_answers(program: Path, **options) -> None:
     lines = "".join(text + "\n" for text in TEXTS)
     answers = run(program, MODEL, input=lines, **options).splitlines()
     assert [answer.split("\t")[0] for answer in answers] == labels()
+    long = {"input": "good " * 1_000, "capture_output": True, "text": True}
+    refused = subprocess.run([program, MODEL], **long, **options)
+    assert (refused.returncode, refused.stdout) == (2, "") and "too long" in refused.stderr
 
 
 @pytest.mark.slow

@@ -52,8 +52,11 @@ int main(int count, char **arguments) {
 
   char line[4096];
   while (fgets(line, sizeof line, stdin)) {
+    const size_t length = strcspn(line, "\n");
+    if (line[length] != '\n' && !feof(stdin)) fail("standard input", "a line is too long");
+    line[length] = 0;
     beex_result result;
-    status = beex_classify(&engine, line, strcspn(line, "\n"), NULL, 0, &result);
+    status = beex_classify(&engine, line, length, NULL, 0, &result);
     if (status != BEEX_OK) fail(line, beex_status_message(status));
     if (model.header->task == BEEX_NUMBER) {
       printf("%.4f\n", (double)result.value);

@@ -132,10 +132,10 @@ INLINE vec v_round(vec x) { return round_places(x, 1.0f); }
 #define ADD_TO_Q(v, w, p, q) "vadd.f32 s" #q ", s" #q ", s" #v "\n"
 #define ADD_Q_TO_P(v, w, p, q) "vadd.f32 s" #p ", s" #p ", s" #q "\n"
 #define CLEAR(v, w, p, q) "vmov s" #p ", %[zero]\n vmov s" #q ", %[zero]\n"
-#define ROUND(v, w, p, q) "vrintn.f32 s" #v ", s" #v "\n"
 
 /* Of numbers from 0 to 2^23, the limit, which is in s10: the sum with it leaves no bits for a fraction. */
 #ifdef HAS_ROUNDING
+#define ROUND(v, w, p, q) "vrintn.f32 s" #v ", s" #v "\n"
 #define ROUND_SQUARE ROUND
 #else
 #define ROUND_SQUARE(v, w, p, q)                                                         \
@@ -936,8 +936,9 @@ static void fill_int8_table(size_t n, size_t groups, const int8_t *x, size_t str
 }
 
 /* Adds what a table has for every other of eight outputs, to sums 0, 2, 4 and 6: for those whose bits are the
- * lower halves of bytes, or, if `upper`, the upper halves. weights[0], [2], ... are those of each group. */
-#ifdef HAS_DSP
+ * lower halves of bytes, or, if `upper`, the upper halves. weights[0], [2], ... are those of each group.
+ * Clang lacks registers for it where it keeps a frame pointer, as it does by default. */
+#if defined(HAS_DSP) && !defined(__clang__)
 
 #define LOOK_UP_OUTPUT(byte, place, low, high)                               \
   "uxtab %[t], %[table], %[x], ror #" byte "\n"                              \

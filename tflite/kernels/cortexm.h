@@ -9,8 +9,9 @@
 
 #include "simd.h"
 
-/* Floats in hardware; later units also round to whole numbers and take the larger of two. */
-#if defined(__ARM_FP) && (__ARM_FP & 4)
+/* Floats in hardware, and the DSP extension, which Armv8-M may lack beside them; later units also round to whole
+ * numbers and take the larger of two. */
+#if defined(__ARM_FP) && (__ARM_FP & 4) && defined(__ARM_FEATURE_DSP)
 #define HAS_FLOAT 1
 #if (__ARM_FP & 8) || __ARM_ARCH >= 8
 #define HAS_ROUNDING 1

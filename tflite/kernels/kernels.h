@@ -100,7 +100,8 @@ typedef struct beex_kernels {
                  const float *b, size_t b_stride, float *c, size_t c_stride);
 
   /* c = a b of whole numbers: int16 [rows][depth] x [depth / 2][columns][2] -> float [rows][columns],
-   * with strides, that of b in pairs. Depth is even; pairs of it stand side by side in a and in b. Sums
+   * with strides, that of b in pairs. Depth is even; pairs of it stand side by side in a and in b, where they are
+   * aligned to 4 bytes. Sums
    * are exact within 2^31 and wrap around beyond; as floats they are rounded beyond 2^24. */
   void (*int16_matmul)(size_t rows, size_t depth, size_t columns, const int16_t *a,
                        size_t a_stride, const int16_t *b, size_t b_stride, float *c,

@@ -1,3 +1,5 @@
+#include "exact.h"
+
 #include "lce.h"
 
 #include <string.h>

@@ -175,7 +175,7 @@ int32_t Activated(int32_t sum, int32_t activation) {
 
 int8_t Quantized(float y, const Quantization& quantization) {
   const float q = roundf(y / quantization.scale + static_cast<float>(quantization.zero_point));
-  return static_cast<int8_t>(q < -128.0f ? -128.0f : q > 127.0f ? 127.0f : q);
+  return static_cast<int8_t>(q > -128.0f ? (q < 127.0f ? q : 127.0f) : -128.0f);  // also of NaN
 }
 
 Shape ShapeOf(const Convolution& op, const TfLiteEvalTensor* input,

@@ -23,7 +23,7 @@ namespace micro {
 
 constexpr int kBits = 32;
 
-inline int Words(int channels) { return (channels + kBits - 1) / kBits; }
+inline int Words(int channels) { return channels / kBits + (channels % kBits != 0); }
 
 inline int Rank(const TfLiteEvalTensor* tensor) { return tensor->dims->size; }
 

@@ -64,16 +64,20 @@ def expand(path: Path) -> str:
     return INCLUDE.sub(included, path.read_text("utf-8"))
 
 
-def source(name: str) -> str:
-    """A source whose own names and macros do not reach the next one."""
-    text = expand(SOURCES / name)
+def renamed(text: str, prefix: str) -> tuple[str, str]:
+    """Lines that put a prefix in front of a text's own names, and those that end them and its macros."""
     found = OWN_NAME.finditer(ATTRIBUTE.sub("", text))
     names = {next(filter(None, match.groups())) for match in found}
     macros = set(MACRO.findall(text))
     names -= {"NAME", "TARGET", *macros}
-    stem = Path(name).stem
-    before = "".join(f"#define {own} beex_{stem}_{own}\n" for own in sorted(names))
-    after = "".join(f"#undef {own}\n" for own in sorted(names | macros))
+    before = "".join(f"#define {own} {prefix}_{own}\n" for own in sorted(names))
+    return before, "".join(f"#undef {own}\n" for own in sorted(names | macros))
+
+
+def source(name: str) -> str:
+    """A source whose own names and macros do not reach the next one."""
+    text = expand(SOURCES / name)
+    before, after = renamed(text, f"beex_{Path(name).stem}")
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 
 
@@ -84,8 +88,9 @@ def single_header() -> str:
     parts = [f"{license_line} *\n * {usage}\n */\n"]
     parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in INTERFACE]
     parts += ["\n#ifdef BEEX_IMPLEMENTATION\n", BEGIN_EXACT]
-    parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED]
-    parts += [source(name) for name in PARTS]
+    shared = "".join(INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED)
+    before, after = renamed(shared, "beex")
+    parts += [before, shared, *(source(name) for name in PARTS), after]
     parts += [END_EXACT, "\n#endif /* BEEX_IMPLEMENTATION */\n"]
     return "".join(parts)
 
