@@ -314,13 +314,13 @@ def seed_row(run: Finished) -> dict[str, Any]:
 
 
 def _file(data: bytes, runner: CRunner) -> dict[str, Any]:
-    header = beex_format.read_header(data)
+    sizes = beex_format.file_sizes(data)
     return {
-        "bytes": len(data),
-        "weights": header["labels"] - header["weights"],
-        "vocabulary": header["words_size"] + header["pieces_size"],
+        "bytes": sizes["total"],
+        "weights": sizes["weights"],
+        "vocabulary": sizes["vocabulary"],
         "vocabulary_entries": runner.preprocessor.vocabulary_size,
-        "arena": header["arena_size"],
+        "arena": sizes["arena"],
         "sha256": hashlib.sha256(data).hexdigest(),
     }
 

@@ -68,6 +68,11 @@ def read_header(data: bytes | mmap.mmap) -> dict[str, Any]:
     return dict(zip(_FIELDS, HEADER.unpack_from(data)[4:], strict=True))
 
 
+def section(data: bytes | mmap.mmap, values: dict[str, Any], name: str) -> bytes:
+    """The bytes of a section, by the header's fields."""
+    return data[values[name] : values[name] + values[f"{name}_size"]]
+
+
 def architecture(config: BEExformerConfig, length: int) -> dict[str, Any]:
     """The header's fields that the configuration tells."""
     return {

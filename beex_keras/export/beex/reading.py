@@ -13,6 +13,7 @@ from beex_keras.export.beex.header import (
     HEADER,
     MAGIC,
     read_header,
+    section,
     value_scale,
 )
 from beex_keras.export.description import Metadata, from_values
@@ -32,16 +33,12 @@ def read(data: bytes | mmap.mmap, source: str = "The model") -> Metadata:
     verify(data, source)
     try:
         values = read_header(data)
-
-        def section(name: str) -> bytes:
-            return data[values[name] : values[name] + values[f"{name}_size"]]
-
-        stored = json.loads(section("metadata").decode("utf-8"))
-        labels = section("labels").decode("utf-8").split("\0")[:-1]
+        stored = json.loads(section(data, values, "metadata").decode("utf-8"))
+        labels = section(data, values, "labels").decode("utf-8").split("\0")[:-1]
         tokens: dict[int, str] = {}
         if values["has_vocabulary"]:
             for name, prefix in (("words", ""), ("pieces", "##")):
-                for word, number in unpack_dictionary(section(name)).items():
+                for word, number in unpack_dictionary(section(data, values, name)).items():
                     tokens[number] = prefix + word.decode("utf-8")
         vocabulary = [tokens[number] for number in range(len(tokens))]
         if scale := value_scale(values):

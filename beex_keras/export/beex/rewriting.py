@@ -4,7 +4,7 @@ import json
 from typing import Any
 
 from beex_keras import exits
-from beex_keras.export.beex.header import HEADER, policy_fields, read_header, seal
+from beex_keras.export.beex.header import HEADER, policy_fields, read_header, seal, section
 from beex_keras.export.beex.parts import Writer
 from beex_keras.export.beex.reading import read
 from beex_keras.export.beex.sizes import arena_size, parts_sizes
@@ -50,7 +50,7 @@ def rewrite(
     exits.check(policy, config.is_regression)
     length = checked_length(config.replace(max_length=metadata.length), length)
     int8 = values["weight_bits"] == 8
-    stored = json.loads(_section(data, values, "metadata"))
+    stored = json.loads(section(data, values, "metadata"))
     stored |= {"policy": exits.serialize(policy), "calibration": calibration}
     stored["config"]["activation_bits"] = config.activation_bits
     if values["has_vocabulary"]:
@@ -67,12 +67,8 @@ def rewrite(
         start += old
     for name in _SECTIONS:
         if values[name]:
-            values |= writer.section(name, _section(data, values, name))
+            values |= writer.section(name, section(data, values, name))
     values |= writer.section("metadata", to_json(stored))
     values |= policy_fields(policy)
     values |= {"length": length, "arena_size": arena_size(config, length, int8)}
     return seal(values, bytes(writer.data))
-
-
-def _section(data: bytes, values: dict[str, Any], name: str) -> bytes:
-    return data[values[name] : values[name] + values[f"{name}_size"]]
