@@ -83,12 +83,29 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     with pytest.raises(BeexError, match="teacher of m is missing"):
         command(taught, "m")
     # A packaged model needs no command, a twin has none of its own, and texts without a label are a file.
-    more = {**taught, "init": donor, "unlabelled": ["0" * 16]}
-    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled=["more.txt", "b.txt"])
+    more = {**taught, "init": donor, "unlabelled": ["0", "1"]}
+    files = {"1": "b.txt", "0": "more.txt", "2": "c.txt"}
+    found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled=files)
     assert (
         "--teacher sst2-minilm --unlabelled more.txt --unlabelled b.txt --seed 7 -o runs/m-7"
         in found
     )
+    # Two stages with texts of their own, the first from a packaged model.
+    packaged = {"kind": "classifier", "weights": "p"}
+    first = {**last, "init": packaged, "teacher": packaged, "unlabelled": ["1"]}
+    second = {
+        **first,
+        "init": {"kind": "classifier", "weights": "f"},
+        "training": TrainingConfig(learning_rate=5e-4).to_dict(),
+        "unlabelled": ["0", "2"],
+    }
+    words = {"packaged": {"p": "sst2-minilm"}, "unlabelled": files, "shared": ["f"]}
+    assert command(second, "m", "7", {"f": first}, **words).split("\n  ") == [
+        f"{head} fully-binary --set num_blocks=2 --epochs 2 --set batch_size=64 --set anneal=0.25 --init sst2-minilm "
+        "--teacher sst2-minilm --unlabelled b.txt --seed 0 -o runs/m-init-0",
+        f"{head} fully-binary --set num_blocks=2 --epochs 6 --set batch_size=64 --learning-rate 0.0005 "
+        "--init runs/m-init-0 --teacher sst2-minilm --unlabelled more.txt --unlabelled c.txt --seed 7 -o runs/m-7",
+    ]
     by_twin = command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--teacher twin --seed 7" in by_twin and "--set dropout=0.1" in by_twin
     assert "--set soft_targets=0.0 --set replaced_tokens=0.0" in by_twin

@@ -177,10 +177,9 @@ def read_about(name: str) -> dict[str, Any]:
         raise BeexError(f"{file} is not valid TOML: {error}.") from None
 
 
-def _packaged(settings: dict[str, Any]) -> dict[str, str]:
-    """Names of packaged models that a run started or learned from, by what run.json calls their weights."""
-    wanted = {settings.get(role, {}).get("weights") for role in _ROLES} - {None}
-    if not wanted:
+def _packaged(runs: Iterable[dict[str, Any]]) -> dict[str, str]:
+    """Names of packaged models that runs started or learned from, by what run.json calls their weights."""
+    if not any(run.get(role, {}).get("weights") for run in runs for role in _ROLES):
         return {}
     return {warm_start(name).identity["weights"]: name for name in pretrained.names()}
 
@@ -230,17 +229,9 @@ def describe(
         raise BeexError(
             "The data has changed since the runs were trained; give the --data-dir of then."
         )
-    unlabelled = []
-    if "unlabelled" in chosen.settings:
-        # In the order of the command.
-        known = {texts["sha256"]: texts for texts in about.get("unlabelled", ())}
-        missing = [one for one in chosen.settings["unlabelled"] if one not in known]
-        if missing:
-            raise BeexError(
-                "--about does not describe all texts without a label; give those of this sha256 there: "
-                f"{', '.join(missing)}."
-            )
-        unlabelled = [known[one] for one in chosen.settings["unlabelled"]]
+    runs = [chosen.settings, *earlier.values()]
+    learned = {digest for run in runs for digest in run.get("unlabelled", ())}
+    unlabelled = [texts for texts in about.get("unlabelled", ()) if texts["sha256"] in learned]
     before: dict[str, str] = {}
     for run in earlier.values():
         if run["task"] == FILES:
@@ -271,8 +262,8 @@ def describe(
             chosen.settings,
             name,
             earlier=earlier,
-            packaged=_packaged(chosen.settings),
-            unlabelled=[texts["file"] for texts in unlabelled],
+            packaged=_packaged(runs),
+            unlabelled={texts["sha256"]: texts["file"] for texts in unlabelled},
             before=before.get("file", ""),
             shared=shared,
         ),

@@ -3,10 +3,10 @@
 import dataclasses
 import json
 import shlex
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from beex_keras import exits
+from beex_keras import exits, pretrained
 from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
@@ -26,7 +26,7 @@ def training_command(
     seed: str = "$seed",
     earlier: dict[str, dict[str, Any]] | None = None,
     packaged: dict[str, str] | None = None,
-    unlabelled: Sequence[str] = (),
+    unlabelled: Mapping[str, str] | None = None,
     shared: Iterable[str] = (),
     before: str = "",
 ) -> str:
@@ -38,7 +38,7 @@ def training_command(
         seed: what stands in the seed's place.
         earlier: run.jsons of trainings that this one started or learned from, by their weights.
         packaged: names of packaged models, by their weights.
-        unlabelled: the files of texts without a label, if it learned from some.
+        unlabelled: the files of texts without a label that these learned from, by their hashes.
         shared: weights of those in `earlier` that all seeds have in common; they keep their own seed.
         before: the file of labelled texts of a run in `earlier`, if it was not trained on a task with a name.
 
@@ -46,7 +46,7 @@ def training_command(
         BeexError: a setting that no option sets, a start from a run that is not among `earlier`, or texts
             without a label that have no name.
     """
-    commands = _Commands(earlier or {}, packaged or {}, unlabelled, frozenset(shared), before)
+    commands = _Commands(earlier or {}, packaged or {}, unlabelled or {}, frozenset(shared), before)
     commands.add(settings, name, _SEED)
     return "\n  ".join(commands.found).replace(_SEED, seed)
 
@@ -57,14 +57,14 @@ class _Commands:
 
     earlier: dict[str, dict[str, Any]]
     packaged: dict[str, str]
-    unlabelled: Sequence[str]
+    unlabelled: Mapping[str, str]
     shared: frozenset[str]
     before: str
     found: list[str] = dataclasses.field(default_factory=list)
     names: dict[str, str] = dataclasses.field(default_factory=dict)
 
     def add(self, run: dict[str, Any], name: str, seed: str) -> None:
-        words = _words(run, self.earlier, self.before)
+        words = _words(run, self.start(run), self.before)
         # The call names the start of the twin; with few labels the run has another.
         sources = {**run, "init": run.get("teacher", {}).get("init", run.get("init"))}
         for role in ("init", "teacher"):
@@ -73,13 +73,19 @@ class _Commands:
         from_encoder = run.get("init", {}).get("kind") == "donor"
         if "teacher" not in run and from_encoder and run["model"]["weight_bits"] == 1:
             words += ["--teacher", NONE]  # with few texts it would be the twin
-        if "unlabelled" in run:
-            if not self.unlabelled:
-                fix = "describe them in the file that --about names"
+        for digest in run.get("unlabelled", ()):
+            if digest not in self.unlabelled:
+                fix = f"describe those of the SHA-256 {digest} in the file that --about names"
                 raise BeexError(f"{name} learned from texts without a label; {fix}.")
-            for file in self.unlabelled:
-                words += ["--unlabelled", file]
+            words += ["--unlabelled", self.unlabelled[digest]]
         self.found.append(f"{shlex.join(words)} --seed {seed} -o runs/{name}-{seed}")
+
+    def start(self, run: dict[str, Any]) -> dict[str, Any]:
+        """The settings of the model that a run started from, if it was one of ours."""
+        weights = run.get("init", {}).get("weights", "")
+        if weights in self.packaged:
+            return pretrained.card(self.packaged[weights])["config"]
+        return self.earlier.get(weights, {}).get("model", {})
 
     def source(self, role: str, its: dict[str, Any], name: str, seed: str) -> list[str]:
         """The words for what a run starts or learns from; adds the commands of another run.
@@ -106,8 +112,8 @@ class _Commands:
         return [f"--{role}", f"runs/{self.names[weights]}"]
 
 
-def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -> list[str]:
-    """The command without what it starts from, its seed and its run folder."""
+def _words(run: dict[str, Any], before: dict[str, Any], file: str) -> list[str]:
+    """The command without what it starts from (a model of ours with the settings `before`), seed and run folder."""
     model, training = run["model"], run["training"]
     mode = BEExformerConfig.from_dict(model).precision.name
     preset, base = _preset(model, mode)
@@ -116,7 +122,7 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -
     if not on_files and run["task"] != "rotten_tomatoes":
         words += ["--data-dir", "DATA"]
     words += ["--preset", preset, "--bits", mode]
-    base, defaults = _defaults(run, earlier, base)
+    base, defaults = _defaults(run, before, base)
     # Without a start or a teacher the command refuses what is about one.
     idle = {"seed"} | OF_DATA | {key for key, role in NEEDS.items() if run.get(role) is None}
     if "value_scale" in run:
@@ -139,15 +145,14 @@ def _words(run: dict[str, Any], earlier: dict[str, dict[str, Any]], file: str) -
 
 
 def _defaults(
-    run: dict[str, Any], earlier: dict[str, dict[str, Any]], base: dict[str, Any]
+    run: dict[str, Any], before: dict[str, Any], base: dict[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the command would set by itself, of the model, where the preset has `base`, and of the training."""
     model, start = run["model"], run.get("init", {})
-    before = earlier.get(start.get("weights", ""), {}).get("model", {})
     is_encoder = start.get("kind") == "donor"
     bits = dict.fromkeys(transfer.BITS, 32) if is_encoder else {}
     if before:
-        bits = {name: before[name] for name in transfer.BITS}
+        bits = BEExformerConfig.from_dict(before).precision.learned_bits()
     defaults = TrainingConfig().to_dict()
     if start and settings.starts_warm(is_encoder, bits, model):
         defaults = TrainingConfig.warm(model["weight_bits"] == 1).to_dict()
