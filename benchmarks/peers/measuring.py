@@ -31,7 +31,10 @@ from beex_keras import load_task
 from measure import SEED, data_option, json_option, rounds_option, show
 from startup import measured
 
-_PACKAGED = {"glue/sst2": ("sst2-minilm", "sst2-micro"), "clinc": ("clinc-minilm", "clinc-micro")}
+_PACKAGED = {
+    "glue/sst2": ("sst2-minilm", "sst2-minilm-binary", "sst2-micro"),
+    "clinc": ("clinc-minilm", "clinc-micro"),
+}
 _BATCHES = (1, 32)
 _STARTS = 5
 
