@@ -71,8 +71,6 @@ def costs(rows: list[Row]) -> str:
 
 
 def _accuracy(row: Row) -> str:
-    if row["accuracy"] is None:
-        return NONE
     spread = f" ± {row['spread']:.1f}" if row.get("spread") is not None else ""
     return f"{row['accuracy']:.1f}{spread}"
 
@@ -88,7 +86,7 @@ def _times(value: float, other: float | None) -> str:
 @style.styled
 def figure(rows: list[Row]) -> "Figure":
     """A row of axes a task: accuracy against megabytes of the model, and against texts a second."""
-    shown = [row for row in rows if row["accuracy"] is not None and "AVX2" not in row["contender"]]
+    shown = [row for row in rows if "AVX2" not in row["contender"]]
     tasks = by_task(shown)
     drawn, axes = style.subplots(2, width=11, height=3.6 * len(tasks), rows=len(tasks))
     for number, (task, of) in enumerate(tasks.items()):

@@ -37,7 +37,6 @@ class Contender:
         options: of its `load`, besides the folder of what its `fit` wrote.
         padded: whether it may be given a fixed length.
         fitted: whether it has a `fit`.
-        trained: whether its accuracy means something.
     """
 
     name: str
@@ -45,7 +44,6 @@ class Contender:
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     padded: bool = False
     fitted: bool = True
-    trained: bool = True
 
 
 PEERS = (
@@ -59,7 +57,7 @@ PEERS = (
 )
 
 
-def ours(model: str, labels: Sequence[str], trained: bool = True) -> list[Contender]:
+def ours(model: str, labels: Sequence[str]) -> list[Contender]:
     """A model of ours: with its exit, on newer and older x86 processors, and at full depth."""
     name = Path(model).stem
     ways: dict[str, dict[str, Any]] = {
@@ -67,15 +65,12 @@ def ours(model: str, labels: Sequence[str], trained: bool = True) -> list[Conten
         "exits, AVX2": {"kernels": "avx2"},
         "full depth": {"full_depth": True},
     }
-    if not trained:
-        ways = {"full depth, random weights": {"full_depth": True}}
     return [
         Contender(
             f"{name}, {way}",
             "ours",
             {"model": model, "labels": list(labels), **options},
             fitted=False,
-            trained=trained,
         )
         for way, options in ways.items()
     ]

@@ -44,7 +44,6 @@ _STARTS = 5
 @data_option
 @output_option
 @click.option("--model", "models", multiple=True, help="TASK=FILE: a trained model of ours.")
-@click.option("--untrained", multiple=True, help="TASK=FILE: one with random weights.")
 @click.option("--texts", default=128, show_default=True, help="For speed.")
 @rounds_option
 @json_option
@@ -53,7 +52,6 @@ def measure(
     data_dir: str | None,
     output: str,
     models: Sequence[str],
-    untrained: Sequence[str],
     texts: int,
     rounds: int,
     as_json: bool,
@@ -68,8 +66,6 @@ def measure(
         present = [one for one in PEERS if fitted_seeds(folder, name, one.module)]
         for model in (*_PACKAGED.get(name, ()), *_of_task(models, name)):
             present += ours(model, task.labels)
-        for model in _of_task(untrained, name):
-            present += ours(model, task.labels, trained=False)
         rows += _measure_task(task, present, folder, texts, rounds, as_json)
     show(rows, "Beside others, one thread", as_json, rounds=rounds, texts=texts)
 
@@ -137,8 +133,6 @@ def _sizes(one: Contender, wanted: Mapping[str, Any]) -> dict[str, float]:
 
 def _accuracy(one: Contender, task: Any, output: Path, first: "_Worker") -> dict[str, Any]:
     """In percent, each text by itself; of several seeds the mean and the standard deviation."""
-    if not one.trained:
-        return {"accuracy": None}
     seeds = fitted_seeds(output, task.name, one.module) if one.fitted else [0]
     workers = [first, *(_Worker(_wanted(one, output, task.name, seed)) for seed in seeds[1:])]
     found = []
