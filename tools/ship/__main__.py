@@ -128,7 +128,8 @@ def write(name, data, figures, output):
 
 def write_pages(folder):
     """Every card's page, and for the package's own folder the README's table."""
-    cards = [json.loads(read_text(file, "card")) for file in sorted(folder.glob("*.json"))]
+    files = sorted(folder.glob("*.json"), key=lambda file: file.stem)  # as `pretrained.names`
+    cards = [json.loads(read_text(file, "card")) for file in files]
     for figures in cards:
         write_atomically(folder / f"{figures['name']}.md", page(figures))
     if folder.resolve() == pretrained.FOLDER.resolve():
