@@ -27,9 +27,9 @@ BAD = {
     "": "is empty",
     " \t": "is empty",
     "\ud800": "is not valid Unicode",
-    3: "is a int",
-    None: "is a NoneType",
-    b"bytes": "is a bytes",
+    3: "is of type int",
+    None: "is of type NoneType",
+    b"bytes": "is of type bytes",
     ("a", "b"): "is a pair, and the model reads single texts",
 }
 LONG = "play " * 500

@@ -260,7 +260,7 @@ def test_texts_that_cannot_be_classified(file):
     loaded = runtime.load(file)
     for texts, pairs, message in (
         (["aaa", " "], None, "Text 2 is empty"),
-        ([3], None, "Text 1 is a int"),
+        ([3], None, "Text 1 is of type int"),
         ("aaa", None, "one string"),
         ([" ".join(WORDS)], None, "47 tokens, the model reads 12"),
         (["aaa"], ["bbb"], "single texts, not pairs"),
