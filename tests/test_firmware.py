@@ -74,7 +74,7 @@ def sentences(count: int) -> list[str]:
     return texts[:count]
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def compiler(tmp_path_factory):
     """Every warning is an error, and the engine is compiled once a board."""
     with pytest.MonkeyPatch.context() as patch:
