@@ -43,7 +43,12 @@ def toys(tmp_path_factory) -> Path:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
     for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
-    for name in ("more.txt", "film_sentences.txt", "clinc_words.txt", "sst_words.txt"):
+    of_cards = {
+        texts["file"]
+        for name in beex.pretrained.names()
+        for texts in beex.pretrained.card(name).get("unlabelled") or ()
+    }
+    for name in ("more.txt", "film_sentences.txt", *of_cards):
         (folder / name).write_text("".join(f"{text} again\n" for text in texts))
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):

@@ -21,7 +21,7 @@ def names() -> list[str]:
 
     Example:
         >>> beex.pretrained.names()
-        ['clinc-micro', 'clinc-minilm', 'snips-micro', 'sst2-micro', 'sst2-minilm']
+        ['clinc-micro', 'clinc-minilm', 'snips-micro', 'sst2-micro', 'sst2-minilm', 'sst2-minilm-binary']
     """
     return sorted(file.stem for file in FOLDER.glob("*.beex"))
 
