@@ -58,7 +58,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Runs `beex`; mistakes of the user end in one sentence on stderr and exit code 2."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            # It is not UTF-8 on Windows by itself; and half a character, which JSON can hold, is escaped as there.
+            # On Windows it is not UTF-8 by itself. JSON can hold half a character, which no UTF-8 has.
             stream.reconfigure(encoding="utf-8", errors="backslashreplace")
     try:
         with quiet_libraries():
