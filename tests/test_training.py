@@ -48,6 +48,19 @@ def undisturbed(task, toy_run):
     return train(task, toy_run / "run", model=toy_config(), training=RECIPE, verbose=0)
 
 
+@pytest.mark.parametrize("length", [6, 12])
+def test_says_how_many_texts_are_cut(task, tmp_path, no_steps, capsys, length):
+    config = toy_config().replace(max_length=length)
+    train(task, tmp_path, model=config, training=RECIPE, verbose=1)
+    lines = [line for line in capsys.readouterr().err.splitlines() if "are cut" in line]
+    words = np.array([len(text.split()) for text in task.train.texts])  # a token each, and two more
+    share = np.mean(words + 2 > length)
+    said = f"{share:.0%} of the training texts have more than the 6 tokens that the model reads, and are cut"
+    advice = "--set max_length=12 reads more and takes longer."
+    assert lines == ([f"{said}; {advice}"] if share else [])
+    assert (share > 0.1) == (length == 6)
+
+
 def test_learns_calibrates_and_writes_the_run_folder(undisturbed):
     assert undisturbed.evaluation.score > 0.9
     assert undisturbed.evaluation.full_depth_score > 0.8

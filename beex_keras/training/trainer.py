@@ -61,6 +61,9 @@ _OF_BINARY = (
 )
 _OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
 
+_CUT, _POSITIONS = 0.01, 512
+"""From which share of cut training texts a training says so, and how many tokens MiniLM reads at most."""
+
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
 
@@ -286,7 +289,7 @@ class Trainer:
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
         if self.verbose and self.chief:
-            for line in self.choices():
+            for line in self.choices() + self.cut_texts(preprocessor):
                 print(line, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
@@ -311,6 +314,21 @@ class Trainer:
             return [_OF_BINARY] if self.twin is None else [_OF_BINARY, _OF_TWIN]
         alone = self.init is self.teacher is self.twin is None
         return [_OF_RANDOM] if alone and len(self.task.train) <= FEW else []
+
+    def cut_texts(self, preprocessor: TextPreprocessor) -> list[str]:
+        """A line on training texts that are longer than the model reads, if there are many of them."""
+        most, split = preprocessor.max_length, self.task.train
+        full = np.flatnonzero(self.ids["train"][:, -1])  # the others are shorter
+        pairs = None if split.pairs is None else [split.pairs[row] for row in full]
+        lengths = preprocessor.lengths([split.texts[row] for row in full], pairs)
+        share = float(np.sum(lengths > most)) / len(split)
+        if share < _CUT:
+            return []
+        line = f"{share:.0%} of the training texts have more than the {most} tokens that the model reads, and are cut"
+        if 2 * most > _POSITIONS or (self.init is not None and not self.init.is_encoder):
+            return [f"{line}."]  # no start reads more
+        start = "--init minilm " if self.found.start_by_default else ""
+        return [f"{line}; {start}--set max_length={2 * most} reads more and takes longer."]
 
     def train_twins(self) -> Path:
         """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""
