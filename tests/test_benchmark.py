@@ -36,7 +36,7 @@ def test_a_cell_in_work_elsewhere_is_left_alone(toy):
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
-    assert holder.stdout.readline() == b"True\n"
+    assert holder.stdout.readline() == b"held\n"
     seen = []
     run.run_trials(
         [first], str(toy / "toy.toml"), toy / "held", str(toy), report=lambda _, s: seen.append(s)
@@ -49,29 +49,10 @@ def test_a_cell_in_work_elsewhere_is_left_alone(toy):
 
 HOLD = """
 import sys, filelock
-try:
-    lock = filelock.FileLock(sys.argv[1]).acquire(blocking=False)
-    print(True, flush=True)
-except filelock.Timeout:
-    print(False, flush=True)
+lock = filelock.FileLock(sys.argv[1]).acquire(blocking=False)
+print("held", flush=True)
 sys.stdin.read()
 """
-
-
-def test_of_many_that_want_a_lock_one_has_it(tmp_path):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", HOLD, str(tmp_path / "lock")],
-            text=True,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(4)
-    ]
-    answers = [process.stdout.readline().strip() for process in processes]
-    for process in processes:
-        process.communicate("")
-    assert sorted(answers) == ["False", "False", "False", "True"]
 
 
 # === Figures ===
@@ -164,7 +145,6 @@ def toy_results(**changes):
     file = {
         "bytes": 50,
         "float32_bytes": 1000,
-        "ratio": 20.0,
         "account": collect.size_figures(collect.count(BEExformerConfig(**TOY_SIZE))),
     }
     return {
@@ -265,39 +245,25 @@ def test_baselines_are_kept_until_their_code_changes(toy, tmp_path, monkeypatch)
     )
 
     def number() -> int:
-        return collect._known_task_figures(tmp_path, task, ["accuracy"])["number"]
+        return collect._known_task_figures(tmp_path, task, ["accuracy"], {})["number"]
 
     assert number() == number() == 1
     monkeypatch.setattr(collect.inspect, "getsource", lambda _: "other code")
     assert number() == number() == 2
 
 
-def test_records_are_flat():
-    rows = summary.records(toy_results())
-    assert len(rows) == 5 * len(collect.POLICIES)
-    assert rows[0]["full_depth"] == 0.8 and rows[0]["exits"] == "0.8 0.8"
-
-
 # === GLUE through TFDS ===
 
 
-@pytest.mark.parametrize(
-    ("name", "columns"),
-    [
-        ("qnli", ["question", "sentence"]),
-        ("qqp", ["question1", "question2"]),
-        ("mnli", ["premise", "hypothesis"]),
-    ],
-)
-def test_a_cell_of_glue_by_tfds(tfds_folder, no_steps, tmp_path, monkeypatch, name, columns):
-    task = f"glue/{name}"
+def test_a_cell_of_glue_by_tfds(tfds_folder, no_steps, tmp_path, monkeypatch):
+    task = "glue/mnli"
     builder = tfds_folder.builder(task)
     monkeypatch.setattr(type(builder), "is_prepared", lambda self: True)
     sized = TOY.replace("[tasks.toy]", f'[tasks."{task}"]').replace('["toy"]', f'["{task}"]')
     lines = [line for line in sized.splitlines() if not line.startswith(("files", "metrics"))]
     (tmp_path / "glue.toml").write_text("\n".join(lines), "utf-8")
     described = load_suite(tmp_path / "glue.toml")
-    with glue_like(tfds_folder, columns):
+    with glue_like(tfds_folder, ["premise", "hypothesis"]):
         tasks, _ = load_tasks(described, None)
         trial = described.trials(tasks)[0]
         folder = tmp_path / trial.folder

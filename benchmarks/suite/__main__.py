@@ -1,4 +1,4 @@
-"""Trains and measures a suite of tasks, variants and seeds; writes tables, figures, a page.
+"""Trains and measures a suite of tasks, variants and seeds; writes tables and figures.
 
     python benchmarks/suite --suite paper --data-dir DATA -o runs/paper
 
@@ -49,7 +49,7 @@ def main(suite: str, output: str, as_json: bool, **options) -> None:
         raise click.ClickException(str(error)) from error
     print_figures(results, as_json, lambda: summary.rows(results), f"Suite {suite}, test splits")
     if not as_json:
-        click.echo(f"{output}/report.md and {output}/report.html have all of it.")
+        click.echo(f"{output}/report.md has all of it.")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,5 @@
-"""A whole benchmark: trains what is not trained, then writes tables, figures and the report."""
+"""A whole benchmark: trains what is not trained, then writes tables and figures."""
 
-import csv
-import io
 import json
 import os
 import sys
@@ -13,7 +11,7 @@ from rich.console import Console
 from rich.progress import track
 
 from beex_keras.files import write_atomically
-from suite import figures, page, run, summary, tables
+from suite import figures, run, tables
 from suite.collect import collect
 from suite.description import load_suite
 from suite.trial import Trial
@@ -31,9 +29,9 @@ def benchmark(
 ) -> dict[str, Any]:
     """Runs a suite and reports on it.
 
-    `directory` holds `trials/`, a folder for each training, and then `results.json`, `results.csv`,
-    `report.md` with `figures/`, and `report.html`. The same call continues a benchmark that was
-    interrupted, and several machines may work on one folder that they share.
+    `directory` holds `trials/`, a folder for each training, and then `results.json` and `report.md` with
+    `figures/`. The same call continues a benchmark that was interrupted, and several machines may work on
+    one folder that they share.
 
     Args:
         suite: name of a suite or path of a .toml file, see `suite.description`.
@@ -64,20 +62,12 @@ def benchmark(
         run.run_trials(trials, suite, folder, data_dir, jobs, threads, progress.report)
     results = collect(described, trials, tasks, skipped, folder, progress.track)
     _write(results, directory)
-    page.write(directory / "report.html", described, trials, tasks, folder)
     return results
 
 
 def _write(results: dict[str, Any], directory: Path) -> None:
-    """`results.json`, `results.csv`, and `report.md` with its figures."""
+    """`results.json`, and `report.md` with its figures."""
     write_atomically(directory / "results.json", dumps(results))
-    table = io.StringIO()
-    rows = summary.records(results)
-    if rows:
-        writer = csv.DictWriter(table, list(rows[0]), lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(rows)
-    write_atomically(directory / "results.csv", table.getvalue())
     drawn = figures.save_figures(results, directory / "figures")
     shown = [(f"figures/{name}", title) for name, title in drawn]
     write_atomically(directory / "report.md", tables.report(results, shown))

@@ -150,18 +150,13 @@ def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
 
 
 def task_figures(
-    task: Task, metrics: list[str], beside: Mapping[str, Baseline] | None = None
+    task: Task, metrics: list[str], beside: Mapping[str, Baseline]
 ) -> dict[str, Any]:
-    """Size and origin of the splits, and what the baselines reach on the test split.
-
-    Those of the task's kind, unless others are given.
-    """
-    chosen = baselines.of(task) if beside is None else beside
-    predictions = {name: predict(task) for name, predict in chosen.items()}
+    """Size and origin of the splits, and what the baselines `beside` reach on the test split."""
+    predictions = {name: predict(task) for name, predict in beside.items()}
     return {
         "metric": task.metric,
         "classes": len(task.labels),
-        "pairs": task.is_pair,
         "texts": {part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         "splits": task.notes,
         "baselines": {
@@ -175,7 +170,7 @@ def _known_task_figures(
     directory: Path,
     task: Task,
     metrics: list[str],
-    beside: Mapping[str, Baseline] | None = None,
+    beside: Mapping[str, Baseline],
 ) -> dict[str, Any]:
     """`task_figures`, kept in `directory`: the baselines of a large task take a while.
 
@@ -183,7 +178,7 @@ def _known_task_figures(
     """
     code = inspect.getsource(baselines)
     file = (
-        directory / f"task-{task.fingerprint([task.notes, *metrics, *(beside or ()), code])}.json"
+        directory / f"task-{task.fingerprint([task.notes, *metrics, *beside, code])}.json"
     )
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics, beside)) + "\n")
@@ -221,23 +216,8 @@ def trial_figures(
         },
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(count(config)),
-        **{name: result[name] for name in ("code", "best_epoch", "epochs", "seconds", "machine")},
+        **{name: result[name] for name in ("code", "seconds")},
     }
-
-
-def calibrated(
-    policy: ExitPolicy,
-    logits: Mapping[str, np.ndarray],
-    costs: np.ndarray,
-    tolerance: float,
-    margin: float = 0.0,
-    metric: str = "accuracy",
-    value_scale: ValueScale | None = None,
-) -> Calibration:
-    """The policy with the threshold that a trial's validation data gives it."""
-    labels = logits["validation_labels"]
-    options = costs, tolerance, margin, metric, value_scale
-    return calibrate(policy, logits["validation"], labels, *options)
 
 
 def policy_figures(
@@ -258,8 +238,9 @@ def policy_figures(
         score on the test split for thresholds spread over the whole range.
     """
     test, labels = logits["test"], logits["test_labels"]
+    seen = logits["validation"], logits["validation_labels"]
     found, strict = (
-        calibrated(policy, logits, costs, tolerance, training.margin, metrics[0], value_scale)
+        calibrate(policy, *seen, costs, tolerance, training.margin, metrics[0], value_scale)
         for tolerance in (training.tolerance, 0.0)
     )
     scored = {m: evaluate(test, labels, found.policy, costs, m, value_scale) for m in metrics}
@@ -359,7 +340,6 @@ def file_figures(config: BEExformerConfig) -> dict[str, Any]:
     return {
         "bytes": report.file.total,
         "float32_bytes": report.twin_file.total,
-        "ratio": _round(report.ratio),
         "account": size_figures(report.layers),
     }
 

@@ -213,23 +213,3 @@ def rows(results: Results) -> list[dict[str, Any]]:
         for task, variant in itertools.product(*main_table(results))
         if (means := row(results, task, variant))
     ]
-
-
-def records(results: Results) -> list[dict[str, Any]]:
-    """One flat row for each training, policy and metric: for CSV."""
-    return [
-        {
-            **{name: figures[name] for name in ("task", "variant", "seed")},
-            "metric": name,
-            "policy": policy,
-            "full_depth": exits[-1],
-            "calibrated_exit": figures["policies"][policy][name],
-            "flops_saved": figures["policies"][policy]["flops_saved"],
-            "mean_depth": figures["policies"][policy]["mean_depth"],
-            "exits": " ".join(map(str, exits)),
-            "exit_shares": " ".join(map(str, figures["policies"][policy]["exit_shares"])),
-        }
-        for figures in results["trials"]
-        for policy in figures["policies"]
-        for name, exits in figures["exits"].items()
-    ]

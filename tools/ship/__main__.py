@@ -1,14 +1,11 @@
 """Makes a trained model one that comes with the package: its file, its card, its row in the README.
 
     python tools/ship sst2-micro runs/sst2-micro-{0,1,2} --about sst2 --data-dir GLUE
-    python tools/ship sst2-micro --activations 8 --about sst2 --data-dir GLUE
     python tools/ship --pages
 
 The first takes run folders of one training with several seeds, chooses the one that is best on
-validation data, never on test data, exports it and measures the file. Seeds whose weights are gone can
-stand in the card by a benchmark's figures. The second calibrates and measures a model that comes along
-already with activations of 8 or 32 bits, in whose place it then comes. The third only writes the pages
-anew from the cards' figures.
+validation data, never on test data, exports it and measures the file. The second only writes the pages anew
+from the cards' figures.
 """
 
 import json
@@ -21,18 +18,12 @@ sys.path.append(str(Path(__file__).parents[2] / "benchmarks"))
 
 import card
 from page import page, table, with_table
-from record import recorded
 
 import beex_keras  # noqa: F401  (selects Keras 2 before TensorFlow is imported)
 from beex_keras import exits, pretrained
-from beex_keras.data import load_task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation import calibrate
-from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.export import beex as beex_format
 from beex_keras.files import read_text, write_atomically
-from beex_keras.runtime import CRunner
-from beex_keras.runtime.measure import known_labels, split_logits
 
 README = Path(__file__).parents[2] / "README.md"
 PEERS = Path(__file__).parents[2] / "benchmarks" / "recorded" / "peers.json"
@@ -46,42 +37,27 @@ _PATH = click.Path(path_type=Path)
 @click.option("--data-dir", type=click.Path(), help="As of the training.")
 @click.option("--starts-from", default="", help="Whose weights it started from, and their licence.")
 @click.option("--earlier", multiple=True, type=_PATH, help="A run these started or learned from.")
-@click.option(
-    "--recorded",
-    "record",
-    type=(_PATH, str),
-    metavar="RESULTS VARIANT",
-    help="results.json of a benchmark, and the variant of its suite that the runs are: "
-    "the seeds that it has besides count in the card.",
-)
-@click.option("--activations", type=click.Choice(["8", "32"]), help="For a model that is there.")
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
 @click.option("-o", "--output", type=_PATH, default=pretrained.FOLDER, help="Another folder.")
-def main(name, runs, about, activations, pages, output, **options):
+def main(name, runs, about, pages, output, **options):
     """See the module."""
     try:
         if not pages:
-            if not name or about is None or bool(runs) == bool(activations):
-                fix = "Give a name, --about, and run folders or --activations; or --pages"
-                raise BeexError(f"{fix}.")
-            if activations:
-                quantize(name, int(activations), about, output, options["data_dir"])
-            else:
-                ship(name, runs, about, output, **options)
+            if not (name and about and runs):
+                raise BeexError("Give a name, --about, and run folders; or --pages.")
+            ship(name, runs, about, output, **options)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
 
 
-def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
+def ship(name, runs, about, output, data_dir, starts_from, earlier):
     """Writes `name`.beex and `name`.json to the output folder."""
     from beex_keras import runtime
 
     found, before = card.read_runs(runs), card.read_earlier(earlier)
     settings = {weights: run.settings for weights, run in before.items()}
-    more = record and recorded(*record, [run.settings for run in found], settings, data_dir)
-    seeds = card.enough(card.by_seed([*map(card.seed_row, found), *(more.seeds if more else [])]))
-    real = card.by_seed([*card.twins(before, found), *(more.twins if more else [])])
+    seeds, real = card.seeds(found), card.twins(before, found)
     chosen = card.choose(found)
     classifier, calibration = runtime.load_classifier(chosen.folder), chosen.figures["calibration"]
     if "w1a8" in chosen.results:  # as `beex convert` makes it
@@ -91,30 +67,6 @@ def ship(name, runs, about, output, data_dir, starts_from, earlier, record):
     people = card.read_about(about)
     words = chosen, people, data_dir, starts_from, settings, real
     figures = card.describe(name, data, seeds, *words, card.shared_by(found))
-    if more:
-        figures["recorded"] = {"suite": more.suite, "variant": more.variant}
-    write(name, data, figures, output)
-
-
-def quantize(name, bits, about, output, data_dir):
-    """Calibrates a packaged model's exit anew, as when it was trained, and writes its file and figures."""
-    data, figures = pretrained.find(name).read_bytes(), pretrained.card(name)
-    before = beex_format.read(data)
-    task = load_task(figures["task"], data_dir=data_dir)
-    runner = CRunner(beex_format.rewrite(data, activations=bits))
-    labels = known_labels(runner, task, task.validation)
-    found = calibrate(
-        before.policy,
-        split_logits(runner, task.validation),
-        labels,
-        relative_costs(runner.config),
-        metric=task.metric,
-        value_scale=runner.value_scale,
-        **{name: before.calibration.get(name, 0.0) for name in ("tolerance", "margin")},
-    )
-    changes = {"policy": found.policy, "calibration": found.to_dict(), "activations": bits}
-    data = beex_format.rewrite(data, **changes)
-    figures |= card.measure(data, task, card.read_about(about))
     write(name, data, figures, output)
 
 

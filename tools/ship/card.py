@@ -119,23 +119,17 @@ def shared_by(runs: list[Finished]) -> set[str]:
     return set.intersection(*each) - {None} if len(runs) > 1 else set()
 
 
-def by_seed(rows: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
-    """A card's rows in the order of their seeds."""
-    return sorted(rows, key=lambda row: row["seed"])
-
-
-def enough(seeds: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The rows of all seeds.
+def seeds(runs: list[Finished]) -> list[dict[str, Any]]:
+    """The figures of all runs.
 
     Raises:
         BeexError: fewer than three.
     """
-    if len(seeds) < LEAST_SEEDS:
+    if len(runs) < LEAST_SEEDS:
         raise BeexError(
-            f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed, or "
-            "--recorded results that have the others."
+            f"A card needs a spread: give {LEAST_SEEDS} runs or more, each of another seed."
         )
-    return seeds
+    return [seed_row(run) for run in runs]
 
 
 def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, Any]]:
@@ -156,7 +150,7 @@ def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, 
         and shape(run) == shape(runs[0])
         and weights in direct
     ]
-    return by_seed(map(seed_row, found))
+    return [seed_row(run) for run in sorted(found, key=lambda run: run.seed)]
 
 
 def choose(runs: list[Finished]) -> Finished:

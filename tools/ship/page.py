@@ -147,14 +147,9 @@ def _file(what: str, texts: dict[str, str]) -> list[str]:
 def _training(card: dict[str, Any]) -> str:
     seeds = " ".join(str(row["seed"]) for row in card["seeds"])
     start = card["starts_from"] or "Random weights."
-    why = ", the best on validation data"
-    if card.get("recorded"):
-        why = "; the figures of other seeds are those of `{variant}` in the suite `{suite}`".format(
-            **card["recorded"]
-        )
     return (
         f"{start}\n\n```\nfor seed in {seeds}; do\n  {card['commands']}\ndone\n```\n\n"
-        f"The packaged model is that of seed {card['shipped_seed']}{why}. It was made with "
+        f"The packaged model is that of seed {card['shipped_seed']}, the best on validation data. It was made with "
         + ", ".join(f"{name} {number}" for name, number in card["versions"].items())
         + "."
     )
@@ -311,9 +306,6 @@ def _percent(value: float) -> str:
     return f"{round(100 * value)} %"
 
 
-def _spread(values: list[float | None]) -> str:
-    """Mean and spread; nothing where a seed has no figure."""
-    known = [value for value in values if value is not None]
-    if len(known) < len(values):
-        return NONE
-    return points(Mean.of(known)).removesuffix(" (1 seed)")
+def _spread(values: list[float]) -> str:
+    """Mean and spread."""
+    return points(Mean.of(values)).removesuffix(" (1 seed)")
