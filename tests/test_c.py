@@ -112,9 +112,13 @@ def test_beexrun(plain, models):
         assert 0.25 <= float(score) <= 1
         assert depth.endswith("/3")
         assert rest == (["truncated"] if line is lines[2] else [])
-    refused = subprocess.run([program, models["float"]], input=b"no tab\n", capture_output=True)
-    assert refused.returncode == 2
-    assert b"line 1" in refused.stderr
+    lines = b"no tab\na\tb\n\xff\tb\na\tb"
+    found = subprocess.run([program, models["float"]], input=lines, capture_output=True)
+    assert found.returncode == 1 and not found.stderr
+    tabless, first, invalid, last = found.stdout.decode().splitlines()
+    assert tabless == "error\t\t\tthe model reads pairs; put a tab between the two texts"
+    assert invalid.startswith("error\t\t\t") and "UTF-8" in invalid
+    assert first == last != "" and first.endswith("/3")
     missing = subprocess.run([program, "none.beex"], capture_output=True)
     assert missing.returncode == 2
     assert b"none.beex" in missing.stderr

@@ -112,6 +112,10 @@ SENTENCES = {
     "pair": "The text is a pair, and the model reads single texts; give one text.",
     "surrogate": "Text 2 is not valid Unicode; repair its encoding.",
     "lists": "1 texts came with 2 second texts; give one for each.",
+    "list": "2 texts came with no list of second texts; give one for each.",
+    "option": "There is no option 'topk'; choose one of wasm, ",
+    "truncate": "truncate 'no' must be true or false.",
+    "foreign": "The option wasm is another module than the engine; ",
     "disposed": "The pipeline was disposed of; make another one.",
     "policy": "There is no exit policy 'sometimes' for this model; choose one of fractional_entropy, ",
     "change": "There is no exit policy 'change' for this model; choose one of fractional_entropy, ",
@@ -137,6 +141,7 @@ def test_mistakes_are_told_in_a_sentence(package):
         assert found["said"][name].endswith(".")
     fine, empty, long = found["returned"]
     assert found["truncated"] and found["policy"] == "confidence"
+    assert found["frozen"] and found["bare"] == 3
     assert len(fine["probabilities"]) == 1
     assert empty == {"error": "Text 2 is empty; remove it or fill it."}
     assert long["error"].startswith("Text 3 has 102 tokens, the model reads 64: ")

@@ -37,7 +37,7 @@ console.log(classify("what a lovely film").label);
 """
 
 TYPED = """
-import { pipeline, BeexError, type Prediction } from "beex-keras";
+import { pipeline, BeexError, type Options, type Prediction } from "beex-keras";
 import { pipeline as inWorker } from "beex-keras/worker";
 import model, { integrity } from "beex-keras/models/sst2-micro";
 import wasm from "beex-keras/wasm/simd";
@@ -52,6 +52,12 @@ console.log(classify.exits("a text").exits.map(({ policyScore }) => policyScore.
 const lenient = await inWorker("model.beex", { onError: "return" });
 const answer = await lenient("a text");
 if (answer.error !== undefined) throw new BeexError(answer.error);
+const options: Options = { onError: "return" };
+const { label, exit, error } = (await pipeline(model, options))("a text");
+// @ts-expect-error a failure has no exit
+console.log(label, error, exit.toFixed());
+// @ts-expect-error the labels are the model's
+classify.labels.sort();
 // @ts-expect-error there is no such option
 await pipeline(model, { quantized: true });
 // @ts-expect-error a text is a string

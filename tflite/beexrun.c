@@ -19,7 +19,9 @@ static void *read_file(const char *path, size_t *size) {
   if (!file) return NULL;
   char *data = NULL;
   long end;
-  if (fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) > 0 && fseek(file, 0, SEEK_SET) == 0) {
+  /* Of a folder fseek may say that it has nearly LONG_MAX bytes. */
+  if (fseek(file, 0, SEEK_END) == 0 && (end = ftell(file)) > 0 && end <= UINT32_MAX &&
+      fseek(file, 0, SEEK_SET) == 0) {
     *size = (size_t)end;
     data = (char *)malloc(*size);
     if (data && fread(data, 1, *size, file) != *size) {
@@ -68,6 +70,7 @@ static const char usage[] =
     "Classifies one text a line; the two texts of a pair stand on one line with a tab between them.\n"
     "Prints label, probability and exit, with tabs between them, and \"truncated\" behind those of a\n"
     "text that has more tokens than the model reads. A model that answers a number has it for a label.\n"
+    "A line that cannot be classified gets \"error\" and the reason, and the exit status is then 1.\n"
     "\n"
     "  --threshold NUMBER  of the exit policy, instead of the model's own\n"
     "  --policy NAME       another exit policy, with --threshold: fractional_entropy, entropy,\n"
@@ -173,31 +176,40 @@ static void print_result(const beex_engine *engine, const beex_result *result, f
   puts(result->truncated ? "\ttruncated" : "");
 }
 
-/* Standard input, line by line; `values` is null, or has room for the values of all exits. */
+/* One line: its text, or the two of a pair; null, or what is wrong with it. */
+static const char *classify_line(beex_engine *engine, const beex_policy *policy, const char *line,
+                                 size_t size, beex_result *result) {
+  const char *pair = NULL;
+  size_t text_size = size, pair_size = 0;
+  if (engine->model->header->num_segments > 1) {
+    const char *tab = size ? (const char *)memchr(line, '\t', size) : NULL;
+    if (!tab) return "the model reads pairs; put a tab between the two texts";
+    text_size = (size_t)(tab - line);
+    pair = tab + 1;
+    pair_size = size - text_size - 1;
+  }
+  const beex_status status = classify(engine, policy, line, text_size, pair, pair_size, result);
+  return status == BEEX_OK ? NULL : beex_status_message(status);
+}
+
+/* Standard input, line by line; `values` is null, or has room for the values of all exits. 1 if a line had
+ * no answer, which does not keep others from theirs. */
 static int classify_lines(beex_engine *engine, const beex_policy *policy, float *values) {
   char *line = NULL;
-  size_t room = 0, line_size, number = 0;
-  const int is_pair = engine->model->header->num_segments > 1;
+  size_t room = 0, line_size;
+  int code = 0;
   while (read_line(&line, &room, &line_size)) {
-    char place[32];
-    snprintf(place, sizeof place, "line %zu", ++number);
-    const char *pair = NULL;
-    size_t text_size = line_size, pair_size = 0;
-    if (is_pair) {
-      const char *tab = line_size ? (const char *)memchr(line, '\t', line_size) : NULL;
-      if (!tab) return fail(place, "the model reads pairs; put a tab between the two texts");
-      text_size = (size_t)(tab - line);
-      pair = tab + 1;
-      pair_size = line_size - text_size - 1;
-    }
     beex_result result;
-    const beex_status status =
-        classify(engine, policy, line ? line : "", text_size, pair, pair_size, &result);
-    if (status != BEEX_OK) return fail(place, beex_status_message(status));
-    print_result(engine, &result, values);
+    const char *wrong = classify_line(engine, policy, line ? line : "", line_size, &result);
+    if (wrong) {
+      printf("error\t\t\t%s\n", wrong);
+      code = 1;
+    } else {
+      print_result(engine, &result, values);
+    }
   }
   free(line);
-  return fflush(stdout) ? fail("output", strerror(errno)) : 0;
+  return fflush(stdout) ? fail("output", strerror(errno)) : code;
 }
 
 int main(int count, char **arguments) {
@@ -229,6 +241,11 @@ int main(int count, char **arguments) {
   if (!arena || (s.exits && !values)) return fail(s.model, "there is not enough memory for its arena");
   status = beex_start(&engine, &model, arena, arena_size, &options);
   if (status != BEEX_OK) return fail(s.model, beex_status_message(status));
+  /* A policy that the model cannot have is no line's fault. */
+  const int32_t token = (int32_t)h->classification_id;
+  beex_result result;
+  status = beex_run(&engine, &token, 1, &policy, &result);
+  if (status != BEEX_OK) return fail(s.policy ? s.policy : s.model, beex_status_message(status));
   const int code = classify_lines(&engine, &policy, values);
   free(values);
   free(arena);

@@ -10,6 +10,10 @@
 
 #include <string.h>
 
+#ifdef MODEL_NUMBER
+#error "This example prints labels, and the model answers a number: print result.value."
+#endif
+
 /* Yours: a serial port, a display. */
 void board_print(const char *text);
 

@@ -53,7 +53,9 @@ int main(int count, char **arguments) {
   char line[4096];
   while (fgets(line, sizeof line, stdin)) {
     const size_t length = strcspn(line, "\n");
-    if (line[length] != '\n' && !feof(stdin)) fail("standard input", "a line is too long");
+    if (line[length] != '\n' && !feof(stdin)) {
+      fail("standard input", "a line has more than 4,094 bytes, or one of them is 0");
+    }
     line[length] = 0;
     beex_result result;
     status = beex_classify(&engine, line, length, NULL, 0, &result);

@@ -13,6 +13,7 @@ async function sentence(call) {
   return "";
 }
 
+const EMPTY = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0);
 const classify = await pipeline(model, { integrity });
 const strict = await pipeline(model, { truncate: false, onError: "return", topK: 1 });
 const gone = await pipeline(model);
@@ -23,6 +24,10 @@ const said = {
   pair: await sentence(() => classify("a", "b")),
   surrogate: await sentence(() => classify(["a", "\ud800"])),
   lists: await sentence(() => classify(["a"], ["b", "c"])),
+  list: await sentence(() => classify(["a", "b"], "cd")),
+  option: await sentence(() => pipeline(model, { topk: 1 })),
+  truncate: await sentence(() => pipeline(model, { truncate: "no" })),
+  foreign: await sentence(() => pipeline(model, { wasm: new WebAssembly.Module(EMPTY) })),
   disposed: await sentence(() => gone("a")),
   policy: await sentence(() => (classify.policy = { name: "sometimes", threshold: 1 })),
   change: await sentence(() => (classify.policy = { name: "change", threshold: 1 })),
@@ -43,5 +48,7 @@ console.log(
     truncated: classify(long).truncated,
     returned: strict(["fine", "", long]),
     policy: classify.policy.name,
+    frozen: [classify.labels, classify.policy].every(Object.isFrozen),
+    bare: (await pipeline(model, null)).numExits,
   }),
 );

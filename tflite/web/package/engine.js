@@ -19,6 +19,13 @@ const PAGE = 65536;
 const decoder = new TextDecoder();
 const encoder = new TextEncoder();
 
+/* An instance of the engine's module, and of no other. */
+function instance(module) {
+  const [first] = WebAssembly.Module.exports(module).filter(({ name }) => name === "__heap_base");
+  if (!first) throw new BeexError("The option wasm is another module than the engine; leave it out, or give beex-keras/wasm.");
+  return new WebAssembly.Instance(module);
+}
+
 export class Engine {
   #exports;
   #end; // of the memory in use, where texts begin
@@ -28,7 +35,7 @@ export class Engine {
 
   /** Takes the file's bytes in; they are copied. */
   constructor(module, file) {
-    this.#exports = new WebAssembly.Instance(module).exports;
+    this.#exports = instance(module).exports;
     this.#end = this.#exports.__heap_base.value;
     const data = this.#reserve(file.length);
     new Uint8Array(this.#buffer, data, file.length).set(file);
@@ -83,13 +90,14 @@ export class Engine {
     const numbers = new Uint32Array(this.#buffer, facts, FACTS + 2);
     const [classes, exits, pairs, vocabulary, length, number, kind, below] = numbers;
     const [threshold] = new Float32Array(this.#buffer, facts + 4 * (FACTS + 2), 1);
-    this.labels = Array.from({ length: classes }, (_, i) => this.#string(this.#exports.label(i)));
+    const labels = Array.from({ length: classes }, (_, i) => this.#string(this.#exports.label(i)));
+    this.labels = Object.freeze(labels); // callers get this very list
     this.numExits = exits;
     this.readsPairs = pairs !== 0;
     this.hasVocabulary = vocabulary !== 0;
     this.textLength = length;
     this.answersNumber = number !== 0;
-    this.policy = { name: POLICIES[kind].name, threshold, below: below !== 0 };
+    this.policy = Object.freeze({ name: POLICIES[kind].name, threshold, below: below !== 0 });
   }
 
   /** Texts to ids for the next run; the tokens that they have, of which textLength are read. */
@@ -138,6 +146,6 @@ export class Engine {
     if (found.counts && !(Number.isInteger(threshold) && threshold >= 1)) {
       throw new BeexError(`The threshold ${threshold} of '${found.name}' must be a whole number of at least 1.`);
     }
-    return { name: found.name, threshold, below: Boolean(below) };
+    return Object.freeze({ name: found.name, threshold, below: Boolean(below) });
   }
 }

@@ -71,6 +71,8 @@ export interface Failure {
   score?: undefined;
   value?: undefined;
   probabilities?: undefined;
+  exit?: undefined;
+  truncated?: undefined;
 }
 
 /** What every exit says about a text. */
@@ -84,7 +86,7 @@ export interface Exits {
 
 export interface Facts {
   /** The names of the classes; none of a model that answers a number. */
-  readonly labels: string[];
+  readonly labels: readonly string[];
   readonly numExits: number;
   readonly readsPairs: boolean;
   readonly answersNumber: boolean;
@@ -98,9 +100,9 @@ export interface Classifier<Result> extends Facts {
   /** Many texts, with as many second texts for a model of pairs. */
   (texts: readonly string[], pairs?: readonly string[]): Result[];
   /** The exit policy, which may be set. */
-  get policy(): Required<Policy>;
+  get policy(): Readonly<Required<Policy>>;
   set policy(policy: Policy);
-  /** What every exit says, the deeper ones included. */
+  /** What every exit says, the deeper ones included. It throws whatever `onError` is. */
   exits(text: string, pair?: string): Exits;
   /** Frees the memory; later calls throw. */
   dispose(): void;
@@ -124,9 +126,9 @@ export interface Classifier<Result> extends Facts {
  */
 export declare function pipeline(
   source: string | URL | BufferSource,
-  options: Options & { onError: "return" },
-): Promise<Classifier<Prediction | Failure>>;
+  options?: Options & { onError?: "raise" },
+): Promise<Classifier<Prediction>>;
 export declare function pipeline(
   source: string | URL | BufferSource,
-  options?: Options,
-): Promise<Classifier<Prediction>>;
+  options: Options,
+): Promise<Classifier<Prediction | Failure>>;

@@ -6,8 +6,16 @@ import { loadModule } from "./variants.js";
 
 export { BeexError };
 
-export async function pipeline(source, options = {}) {
-  const { wasm, integrity, truncate = true, onError = "raise", topK, policy } = options;
+const OPTIONS = ["wasm", "integrity", "policy", "truncate", "onError", "topK"];
+
+export async function pipeline(source, options) {
+  const { wasm, integrity, truncate = true, onError = "raise", topK, policy, ...others } = options ?? {};
+  for (const name of Object.keys(others)) {
+    throw new BeexError(`There is no option '${name}'; choose one of ${OPTIONS.join(", ")}.`);
+  }
+  if (typeof truncate !== "boolean") {
+    throw new BeexError(`truncate '${truncate}' must be true or false.`);
+  }
   if (onError !== "raise" && onError !== "return") {
     throw new BeexError(`onError '${onError}' must be 'raise' or 'return'.`);
   }
@@ -60,10 +68,9 @@ export async function pipeline(source, options = {}) {
 
   function classify(texts, pairs) {
     if (!Array.isArray(texts)) return predict(texts, pairs);
-    if (pairs !== undefined && pairs?.length !== texts.length) {
-      throw new BeexError(
-        `${texts.length} texts came with ${pairs?.length ?? "no list of"} second texts; give one for each.`,
-      );
+    const given = Array.isArray(pairs) ? pairs.length : "no list of";
+    if (pairs !== undefined && given !== texts.length) {
+      throw new BeexError(`${texts.length} texts came with ${given} second texts; give one for each.`);
     }
     return texts.map((text, i) => predict(text, pairs?.[i], i + 1));
   }
@@ -90,7 +97,7 @@ export async function pipeline(source, options = {}) {
   });
   const { labels, numExits, readsPairs, textLength, answersNumber } = engine;
   const facts = { numExits, readsPairs, textLength, answersNumber };
-  return Object.assign(classify, facts, { labels: answersNumber ? [] : labels });
+  return Object.assign(classify, facts, { labels: answersNumber ? Object.freeze([]) : labels });
 }
 
 async function bytesOf(source, integrity) {

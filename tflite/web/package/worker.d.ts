@@ -15,9 +15,9 @@ export interface WorkerClassifier<Result> extends Facts {
 /** As `pipeline` of "beex-keras", in a worker of its own: the page stays responsive meanwhile. */
 export declare function pipeline(
   source: string | URL | BufferSource,
-  options: Options & { onError: "return" },
-): Promise<WorkerClassifier<Prediction | Failure>>;
+  options?: Options & { onError?: "raise" },
+): Promise<WorkerClassifier<Prediction>>;
 export declare function pipeline(
   source: string | URL | BufferSource,
-  options?: Options,
-): Promise<WorkerClassifier<Prediction>>;
+  options: Options,
+): Promise<WorkerClassifier<Prediction | Failure>>;

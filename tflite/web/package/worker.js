@@ -5,7 +5,7 @@ import { BeexError } from "./errors.js";
 
 export { BeexError };
 
-export async function pipeline(source, options = {}) {
+export async function pipeline(source, options) {
   if (typeof Worker === "undefined") {
     throw new BeexError("There is no Worker here; import 'beex-keras' in a thread of your own.");
   }
@@ -33,8 +33,12 @@ export async function pipeline(source, options = {}) {
     if (disposed) throw new BeexError("The pipeline was disposed of; make another one.");
     return new Promise((resolve, reject) => {
       calls += 1;
+      try {
+        worker.postMessage({ call: calls, name, values });
+      } catch (error) {
+        throw new BeexError(`A worker cannot be given this: ${error.message}.`, { cause: error });
+      }
       waiting.set(calls, { resolve, reject });
-      worker.postMessage({ call: calls, name, values });
     });
   }
 
@@ -45,7 +49,7 @@ export async function pipeline(source, options = {}) {
   }
 
   try {
-    const facts = await ask("pipeline", absolute(source), { ...options, wasm: absolute(options.wasm) });
+    const facts = await ask("pipeline", absolute(source), { ...options, wasm: absolute(options?.wasm) });
     const classify = async (texts, pairs) => ask("classify", texts, pairs);
     return Object.assign(classify, facts, {
       exits: async (text, pair) => ask("exits", text, pair),

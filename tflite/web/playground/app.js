@@ -34,17 +34,21 @@ function fail(error) {
 
 // === Models ===
 
-async function use(source, options, about) {
+/* `find` answers with the arguments of pipeline. */
+async function use(find, about) {
   const turn = ++loading;
   document.body.setAttribute("aria-busy", "true");
   try {
-    const made = await pipeline(source, options);
+    const made = await pipeline(...(await find()));
     if (turn !== loading) return made.dispose();
     classify?.dispose();
     classify = made;
     own = made.policy;
     $("second").hidden = !made.readsPairs;
     $("tokens").textContent = made.textLength;
+    if (!$("text").value || MODELS.some(({ examples }) => examples.includes($("text").value))) {
+      $("text").value = about.examples[0] ?? $("text").value;
+    }
     showExamples(about.examples);
     showPolicy();
     fail();
@@ -60,16 +64,15 @@ async function use(source, options, about) {
 
 async function useNamed(name) {
   const about = MODELS.find((model) => model.name === name);
-  const { default: model, integrity } = await import(`./beex-keras/models/${name}.js`);
-  if (!$("text").value || MODELS.some(({ examples }) => examples.includes($("text").value))) {
-    $("text").value = about.examples[0];
-  }
-  await use(model, { integrity: globalThis.isSecureContext ? integrity : undefined }, about);
+  await use(async () => {
+    const { default: model, integrity } = await import(`./beex-keras/models/${name}.js`);
+    return [model, { integrity: globalThis.isSecureContext ? integrity : undefined }];
+  }, about);
 }
 
 async function useFile(file) {
   for (const input of document.querySelectorAll("#models input")) input.checked = false;
-  await use(await file.arrayBuffer(), {}, { examples: [], bytes: 0 });
+  await use(async () => [await file.arrayBuffer()], { examples: [], bytes: 0 });
 }
 
 function showModels() {

@@ -21,15 +21,26 @@ void setup() {
 
 static void classify() {
   beex_result result;
+  if (size > sizeof line) {
+    Serial.println("The line is too long.");
+    return;
+  }
   const beex_status status = beex_classify(&engine, line, size, NULL, 0, &result);
-  Serial.println(status == BEEX_OK ? beex_label(&model, result.label) : beex_status_message(status));
+  if (status != BEEX_OK) {
+    Serial.println(beex_status_message(status));
+  } else if (model.header->task == BEEX_NUMBER) {
+    Serial.println(result.value);
+  } else {
+    Serial.println(beex_label(&model, result.label));
+  }
 }
 
 void loop() {
   if (!Serial.available()) return;
   const int byte = Serial.read();
   if (byte != '\n') {
-    if (size < sizeof line) line[size++] = (char)byte;
+    if (size < sizeof line) line[size] = (char)byte;
+    if (size <= sizeof line) size++;
     return;
   }
   classify();
