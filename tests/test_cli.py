@@ -186,6 +186,17 @@ def test_keras_and_tflite_evaluate_alike(folder, capsys, read_once):
     assert first["mean_depth"] == 1 and first["score"] == first["exit_scores"][0]
 
 
+def test_a_test_file_alone(folder, tmp_path, capsys):
+    """Even of one class, evaluated as the split of that file."""
+    assert beex("evaluate", folder / "run", *data(folder), "--json") == 0
+    whole = json.loads(capsys.readouterr().out)
+    assert beex("evaluate", folder / "run", "--test", folder / "test.jsonl", "--json") == 0
+    assert json.loads(capsys.readouterr().out) == whole
+    (tmp_path / "one.csv").write_text("text,label\na good film,positive\na bad film,positive\n")
+    assert beex("evaluate", folder / "run", "--test", tmp_path / "one.csv", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["score"] == 0.5
+
+
 def test_tables_for_people(folder, capsys, read_once):
     train, *others = data(folder)
     assert beex("evaluate", folder / "run", "--train", train, *others) == 0  # as without --train

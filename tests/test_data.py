@@ -80,15 +80,19 @@ GOOD = [json.dumps({"text": f"text {i}", "label": "ab"[i % 2]}) for i in range(1
 FAULTY_FILES = [
     ("t.jsonl", [*GOOD, '{"text": "open'], "Line 13 of .* is not valid JSON"),
     ("t.jsonl", [*GOOD, "[1, 2]"], "Line 13 of .* is not a JSON object"),
-    ("t.json", ["[", *GOOD, "]"], "Line 1 of .* is not valid JSON"),
+    ("t.json", ["[", *GOOD, "]"], "t.json is not valid JSON"),
     ("t.jsonl", [*GOOD, '{"text": 1' + "0" * 5000 + ', "label": 1}'], "Line 13"),
     ("t.jsonl", [*GOOD, "[" * 100_000], "Line 13"),
     ("t.jsonl", [*GOOD, '{"text": " ", "label": "a"}'], "'text' on line 13 of .* is empty"),
-    ("t.jsonl", [*GOOD, '{"text": null, "label": "a"}'], "'text' on line 13 of .* holds null"),
+    ("t.jsonl", [*GOOD, '{"text": null, "label": "a"}'], "'text' on line 13 of .* has no value"),
     ("t.jsonl", [*GOOD, '{"text": "x", "label": 1.5}'], "'label' on line 13 of .* holds a float"),
     ("t.jsonl", [*GOOD, '{"text": "x", "label": ""}'], "'label' on line 13 of .* is empty"),
     ("t.jsonl", [*GOOD, '{"text": "\\ud800", "label": "a"}'], "line 13 of .* not valid Unicode"),
-    ("t.jsonl", [*GOOD, '{"text": "x"}'], "no column 'label' on line 13 .* columns are text"),
+    (
+        "t.jsonl",
+        [*GOOD, '{"text": "x"}'],
+        "no column 'label' on line 13 .* columns are text; name others by",
+    ),
     ("t.jsonl", [*GOOD, '{"text": "x", "label": "c"}'], "'c' is on 1 row of .* at least 3"),
     ("t.jsonl", GOOD[::2], "has the label 'a'; give at least two classes"),
     ("t.jsonl", [], "has no rows"),
@@ -100,9 +104,41 @@ FAULTY_FILES = [
     ("t.csv", ["text,label", "a,b", "a,b,c"], "Line 3 of .* has 3 columns, but its header has 2"),
     ("t.tsv", ["text\tlabel", "a"], "Line 2 of .* has 1 columns, but its header has 2"),
     ("t.tsv", ["text,label", "a,b"], "no column 'text' .* columns are text,label"),
+    ("t.tsv", ["text\tlabel", '"so ""good"""\ta'], "Line 2 of .* has quotes as a CSV file"),
+    ("t.csv", ["text,label,label", "a,b,c"], "has two columns 'label'"),
+    ("t.json", ["[1]"], "Item 1 of .* is not a JSON object"),
     ("t.txt", GOOD, "ends in '.txt'; give a .jsonl"),
     ("t", GOOD, "ends in ''; give a .jsonl"),
 ]
+
+
+FORMS = {
+    "semicolons.csv": lambda rows: [
+        "text;label",
+        *(f"{row['text']};{row['label']}" for row in rows),
+    ],
+    "tabs.csv": lambda rows: ["text\tlabel", *(f"{row['text']}\t{row['label']}" for row in rows)],
+    "spaces.csv": lambda rows: [" text, label", *(f"{row['text']},{row['label']}" for row in rows)],
+    "array.json": lambda rows: [json.dumps(rows, indent=1)],
+}
+
+
+@pytest.mark.parametrize("name", FORMS)
+def test_files_as_programs_write_them(tmp_path, name):
+    rows = [json.loads(line) for line in GOOD]
+    (tmp_path / "t.jsonl").write_text("\n".join(GOOD))
+    (tmp_path / name).write_text("\n".join(FORMS[name](rows)))
+    plain, other = load_task(tmp_path / "t.jsonl"), load_task(tmp_path / name)
+    for part in ("train", "validation", "test"):
+        assert getattr(other, part).texts == getattr(plain, part).texts
+        assert (getattr(other, part).labels == getattr(plain, part).labels).all()
+
+
+def test_a_very_long_text(tmp_path):
+    texts = [f"{'good ' * 40_000}{number}" for number in range(20)]
+    lines = [f"{text},{'ab'[number % 2]}" for number, text in enumerate(texts)]
+    (tmp_path / "t.csv").write_text("\n".join(["text,label", *lines]))
+    assert max(map(len, load_task(tmp_path / "t.csv").train.texts)) > 200_000
 
 
 @pytest.mark.parametrize(("name", "lines", "message"), FAULTY_FILES)

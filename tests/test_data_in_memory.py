@@ -79,8 +79,8 @@ def test_names_of_integer_labels():
     ("data", "message"),
     [
         ((TEXTS, LABELS[1:]), r"differ in length \(text: 40, label: 39\)"),
-        ({"text": TEXTS}, "train data has no column 'label'; its columns are text"),
-        ((TEXTS, [*LABELS[1:], None]), "'label' on row 40 of the train data holds null"),
+        ({"text": TEXTS}, "no column 'label' on the train data, whose columns are text"),
+        ((TEXTS, [*LABELS[1:], None]), "'label' on row 40 of the train data has no value"),
         (([*TEXTS[1:], " "], LABELS), "'text' on row 40 of the train data is empty"),
         (([1, 2], ["a", "b"]), "string, or a pair of strings"),
         (7, "A int is no data to train on; give"),

@@ -11,7 +11,7 @@ from test_cli import beex, once, read_once  # noqa: F401
 STOP = ["--on-error", "raise"]
 RUN = "{0}/run"
 FILE = "{0}/model.tflite"
-OUT = ["-o", "{0}/out"]
+OUT = ("-o", "{0}/out.tflite")
 TRAIN = ["train", *OUT]
 
 # Arguments, and a word that the sentence must hold; {0} is the folder.
@@ -86,6 +86,26 @@ MISTAKES = {
         ["evaluate", RUN, "{0}/other.jsonl"], "the model knows"),
     "summary of nothing": (["summary"], "--preset"),
     "bits of a trained model": (["summary", RUN, "--bits", "float"], "--bits goes with --preset"),
+    "no data to evaluate on": (["evaluate", RUN], "There is no DATA"),
+    "no data to calibrate on": (["calibrate", RUN, "--text-column", "text"], "There is no DATA"),
+    "no data to train on": (TRAIN, "There is no DATA"),
+    "a column of a named task": (
+        [*TRAIN, "rotten_tomatoes", "--text-column", "review"], "columns of its own"),
+    "one column for two things": (
+        [*TRAIN, "{0}/train.jsonl", "--pair-column", "label"], "'label' is named twice"),
+    "a label of a test file alone": (
+        ["evaluate", RUN, "--test", "{0}/label.jsonl"], "'maybe' on line 1"),
+    "a test file alone with a folder": (
+        ["evaluate", RUN, "--test", "{0}/label.jsonl", "--data-dir", "{0}"], "--data-dir needs DATA"),
+    "a file as a text": (["predict", RUN, "{0}/train.jsonl"], "add --file"),
+    "a CSV file as texts": (["predict", RUN, "--file", "{0}/x.csv"], "CSV"),
+    "JSON lines as texts": (["predict", RUN, "--file", "{0}/train.jsonl"], "add --jsonl"),
+    "a name without a format": (["convert", RUN, "-o", "{0}/x.onnx"], "--format"),
+    "a name of another format": (
+        ["convert", RUN, "-o", "{0}/x.tflite", "--format", "beex"], "contradicts"),
+    "a figure of no kind": (
+        ["calibrate", RUN, "{0}/train.jsonl", "--figure", "{0}/x.xyz"], ".png"),
+    "an unfinished training": (["predict", "{0}/unfinished", "text"], "not finished"),
     "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
     "margin out of range": (["calibrate", RUN, "--margin", "-1"], "margin"),
 }  # fmt: skip
@@ -107,6 +127,8 @@ def spoiled(toy_run, tmp_path_factory):
     model = (folder / "model.tflite").read_bytes()
     (folder / "short.tflite").write_bytes(model[: len(model) // 2])
     (folder / "text.tflite").write_text("not a model")
+    (folder / "unfinished").mkdir()
+    shutil.copy(folder / "run" / "run.json", folder / "unfinished")
     damaged = bytearray(model)
     damaged[len(model) // 2] ^= 0xFF
     (folder / "corrupt.tflite").write_bytes(bytes(damaged))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, tiny_config
-from toy import TOY_SIZE, data_options, toy_files
+from toy import FILL, TOY_SIZE, data_options, toy_files
 
 from beex_keras import (
     BeexError,
@@ -59,6 +59,21 @@ def test_says_how_many_texts_are_cut(task, tmp_path, no_steps, capsys, length):
     advice = "--set max_length=12 reads more and takes longer."
     assert lines == ([f"{said}; {advice}"] if share else [])
     assert (share > 0.1) == (length == 6)
+
+
+def test_says_what_it_read(tmp_path, no_steps, capsys):
+    texts = [f"{FILL[i % 6]} {i} ok" for i in range(90)]
+    labels = [("yes", "no", "No")[i % 3] for i in range(90)]
+    train((texts, labels), tmp_path / "run", preset="micro", init="none", epochs=1, verbose=1)
+    lines = capsys.readouterr().err.splitlines()
+    assert "Texts: 72 for training, 9 for validation, 9 for the test, with 3 classes." in lines
+    assert "warning: The classes No, no differ only in case." in lines
+
+
+def test_texts_that_do_not_look_like_english(tmp_path, no_steps, capsys):
+    texts = [f"überschrift zweifelhaft {i} höchstwahrscheinlich" for i in range(60)]
+    train((texts, [i % 2 for i in range(60)]), tmp_path / "run", epochs=1, verbose=1)
+    assert "if they are, add --init binary-minilm." in capsys.readouterr().err
 
 
 def test_learns_calibrates_and_writes_the_run_folder(undisturbed):

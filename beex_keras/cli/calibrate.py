@@ -37,9 +37,9 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     scale = runner.value_scale
     found = choose(policy, logits, labels, costs, **allowed, metric=task.metric, value_scale=scale)
     classifier.policy = found.policy
-    classifier.save_pretrained(folder)
-    if figure:
+    if figure:  # first, since its name may be wrong
         plots.save(plots.trade_off(found), figure)
+    classifier.save_pretrained(folder)
     figures = found.to_dict()
     row = {**figures, "policy": repr(found.policy)}
     print_figures(figures, as_json, lambda: [row], "Validation split")

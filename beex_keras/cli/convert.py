@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 _TFLITE, _BEEX, _C, _MCU = ".tflite files", ".beex files", "arrays of C", "--target mcu"
+_FORMATS = {"tflite": _TFLITE, "beex": _BEEX, "c": _C}
 _OF_TFLITE = ("exit", "threshold_input", "plan_memory")
 _OF_MCU = ("board", "ram", "flash")
 _GOES_WITH = {
@@ -68,9 +69,9 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
 )
 @_choice(
     "--format",
-    ["tflite", "beex", "c"],
-    "Write this format; by default the suffix of --output chooses beex or c (an array and its header), "
-    "and any other suffix tflite.",
+    list(_FORMATS),
+    "Write this format; by default the suffix of --output chooses it: .tflite, .beex, or .c (an array and its "
+    "header).",
     "file_format",
 )
 @_choice(
@@ -110,7 +111,9 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     A .tflite file runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite
     Micro. A .beex file runs in the C engine. A project for microcontrollers runs on a bare Cortex-M.
     """
-    kind = _MCU if options["target"] else _kind(options["file_format"], output)
+    kind = _MCU
+    if not options["target"]:
+        kind = _kind(options["file_format"], output, options["exit"])
     for name, kinds in _GOES_WITH.items():
         if options[name] is not None and kind not in kinds:
             option = "--format" if name == "file_format" else f"--{name.replace('_', '-')}"
@@ -141,9 +144,17 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     print_figures(report, as_json, lambda: [report], output)
 
 
-def _kind(file_format: str | None, output: str) -> str:
-    suffix = file_format or Path(output).suffix.removeprefix(".")
-    return {"beex": _BEEX, "c": _C}.get(suffix, _TFLITE)
+def _kind(file_format: str | None, output: str, exit: str | None) -> str:
+    """The kind of file: by --format, or else by the suffix; segments go to a directory."""
+    suffix = Path(output).suffix.lower().removeprefix(".")
+    if file_format is None and exit == "segments":
+        return _TFLITE
+    if (file_format or suffix) not in _FORMATS:
+        fix = "end its name in .tflite, .beex or .c, or add --format"
+        raise BeexError(f"The name {output} does not say which format to write; {fix}.")
+    if suffix in _FORMATS and file_format not in (None, suffix):
+        raise BeexError(f"--format {file_format} contradicts {output}; leave out one of them.")
+    return _FORMATS[file_format or suffix]
 
 
 def _source(

@@ -7,6 +7,7 @@ import rich_click as click
 from beex_keras.cli.options import (
     chosen_policy,
     chosen_task,
+    chosen_test,
     data_options,
     json_option,
     model_argument,
@@ -29,12 +30,15 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     """Measure the accuracy of a MODEL with its exit policy.
 
     MODEL is anything that 'beex predict' accepts. If it computes all exits, the command also measures
-    the accuracy at each of them.
+    the accuracy at each of them. Without DATA, it evaluates all rows of the file --test.
     """
-    task = chosen_task(options)
+    alone = options["test"] is not None and options["data"] is options["train"] is None
+    task = None if alone else chosen_task(options)
     from beex_keras import runtime
 
     runner = runtime.load(model)
+    if task is None:
+        task = chosen_test(options, runner.labels, runner.config.is_regression)
     rule = chosen_policy(runner.policy, options)
     found = runtime.evaluate_runner(runner, task, getattr(task, split), rule)
     print_figures(found.to_dict(), as_json, found.rows, f"{task.name}, {split} split")

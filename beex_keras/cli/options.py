@@ -96,11 +96,15 @@ model_argument = click.argument("model", type=click.Path())
 
 
 def chosen_data(options: dict[str, Any]) -> str:
-    """What DATA or --train names, or the packaged task."""
+    """What DATA or --train names."""
     data, train = options["data"], options["train"]
     if data is not None and train is not None:
         raise BeexError("--train names the same as DATA; leave one of them out.")
-    return data or train or "rotten_tomatoes"
+    if not (data or train):
+        raise BeexError(
+            "There is no DATA; give a file with texts and labels, or a task such as rotten_tomatoes."
+        )
+    return data or train
 
 
 def chosen_task(options: dict[str, Any]) -> "Task":
@@ -109,6 +113,19 @@ def chosen_task(options: dict[str, Any]) -> "Task":
 
     names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
     return load_task(chosen_data(options), **given(options, *names, "task_kind"))
+
+
+def chosen_test(options: dict[str, Any], labels: tuple[str, ...], number: bool) -> "Task":
+    """The task of the file --test alone, for a model with these labels, or one that answers a number."""
+    from beex_keras.data.registry import load_test
+    from beex_keras.data.rows import Columns
+
+    for name in ("validation", "data_dir", "task_kind"):
+        if options[name] is not None:
+            raise BeexError(f"--{name.replace('_', '-')} needs DATA; add it, or leave this out.")
+    columns = given(options, "text_column", "pair_column", "label_column")
+    named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
+    return load_test(options["test"], named, labels, number)
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import os
 import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -93,6 +94,9 @@ def predict(
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     if texts and options["text_file"]:
         raise BeexError("Give texts either as arguments or by --file, not both.")
+    if len(texts) == 1 and pair is None and _is_file(texts[0]):
+        raise BeexError(f"{texts[0]} is a file; add --file in front of it to classify its lines.")
+    _check_form(options["text_file"], options["jsonl"])
     from beex_keras import runtime
 
     runner = runtime.load(model, options["threads"])
@@ -131,6 +135,21 @@ def _records(
         return iter([make_record(texts[0], pair)])
     columns = (options["text_column"], options["pair_column"]) if options["jsonl"] else None
     return read_records(texts, options["text_file"], columns, pairs)
+
+
+def _is_file(text: str) -> bool:
+    return os.path.isfile(text)  # False for what no path can be
+
+
+def _check_form(file: str | None, jsonl: bool) -> None:
+    """Shows by its suffix that a file has not a text on each line."""
+    suffix = os.path.splitext(file or "")[1].lower()
+    if suffix == ".csv":
+        raise BeexError(
+            f"{file} is a CSV file; give a text on each line, or JSON lines by --jsonl."
+        )
+    if suffix in (".json", ".jsonl") and not jsonl:
+        raise BeexError(f"{file} has JSON lines; add --jsonl.")
 
 
 def _count_lines(file: str | None) -> int | None:

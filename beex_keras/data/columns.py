@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from beex_keras.data.rows import Columns, Rows
+from beex_keras.data.rows import Columns, Rows, missing_column
 from beex_keras.errors import BeexError
 
 
@@ -41,8 +41,7 @@ def _by_name(data: Any, columns: Columns, part: str) -> tuple[dict[str, list[Any
     if names is not None:
         for name in columns:
             if name not in names:
-                its = ", ".join(map(str, names)) or "none"
-                raise BeexError(f"The {part} data has no column '{name}'; its columns are {its}.")
+                raise BeexError(missing_column(f"the {part} data", name, names))
         return {name: list(data[name]) for name in columns}, columns
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], str):
         texts, labels = (list(part) for part in data)

@@ -16,6 +16,7 @@ from beex_keras.data.task import Task
 from beex_keras.data.user_files import FilePath, read_rows
 from beex_keras.errors import BeexError
 
+_PARTS = ("train", "validation", "test")
 _QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")
 
 
@@ -90,10 +91,12 @@ def _load(
     task_kind: str | None,
 ) -> Task:
     if isinstance(data, Mapping) and "train" in data:
-        splits = {part: data[part] for part in ("validation", "test") if part in data}
+        for name in data:
+            if name not in _PARTS:
+                raise BeexError(f"There is no split '{name}'; the splits are {', '.join(_PARTS)}.")
         given = {"validation": validation, "test": test}
-        splits |= {part: value for part, value in given.items() if value is not None}
-        data, validation, test = data["train"], splits.get("validation"), splits.get("test")
+        splits = {**data, **{part: value for part, value in given.items() if value is not None}}
+        data, validation, test = (splits.get(part) for part in _PARTS)
     is_name = isinstance(data, str) and (
         data in TASKS or not (Path(data).suffix or Path(data).exists())
     )
@@ -103,9 +106,29 @@ def _load(
         name = data if is_name else data.name
         if validation is not None or test is not None:
             raise BeexError(f"The task '{name}' has all splits; leave out validation and test.")
+        if columns != Columns():
+            raise BeexError(f"The task '{name}' has columns of its own; leave out yours.")
         return _named(data, data_dir) if is_name else data
     parts = {"train": data, "validation": validation, "test": test}
     return _own(parts, columns, class_names(data, columns), kind=task_kind)
+
+
+def load_test(path: FilePath, columns: Columns, labels: tuple[str, ...], number: bool) -> Task:
+    """The task of a trained model that has just one file of labelled texts: each split has all of them.
+
+    Args:
+        path: of the file; errors as `read_rows`.
+        columns: of the file.
+        labels: the model's.
+        number: whether it answers a number.
+
+    Raises:
+        BeexError: a label is none of the model's, or no number where it answers one.
+    """
+    rows = read_rows(path, columns)
+    split = rows.targets() if number else rows.split(list(labels))
+    metric = "pearson" if number else "accuracy"
+    return Task(Path(path).name, labels, split, split, split, metric, f"test: {Path(path).name}")
 
 
 def _own(
@@ -152,7 +175,7 @@ def _json_lines(
     folder = data_dir / name
     if not folder.is_dir():
         raise BeexError(f"There is no folder {name} in {data_dir}; put train.jsonl there.")
-    files = {part: folder / f"{part}.jsonl" for part in ("train", "validation", "test")}
+    files = {part: folder / f"{part}.jsonl" for part in _PARTS}
     parts = {part: file for part, file in files.items() if part == "train" or file.is_file()}
     return _own(parts, Columns(pair=pair_column), names, name)
 

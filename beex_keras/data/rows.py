@@ -1,7 +1,7 @@
 """From rows of texts and labels, wherever they came from, to a task."""
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -52,13 +52,12 @@ class Rows:
         self.labels: list[str] = []
         self._numbers: list[int] = []
         self._reals: list[int] = []  # rows whose labels are numbers of type float
+        check_columns(columns)
         for number, row in rows:
             where = self._where(number)
             for column in columns:
                 if column not in row:
-                    missing = f"There is no column '{column}' on {where}"
-                    present = ", ".join(map(str, row)) or "none"
-                    raise BeexError(f"{missing}; its columns are {present}.")
+                    raise BeexError(missing_column(where, column, row))
             self.texts.append(_text(row, columns.text, where))
             if self.pairs is not None:
                 self.pairs.append(_text(row, columns.pair or "", where))
@@ -100,6 +99,22 @@ class Rows:
 
     def _where(self, number: int) -> str:
         return f"{self.unit} {number} of {self.source}"
+
+
+def check_columns(columns: Columns) -> None:
+    """Raises `BeexError` if two things are to be read from one column."""
+    names = [*columns]
+    for name in names:
+        if names.count(name) > 1:
+            raise BeexError(f"The column '{name}' is named twice; each column holds one thing.")
+
+
+def missing_column(where: str, column: str, columns: Iterable[Any]) -> str:
+    """The error for a row, or data, without a column."""
+    present = ", ".join(map(str, columns)) or "none"
+    present = present if len(present) < 200 else f"{present[:200]} ..."
+    fix = "name others by text_column, pair_column or label_column (--text-column and so on)"
+    return f"There is no column '{column}' on {where}, whose columns are {present}; {fix}."
 
 
 def make_task(
@@ -154,6 +169,8 @@ def _regression(train: Rows, others: Sequence[Rows | None], name: str, notes: li
 
 def _text(row: Mapping[str, Any], column: str, where: str) -> str:
     value, place = row[column], f"The column '{column}' on {where}"
+    if _is_missing(value):
+        raise BeexError(f"{place} has no value; fill it or remove the row.")
     if not isinstance(value, str):
         raise BeexError(f"{place} holds {_kind(value)}; give the text as a string.")
     if not value.strip():
@@ -169,6 +186,8 @@ def _label(row: Mapping[str, Any], column: str, where: str) -> str:
     value, place = row[column], f"The column '{column}' on {where}"
     if isinstance(value, np.generic):
         value = value.item()
+    if _is_missing(value):
+        raise BeexError(f"{place} has no value; give every row a label.")
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise BeexError(f"{place} holds {_kind(value)}; give the label as a string or an integer.")
     label = str(value).strip()
@@ -177,5 +196,10 @@ def _label(row: Mapping[str, Any], column: str, where: str) -> str:
     return label
 
 
+def _is_missing(value: Any) -> bool:
+    """Whether a value stands for none, as pandas has NaN."""
+    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+
+
 def _kind(value: Any) -> str:
-    return "null" if value is None else f"a {type(value).__name__}"
+    return f"a {type(value).__name__}"

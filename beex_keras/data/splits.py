@@ -56,8 +56,9 @@ def hold_out(split: Split, share: float) -> tuple[Split, Split]:
         own = np.unique(hashes[strata == label])
         chosen.update(own[: max(1, round(share * len(own)))].tolist())
     held = np.fromiter((h in chosen for h in hashes.tolist()), bool, len(split))
-    if len(np.unique(strata[~held])) < len(classes):
-        few = "There are" if strata is not split.labels else "A class has"
+    if len(lost := np.setdiff1d(classes, strata[~held])):
+        number = int(np.sum(strata == lost[0]))
+        few = "There are" if strata is not split.labels else f"A class of {number} rows has"
         few += " too few different texts to be split into training, validation and test"
         raise BeexError(f"{few}; add rows, or give the validation and test files.")
     return split.rows(np.flatnonzero(~held)), split.rows(np.flatnonzero(held))

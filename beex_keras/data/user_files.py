@@ -3,6 +3,7 @@
 import csv
 import io
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,14 @@ from beex_keras.files import parse_json, read_text
 
 FilePath = str | os.PathLike[str]
 
+_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+"""A value that is quoted and has quotes within, which are doubled."""
+
 
 def read_rows(path: FilePath, columns: Columns) -> Rows:
-    """The rows of a .jsonl or .json (one object a line), .csv, or .tsv (no quoting).
+    """The rows of a .jsonl or .json (one object a line, or an array of them), .csv, or .tsv (no quoting).
+
+    A .csv whose header has no comma may have semicolons or tabs in place of commas.
 
     Raises:
         BeexError: the file cannot be read or understood, or its rows are faulty, see `Rows`.
@@ -30,6 +36,9 @@ def read_rows(path: FilePath, columns: Columns) -> Rows:
 
 
 def _json_rows(content: str, path: Path) -> Iterator[NumberedRow]:
+    if content.lstrip().startswith("["):
+        yield from _json_array(content, path)
+        return
     # Not splitlines(), which also breaks at characters that JSON allows inside strings.
     for number, line in enumerate(content.split("\n"), 1):
         if not line.strip():
@@ -42,8 +51,23 @@ def _json_rows(content: str, path: Path) -> Iterator[NumberedRow]:
         yield number, row
 
 
+def _json_array(content: str, path: Path) -> Iterator[NumberedRow]:
+    rows = parse_json(
+        content, str(path), "write an array of JSON objects, or one object on each line"
+    )
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict):
+            fix = 'write objects, such as {"text": "...", "label": "..."}'
+            raise BeexError(f"Item {number} of {path} is not a JSON object; {fix}.")
+        yield number, row
+
+
 def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
-    reader = csv.reader(io.StringIO(content, newline=""), strict=True)
+    csv.field_size_limit(2**31 - 1)  # a text may be longer than the module's 128 KB
+    first = content.partition("\n")[0]
+    others = [mark for mark in ";\t" if mark in first]
+    delimiter = "," if "," in first or not others else others[0]
+    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     start = 1
     header: list[str] | None = None
     while True:
@@ -55,7 +79,7 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
         if values is None:
             return
         if header is None:
-            header = values
+            header = _header(values, path)
         elif values:
             yield start, _by_column(header, values, start, path)
         start = reader.line_num + 1
@@ -63,10 +87,24 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
 
 def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     lines = [line.removesuffix("\r") for line in content.split("\n")]
-    header = lines[0].split("\t")
+    header = _header(lines[0].split("\t"), path)
     for number, line in enumerate(lines[1:], 2):
         if line:
-            yield number, _by_column(header, line.split("\t"), number, path)
+            row = _by_column(header, line.split("\t"), number, path)
+            if any(_QUOTED.fullmatch(value) for value in row.values()):
+                fix = "write it without quotes, or as a .csv file"
+                raise BeexError(
+                    f"Line {number} of {path} has quotes as a CSV file has them; {fix}."
+                )
+            yield number, row
+
+
+def _header(names: list[str], path: Path) -> list[str]:
+    names = [name.strip() for name in names]
+    for name in names:
+        if name and names.count(name) > 1:
+            raise BeexError(f"{path} has two columns '{name}'; rename or remove one.")
+    return names
 
 
 def _by_column(header: list[str], values: list[str], line: int, path: Path) -> dict[str, Any]:

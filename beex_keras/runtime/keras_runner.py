@@ -76,6 +76,8 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
     for candidate in (Path(path), Path(path) / "model"):
         if (candidate / "config.json").is_file():
             return candidate
+    if (Path(path) / "run.json").is_file():
+        raise BeexError(f"The training in {path} is not finished; give its command again.")
     fix = "give a run folder of `beex train` or a directory of save_pretrained"
     raise BeexError(f"{path} has neither config.json nor model/config.json; {fix}.")
 

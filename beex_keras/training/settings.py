@@ -129,11 +129,15 @@ class Resolved:
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
     start_by_default: bool = False  # whether the call says nothing of what `init` is
+    is_foreign: bool = (
+        False  # whether the start would be the packaged binary MiniLM if the texts were English
+    )
 
 
 def resolve(words: Words, data: Data) -> Resolved:
     """Reads what the training starts from and learns from; errors as `warm_start`."""
-    by_default = words.leave_start_open and data.once <= _MOST_STARTED and data.is_known_language
+    is_open = words.leave_start_open and data.once <= _MOST_STARTED
+    by_default = is_open and data.is_known_language
     if by_default:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
         start = MINILM if words.teacher == TWIN else binary_minilm.name_for(data.is_pair)
@@ -150,7 +154,11 @@ def resolve(words: Words, data: Data) -> Resolved:
     found = Resolved(case.model(), case.training(), init, teacher)
     if case.by_twin:
         found = case.taught_by_twin(found)
-    return dataclasses.replace(found, start_by_default=by_default and words.init != MINILM)
+    return dataclasses.replace(
+        found,
+        start_by_default=by_default and words.init != MINILM,
+        is_foreign=is_open and not by_default,
+    )
 
 
 def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig:

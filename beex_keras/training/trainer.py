@@ -10,6 +10,7 @@ import json
 import os
 import shutil
 import sys
+from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -59,6 +60,7 @@ _OF_BINARY = (
     "The start is the packaged binary MiniLM, which knows English. --init minilm takes longer and is mostly better; "
     "--init none starts from random weights."
 )
+_OF_FOREIGN = "The start is random weights, since the texts do not look like English; if they are, add --init {name}."
 _OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
 
 _CUT, _POSITIONS = 0.01, 512
@@ -289,7 +291,7 @@ class Trainer:
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
         if self.verbose and self.chief:
-            for line in self.choices() + self.cut_texts(preprocessor):
+            for line in [*self.data(), *self.choices(), *self.cut_texts(preprocessor)]:
                 print(line, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
@@ -308,8 +310,24 @@ class Trainer:
         self.save(run)
         return run
 
+    def data(self) -> list[str]:
+        """Lines on what was read; a twin's are its student's."""
+        task = self.task
+        if self.is_twin:
+            return []
+        sizes = f"{len(task.train):,} for training, {len(task.validation):,} for validation, {len(task.test):,} for the test"
+        answers = "numbers as labels" if task.is_regression else f"{len(task.labels)} classes"
+        lines = [f"{'Pairs' if task.is_pair else 'Texts'}: {sizes}, with {answers}."]
+        alike = Counter(label.casefold() for label in task.labels)
+        twice = [label for label in task.labels if alike[label.casefold()] > 1]
+        if twice:
+            lines.append(f"warning: The classes {', '.join(twice)} differ only in case.")
+        return lines
+
     def choices(self) -> list[str]:
         """Lines on choices that the call left open."""
+        if self.found.is_foreign:
+            return [_OF_FOREIGN.format(name=binary_minilm.name_for(self.task.is_pair))]
         if self.found.start_by_default:
             return [_OF_BINARY] if self.twin is None else [_OF_BINARY, _OF_TWIN]
         alone = self.init is self.teacher is self.twin is None

@@ -143,7 +143,7 @@ def export_file(
         The figures of its `FileSizes`, by name; for segments, their sums.
 
     Raises:
-        BeexError: as `convert`, or the file cannot be written.
+        BeexError: as `convert`, or the file cannot be written or has the suffix of another format.
 
     Example:
         >>> config = beex.BEExformerConfig.preset("micro", width=8, num_blocks=1)
@@ -151,6 +151,9 @@ def export_file(
         >>> sizes["binary"] < sizes["total"]
         True
     """
+    if Path(path).suffix.lower() in (".beex", ".c", ".h"):
+        fix = "end its name in .tflite, or use beex_keras.export.beex or `beex convert`"
+        raise BeexError(f"{path} is to be a .tflite file; {fix}.")
     if exit != "segments":
         data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
         write_atomically(path, data)
