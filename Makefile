@@ -17,7 +17,7 @@ PROBE := import ensurepip, sys, venv; sys.exit(not (3, 10) <= sys.version_info[:
 export TF_CPP_MIN_LOG_LEVEL ?= 2
 
 .DEFAULT_GOAL := help
-.PHONY: help demo prepare test test-slow durations coverage lint wheels docs web benchmark peers notebooks beexrun header arduino android firmware emulate clean stale
+.PHONY: help demo prepare test test-slow coverage lint wheels docs web benchmark peers notebooks beexrun header arduino android firmware emulate clean stale
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(firstword $(MAKEFILE_LIST)) | expand -t 12
@@ -25,8 +25,8 @@ help: ## List the targets
 demo: $(STAMP) ## Train, calibrate, convert and compare on real text, in minutes
 	@$(BIN)/python examples/demo.py
 
-# Two files at a time, in the order of tests/durations.json.
-PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+# Two files at a time: fixtures of a file are costly.
+PYTEST := $(BIN)/python -m pytest -q -n 2 --dist loadfile
 
 prepare: $(STAMP) ## Install what the tests need
 	@tools/install_emulators.sh
@@ -37,9 +37,6 @@ test: prepare ## Run the tests that a commit has to pass, in minutes
 test-slow: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Run the others: killed trainings, clusters, all boards and compilers, long sweeps
 	@tools/install_web.sh
 	@$(PYTEST) -m slow
-
-durations: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Measure how long each file of tests takes, which orders them
-	@for marker in "not slow" slow; do $(PYTEST) -m "$$marker" --record-durations || exit 1; done
 
 coverage: prepare $(WHEELS_STAMP) $(SITE_STAMP) ## Run all tests, and count the lines of Python and C that they reach
 	@tools/coverage.sh $(BIN)

@@ -16,9 +16,9 @@ from pathlib import Path
 import beex_keras as beex
 
 
-def memory(field: str) -> float:
-    """Of this process, in MB."""
-    status = Path("/proc/self/status").read_text("ascii")
+def memory(field: str, process: int | str = "self") -> float:
+    """Of a process, by default this one, in MB."""
+    status = Path(f"/proc/{process}/status").read_text("ascii")
     (line,) = (line for line in status.splitlines() if line.startswith(f"{field}:"))
     return 1024e-6 * int(line.split()[1])
 

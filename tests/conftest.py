@@ -7,7 +7,6 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -114,42 +113,6 @@ def toy_run(tmp_path_factory):
 def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> np.ndarray:
     """Ids without padding or special tokens, int32 (rows, length)."""
     return np.random.default_rng(seed).integers(5, vocabulary, (rows, length)).astype(np.int32)
-
-
-# === Order: the files that take longest come first, so that no core idles at the end ===
-
-DURATIONS = Path(__file__).with_name("durations.json")
-"""Seconds of each file by the expression of markers that chose its tests: `make durations`."""
-
-
-def pytest_addoption(parser):
-    parser.addoption("--record-durations", action="store_true", help=f"write {DURATIONS.name}")
-
-
-def pytest_configure(config):
-    if config.option.record_durations and not hasattr(config, "workerinput"):
-        config.pluginmanager.register(Recorder(config.option.markexpr))
-
-
-def pytest_collection_modifyitems(config, items):
-    known = json.loads(DURATIONS.read_text("utf-8")).get(config.option.markexpr, {})
-    # A file that is not known comes first: it may be long.
-    items.sort(key=lambda item: -known.get(item.path.name, float("inf")))
-
-
-class Recorder:
-    """Adds up what the tests of each file took, set-up and all, of whatever process ran them."""
-
-    def __init__(self, expression: str):
-        self.expression, self.seconds = expression, Counter()
-
-    def pytest_runtest_logreport(self, report):
-        self.seconds[report.location[0].rsplit("/", 1)[-1]] += report.duration
-
-    def pytest_sessionfinish(self):
-        known = json.loads(DURATIONS.read_text("utf-8"))
-        known[self.expression] = {name: round(s, 1) for name, s in self.seconds.most_common()}
-        DURATIONS.write_text(json.dumps(known, indent=1) + "\n", "utf-8")
 
 
 # === Models ===

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from conftest import MODES, POLICIES, built, converted, frozen, random_ids, shake, tiny_config
+from conftest import MODES, built, converted, frozen, random_ids, shake, tiny_config
 from larq_compute_engine.tflite.python.interpreter import Interpreter
 
 import beex_keras
@@ -62,23 +62,6 @@ def with_words(model: BEExformerClassifier, patch: pytest.MonkeyPatch) -> BEExfo
     patch.setattr(model, "labels", LABELS)
     patch.setattr(model, "policy", exits.Confidence(0.4))
     return model
-
-
-@pytest.mark.parametrize(
-    "mode",
-    ["weights-only", *(pytest.param(mode, marks=slow) for mode in ("float", "fully-binary"))],
-)
-def test_engines_agree(mode, frozen_once, monkeypatch):
-    model = with_words(built(mode, **PAIRS), monkeypatch)
-    engines = LCERunner(export.convert(model, exit="all-outputs")), KerasRunner(model)
-    texts, pairs = sentences(40), sentences(40, seed=1)
-    for policy in POLICIES:
-        lce, keras = (e.classify(texts, pairs, policy=policy, truncate=True) for e in engines)
-        for a, b in zip(lce, keras, strict=True):
-            assert (a.label, a.exit) == (b.label, b.exit)
-            assert a.score == pytest.approx(b.score, abs=1e-5)
-    ids = engines[0].encode(texts, pairs)
-    np.testing.assert_allclose(*(e.exit_logits(ids) for e in engines), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("mode", MODES)

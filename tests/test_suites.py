@@ -179,7 +179,7 @@ def test_faulty_suites(toy, old, new, message):
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [(["--suite", "glue"], "paper, smoke"), (["--suite", "smoke", "--reuse", "0"], "version 0")],
+    [(["--suite", "glue"], "paper, warm"), (["--suite", "paper", "--reuse", "0"], "version 0")],
 )
 def test_mistakes_end_in_a_sentence(tmp_path, options, word):
     result = CliRunner().invoke(main, [*options, "-o", str(tmp_path / "out")])

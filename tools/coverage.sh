@@ -37,7 +37,7 @@ CFLAGS="--coverage -fprofile-update=atomic" \
 trap '"$bin/python" setup.py -q build_ext --inplace --force; rm -f "$root"/*.gcno' EXIT
 
 # A failure does not end this. Two tests look at what objects need and export: counters are among it.
-"$bin/python" -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder --basetemp="$work/tests" \
+"$bin/python" -m pytest -q -n 2 --dist loadfile --basetemp="$work/tests" \
     --deselect tests/test_c.py::test_a_shared_build_exports_the_interface_alone \
     --deselect tests/test_micro.py::test_the_ops_need_no_library_of_cpp \
     --cov --cov-config="$work/rc" --cov-report= "$@" || status=$?

@@ -15,6 +15,7 @@ import click
 import numpy as np
 import runtimes
 
+import streaming
 from measure import SEED, Work, json_option, medians, rounds_option, show
 
 ROOT = Path(__file__).parents[2]
@@ -154,16 +155,9 @@ def _peak(engine: str, path: Path, ids: np.ndarray) -> float:
         from larq_compute_engine.tflite.python import interpreter_wrapper_lite  # noqa: F401
     ctypes.CDLL(None).malloc_trim(0)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts from what is used now
-    before = _resident_peak("self")
+    before = streaming.memory("VmHWM")
     _STARTS[engine](path)(ids)
-    return _resident_peak("self") - before
-
-
-def _resident_peak(process: int | str) -> float:
-    """In MB."""
-    status = Path(f"/proc/{process}/status").read_text("ascii")
-    (line,) = (line for line in status.splitlines() if line.startswith("VmHWM:"))
-    return 1024e-6 * int(line.split()[1])
+    return streaming.memory("VmHWM") - before
 
 
 def _beexrun_peak(folder: Path, model: Path, texts: int) -> float:
@@ -184,7 +178,7 @@ def _beexrun_peak(folder: Path, model: Path, texts: int) -> float:
         # counts the memory of this one too, from which it was forked.
         while process.poll() is None and not _waits(process.pid):
             pass
-        return _resident_peak(process.pid)
+        return streaming.memory("VmHWM", process.pid)
 
 
 def _waits(process: int) -> bool:

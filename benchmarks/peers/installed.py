@@ -1,6 +1,5 @@
 """How many bytes have to be installed to use a package."""
 
-import re
 from collections.abc import Sequence
 from importlib.metadata import Distribution, distribution
 from pathlib import Path
@@ -15,10 +14,12 @@ def bytes_installed(packages: Sequence[str]) -> int:
 
     Byte code is left out, and of ours the models that come along, which count as models.
     """
+    from packaging.utils import canonicalize_name
+
     waiting, seen = list(packages), set()
     total = 0
     while waiting:
-        name = _canonical(waiting.pop())
+        name = canonicalize_name(waiting.pop())
         if name in seen:
             continue
         seen.add(name)
@@ -26,10 +27,6 @@ def bytes_installed(packages: Sequence[str]) -> int:
         total += _own_bytes() if name == _OURS else _bytes(found)
         waiting += _required(found)
     return total
-
-
-def _canonical(name: str) -> str:
-    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def _required(found: Distribution) -> list[str]:

@@ -149,9 +149,7 @@ def _training(figures: Mapping[str, Any]) -> tuple[str, str, int, str]:
     return figures["task"], figures["variant"], figures["seed"], figures["settings"]
 
 
-def task_figures(
-    task: Task, metrics: list[str], beside: Mapping[str, Baseline]
-) -> dict[str, Any]:
+def task_figures(task: Task, metrics: list[str], beside: Mapping[str, Baseline]) -> dict[str, Any]:
     """Size and origin of the splits, and what the baselines `beside` reach on the test split."""
     predictions = {name: predict(task) for name, predict in beside.items()}
     return {
@@ -177,9 +175,7 @@ def _known_task_figures(
     They are computed anew when the code of the baselines has changed.
     """
     code = inspect.getsource(baselines)
-    file = (
-        directory / f"task-{task.fingerprint([task.notes, *metrics, *beside, code])}.json"
-    )
+    file = directory / f"task-{task.fingerprint([task.notes, *metrics, *beside, code])}.json"
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics, beside)) + "\n")
     return json.loads(read_text(file, "baselines"))
