@@ -76,7 +76,8 @@ public abstract class TextClassifier implements AutoCloseable {
     @Override
     public abstract void close();
 
-    private Prediction answer(String name, String text, String pair) {
+    /** Classifies a text, or a pair if there is a second one. Errors call it by the name. */
+    final Prediction answer(String name, String text, String pair) {
         byte[] first = Texts.utf8(name, text);
         return answer(name, first, pair == null ? null : Texts.utf8(name, pair));
     }

@@ -24,9 +24,9 @@ suspend fun TextClassifier.await(
     texts: List<String>,
     context: CoroutineContext = Dispatchers.Default,
 ): List<Prediction> = withContext(context) {
-    texts.map {
+    texts.mapIndexed { index, text ->
         ensureActive()
-        classify(it)
+        answer("Text ${index + 1}", text, null)
     }
 }
 

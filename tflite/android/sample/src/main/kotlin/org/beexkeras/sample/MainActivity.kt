@@ -22,6 +22,7 @@ import org.beexkeras.TextClassifier
 class MainActivity : Activity() {
     private val scope = CoroutineScope(SupervisorJob() + Dispatchers.Main)
     private val opened = mutableMapOf<Boolean, TextClassifier>()
+    private var isClosed = false
     private lateinit var text: EditText
     private lateinit var lce: Switch
     private lateinit var answer: TextView
@@ -46,7 +47,10 @@ class MainActivity : Activity() {
 
     override fun onDestroy() {
         scope.cancel()
-        opened.values.forEach(TextClassifier::close)
+        synchronized(opened) {
+            isClosed = true // a text that is still waited for opens none anew
+            opened.values.forEach(TextClassifier::close)
+        }
         super.onDestroy()
     }
 
@@ -60,7 +64,10 @@ class MainActivity : Activity() {
     }
 
     private fun measured(byLce: Boolean, sentence: String): String {
-        val classifier = synchronized(opened) { opened.getOrPut(byLce) { open(byLce) } }
+        val classifier = synchronized(opened) {
+            check(!isClosed) { "The activity has ended." }
+            opened.getOrPut(byLce) { open(byLce) }
+        }
         val start = System.nanoTime()
         val prediction = classifier.classify(sentence)
         val microseconds = (System.nanoTime() - start) / 1000
