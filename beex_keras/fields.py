@@ -1,11 +1,12 @@
 """Dataclasses whose fields are settings: checked when made, described by their docstring."""
 
 import dataclasses
+import difflib
 import inspect
 import itertools
 import re
 import typing
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from beex_keras.errors import BeexError
@@ -37,6 +38,15 @@ def choices(config: type) -> dict[str, tuple[Any, ...]]:
             values = (typing.get_args(kind) or (None,) for kind in kinds)
             found[name] = tuple(itertools.chain(*values))
     return found
+
+
+def check_known(name: str, known: Sequence[str]) -> None:
+    """Raises `BeexError` if there is no setting of that name; the error names those most like it, or all."""
+    if name in known:
+        return
+    if like := difflib.get_close_matches(name, known):
+        raise BeexError(f"There is no setting '{name}'; did you mean {' or '.join(like)}?")
+    raise BeexError(f"There is no setting '{name}'; the settings are {', '.join(known)}.")
 
 
 def check_choices(config: Any) -> None:

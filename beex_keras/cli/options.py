@@ -143,8 +143,7 @@ def assignments(texts: tuple[str, ...], known: list[str], taken: dict[str, Any])
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise BeexError(f"--set {text} must have the form NAME=VALUE.")
-        if name not in known:
-            raise BeexError(f"Unknown setting '{name}'; known are {', '.join(known)}.")
+        fields.check_known(name, known)
         if name in taken:
             raise BeexError(f"{name} is given twice; leave out --set {name}.")
         try:

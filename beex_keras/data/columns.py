@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from beex_keras.data.rows import Columns, Rows, missing_column
 from beex_keras.errors import BeexError
 
@@ -45,7 +47,7 @@ def _by_name(data: Any, columns: Columns, part: str) -> tuple[dict[str, list[Any
         return {name: list(data[name]) for name in columns}, columns
     if isinstance(data, tuple | list) and len(data) == 2 and not isinstance(data[0], str):
         texts, labels = (list(part) for part in data)
-        if texts and not isinstance(texts[0], str):
+        if any(isinstance(text, tuple | list | np.ndarray) for text in texts):
             try:
                 first, second = (list(side) for side in zip(*texts, strict=True))
             except (TypeError, ValueError):

@@ -38,6 +38,8 @@ def find(model: str | os.PathLike[str]) -> Path:
         >>> beex.pretrained.find("sst2-micro").name
         'sst2-micro.beex'
     """
+    if not isinstance(model, str | os.PathLike):
+        raise BeexError(f"A model is given by its path or its name, not by a {type(model).__name__}.")
     path = Path(model)
     if os.path.exists(path):  # unlike Path.exists, also for what is too long for a path
         return path

@@ -74,8 +74,8 @@ class Words:
         has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
-        for unknown in sorted(set(settings) - set(known())):
-            raise BeexError(f"Unknown setting '{unknown}'; known are {', '.join(known())}.")
+        for name in settings:
+            fields.check_known(name, sorted(known()))
 
         def of(names: Iterable[str]) -> dict[str, Any]:
             return {name: settings[name] for name in names if name in settings}
