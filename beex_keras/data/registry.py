@@ -17,6 +17,9 @@ from beex_keras.data.user_files import FilePath, read_rows
 from beex_keras.errors import BeexError
 
 _PARTS = ("train", "validation", "test")
+_MISNAMED = ("val", "valid", "dev", "eval")
+"""What people also call a validation split. Others, such as unlabelled texts, are left alone."""
+
 _QUESTIONS = ("description", "entity", "abbreviation", "human", "location", "number")
 
 
@@ -91,8 +94,8 @@ def _load(
     task_kind: str | None,
 ) -> Task:
     if isinstance(data, Mapping) and "train" in data:
-        for name in data:
-            if name not in _PARTS:
+        for name in _MISNAMED:
+            if name in data:
                 raise BeexError(f"There is no split '{name}'; the splits are {', '.join(_PARTS)}.")
         given = {"validation": validation, "test": test}
         splits = {**data, **{part: value for part, value in given.items() if value is not None}}
