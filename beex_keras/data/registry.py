@@ -101,7 +101,9 @@ def _load(
         splits = {**data, **{part: value for part, value in given.items() if value is not None}}
         data, validation, test = (splits.get(part) for part in _PARTS)
     if data is None:
-        raise BeexError("There is no training data; give a file, lists of texts and labels, or a task.")
+        raise BeexError(
+            "There is no training data; give a file, lists of texts and labels, or a task."
+        )
     is_name = isinstance(data, str) and (
         data in TASKS or not (Path(data).suffix or Path(data).exists())
     )

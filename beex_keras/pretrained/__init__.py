@@ -39,7 +39,9 @@ def find(model: str | os.PathLike[str]) -> Path:
         'sst2-micro.beex'
     """
     if not isinstance(model, str | os.PathLike):
-        raise BeexError(f"A model is given by its path or its name, not by a {type(model).__name__}.")
+        raise BeexError(
+            f"A model is given by its path or its name, not by a {type(model).__name__}."
+        )
     path = Path(model)
     if os.path.exists(path):  # unlike Path.exists, also for what is too long for a path
         return path
