@@ -171,9 +171,9 @@ def no_trainings(small, toys, monkeypatch):
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()
         for source in filter(None, (init, teacher)):
-            assert source in {"minilm", "twin", *beex.pretrained.names(), *done}, (
-                f"where is {source} from?"
-            )
+            known = {"minilm", "twin", *beex.pretrained.names(), *done}
+            is_model = source.endswith(".beex") and Path(source).stat().st_size
+            assert source in known or is_model, f"where is {source} from?"
         # The same command on a finished run only reads it.
         described = [data, init, teacher, words]
         assert done.setdefault(output, described) == described, f"another run is in {output}"

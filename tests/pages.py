@@ -100,7 +100,7 @@ record() {
   # Line by line, so that programs side by side would write into each other's.
   { flock 9; printf '%s\0' "${TF_CONFIG-}" "$input" "$#" "$@" >> "$RECORD"; } 9>> "$RECORD.lock"
 }
-for program in beex make python build/peers-env/bin/python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config; do
+for program in beex make python build/peers-env/bin/python pip apt-get build/beexrun tools/fuzz.sh .ci/run cmake cc pkg-config git; do
   eval "$program() { record $program \"\$@\"; }"
 done
 ssh() { cd() { :; }; eval "$2"; }
