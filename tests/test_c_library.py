@@ -269,6 +269,7 @@ struct Port {
   void begin(long);
   int available(), read();
   void println(const char *);
+  void println(double);
 };
 extern Port Serial;
 void setup();

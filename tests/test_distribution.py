@@ -329,7 +329,8 @@ def test_a_taken_port_is_an_error():
 
 def test_command_without_a_cluster_says_what_to_set(tmp_path, monkeypatch, capsys):
     monkeypatch.delenv(VARIABLE, raising=False)
-    assert beex("train", "--set", "strategy=multiworker", "-o", tmp_path / "run") == 2
+    command = ("train", "rotten_tomatoes")
+    assert beex(*command, "--set", "strategy=multiworker", "-o", tmp_path / "run") == 2
     assert "error: The strategy multiworker needs the environment" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
 

@@ -111,9 +111,7 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     A .tflite file runs in Larq Compute Engine and, with the ops of tflite/micro, in TensorFlow Lite
     Micro. A .beex file runs in the C engine. A project for microcontrollers runs on a bare Cortex-M.
     """
-    kind = _MCU
-    if not options["target"]:
-        kind = _kind(options["file_format"], output, options["exit"])
+    kind = _MCU if options["target"] else _kind(output, options)
     for name, kinds in _GOES_WITH.items():
         if options[name] is not None and kind not in kinds:
             option = "--format" if name == "file_format" else f"--{name.replace('_', '-')}"
@@ -144,11 +142,13 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
     print_figures(report, as_json, lambda: [report], output)
 
 
-def _kind(file_format: str | None, output: str, exit: str | None) -> str:
+def _kind(output: str, options: dict[str, Any]) -> str:
     """The kind of file: by --format, or else by the suffix; segments go to a directory."""
-    suffix = Path(output).suffix.lower().removeprefix(".")
-    if file_format is None and exit == "segments":
+    suffix, file_format = Path(output).suffix.lower().removeprefix("."), options["file_format"]
+    if file_format is None and options["exit"] == "segments":
         return _TFLITE
+    for name in given(options, *_OF_MCU):  # which goes to a directory as well
+        raise BeexError(f"--{name} is for {_MCU}; leave it out.")
     if (file_format or suffix) not in _FORMATS:
         fix = "end its name in .tflite, .beex or .c, or add --format"
         raise BeexError(f"The name {output} does not say which format to write; {fix}.")
