@@ -175,6 +175,8 @@ def test_built_within_another_project(tmp_path):
     code += "\nadd_library(part SHARED classify.c)\ntarget_link_libraries(part beex::beex)\n"
     program = consumer(tmp_path, "C", code)
     check_answers(program)
+    (flags,) = (tmp_path / "build" / "beex").rglob("flags.make")
+    assert "-O2" in flags.read_text("utf-8")  # though the project has no build type
     assert not list((tmp_path / "build").rglob("beexrun"))
     run("cmake", "--install", tmp_path / "build", "--prefix", tmp_path / "installed")
     assert not (tmp_path / "installed").exists()

@@ -296,6 +296,9 @@ def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
     assert figures["margin"] == 2 and figures["policy"]["name"] == "entropy"
     assert load(run).policy.get_config() == {"tau": figures["policy"]["tau"]}
     assert figure.read_bytes().startswith(b"\x89PNG")
+    arguments = (run, *data(folder), "--policy", "patience")
+    assert beex("calibrate", *arguments, "--figure", tmp_path / "curve.xyz") == 2
+    assert load(run).policy.name == "entropy"
 
 
 def test_texts_from_a_file_and_from_standard_input(folder, tmp_path, capsys, monkeypatch):

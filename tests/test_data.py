@@ -91,7 +91,7 @@ FAULTY_FILES = [
     (
         "t.jsonl",
         [*GOOD, '{"text": "x"}'],
-        "no column 'label' on line 13 .* columns are text; name others by",
+        "no column 'label' on line 13 .* columns are text; name yours by",
     ),
     ("t.jsonl", [*GOOD, '{"text": "x", "label": "c"}'], "'c' is on 1 row of .* at least 3"),
     ("t.jsonl", GOOD[::2], "has the label 'a'; give at least two classes"),

@@ -392,3 +392,10 @@ def test_file_is_written_whole_or_not_at_all(weights_only, tmp_path, monkeypatch
     with pytest.raises(BeexError):
         export.export_file(weights_only[0], path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("suffix", [".beex", ".c", ".h"])
+def test_no_tflite_file_is_called_otherwise(weights_only, tmp_path, suffix):
+    with pytest.raises(BeexError, match=r"is to be a \.tflite file"):
+        export.export_file(weights_only[0], tmp_path / f"model{suffix}")
+    assert not list(tmp_path.iterdir())

@@ -95,6 +95,8 @@ MISTAKES = {
         [*TRAIN, "{0}/train.jsonl", "--pair-column", "label"], "'label' is named twice"),
     "a label of a test file alone": (
         ["evaluate", RUN, "--test", "{0}/label.jsonl"], "'maybe' on line 1"),
+    "another split of a test file alone": (
+        ["evaluate", RUN, "--test", "{0}/train.jsonl", "--split", "train"], "--split train needs DATA"),
     "a test file alone with a folder": (
         ["evaluate", RUN, "--test", "{0}/label.jsonl", "--data-dir", "{0}"], "--data-dir needs DATA"),
     "a file as a text": (["predict", RUN, "{0}/train.jsonl"], "add --file"),

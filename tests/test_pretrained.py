@@ -185,3 +185,9 @@ def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
 
 def test_load_classifier_takes_a_name():
     assert load_classifier(NAMES[0]).labels == tuple(pretrained.card(NAMES[0])["labels"])
+
+
+@pytest.mark.parametrize("model", [None, 5])
+def test_what_names_no_model(model):
+    with pytest.raises(BeexError, match="given by its path or its name"):
+        pretrained.find(model)

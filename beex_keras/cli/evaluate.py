@@ -14,6 +14,7 @@ from beex_keras.cli.options import (
     policy_options,
 )
 from beex_keras.cli.terminal import print_figures
+from beex_keras.errors import BeexError
 
 SPLITS = click.Choice(["train", "validation", "test"])
 
@@ -33,6 +34,8 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     the accuracy at each of them. Without DATA, it evaluates all rows of the file --test.
     """
     alone = options["test"] is not None and options["data"] is options["train"] is None
+    if alone and split != "test":
+        raise BeexError(f"--split {split} needs DATA; add it, or leave out --split.")
     task = None if alone else chosen_task(options)
     from beex_keras import runtime
 

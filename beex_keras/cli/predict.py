@@ -94,7 +94,7 @@ def predict(
         raise BeexError("--pair goes with exactly one text; give pairs as lines with a tab.")
     if texts and options["text_file"]:
         raise BeexError("Give texts either as arguments or by --file, not both.")
-    if len(texts) == 1 and pair is None and _is_file(texts[0]):
+    if len(texts) == 1 and pair is None and os.path.isfile(texts[0]):
         raise BeexError(f"{texts[0]} is a file; add --file in front of it to classify its lines.")
     _check_form(options["text_file"], options["jsonl"])
     from beex_keras import runtime
@@ -137,12 +137,8 @@ def _records(
     return read_records(texts, options["text_file"], columns, pairs)
 
 
-def _is_file(text: str) -> bool:
-    return os.path.isfile(text)  # False for what no path can be
-
-
 def _check_form(file: str | None, jsonl: bool) -> None:
-    """Shows by its suffix that a file has not a text on each line."""
+    """Refuses a file whose suffix says that its lines are not texts."""
     suffix = os.path.splitext(file or "")[1].lower()
     if suffix == ".csv":
         raise BeexError(

@@ -113,7 +113,7 @@ def missing_column(where: str, column: str, columns: Iterable[Any]) -> str:
     """The error for a row, or data, without a column."""
     present = ", ".join(map(str, columns)) or "none"
     present = present if len(present) < 200 else f"{present[:200]} ..."
-    fix = "name others by text_column, pair_column or label_column (--text-column and so on)"
+    fix = "name yours by text_column, pair_column or label_column (--text-column and so on)"
     return f"There is no column '{column}' on {where}, whose columns are {present}; {fix}."
 
 

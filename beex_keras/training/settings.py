@@ -129,9 +129,7 @@ class Resolved:
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
     start_by_default: bool = False  # whether the call says nothing of what `init` is
-    is_foreign: bool = (
-        False  # whether the start would be the packaged binary MiniLM if the texts were English
-    )
+    is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
 
 def resolve(words: Words, data: Data) -> Resolved:

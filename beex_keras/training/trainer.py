@@ -10,7 +10,6 @@ import json
 import os
 import shutil
 import sys
-from collections import Counter
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
@@ -31,7 +30,15 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
-from beex_keras.training import binary_minilm, distribution, epochs, frozen, linear, run_folder
+from beex_keras.training import (
+    binary_minilm,
+    distribution,
+    epochs,
+    frozen,
+    linear,
+    notes,
+    run_folder,
+)
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
@@ -40,7 +47,7 @@ from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
-from beex_keras.training.settings import FEW, Data, Resolved, resolve
+from beex_keras.training.settings import Data, Resolved, resolve
 from beex_keras.training.step import gradient_step
 from beex_keras.training.transfer import Transfer
 from beex_keras.training.unlabelled import (
@@ -55,17 +62,6 @@ from beex_keras.training.warm_starts import is_real, warm_start
 from beex_keras.training.words import NONE, TWIN, Source, Words
 
 _MONITOR = "val_calibrated_accuracy"
-_OF_RANDOM = "The start is random weights, which so few texts teach little; for English texts, --init minilm is mostly better."
-_OF_BINARY = (
-    "The start is the packaged binary MiniLM, which knows English. --init minilm takes longer and is mostly better; "
-    "--init none starts from random weights."
-)
-_OF_FOREIGN = "The start is random weights, since the texts do not look like English; if they are, add --init {name}."
-_OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
-
-_CUT, _POSITIONS = 0.01, 512
-"""From which share of cut training texts a training says so, and how many tokens MiniLM reads at most."""
-
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
 
@@ -291,7 +287,9 @@ class Trainer:
     def train(self, model: BEExformerClassifier, preprocessor: TextPreprocessor) -> Run | None:
         """Trains the twin, if there is one, and the model; the first worker measures and saves it."""
         if self.verbose and self.chief:
-            for line in [*self.data(), *self.choices(), *self.cut_texts(preprocessor)]:
+            for line in notes.of_training(
+                self.task, self.found, self.ids["train"], preprocessor, self.is_twin
+            ):
                 print(line, file=sys.stderr)
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
@@ -309,44 +307,6 @@ class Trainer:
         run = dataclasses.replace(self.measure(model), baselines=found)
         self.save(run)
         return run
-
-    def data(self) -> list[str]:
-        """Lines on what was read; a twin's are its student's."""
-        task = self.task
-        if self.is_twin:
-            return []
-        sizes = f"{len(task.train):,} for training, {len(task.validation):,} for validation, {len(task.test):,} for the test"
-        answers = "numbers as labels" if task.is_regression else f"{len(task.labels)} classes"
-        lines = [f"{'Pairs' if task.is_pair else 'Texts'}: {sizes}, with {answers}."]
-        alike = Counter(label.casefold() for label in task.labels)
-        twice = [label for label in task.labels if alike[label.casefold()] > 1]
-        if twice:
-            lines.append(f"warning: The classes {', '.join(twice)} differ only in case.")
-        return lines
-
-    def choices(self) -> list[str]:
-        """Lines on choices that the call left open."""
-        if self.found.is_foreign:
-            return [_OF_FOREIGN.format(name=binary_minilm.name_for(self.task.is_pair))]
-        if self.found.start_by_default:
-            return [_OF_BINARY] if self.twin is None else [_OF_BINARY, _OF_TWIN]
-        alone = self.init is self.teacher is self.twin is None
-        return [_OF_RANDOM] if alone and len(self.task.train) <= FEW else []
-
-    def cut_texts(self, preprocessor: TextPreprocessor) -> list[str]:
-        """A line on training texts that are longer than the model reads, if there are many of them."""
-        most, split = preprocessor.max_length, self.task.train
-        full = np.flatnonzero(self.ids["train"][:, -1])  # the others are shorter
-        pairs = None if split.pairs is None else [split.pairs[row] for row in full]
-        lengths = preprocessor.lengths([split.texts[row] for row in full], pairs)
-        share = float(np.sum(lengths > most)) / len(split)
-        if share < _CUT:
-            return []
-        line = f"{share:.0%} of the training texts have more than the {most} tokens that the model reads, and are cut"
-        if 2 * most > _POSITIONS or (self.init is not None and not self.init.is_encoder):
-            return [f"{line}."]  # no start reads more
-        start = "--init minilm " if self.found.start_by_default else ""
-        return [f"{line}; {start}--set max_length={2 * most} reads more and takes longer."]
 
     def train_twins(self) -> Path:
         """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""

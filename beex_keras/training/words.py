@@ -74,8 +74,9 @@ class Words:
         has_unlabelled: bool = False,
     ) -> "Words":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
+        names = known()
         for name in settings:
-            fields.check_known(name, sorted(known()))
+            fields.check_known(name, names)
 
         def of(names: Iterable[str]) -> dict[str, Any]:
             return {name: settings[name] for name in names if name in settings}

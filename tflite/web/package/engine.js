@@ -21,8 +21,9 @@ const encoder = new TextEncoder();
 
 /* An instance of the engine's module, and of no other. */
 function instance(module) {
-  const [first] = WebAssembly.Module.exports(module).filter(({ name }) => name === "__heap_base");
-  if (!first) throw new BeexError("The option wasm is another module than the engine; leave it out, or give beex-keras/wasm.");
+  if (!WebAssembly.Module.exports(module).some(({ name }) => name === "__heap_base")) {
+    throw new BeexError("The option wasm is another module than the engine; leave it out, or give beex-keras/wasm.");
+  }
   return new WebAssembly.Instance(module);
 }
 
