@@ -168,6 +168,24 @@ def test_installed_by_cmake(checkout, tmp_path, kind):
 
 @pytest.mark.slow
 @has_cmake
+def test_installed_to_absolute_folders(tmp_path):
+    """As distributions call CMake."""
+    options = [f"-DCMAKE_INSTALL_PREFIX={tmp_path}", "-DBUILD_SHARED_LIBS=ON"]
+    options += [f"-DCMAKE_INSTALL_{name}DIR={tmp_path / name}" for name in ("LIB", "INCLUDE")]
+    run("cmake", "-S", TFLITE, "-B", tmp_path / "build", *options)
+    run("cmake", "--build", tmp_path / "build", "-j2")
+    run("cmake", "--install", tmp_path / "build")
+    found = {**os.environ, "PKG_CONFIG_PATH": str(tmp_path / "LIB" / "pkgconfig")}
+    flags = run("pkg-config", "--cflags", "--libs", "beex", env=found).split()
+    program = tmp_path / "classify"
+    run("cc", EXAMPLES / "classify.c", "-o", program, *flags)
+    check_answers(program, env={**os.environ, "LD_LIBRARY_PATH": str(tmp_path / "LIB")})
+    version = run(tmp_path / "bin" / "beexrun", "--version")
+    assert version == f"beexrun {beex_keras.__version__}\n"
+
+
+@pytest.mark.slow
+@has_cmake
 def test_built_within_another_project(tmp_path):
     """A static library, of which a shared one can be made; nothing else is built or installed."""
     (tmp_path / "BEEx-Keras").symlink_to(ROOT)
