@@ -8,8 +8,9 @@ from donors import SHAPE, VOCABULARY
 from toy import write_toy_files
 
 from beex_keras import BeexError, train
+from beex_keras.data import Split
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import TrainingConfig, settings
+from beex_keras.training import TrainingConfig, binary_minilm, settings
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
 from beex_keras.training.words import Words
@@ -33,12 +34,48 @@ def test_few_labels_have_the_twin_for_a_teacher_and_the_binary_encoder_for_a_sta
     assert found.twin.training.loss == "last"
     assert (found.model.dropout, found.training.soft_targets) == (0.0, 0.7)
     assert found.training == TrainingConfig.warm(
-        True, epochs=2, batch_size=32, **settings.TAUGHT_TRAINING
+        True, epochs=3, batch_size=32, **settings.TAUGHT_TRAINING
     )
     # Texts without labels are not counted among the few.
     assert name_of(resolved(10_000, 10**6).init) == "binary-minilm"
     fully = resolved(500, bits="fully-binary")
     assert name_of(fully.init) == "binary-minilm" and fully.model.activation_bits == 1
+
+
+def test_a_taught_model_learns_longer_than_its_twin(encoders):
+    for labelled, epochs in ((100, 50), (500, 20), (2_000, 12), (10_000, 3)):
+        found, twin = resolved(labelled), resolved(labelled).twin
+        assert found.training.epochs == epochs >= twin.training.epochs
+    assert resolved(500, epochs=1).training.epochs == 1
+    assert resolved(10_000, 10**6).training.epochs == 1
+
+
+def test_long_texts_are_read_further(encoders, monkeypatch):
+    monkeypatch.setattr(binary_minilm, "LENGTH", 10)
+    shape = {name: value for name, value in SHAPE.items() if name != "max_length"}
+
+    def length(**words):
+        init = words.pop("init")
+        read = Words.read({"vocabulary_size": 100, **shape, **words}, init=init)
+        return settings.resolve(read, settings.Data(500, are_long=True)).model.max_length
+
+    for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
+        assert length(init=start) == 10
+        assert length(init=start, max_length=12) == 12
+    assert length(init="none") == 64
+
+
+def test_texts_are_long_if_a_quarter_of_them_is_cut():
+    long, short = "film " * 127, "a film"
+
+    def are_long(*texts, pairs=None):
+        return binary_minilm.are_long(Split(list(texts), pairs, np.zeros(len(texts), int)))
+
+    assert are_long(long, short, short, short)
+    assert not are_long(long, short, short, short, short)
+    assert not are_long("film " * 126)
+    assert are_long("film " * 63, pairs=["film " * 63])
+    assert not are_long("film " * 62, pairs=["film " * 63])
 
 
 def test_pairs_have_a_binary_encoder_of_their_own(encoders):

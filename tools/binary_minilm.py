@@ -25,7 +25,7 @@ _HELD_OUT = 200
 
 _RECIPE = {
     "preset": "minilm",
-    "max_length": 128,
+    "max_length": 512,
     "epochs": 2,
     "batch_size": 64,
     "dropout": 0.0,

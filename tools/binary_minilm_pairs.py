@@ -19,7 +19,7 @@ from beex_keras.training.binary_minilm import FILES, LABELS, NAME, PAIRS_NAME
 _OF_BOTH = {
     "pair_column": "pair",
     "preset": "minilm",
-    "max_length": 128,
+    "max_length": 512,
     "token_dropout": 0.0,
     "epochs": 1,
     "precision": "bfloat16",

@@ -18,7 +18,8 @@ _OF_FOREIGN = "The start is random weights, since the texts do not look like Eng
 _OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
 
 _CUT, _POSITIONS = 0.01, 512
-"""From which share of cut training texts a training says so, and how many tokens MiniLM reads at most."""
+"""From which share of cut training texts a training says so, and how many tokens MiniLM and the packaged starts read at
+most."""
 
 
 def of_training(
@@ -63,5 +64,4 @@ def _of_cut_texts(
     # A start from a model of ours has that one's length.
     if 2 * most > _POSITIONS or (found.init is not None and not found.init.is_encoder):
         return [f"{line}."]
-    start = "--init minilm " if found.start_by_default else ""
-    return [f"{line}; {start}--set max_length={2 * most} reads more and takes longer."]
+    return [f"{line}; --set max_length={2 * most} reads more and takes longer."]

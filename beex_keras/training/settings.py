@@ -7,6 +7,8 @@
   weights; a start from a model of ours has that model's shape.
 - The bits are "weights-only", or "fully-binary" where the start is so already.
 - The recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
+- A model that starts from MiniLM or a packaged binary one reads 256 tokens where texts are long, see
+  `beex_keras.training.binary_minilm.are_long`.
 - The number of epochs follows from the number of training texts, see `epochs_of`.
 - A warm start on few texts has smaller batches.
 - A binary model that starts from an encoder and has few labelled texts learns from its float32 twin; if the call
@@ -36,6 +38,9 @@ from beex_keras.training.words import NONE, TWIN, Words
 _TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
 """How many texts a training sees at least, from random weights and from a warm start, and over how many
 epochs at least and at most."""
+
+_TAUGHT_TEXTS, _TAUGHT_EPOCHS = 24_000, (2, 20)
+"""The same where `is_taught`: a binary model learns more slowly than its twin."""
 
 _ANSWERED_TEXTS, _ANSWERED_EPOCHS = 20_000, (1, 10)
 """The same where a twin of few labelled texts answers unlabelled ones."""
@@ -86,6 +91,7 @@ class Data:
         is_regression: whether labels are numbers.
         is_pair: whether texts are pairs.
         both_orders: whether each pair is there a second time, with its texts exchanged.
+        are_long: whether the texts are, see `binary_minilm.are_long`.
         is_known_language: whether the packaged binary MiniLM knows the language of the texts.
     """
 
@@ -95,6 +101,7 @@ class Data:
     is_regression: bool = False
     is_pair: bool = False
     both_orders: bool = False
+    are_long: bool = False
     is_known_language: bool = True
 
     @property
@@ -167,6 +174,8 @@ def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig
     if data.is_pair and init is not None and init.is_encoder:
         given = {**PAIR_MODEL, **given}
     preset, bits = words.choice.get("preset"), words.choice.get("bits")
+    if data.are_long and preset is None and words.init in (MINILM, *binary_minilm.FILES):
+        given = {"max_length": binary_minilm.LENGTH, **given}
     if bits is None:
         fully = init is not None and init.bits["activation_bits"] == 1
         bits = "fully-binary" if fully else "weights-only"
@@ -247,7 +256,7 @@ class _Case:
             return self.words.training
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
-        given["epochs"] = epochs_of(data.count, is_warm, self.is_answered)
+        given["epochs"] = epochs_of(data.count, is_warm, self.is_answered, self.is_taught)
         if is_warm and data.has_few_texts:
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
@@ -315,15 +324,17 @@ def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_b
     return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
 
 
-def epochs_of(count: int, warm: bool, answered: bool = False) -> int:
+def epochs_of(count: int, warm: bool, answered: bool = False, taught: bool = False) -> int:
     """Returns the default number of epochs for `count` texts.
 
     A training needs a number of steps, so it goes over few texts more often. `answered` is for a warm start
-    with few labelled texts, whose twin answers the others.
+    with few labelled texts, whose twin answers the others, and `taught` for a binary model that its twin teaches.
 
     Source: our reading; near the epochs of the suites `paper` and `warm`.
     """
     texts, (fewest, most) = (_WARM_TEXTS, _WARM_EPOCHS) if warm else (_TEXTS, _EPOCHS)
+    if taught:
+        texts, (fewest, most) = _TAUGHT_TEXTS, _TAUGHT_EPOCHS
     if answered:
         texts, (fewest, most) = _ANSWERED_TEXTS, _ANSWERED_EPOCHS
     epochs = min(max(fewest, -(-texts // count)), most)
