@@ -174,8 +174,8 @@ def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig
     if data.is_pair and init is not None and init.is_encoder:
         given = {**PAIR_MODEL, **given}
     preset, bits = words.choice.get("preset"), words.choice.get("bits")
-    if data.are_long and preset is None and words.init in (MINILM, *binary_minilm.FILES):
-        given = {"max_length": binary_minilm.LENGTH, **given}
+    if data.are_long and words.leave_length_open and init is not None:
+        given["max_length"] = binary_minilm.LENGTH
     if bits is None:
         fully = init is not None and init.bits["activation_bits"] == 1
         bits = "fully-binary" if fully else "weights-only"

@@ -193,7 +193,7 @@ def train(
         is_regression=task.is_regression,
         is_pair=task.is_pair,
         both_orders=task.both_orders,
-        are_long=binary_minilm.are_long(task.train),
+        are_long=words.leave_length_open and binary_minilm.are_long(task.train),
         is_known_language=not words.leave_start_open
         or binary_minilm.knows_language(task.training_texts()),
     )

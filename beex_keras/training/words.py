@@ -13,6 +13,7 @@ from beex_keras import fields
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
+from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import RunOptions, TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert
 
@@ -109,6 +110,14 @@ class Words:
         except BeexError:  # no size of that preset
             return False
         return model.weight_bits == 1 and binary_minilm.fits(model)
+
+    @property
+    def leave_length_open(self) -> bool:
+        """Whether they say nothing of how many tokens to read, and the start may be MiniLM or a packaged binary one."""
+        if isinstance(self.model, BEExformerConfig) or "max_length" in self.model:
+            return False
+        named = self.choice.get("preset") is None and self.init in (MINILM, *binary_minilm.FILES)
+        return named or self.leave_start_open
 
     def _with_teacher_of_unlabelled(self) -> "Words":
         """With the teacher that somebody wants who has texts without labels and names none."""
