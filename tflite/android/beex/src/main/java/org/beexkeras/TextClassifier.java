@@ -60,10 +60,7 @@ public abstract class TextClassifier implements AutoCloseable {
      * @throws IllegalArgumentException if the lists differ in length
      */
     public final List<Prediction> classify(List<String> texts, List<String> pairs) {
-        if (texts.size() != pairs.size()) {
-            String counts = texts.size() + " texts came with " + pairs.size() + " second texts";
-            throw new IllegalArgumentException(counts + "; give one for each.");
-        }
+        Texts.requireSameNumber(texts, pairs);
         List<Prediction> answers = new ArrayList<>(texts.size());
         for (String text : texts) {
             String name = "Pair " + (answers.size() + 1);

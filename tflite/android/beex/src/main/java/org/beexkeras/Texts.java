@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.nio.CharBuffer;
 import java.nio.charset.CharacterCodingException;
 import java.nio.charset.StandardCharsets;
+import java.util.List;
 
 /** Texts that can be classified, and those that cannot: as in Python. */
 final class Texts {
@@ -15,6 +16,14 @@ final class Texts {
             throw new NullPointerException(name + " is null; give a string.");
         }
         return text;
+    }
+
+    /** Refuses lists of pairs that differ in length. */
+    static void requireSameNumber(List<String> texts, List<String> pairs) {
+        if (texts.size() != pairs.size()) {
+            String counts = texts.size() + " texts came with " + pairs.size() + " second texts";
+            throw new IllegalArgumentException(counts + "; give one for each.");
+        }
     }
 
     static byte[] utf8(String name, String text) {

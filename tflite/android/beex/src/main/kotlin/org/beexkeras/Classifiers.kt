@@ -30,6 +30,19 @@ suspend fun TextClassifier.await(
     }
 }
 
+/** Classifies pairs of texts likewise; errors as of [TextClassifier.classify]. */
+suspend fun TextClassifier.await(
+    texts: List<String>,
+    pairs: List<String>,
+    context: CoroutineContext = Dispatchers.Default,
+): List<Prediction> = withContext(context) {
+    Texts.requireSameNumber(texts, pairs)
+    texts.zip(pairs).mapIndexed { index, (text, pair) ->
+        ensureActive()
+        answer("Pair ${index + 1}", text, pair)
+    }
+}
+
 /** The predictions of texts, in their order, as they come. */
 fun TextClassifier.predictions(
     texts: Flow<String>,
