@@ -54,15 +54,15 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
     monkeypatch.setattr(binary_minilm, "LENGTH", 10)
     shape = {name: value for name, value in SHAPE.items() if name != "max_length"}
 
-    def length(**words):
-        init = words.pop("init")
+    def found(init, **words):
         read = Words.read({"vocabulary_size": 100, **shape, **words}, init=init)
-        return settings.resolve(read, settings.Data(500, are_long=True)).model.max_length
+        return settings.resolve(read, settings.Data(10_001, are_long=True))
 
     for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
-        assert length(init=start) == 10
-        assert length(init=start, max_length=12) == 12
-    assert length(init="none") == 64
+        long, given = found(start), found(start, max_length=8)
+        assert (long.model.max_length, given.model.max_length) == (10, 8)
+        assert (long.training.batch_size, given.training.batch_size) == (32, 64)
+    assert found("none").model.max_length == 64
 
 
 def test_texts_are_long_if_a_quarter_of_them_is_cut():

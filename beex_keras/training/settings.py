@@ -10,7 +10,7 @@
 - A model that starts from MiniLM or a packaged binary one reads 256 tokens where texts are long, see
   `beex_keras.training.binary_minilm.are_long`.
 - The number of epochs follows from the number of training texts, see `epochs_of`.
-- A warm start on few texts has smaller batches.
+- A warm start on few texts has smaller batches, and so has one on long texts, which take much memory.
 - A binary model that starts from an encoder and has few labelled texts learns from its float32 twin; if the call
   does not name the start, only with at most 5,000.
 - Where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
@@ -257,7 +257,7 @@ class _Case:
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
         given["epochs"] = epochs_of(data.count, is_warm, self.is_answered, self.is_taught)
-        if is_warm and data.has_few_texts:
+        if is_warm and (data.has_few_texts or self.shape.max_length >= binary_minilm.LENGTH):
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
             given |= TAUGHT_TRAINING
