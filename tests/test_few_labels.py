@@ -50,6 +50,12 @@ def test_a_taught_model_learns_longer_than_its_twin(encoders):
     assert resolved(10_000, 10**6).training.epochs == 1
 
 
+def test_many_classes_take_longer_to_learn(encoders):
+    many, few = (resolved(15_000, init=None, data={"classes": count}) for count in (21, 20))
+    assert (many.training.epochs, few.training.epochs) == (6, 2)
+    assert resolved(5_000, init=None, data={"classes": 21}).training.epochs == 5  # by the twin
+
+
 def test_long_texts_are_read_further(encoders, monkeypatch):
     monkeypatch.setattr(binary_minilm, "LENGTH", 10)
     shape = {name: value for name, value in SHAPE.items() if name != "max_length"}

@@ -21,7 +21,7 @@ from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import KerasRunner
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train, warm_start
-from beex_keras.training.settings import epochs_of
+from beex_keras.training.settings import FROM_RANDOM, epochs_of
 from beex_keras.training.step import gradient_step
 from beex_keras.training.teacher import answers_of
 from beex_keras.training.trainer import Trainer
@@ -215,7 +215,7 @@ def test_texts_without_a_label_count_for_the_epochs(toy, tmp_path, monkeypatch):
     more = tmp_path / "more.txt"
     more.write_text("a text\n" * 9_991 + "no end", "utf-8")  # beside eight with a label
     train(output=tmp_path / "many", **words, **teacher, unlabelled=[more])
-    assert found == [epochs_of(8, False), epochs_of(10_000, False)] == [40, 6]
+    assert found == [epochs_of(count, FROM_RANDOM) for count in (8, 10_000)] == [40, 6]
 
 
 class Killed(Exception):

@@ -35,19 +35,33 @@ from beex_keras.training.recipe import TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
 from beex_keras.training.words import NONE, TWIN, Words
 
-_TEXTS, _WARM_TEXTS, _EPOCHS, _WARM_EPOCHS = 60_000, 12_000, (2, 40), (2, 10)
-"""How many texts a training sees at least, from random weights and from a warm start, and over how many
-epochs at least and at most."""
 
-_TAUGHT_TEXTS, _TAUGHT_EPOCHS = 24_000, (2, 20)
-"""The same where `is_taught`: a binary model learns more slowly than its twin."""
+@dataclasses.dataclass(frozen=True)
+class Passes:
+    """How long a training is: it sees `texts` at least, in at least `fewest` epochs and at most `most`."""
 
-_ANSWERED_TEXTS, _ANSWERED_EPOCHS = 20_000, (1, 10)
-"""The same where a twin of few labelled texts answers unlabelled ones."""
+    texts: int
+    fewest: int
+    most: int
+
+
+FROM_RANDOM = Passes(60_000, 2, 40)
+FROM_START = Passes(12_000, 2, 10)
+"""Of a warm start."""
+
+TAUGHT = Passes(24_000, 2, 20)
+"""Where `is_taught`: a binary model learns more slowly than its twin."""
+
+OF_MANY_CLASSES = Passes(90_000, 2, 10)
+"""Of a binary model with many classes that starts from an encoder, and that no twin teaches. With two classes it would
+learn the labels by heart."""
+
+ANSWERED = Passes(20_000, 1, 10)
+"""Of a warm start with few labelled texts, whose twin answers the others."""
 
 _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
-"""How many texts a warm start sees at least, even if that takes more than `_WARM_EPOCHS`, and how many
-epochs it has at most."""
+"""How many texts a warm start sees at least, even if that takes more epochs than `most`, and how many epochs it has
+at most."""
 
 FEW, _BATCH_OF_FEW = 10_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
@@ -246,6 +260,16 @@ class _Case:
         few = self.from_encoder and self.data.has_few_labels
         return self.by_twin and few and self.data.unlabelled > 0
 
+    @property
+    def passes(self) -> Passes:
+        if self.is_answered:
+            return ANSWERED
+        if self.is_taught:
+            return TAUGHT
+        if self.from_encoder and self.is_binary and self.data.classes > _MANY_CLASSES:
+            return OF_MANY_CLASSES
+        return FROM_START if self.is_warm else FROM_RANDOM
+
     def model(self) -> BEExformerConfig:
         if self.is_taught and isinstance(self.words.model, dict):
             return self.shape.replace(**{**TAUGHT_MODEL, **self.words.model})
@@ -256,7 +280,7 @@ class _Case:
             return self.words.training
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
-        given["epochs"] = epochs_of(data.count, is_warm, self.is_answered, self.is_taught)
+        given["epochs"] = epochs_of(data.count, self.passes)
         if is_warm and (data.has_few_texts or self.shape.max_length >= binary_minilm.LENGTH):
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
@@ -289,7 +313,7 @@ class _Case:
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
         init, model = self.init, self.shape.twin()
-        epochs = self.epochs or epochs_of(self.data.labelled, warm=True)
+        epochs = self.epochs or epochs_of(self.data.labelled, FROM_START)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
@@ -309,7 +333,7 @@ class _Case:
         """
         config = dataclasses.replace(
             twin.training,
-            epochs=self.epochs or epochs_of(self.data.count, warm=True, answered=True),
+            epochs=self.epochs or epochs_of(self.data.count, ANSWERED),
             batch_size=training.batch_size,
             soft_targets=TAUGHT_TRAINING["soft_targets"],
         )
@@ -324,21 +348,17 @@ def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_b
     return by_twin and (is_encoder or is_real(bits)) and weight_bits == 1
 
 
-def epochs_of(count: int, warm: bool, answered: bool = False, taught: bool = False) -> int:
+def epochs_of(count: int, passes: Passes) -> int:
     """Returns the default number of epochs for `count` texts.
 
-    A training needs a number of steps, so it goes over few texts more often. `answered` is for a warm start
-    with few labelled texts, whose twin answers the others, and `taught` for a binary model that its twin teaches.
+    A training needs a number of steps, so it goes over few texts more often.
 
     Source: our reading; near the epochs of the suites `paper` and `warm`.
     """
-    texts, (fewest, most) = (_WARM_TEXTS, _WARM_EPOCHS) if warm else (_TEXTS, _EPOCHS)
-    if taught:
-        texts, (fewest, most) = _TAUGHT_TEXTS, _TAUGHT_EPOCHS
-    if answered:
-        texts, (fewest, most) = _ANSWERED_TEXTS, _ANSWERED_EPOCHS
-    epochs = min(max(fewest, -(-texts // count)), most)
-    return max(epochs, min(-(-_FEWEST_TEXTS // count), _MOST_EPOCHS)) if warm else epochs
+    epochs = min(max(passes.fewest, -(-passes.texts // count)), passes.most)
+    if passes is FROM_RANDOM:
+        return epochs
+    return max(epochs, min(-(-_FEWEST_TEXTS // count), _MOST_EPOCHS))
 
 
 def starts_warm(is_encoder: bool, bits: Mapping[str, int], model: Mapping[str, Any]) -> bool:
