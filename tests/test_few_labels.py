@@ -255,7 +255,8 @@ def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
     )
     named = resolved(5_000, init="binary-minilm")
     assert (named.twin.training, named.training) == (found.twin.training, found.training)
-    assert resolved(5_001, init=None).twin is None
+    assert resolved(10_000, init=None).twin is not None
+    assert resolved(10_001, init=None).twin is None
     assert resolved(5_000, init="binary-minilm", bits="float").training.learning_rate == 3e-4
     alone = resolved(500, init=None, teacher="none")
     assert alone.twin is None and alone.training.head_rate == 10.0

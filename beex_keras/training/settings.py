@@ -11,8 +11,7 @@
   `beex_keras.training.binary_minilm.are_long`.
 - The number of epochs follows from the number of training texts, see `epochs_of`.
 - A warm start on few texts has smaller batches, and so has one on long texts, which take much memory.
-- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin; if the call
-  does not name the start, only with at most 5,000.
+- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin.
 - Where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
   twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
   embeddings answers beside the first twin, see `beex_keras.training.mixture`.
@@ -64,15 +63,12 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 at most."""
 
 FEW, _BATCH_OF_FEW = 10_000, 32
-"""How many texts are few: up to so many a warm start has smaller batches, and so more steps; and their size."""
+"""How many texts are few: up to so many a warm start has smaller batches, and so more steps, and a twin that teaches;
+and the size of these batches. With more texts two trainings would take long."""
 
 _MOST_STARTED = 100_000
 """Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more a
 smaller model is trained, which takes less time a text. Our reading."""
-
-_MOST_TAUGHT = 5_000
-"""Up to how many labelled texts a twin teaches a training whose call does not name the start. With more the two
-trainings take long. Our reading."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -161,8 +157,6 @@ def resolve(words: Words, data: Data) -> Resolved:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
         start = MINILM if words.teacher == TWIN else binary_minilm.name_for(data.is_pair)
         words = dataclasses.replace(words, init=start)
-        if words.teacher is None and data.once > _MOST_TAUGHT:
-            words = dataclasses.replace(words, teacher=NONE)
     layers = words.choice.get("init_layers")
     init = None if words.init in (None, NONE) else warm_start(words.init, layers)
     teacher = None

@@ -141,8 +141,7 @@ def train(
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
-            from its twin, if it has at most 10,000 labelled texts, or 5,000 where the start is the default one, or
-            unlabelled texts. Other models have no teacher. With few labelled texts and unlabelled ones the twin has
+            from its twin, if it has at most 10,000 labelled texts, or unlabelled texts. Other models have no teacher. With few labelled texts and unlabelled ones the twin has
             a twin itself: the first learns from the labels, the second also from the first one's answers, and the
             one that is better on validation data teaches the model. If they start from "minilm", a linear model on
             MiniLM's embeddings answers beside the first one, see `beex_keras.training.mixture`.
