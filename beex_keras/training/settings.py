@@ -51,9 +51,9 @@ FROM_START = Passes(12_000, 2, 10)
 TAUGHT = Passes(24_000, 2, 20)
 """Where `is_taught`: a binary model learns more slowly than its twin."""
 
-OF_MANY_CLASSES = Passes(90_000, 2, 10)
-"""Of a binary model with many classes that starts from an encoder, and that no twin teaches. With two classes it would
-learn the labels by heart."""
+OF_MANY_CLASSES = Passes(90_000, 2, 16)
+"""Of a binary model with many classes that starts from an encoder. With two classes, one that no twin teaches would learn
+the labels by heart."""
 
 ANSWERED = Passes(20_000, 1, 10)
 """Of a warm start with few labelled texts, whose twin answers the others."""
@@ -258,10 +258,10 @@ class _Case:
     def passes(self) -> Passes:
         if self.is_answered:
             return ANSWERED
-        if self.is_taught:
-            return TAUGHT
         if self.from_encoder and self.is_binary and self.data.classes > _MANY_CLASSES:
             return OF_MANY_CLASSES
+        if self.is_taught:
+            return TAUGHT
         return FROM_START if self.is_warm else FROM_RANDOM
 
     def model(self) -> BEExformerConfig:
