@@ -43,9 +43,9 @@ def test_few_labels_have_the_twin_for_a_teacher_and_the_binary_encoder_for_a_sta
 
 
 def test_a_taught_model_learns_longer_than_its_twin(encoders):
-    for labelled, epochs in ((100, 50), (500, 20), (2_000, 12), (10_000, 3)):
-        found, twin = resolved(labelled), resolved(labelled).twin
-        assert found.training.epochs == epochs >= twin.training.epochs
+    for labelled, epochs in ((100, (50, 50)), (500, (20, 10)), (2_000, (12, 6)), (10_000, (3, 2))):
+        found = resolved(labelled)
+        assert (found.training.epochs, found.twin.training.epochs) == epochs
     assert resolved(500, epochs=1).training.epochs == 1
     assert resolved(10_000, 10**6).training.epochs == 1
 
@@ -69,6 +69,18 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
         assert (long.model.max_length, given.model.max_length) == (10, 8)
         assert (long.training.batch_size, given.training.batch_size) == (32, 64)
     assert found("none").model.max_length == 64
+
+
+@pytest.mark.parametrize(("words", "length"), [({}, 10), ({"max_length": 8}, 8)])
+def test_a_training_looks_how_long_its_texts_are(
+    encoders, tmp_path, monkeypatch, no_steps, words, length
+):
+    monkeypatch.setattr(binary_minilm, "LENGTH", 10)
+    shape = {name: value for name, value in SHAPE.items() if name != "max_length"}
+    split = ["good " * 130, "bad " * 130] * 20, [0, 1] * 20
+    words = {**shape, "init": "binary-minilm", "teacher": "none", "epochs": 1, **words}
+    run = train(split, tmp_path, validation=split, test=split, **words, verbose=0)
+    assert run.model.config.max_length == length
 
 
 def test_texts_are_long_if_a_quarter_of_them_is_cut():

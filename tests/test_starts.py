@@ -50,6 +50,7 @@ def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
     for name in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks"):
         assert getattr(start.shape, name) == getattr(preset, name)
     assert start.shape.max_length == 512
+    assert start.source.backbone.embedding.position.numpy().any(axis=1).all()
     assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
     assert not any(token.startswith("[unused") for token in start.tokens)
     assert start.shape.num_segments == segments
