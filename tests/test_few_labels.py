@@ -394,3 +394,11 @@ def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, w
     assert said.count("--init minilm") == (advised is not None)
     assert advised is None or advised in said
     assert ("twin is trained first" in said) == (words == {"verbose": 2})
+
+
+def test_what_a_twin_adds_can_be_set_where_it_teaches_by_default():
+    words = {"replaced_tokens": 0.2, "hidden_weight": 2.0, "anneal": 0.3}
+    found = settings.resolve(Words.read(words), settings.Data(3_000)).training
+    assert {name: getattr(found, name) for name in words} == words
+    with pytest.raises(BeexError, match="hidden_weight means nothing without teacher"):
+        settings.resolve(Words.read(words), settings.Data(30_000))

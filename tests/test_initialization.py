@@ -364,7 +364,7 @@ def test_packaged_model_is_a_start():
     assert start.source.labels == ("negative", "positive")
     with pytest.raises(BeexError, match="nothing to start from at sst2-minilms"):
         warm_start("sst2-minilms")
-    with pytest.raises(BeexError, match="Layers can be chosen"):
+    with pytest.raises(BeexError, match="init_layers chooses layers"):
         warm_start("sst2-minilm", [0, 1])
 
 

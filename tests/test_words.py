@@ -23,7 +23,9 @@ from beex_keras.training.words import Words
     [("anneal=0.5", "init"), ("init_layers=[0,1]", "init"), ("hidden_weight=2", "teacher")],
 )
 def test_settings_of_a_start_need_one(tmp_path, capsys, setting, needed):
-    assert beex("train", "rotten_tomatoes", "-o", tmp_path / "run", "--set", setting) == 2
+    write_toy_files(tmp_path)
+    words = ["train", *data(tmp_path), "--init", "none", "-o", tmp_path / "run", "--set", setting]
+    assert beex(*words) == 2
     name = setting.split("=")[0]
     assert f"{name} means nothing without {needed}" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

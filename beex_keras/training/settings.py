@@ -27,12 +27,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from beex_keras import exits
+from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
 from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
-from beex_keras.training.words import NONE, TWIN, Words
+from beex_keras.training.words import NEEDS, NONE, TWIN, Words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +151,7 @@ class Resolved:
 
 
 def resolve(words: Words, data: Data) -> Resolved:
-    """Reads what the training starts from and learns from; errors as `warm_start`."""
+    """Reads what the training starts from and learns from; errors as `warm_start`, and for a setting of no use."""
     is_open = words.leave_start_open and data.once <= _MOST_STARTED
     by_default = is_open and data.is_known_language
     if by_default:
@@ -167,11 +168,22 @@ def resolve(words: Words, data: Data) -> Resolved:
     found = Resolved(case.model(), case.training(), init, teacher)
     if case.by_twin:
         found = case.taught_by_twin(found)
+    _refuse_idle(words, found)
     return dataclasses.replace(
         found,
         start_by_default=by_default and words.init != MINILM,
         is_foreign=is_open and not by_default,
     )
+
+
+def _refuse_idle(words: Words, found: Resolved) -> None:
+    """Refuses a setting that would change nothing."""
+    usual = {**TrainingConfig().to_dict(), "init_layers": None}
+    asked = {**usual, **found.training.to_dict(), **words.choice}
+    there = {"init": found.init, "teacher": found.teacher or found.twin}
+    for name, needed in NEEDS.items():
+        if asked[name] != usual[name] and there[needed] is None:
+            raise BeexError(f"{name} means nothing without {needed}; give {needed}, or leave it out.")
 
 
 def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig:

@@ -222,7 +222,9 @@ def warm_start(
     if is_bert(source):
         return BertStart(read_bert(str(source)), None if layers is None else tuple(layers))
     if layers is not None:
-        raise BeexError("Layers can be chosen of a donor such as minilm, not of a run or a model.")
+        raise BeexError(
+            "init_layers chooses layers of a BERT-style encoder, such as minilm, not of a run or a model."
+        )
     if (name := os.fspath(source)) in binary_minilm.FILES:
         return ModelStart(load_classifier(binary_minilm.FILES[name]), name)
     path, packaged = Path(source), pretrained.names()

@@ -43,7 +43,7 @@ MODEL = tuple(name for name in fields.names(BEExformerConfig) if name not in OF_
 
 _OF_INIT, _OF_TEACHER = ("init_layers", "anneal"), ("hidden_weight", "replaced_tokens")
 NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teacher")}
-"""Settings that mean nothing without an argument of `train`."""
+"""Settings that mean nothing without a start or a teacher."""
 
 
 def known() -> list[str]:
@@ -133,16 +133,9 @@ class Words:
 
     def _check(self) -> None:
         """Shows faults before anything is read."""
-        recipe = self.training
-        if isinstance(recipe, dict):
-            recipe = TrainingConfig(**recipe)
+        if isinstance(self.training, dict):
+            TrainingConfig(**self.training)
         preset, bits = self.choice.get("preset"), self.choice.get("bits")
         # A start can bring a shape that other sizes fit.
         if isinstance(self.model, dict) and (preset or self.init in (None, NONE)):
             BEExformerConfig.preset(preset or "tiny", bits or "weights-only", **self.model)
-        usual = {**TrainingConfig().to_dict(), "init_layers": None}
-        asked = {**usual, **recipe.to_dict(), **self.choice}
-        for name, needed in NEEDS.items():
-            if asked[name] != usual[name] and getattr(self, needed) in (None, NONE):
-                fix = f"give {needed}, or leave it out"
-                raise BeexError(f"{name} means nothing without {needed}; {fix}.")
