@@ -119,7 +119,7 @@ $(PROJECT)/model.c: $(RUN)/results.json $(wildcard tflite/*/*) | $(STAMP)
 	@$(BIN)/beex convert $(RUN) --target mcu --board $(BOARD) -o $(PROJECT) >&2
 
 runs/micro/results.json: | $(STAMP)
-	@$(BIN)/beex train --preset micro --bits fully-binary -o runs/micro >&2
+	@$(BIN)/beex train rotten_tomatoes --preset micro --bits fully-binary -o runs/micro >&2
 
 clean: ## Remove the environment, caches and builds (trained models stay)
 	@rm -rf $(VENV) $(VENV).lock build dist *.egg-info beex_keras/runtime/_engine*.so beex_keras/runtime/_engine.d* .pytest_cache .hypothesis .mypy_cache .ruff_cache

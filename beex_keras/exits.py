@@ -42,18 +42,6 @@ def entropy(logits: Values) -> Values:
     return -ops.sum_last(ops.exp(log_p) * log_p)
 
 
-def first_exit(scores: np.ndarray, threshold: float, below: bool) -> np.ndarray:
-    """Scores (B, N) → int32 (B,), the first exit whose score stops, or else the last exit.
-
-    Example:
-        >>> scores = np.array([[0.6, 0.95, 0.99], [0.6, 0.7, 0.8]], np.float32)
-        >>> beex.exits.first_exit(scores, 0.9, below=False)
-        array([1, 2], dtype=int32)
-    """
-    stops = scores < np.float32(threshold) if below else scores >= np.float32(threshold)
-    return numpy_ops.first_or_last(stops)
-
-
 _MOST = float(np.finfo(np.float32).max)
 """The largest threshold: files hold it in float32."""
 
@@ -94,7 +82,7 @@ class ExitPolicy:
             raise BeexError(f"{self.parameter}={threshold!r} must be a finite number.")
         if self.counts and (threshold != int(threshold) or threshold < 1):
             raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")
-        self.threshold = threshold
+        self.threshold = int(threshold) if self.counts else threshold
 
     def initial_state(self, logits: Values) -> State:
         """The state before the first exit; `logits` (B, C) gives only the shape."""
@@ -128,10 +116,17 @@ class ExitPolicy:
             scores.append(score)
         return ops.stack(scores, axis=1)
 
+    def first(self, scores: Values, threshold: Values | None = None) -> Values:
+        """The 0-based exit taken by each row, from all scores, (B, N) → int32 (B,); the last if none stops.
+
+        A number or a tensor may take the place of the policy's own threshold.
+        """
+        stops = self.stops(scores, threshold)
+        return _ops(stops).first_or_last(stops)
+
     def choose(self, exit_logits: Values) -> Values:
         """The 0-based exit taken by each row, (B, N, C) → int32 (B,); the last if none stops."""
-        stops = self.stops(self.scores(exit_logits))
-        return _ops(stops).first_or_last(stops)
+        return self.first(self.scores(exit_logits))
 
     def with_threshold(self, threshold: float) -> "ExitPolicy":
         """The same policy with another threshold."""

@@ -1,5 +1,6 @@
 """Reading and writing files so that a failure leaves nothing half-written."""
 
+import importlib.util
 import json
 import mmap
 import os
@@ -124,6 +125,13 @@ def read_text(path: str | os.PathLike[str], what: str) -> str:
         BeexError: as `read_bytes`, or the file is not valid UTF-8.
     """
     return decode(read_bytes(path, what), f"{what} {path}")
+
+
+def package_folder(name: str) -> Path | None:
+    """The folder of an installed package, which is found and not imported; None if it is not installed."""
+    spec = importlib.util.find_spec(name)
+    places = None if spec is None else spec.submodule_search_locations
+    return Path(places[0]) if places else None
 
 
 def parse_json(text: str, name: str, fix: str) -> Any:

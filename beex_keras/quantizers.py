@@ -174,13 +174,8 @@ ELEMENTWISE = frozenset(QUANTIZERS) - {"magnitude_aware_sign"}
 """Those whose gradient at a weight knows of no other weight."""
 
 
-def check(name: str) -> None:
-    """Raises `BeexError` unless there is a quantizer of that name."""
+def get(name: str) -> Any:
+    """A new quantizer of that name; raises `BeexError` if there is none."""
     if name not in QUANTIZERS:
         raise BeexError(f"Unknown quantizer '{name}'; choose one of {', '.join(QUANTIZERS)}.")
-
-
-def get(name: str) -> Any:
-    """A new quantizer of that name; errors as of `check`."""
-    check(name)
     return QUANTIZERS[name]()

@@ -207,7 +207,7 @@ def _compare(
 
 def dividing(policy: "ExitPolicy", exit_logits: np.ndarray) -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
-    if policy.parameter in ("k", "n"):
+    if policy.counts or exit_logits.shape[1] == 1:
         return policy
     scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
     middle = len(scores) // 2

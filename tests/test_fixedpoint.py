@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from conftest import MODES, random_ids, shake, tiny_config
+from converted_graphs import graph_of, interpret
 
 from beex_keras import export
-from beex_keras.export.tflite import fixedpoint, flatbuffer, lce
+from beex_keras.export.tflite import fixedpoint, flatbuffer
 from beex_keras.models import BEExformerClassifier
 
 GENERATOR = np.random.default_rng(0)
@@ -28,16 +28,12 @@ def test_bits_that_fit():
 
 @pytest.mark.parametrize("fits", [True, False])
 def test_pass_changes_no_bit(fits):
-    from larq_compute_engine.tflite.python.interpreter import Interpreter
-
     table = multiples(16, 2**14) if fits else GENERATOR.normal(size=(32, 40)).astype(np.float32)
-    spec = tf.TensorSpec((1, 32, 40), tf.float32, "x")
-    graph = tf.function(lambda x: {"y": x + table}, input_signature=[spec], autograph=False)
-    model = flatbuffer.parse(lce.convert_function(graph))
+    model = graph_of(lambda x: x + table, 1, 32, 40)
     x = GENERATOR.normal(size=(1, 32, 40)).astype(np.float32)
-    before, size = Interpreter(flatbuffer.pack(model)).predict(x), len(flatbuffer.pack(model))
+    before, size = interpret(model, x), len(flatbuffer.pack(model))
     fixedpoint.pack_reals(model)
-    np.testing.assert_array_equal(Interpreter(flatbuffer.pack(model)).predict(x), before)
+    np.testing.assert_array_equal(interpret(model, x), before)
     assert flatbuffer.operation_counts(model).get("DEQUANTIZE", 0) == fits
     assert (len(flatbuffer.pack(model)) < size - 2000) == fits
 
@@ -56,7 +52,5 @@ def test_positions_take_16_bits_but_not_in_the_twin(mode):
         words = flatbuffer.constant(parsed, operation.inputs[0])
         scale = operation.inputs[0].quantization.scale[0]
         np.testing.assert_array_equal(words * scale, model.backbone.embedding.positions)
-    from larq_compute_engine.tflite.python.interpreter import Interpreter
-
     ids = random_ids(4, 100)
-    np.testing.assert_allclose(Interpreter(data).predict(ids), model(ids), rtol=0, atol=1e-5)
+    np.testing.assert_allclose(interpret(data, ids), model(ids), rtol=0, atol=1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import built, converted, frozen
+from converted_graphs import graph_of, interpret
 
 from beex_keras.export.tflite import flatbuffer, fuse, graphs, lce, tidy
 
@@ -18,18 +19,6 @@ def real(*shape: int) -> np.ndarray:
 
 
 WEIGHTS = real(4, 5)
-
-
-def graph_of(function: Callable[..., tf.Tensor], *shape: int) -> Any:
-    spec = tf.TensorSpec(shape, tf.float32, "x")
-    wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
-    return flatbuffer.parse(lce.convert_function(wrapped))
-
-
-def interpret(model: Any, x: np.ndarray) -> np.ndarray:
-    from larq_compute_engine.tflite.python.interpreter import Interpreter
-
-    return Interpreter(flatbuffer.pack(model)).predict(x)
 
 
 def counts_after(model: Any, apply: Callable[[Any], None], x: np.ndarray) -> dict[str, int]:

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 from conftest import GELU, MODES, built, converted, random_ids
 
+from agreement import dividing
 from beex_keras import exits, export
 from beex_keras.errors import BeexError
 from beex_keras.export.tflite import converter, flatbuffer, graphs, onebit
@@ -36,15 +37,6 @@ def run(data: bytes, ids: np.ndarray, *thresholds: float) -> tuple[np.ndarray, n
     logits, index = (np.concatenate(arrays) for arrays in zip(*outputs, strict=True))
     assert (logits.dtype, index.dtype) == (np.float32, np.int32)
     return logits, index
-
-
-def dividing(policy: exits.ExitPolicy, exit_logits: np.ndarray) -> exits.ExitPolicy:
-    """The policy with a threshold between two scores, so that about half stop at each exit."""
-    if isinstance(policy, exits.Patience | exits.FixedDepth) or exit_logits.shape[1] == 1:
-        return policy
-    scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
-    middle = len(scores) // 2
-    return policy.with_threshold(float((scores[middle] + scores[middle - 1]) / 2))
 
 
 POLICIES = {

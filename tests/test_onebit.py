@@ -1,12 +1,12 @@
 """Flatbuffer passes: the same values from fewer bytes."""
 
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, built, converted, frozen, random_ids
+from converted_graphs import graph_of, interpret
 
 from beex_keras.export.tflite import flatbuffer, fuse, graphs, lce, onebit, size_report, tidy
 
@@ -27,12 +27,6 @@ def real(*shape: int) -> np.ndarray:
     return GENERATOR.normal(size=shape).astype(np.float32)
 
 
-def graph_of(function: Callable[..., tf.Tensor], spec: tf.TensorSpec) -> Any:
-    """The parsed file of a function of one input."""
-    wrapped = tf.function(lambda x: {"y": function(x)}, input_signature=[spec], autograph=False)
-    return flatbuffer.parse(lce.convert_function(wrapped))
-
-
 def product(*kernels: np.ndarray) -> Any:
     """The parsed file of a chain of matrix products."""
 
@@ -41,18 +35,11 @@ def product(*kernels: np.ndarray) -> Any:
             x = tf.tanh(x @ kernel)
         return x
 
-    return graph_of(function, tf.TensorSpec((1, len(kernels[0])), tf.float32, "x"))
+    return graph_of(function, 1, len(kernels[0]))
 
 
 def look_up(table: np.ndarray) -> Any:
-    return graph_of(lambda ids: tf.gather(table, ids), tf.TensorSpec((1, ROWS), tf.int32, "ids"))
-
-
-def interpret(data: Any, x: np.ndarray, **options: Any) -> np.ndarray:
-    from larq_compute_engine.tflite.python.interpreter import Interpreter
-
-    data = data if isinstance(data, bytes) else flatbuffer.pack(data)
-    return Interpreter(data, **options).predict(x)
+    return graph_of(lambda ids: tf.gather(table, ids), 1, ROWS, dtype=tf.int32)
 
 
 def constants(model: Any) -> list[np.ndarray]:

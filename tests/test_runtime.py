@@ -307,6 +307,7 @@ def test_foreign_and_damaged_tflite_files(file, tmp_path):
         (data[:6], "not a TFLite model"),
         (data[: len(data) // 2], "damaged|not written by"),
         (data[:-1], "damaged|not written by"),
+        (data + b"\0", "damaged"),
         (data[:2000] + bytes([data[2000] ^ 1]) + data[2001:], "damaged"),
         (spliced, "damaged"),
     ):

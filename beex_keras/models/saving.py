@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, read_text
+from beex_keras.files import atomic_path, parse_json, read_text
 from beex_keras.text import read_vocabulary
 
 _VOCABULARY_FILE = "vocab.txt"
@@ -60,10 +60,8 @@ def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Mo
 
 def _built(path: Path, build: Callable[[dict[str, Any]], Model]) -> Model:
     config_file = path / _CONFIG_FILE
-    try:
-        values = json.loads(read_text(config_file, "model configuration"))
-    except json.JSONDecodeError as error:
-        raise BeexError(f"{config_file} is not valid JSON: {error}; restore the file.") from None
+    text = read_text(config_file, "model configuration")
+    values = parse_json(text, str(config_file), "restore the file")
     if not isinstance(values, dict) or values.pop("format", None) != _FORMAT:
         raise BeexError(f"{config_file} does not describe a BEExformer; give a directory we saved.")
     version = values.pop("version", None)

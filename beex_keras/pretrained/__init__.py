@@ -4,7 +4,6 @@
 (`tools/ship` makes the three). Nothing here needs TensorFlow.
 """
 
-import hashlib
 import json
 import os
 from pathlib import Path
@@ -51,16 +50,6 @@ def find(model: str | os.PathLike[str]) -> Path:
         return FOLDER / f"{path.name}.beex"
     missing = f"There is no model at {path}, and no packaged model has that name"
     raise BeexError(f"{missing}; give a path, or one of {', '.join(names())}.")
-
-
-def fingerprint(name: str) -> str:
-    """16 hexadecimal digits that change with a model's file; errors as `card`.
-
-    Example:
-        >>> len(beex.pretrained.fingerprint("sst2-micro"))
-        16
-    """
-    return hashlib.sha256(_file(name, "beex").read_bytes()).hexdigest()[:16]
 
 
 def card(name: str) -> dict[str, Any]:

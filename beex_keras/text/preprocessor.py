@@ -17,11 +17,10 @@ class TextPreprocessor:
     r"""Turns texts into WordPiece ids, outside and inside TensorFlow graphs.
 
     A text becomes ``[CLS] a [SEP]``, a pair ``[CLS] a [SEP] b [SEP]``, padded with 0 to `max_length`. If a
-    pair with :math:`n_a` and :math:`n_b` tokens does not fit into the :math:`m` places for its tokens, the
-    longer text is cut first:
+    pair with \(n_a\) and \(n_b\) tokens does not fit into the \(m\) places for its tokens, the longer text is
+    cut first:
 
-    .. math::
-        n_b' = \min(n_b, \max(m - n_a, \lfloor m / 2 \rfloor)), \quad n_a' = \min(n_a, m - n_b')
+    \[ n_b' = \min(n_b, \max(m - n_a, \lfloor m / 2 \rfloor)), \quad n_a' = \min(n_a, m - n_b') \]
 
     Words are split as in BERT (see `split_words`) and each is cut into the longest pieces from the
     left; a word with an unknown character, or of more than 100 bytes, is [UNK]. The literal text

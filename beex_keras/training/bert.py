@@ -6,7 +6,6 @@ A folder with ``model.safetensors``, ``config.json`` and ``vocab.txt`` is a dono
 
 import dataclasses
 import hashlib
-import importlib.util
 import json
 import os
 import subprocess
@@ -19,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, read_text
+from beex_keras.files import atomic_path, package_folder, read_text
 from beex_keras.layers import BinaryLinear
 from beex_keras.models import BEExformer, BEExformerConfig
 from beex_keras.text import read_vocabulary
@@ -233,10 +232,10 @@ def read_bert(source: str) -> BertCheckpoint:
 
 
 def _minilm() -> Path:
-    """The folder of MiniLM's files; found but not imported, since only its data is needed."""
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is not None and spec.submodule_search_locations:
-        return Path(spec.submodule_search_locations[0]) / "model"
+    """The folder of MiniLM's files."""
+    installed = package_folder(_PACKAGE)
+    if installed is not None:
+        return installed / "model"
     caches = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
     folder = caches / "beex_keras" / MINILM
     if not folder.is_dir():

@@ -12,7 +12,6 @@ Source: our reading; a general step before that of the task as TinyBERT (Jiao et
 """
 
 import functools
-import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -106,8 +105,3 @@ def _description() -> Metadata:
 @functools.lru_cache(maxsize=1)  # a training asks more than once
 def _read(file: Path) -> Metadata:
     return beex.read(file.read_bytes(), str(file))
-
-
-def fingerprint(name: str) -> str:
-    """16 hexadecimal digits that change with the file of that start."""
-    return hashlib.sha256(FILES[name].read_bytes()).hexdigest()[:16]

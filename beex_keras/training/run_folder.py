@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.files import read_text, unfinished, write_atomically
+from beex_keras.files import parse_json, read_text, unfinished, write_atomically
 from beex_keras.text import TextPreprocessor, read_vocabulary
 
 try:
@@ -33,10 +33,8 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
     """
     file = directory / SETTINGS
     if file.exists():
-        try:
-            found = json.loads(read_text(file, "run settings"))
-        except json.JSONDecodeError:
-            raise BeexError(f"{file} is damaged; remove {directory} to start anew.") from None
+        fix = f"remove {directory} to start anew"
+        found = parse_json(read_text(file, "run settings"), str(file), fix)
         if found != settings:
             other = f"a run with other settings ({', '.join(_differences(found, settings))})"
             fix = "choose another folder, or remove this one to start anew"

@@ -1,25 +1,8 @@
 """What follows for a training where the words of its call say nothing.
 
-- A binary model with at most 100,000 labelled texts in English starts from the packaged binary MiniLM, of which
-  pairs have one of their own, see `beex_keras.training.binary_minilm`; with unlabelled texts it starts from "minilm"; not so if the call says
-  something about the size or brings a vocabulary.
-- The preset is "minilm" for a BERT-style encoder or the binary MiniLM, and "tiny" for a training from random
-  weights; a start from a model of ours has that model's shape.
-- The bits are "weights-only", or "fully-binary" where the start is so already.
-- The recipe is that of `TrainingConfig.warm` where the start's real weights have something to lose.
-- A model that starts from MiniLM or a packaged binary one reads 256 tokens where texts are long, see
-  `beex_keras.training.binary_minilm.are_long`.
-- The number of epochs follows from the number of training texts, see `epochs_of`.
-- A warm start on few texts has smaller batches, and so has one on long texts, which take much memory.
-- A binary model that starts from an encoder and has few labelled texts learns from its float32 twin.
-- Where such a model has unlabelled texts too, a second twin learns from the first one's answers to them, and the
-  twin that is better on validation data is the teacher; if they start from MiniLM, a linear model on MiniLM's
-  embeddings answers beside the first twin, see `beex_keras.training.mixture`.
-- A binary model that its twin teaches has no dropout, and texts with replaced tokens; the exits of one that starts
-  from the packaged binary MiniLM without a teacher learn faster, and so does a float32 model that starts from it.
-- A model that starts from an encoder hides no token of pairs.
-- With few labelled texts it starts from the packaged binary MiniLM where it would from MiniLM.
-- The exit policy is that of `beex_keras.exits.default`.
+`docs/warm_starts.md` and `docs/few_labels.md` list the defaults; here they stand in the order in which they are settled.
+`resolve` reads the start and decides whether there is a twin. `_shape` has the model's size and precision. `_Case` has the
+recipe, and the twins'.
 """
 
 import dataclasses
@@ -183,7 +166,9 @@ def _refuse_idle(words: Words, found: Resolved) -> None:
     there = {"init": found.init, "teacher": found.teacher or found.twin}
     for name, needed in NEEDS.items():
         if asked[name] != usual[name] and there[needed] is None:
-            raise BeexError(f"{name} means nothing without {needed}; give {needed}, or leave it out.")
+            raise BeexError(
+                f"{name} means nothing without {needed}; give {needed}, or leave it out."
+            )
 
 
 def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig:

@@ -37,7 +37,7 @@ def make_teacher(
     if not isinstance(source, ModelStart) and config.network == "slfn":
         # The gate of an encoder is constant whatever its width, so the narrowest one costs least.
         config = config.replace(gate_width=1)
-    source.config(config)
+    source.check(config)
     parts = model.preprocessor, model.labels, None, model.value_scale
     teacher = BEExformerClassifier(config, *parts)
     source.apply(teacher, ids)

@@ -132,19 +132,14 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if "none". By default a binary model with at most 100,000 labelled texts in English starts from
-            "binary-minilm", or from "binary-minilm-pairs" if the texts are pairs, see
-            `beex_keras.training.binary_minilm`, unless the call gives a preset, a size that this does not fit, a
-            vocabulary, `model` or `training`; others start from random weights. A binary model that its twin
-            teaches starts from the twin if `init` has real weights; with few labelled texts and "minilm" it has
-            the default start.
+            if "none". By default a binary model with at most 100,000 labelled texts in English starts from a
+            packaged binary MiniLM, see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size
+            that this does not fit, a vocabulary, `model` or `training`; others start from random weights.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
-            from its twin, if it has at most 10,000 labelled texts, or unlabelled texts. Other models have no teacher. With few labelled texts and unlabelled ones the twin has
-            a twin itself: the first learns from the labels, the second also from the first one's answers, and the
-            one that is better on validation data teaches the model. If they start from "minilm", a linear model on
-            MiniLM's embeddings answers beside the first one, see `beex_keras.training.mixture`.
+            from its twin if it has at most 10,000 labelled texts, or unlabelled texts. Other models have no
+            teacher.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
         vocabulary: WordPiece tokens, or the path of a ``vocab.txt``. If None, it is that of `init`, or it
@@ -161,7 +156,7 @@ def train(
             fields of `BEExformerConfig`, of `TrainingConfig` and of `RunOptions`; `data_dir`,
             `text_column`, `pair_column`, `label_column`, `task_kind`, `both_orders` and `clip` of
             `load_task`; `init_layers`, the layers (from 0) of a BERT-style encoder from which the blocks
-            start. Defaults depend on the start, see `beex_keras.training.settings`.
+            start. The page on warm starts has the defaults.
 
     Raises:
         BeexError: an unknown setting or one that is out of range; faulty data; the folder holds a run
@@ -240,7 +235,7 @@ class Trainer:
             num_classes=len(self.task.labels), num_segments=2 if self.task.is_pair else 1
         )
         if self.init is not None:
-            self.model_config = self.init.config(self.model_config)
+            self.init.check(self.model_config)
             if self.vocabulary is not None:
                 raise BeexError("A start brings its own vocabulary; leave yours out.")
         self.chief = distribution.is_chief(self.strategy)

@@ -42,12 +42,8 @@ class WarmStart(Protocol):
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
 
-    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
-        """The configuration of the model, with the fields that the start decides.
-
-        Raises:
-            BeexError: a model of that shape cannot start from this.
-        """
+    def check(self, model_config: BEExformerConfig) -> None:
+        """Raises `BeexError` if a model of that shape cannot start from this."""
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         """Gives the model its weights; `ids` are texts of the training split, (n, T)."""
@@ -94,9 +90,8 @@ class BertStart:
         kept = {*special, *used[: max(size - len(special), 0)]}
         return [token for token in whole if token in kept]
 
-    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+    def check(self, model_config: BEExformerConfig) -> None:
         self.donor.check(model_config, self._layers(model_config))
-        return model_config
 
     def _layers(self, config: BEExformerConfig) -> tuple[int, ...]:
         layers = tuple(range(config.num_blocks)) if self.layers is None else self.layers
@@ -156,9 +151,8 @@ class ModelStart:
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)
 
-    def config(self, model_config: BEExformerConfig) -> BEExformerConfig:
+    def check(self, model_config: BEExformerConfig) -> None:
         check_start(self.source.config, model_config, self.path)
-        return model_config
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         part = part_of(self.source.backbone, model.backbone)

@@ -25,7 +25,8 @@ from beex_keras.errors import BeexError
     help="Name of a file in benchmarks/suite/suites, or a .toml file.",
 )
 @click.option(
-    "--data-dir", help="Folder with a GLUE download and the JSON lines of sick, trec, snips."
+    "--data-dir",
+    help="Folder with a GLUE download and the JSON lines of clinc, sick, snips and trec.",
 )
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Trainings side by side.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="Threads of each training.")

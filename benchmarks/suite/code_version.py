@@ -7,14 +7,17 @@ from importlib.metadata import version
 from pathlib import Path
 
 import beex_keras
+from beex_keras.training import binary_minilm
 
 PACKAGE = Path(beex_keras.__file__).parent
 # What a trial's logits follow from, besides its settings and its data. Figures are computed from
 # stored logits each time, so evaluation is here only as far as it chooses the best epoch.
 SOURCES = (
     *("quantizers.py", "precision.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
+    *("numpy_ops.py", "tensor_ops.py", "value_scale.py"),
     *("layers", "models", "text", "training", "data/task.py", "data/pipeline.py"),
-    *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "exit_logits")),
+    *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "correlation")),
+    *(f"evaluation/{name}.py" for name in ("exit_logits", "scores")),
 )
 _LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
 
@@ -31,6 +34,8 @@ def code_version() -> str:
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(file.relative_to(PACKAGE).as_posix().encode() + b"\0")
             digest.update(meaning(file.read_text("utf-8")).encode() + b"\0")
+    for start in sorted(binary_minilm.FILES):
+        digest.update(binary_minilm.FILES[start].read_bytes())
     for name, number in library_versions().items():
         digest.update(f"{name}=={number}\0".encode())
     return digest.hexdigest()[:16]

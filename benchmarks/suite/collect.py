@@ -271,10 +271,7 @@ def _curve(
     chosen = {int(np.abs(found.curve.cost - cost).argmin()) for cost in wanted}
     points = []
     for index in sorted(chosen):
-        threshold = found.curve.thresholds[index].item()
-        if isinstance(found.policy, exits.FixedDepth | exits.Patience):
-            threshold = int(threshold)
-        rule = found.policy.with_threshold(threshold)
+        rule = found.policy.with_threshold(found.curve.thresholds[index].item())
         figures = evaluate(test, labels, rule, costs, metric, value_scale)
         points.append([_round(1 - figures.flops_saved), _round(figures.score)])
     return points

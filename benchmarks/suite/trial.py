@@ -70,11 +70,9 @@ class Trial:
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         # One name is another model in another release.
         packaged = {
-            role: binary_minilm.fingerprint(source)
-            if source in binary_minilm.FILES
-            else pretrained.fingerprint(source)
+            role: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
             for role, source in self.start.items()
-            if source in (*binary_minilm.FILES, *pretrained.names())
+            if (file := _packaged_file(source)) is not None
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
         parts += filter(None, (self.start, packaged, earlier, self.words))
@@ -99,6 +97,13 @@ class Trial:
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
             "code": code_version(),
         }
+
+
+def _packaged_file(source: Any) -> Path | None:
+    """The file of a start or teacher that comes with the package."""
+    if source in list(binary_minilm.FILES):
+        return binary_minilm.FILES[source]
+    return pretrained.find(source) if source in pretrained.names() else None
 
 
 def state(folder: Path) -> str:

@@ -20,9 +20,6 @@ FILE = Path(__file__).with_name("costs.json")
 WORK = ("start", "linear", "attention", "scores", "channels", "hidden")
 """Kinds of work that instructions are told from."""
 
-KINDS = ("fully binary", "weights-only", "w1a8", "int8", "float32")
-"""Kinds of models."""
-
 _SHALLOW = 252
 """Sums over more inputs take more of the stack, on cores that look them up."""
 
@@ -76,7 +73,7 @@ def table() -> dict[str, Any]:
 
 
 def kind_of(config: BEExformerConfig, int8_weights: bool) -> str:
-    """Names what a model multiplies by what: one of `KINDS`."""
+    """Names what a model multiplies by what: "fully binary", "weights-only", "w1a8", "int8" or "float32"."""
     precision = config.precision.name
     if precision == "float":
         return "int8" if int8_weights else "float32"
