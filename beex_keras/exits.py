@@ -334,14 +334,17 @@ def default(is_regression: bool) -> str:
 
 
 def check(policy: ExitPolicy, is_regression: bool) -> None:
-    """Checks that a policy can read the logits of a classifier, or of a regression.
+    """Checks that a policy is one, and can read the logits of a classifier, or of a regression.
 
     Raises:
-        BeexError: it does not.
+        BeexError: it is none, or it cannot.
 
     Example:
         >>> beex.exits.check(beex.Confidence(), is_regression=False)
     """
+    if not isinstance(policy, ExitPolicy):
+        given = f"The policy {policy!r} is no exit policy"
+        raise BeexError(f"{given}; give one, such as beex_keras.Confidence(0.9).")
     if policy.of_numbers if is_regression else policy.of_classes:
         return
     fit = [

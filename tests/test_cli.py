@@ -334,9 +334,20 @@ def test_a_bad_line_costs_its_own_answer_alone(folder, tmp_path, capsys, line_en
 
 
 def test_a_bad_json_line_costs_its_own_answer_alone(folder, tmp_path, capsys):
-    good, other, null = '{"text": "the good film"}', '{"body": "a"}', '{"text": null}'
+    good, null = '{"text": "the good film"}', '{"text": null, "label": "mine", "id": 7}'
+    other = '{"body": "a", "id": 3}'
     huge = f'{{"text": "a", "id": {"9" * 5_000}}}'
-    lines = [good, "{", other, null, good, huge, "[" * 200_000, "[]", good]
+    lines = [
+        good,
+        "{",
+        other,
+        null,
+        '{"text": "good", "error": "old"}',
+        huge,
+        "[" * 200_000,
+        "[]",
+        good,
+    ]
     file = tmp_path / "rows.jsonl"
     file.write_text("\n".join(lines), "utf-8")
     assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 1
@@ -354,6 +365,12 @@ def test_a_bad_json_line_costs_its_own_answer_alone(folder, tmp_path, capsys):
         "",
     ]
     assert [error[:9] for error in errors] == found
+    # What came with a text stays, but for what could pass for an answer.
+    assert rows[2].items() >= {"body": "a", "id": 3}.items()
+    assert rows[3]["id"] == 7 and "label" not in rows[3] and "error" not in rows[4]
+    file.write_text(f"{good}\n\n{good}\n \n", "utf-8")
+    assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
 
 
 def test_half_a_character_beside_a_text_comes_out_as_it_came(folder):

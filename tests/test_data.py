@@ -105,6 +105,11 @@ FAULTY_FILES = [
     ("t.tsv", ["text\tlabel", "a"], "Line 2 of .* has 1 columns, but its header has 2"),
     ("t.tsv", ["text,label", "a,b"], "no column 'text' .* columns are text,label"),
     ("t.tsv", ["text\tlabel", '"so ""good"""\ta'], "Line 2 of .* has quotes as a CSV file"),
+    (
+        "t.tsv",
+        ["text\tlabel", '"good"\t1', '"bad"\t0'],
+        "All values of text in .* have quotes around",
+    ),
     ("t.csv", ["text,label,label", "a,b,c"], "has two columns 'label'"),
     ("t.json", ["[1]"], "Item 1 of .* is not a JSON object"),
     ("t.txt", GOOD, "ends in '.txt'; give a .jsonl"),

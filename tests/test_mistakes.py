@@ -52,6 +52,9 @@ MISTAKES = {
         ["predict", RUN, "text", "--pair", "text", "--file", "{0}/none.txt"], "not both"),
     "a directory as output": (["convert", RUN, "--format", "beex", "-o", "."], "Cannot write ."),
     "a header as an array of C": (["convert", RUN, "--format", "c", "-o", "{0}/x.h"], "model.c"),
+    "columns in place of texts": (["predict", FILE, "--file", "{0}/rows.tsv"], "is a TSV file"),
+    "segments as a file": (
+        ["convert", RUN, "--exit", "segments", "-o", "{0}/x.beex"], "leave out its suffix"),
     "missing text file": (["predict", FILE, "--file", "{0}/none.txt"], "none.txt"),
     "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
     "threshold without an end": (
@@ -123,6 +126,7 @@ def spoiled(toy_run, tmp_path_factory):
     (folder / "latin.jsonl").write_bytes(row.encode() + '{"text": "caf\xe9"}'.encode("latin-1"))
     (folder / "empty.jsonl").write_text(row + '{"text": " ", "label": "negative"}\n')
     (folder / "single.jsonl").write_text(row * 20)
+    (folder / "rows.tsv").write_text("text\tlabel\ngood film\tpositive\n")
     (folder / "label.jsonl").write_text('{"text": "good film", "label": "maybe"}\n')
     rows = [json.dumps({"text": f"film {i}", "label": "ab"[i % 2]}) for i in range(60)]
     (folder / "other.jsonl").write_text("\n".join(rows) + "\n")

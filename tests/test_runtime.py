@@ -1,6 +1,7 @@
 """Runners: one interface, equal answers, and clear refusals."""
 
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -194,6 +195,9 @@ def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
     assert labels == [p.label for p in KerasRunner(model).classify(texts, pairs, truncate=True)]
     assert classify(texts[0], pairs[0]).label == labels[0]
     assert [a.label for a in classify(list(zip(texts, pairs, strict=True)))] == labels
+    assert [
+        a.label for a in classify([*map(list, zip(texts, pairs, strict=True))])
+    ] == labels  # as JSON has them
     for second in (pairs[:-1], [*pairs, "aaa"]):
         with pytest.raises(BeexError, match=f"20 texts came with {len(second)}"):
             classify(texts, second)
@@ -281,9 +285,9 @@ def test_paths_that_hold_no_model(tmp_path, file):
         ("missing", "There is no model at"),
         ("missing.tflite", "There is no model at"),
         ("missing.keras", "There is no model at"),
-        ("empty", "neither config.json nor model/config.json"),
+        ("empty", "not a folder with a Keras model"),
         ("notes.txt", "is not a model; give a .tflite, .beex or .keras file"),
-        ("folder.tflite", "neither config.json"),
+        ("folder.tflite", "not a folder with a Keras model"),
     ):
         with pytest.raises(BeexError, match=message):
             runtime.load(tmp_path / name)
@@ -291,6 +295,18 @@ def test_paths_that_hold_no_model(tmp_path, file):
         runtime.load_classifier(file)
     with pytest.raises(BeexError, match="num_threads=0"):
         runtime.load(file, num_threads=0)
+
+
+def test_what_is_no_list_of_texts_is_refused():
+    classify = runtime.pipeline("sst2-micro")
+    for table in ({"text": ["a", "b"]}, SimpleNamespace(columns=["text"])):
+        with pytest.raises(BeexError, match="a table was given; give its column with the texts"):
+            classify(table)
+    for policy in ("confidence", 0.7):
+        with pytest.raises(BeexError, match="is no exit policy; give one, such as"):
+            runtime.pipeline("sst2-micro", policy=policy)
+    with pytest.raises(BeexError, match="'change' reads the change of a number"):
+        runtime.pipeline("sst2-micro", policy=exits.Change())
 
 
 def test_foreign_and_damaged_tflite_files(file, tmp_path):

@@ -137,13 +137,6 @@ def test_a_folder_is_written_once(tmp_path):
     np.testing.assert_array_equal(second.answers.read([2]), first.answers.read([2]))
 
 
-def test_files_without_a_new_text(tmp_path):
-    with pytest.raises(
-        BeexError, match="No line of .*more.txt is a new text; give texts, one a line"
-    ):
-        written(tmp_path, [b"a", b"b"])
-
-
 # === Trainings ===
 
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import rich_click as click
 
+from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import chosen_task, data_options, json_option, model_argument, setting
 from beex_keras.cli.terminal import print_figures
 from beex_keras.training.recipe import TrainingConfig
@@ -40,6 +41,7 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     if figure:  # first, since its name may be wrong
         plots.save(plots.trade_off(found), figure)
     classifier.save_pretrained(folder)
+    warn_of_learned_rows(model, task, "validation", options)
     figures = found.to_dict()
     row = {**figures, "policy": repr(found.policy)}
     print_figures(figures, as_json, lambda: [row], "Validation split")

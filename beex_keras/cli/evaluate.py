@@ -4,6 +4,7 @@ from typing import Any
 
 import rich_click as click
 
+from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
     chosen_policy,
     chosen_task,
@@ -44,4 +45,6 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
         task = chosen_test(options, runner.labels, runner.config.is_regression)
     rule = chosen_policy(runner.policy, options)
     found = runtime.evaluate_runner(runner, task, getattr(task, split), rule)
+    if not alone:
+        warn_of_learned_rows(model, task, split, options)
     print_figures(found.to_dict(), as_json, found.rows, f"{task.name}, {split} split")

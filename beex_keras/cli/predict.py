@@ -98,8 +98,10 @@ def predict(
         raise BeexError(f"{texts[0]} is a file; add --file in front of it to classify its lines.")
     _check_form(options["text_file"], options["jsonl"])
     from beex_keras import runtime
+    from beex_keras.runtime.predictions import answer_fields
 
     runner = runtime.load(model, options["threads"])
+    _check_columns(options["text_file"], runner.reads_pairs)
     if pair is not None and not runner.reads_pairs:
         raise BeexError("The model reads single texts, not pairs; leave out --pair.")
     classify = runtime.Pipeline(
@@ -110,6 +112,7 @@ def predict(
         top_k=options["top_k"],
         chunk=options["batch_size"],
     )
+    answered = answer_fields(runner.config.is_regression)
     first, beside = itertools.tee(_records(texts, pair, runner.reads_pairs, options))
     answers = classify.stream(record.item for record in first)
     count = len(texts) or _count_lines(options["text_file"])
@@ -119,7 +122,9 @@ def predict(
         done += 1
         failed += isinstance(answer, runtime.Failure)
         if as_json or options["jsonl"]:
-            values = {**record.values, **answer.to_dict()}
+            # A field that came with the text must not pass for an answer.
+            own = {name: value for name, value in record.values.items() if name not in answered}
+            values = {**own, **answer.to_dict()}
             click.echo(json.dumps(values, ensure_ascii=False))
         else:
             click.echo(_line(answer, record, runner.config.num_blocks))
@@ -146,6 +151,14 @@ def _check_form(file: str | None, jsonl: bool) -> None:
         )
     if suffix in (".json", ".jsonl") and not jsonl:
         raise BeexError(f"{file} has JSON lines; add --jsonl.")
+
+
+def _check_columns(file: str | None, pairs: bool) -> None:
+    """Refuses a file of tab-separated columns where the model reads single texts."""
+    if os.path.splitext(file or "")[1].lower() == ".tsv" and not pairs:
+        raise BeexError(
+            f"{file} is a TSV file; give a text on each line, or JSON lines by --jsonl."
+        )
 
 
 def _count_lines(file: str | None) -> int | None:

@@ -69,7 +69,8 @@ def read_records(
 ) -> Iterator[Record]:
     """What to classify, read as it is asked for: arguments, or the lines of a file or standard input.
 
-    A line that is not UTF-8 or has another form is a failure; the others are read all the same.
+    A line that is not UTF-8 or has another form is a failure; the others are read all the same. Blank lines between
+    JSON objects are none.
 
     Args:
         texts: arguments; if there are any, nothing else is read.
@@ -82,12 +83,14 @@ def read_records(
     """
     from beex_keras.runtime.predictions import Failure
 
-    number = 0
+    found = False
     name = "standard input" if file is None else f"text file {file}"
     lines: Iterable[str | bytes] = texts or _lines(file)
     for number, line in enumerate(lines, start=1):
         shown = line if isinstance(line, str) else line.decode("utf-8-sig", "replace")
         shown = shown.rstrip("\r\n")
+        if columns is not None and not texts and not shown.strip():
+            continue
         try:
             if isinstance(line, bytes):
                 decode(line, name, number)
@@ -97,8 +100,9 @@ def read_records(
                 record = _plain_record(shown, number, pairs)
         except BeexError as error:
             record = Record(Failure(str(error)), {"text": shown})
+        found = True
         yield record
-    if number == 0:
+    if not found:
         raise BeexError(f"The {name} has no text to classify; write one on each line.")
 
 
@@ -116,13 +120,15 @@ def _plain_record(line: str, number: int, pairs: bool) -> Record:
 
 
 def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) -> Record:
+    from beex_keras.runtime.predictions import Failure
+
     values = parse_json(line, f"Line {number:,}", "write one object on each line")
     if not isinstance(values, dict):
         raise BeexError(f"Line {number:,} is not a JSON object; write one on each line.")
     for name in columns if pairs else columns[:1]:
         if name not in values:
             fix = "name the fields that hold the text by --text-column and --pair-column"
-            raise BeexError(f"Line {number:,} has no field '{name}'; {fix}.")
+            return Record(Failure(f"Line {number:,} has no field '{name}'; {fix}."), values)
     first, second = (values.get(name) for name in columns)
     return Record((first, second) if pairs else first, values)
 

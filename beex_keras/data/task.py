@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -26,6 +27,19 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def fingerprint(self) -> str:
+        """A hash of its texts and labels: 16 hexadecimal digits."""
+        digest = hashlib.sha256()
+        self.update(digest)
+        return digest.hexdigest()[:16]
+
+    def update(self, digest: Any) -> None:
+        """Adds texts and labels to a hash of `hashlib`."""
+        for texts in (self.texts, self.pairs or [], map(str, self.labels.tolist())):
+            for text in texts:
+                digest.update(text.encode() + b"\0")
+            digest.update(b"\1")
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The rows of the given numbers, (n,) from 0, in that order."""
@@ -109,10 +123,7 @@ class Task:
         """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
         digest = hashlib.sha256()
         for split in self.splits().values():
-            for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
-                for text in texts:
-                    digest.update(text.encode() + b"\0")
-                digest.update(b"\1")
+            split.update(digest)
         for text in more:
             digest.update(text.encode() + b"\0")
         return digest.hexdigest()[:16]

@@ -14,8 +14,8 @@ from beex_keras.files import parse_json, read_text
 
 FilePath = str | os.PathLike[str]
 
-_QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
-"""A value that is quoted and has quotes within, which are doubled."""
+_QUOTED, _DOUBLED = re.compile(r'".*"'), re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+"""A value that is quoted, and one that has quotes within, too, which are doubled."""
 
 
 def read_rows(path: FilePath, columns: Columns) -> Rows:
@@ -88,15 +88,21 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
 def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     lines = [line.removesuffix("\r") for line in content.split("\n")]
     header = _header(lines[0].split("\t"), path)
+    fix = "write it without quotes, or as a .csv file"
+    quoted, count = set(header), 0
     for number, line in enumerate(lines[1:], 2):
         if line:
             row = _by_column(header, line.split("\t"), number, path)
-            if any(_QUOTED.fullmatch(value) for value in row.values()):
-                fix = "write it without quotes, or as a .csv file"
+            if any(_DOUBLED.fullmatch(value) for value in row.values()):
                 raise BeexError(
                     f"Line {number} of {path} has quotes as a CSV file has them; {fix}."
                 )
+            # One text may be a quotation, but not all.
+            quoted = {name for name in quoted if _QUOTED.fullmatch(row[name])}
+            count += 1
             yield number, row
+    if quoted and count > 1:
+        raise BeexError(f"All values of {min(quoted)} in {path} have quotes around them; {fix}.")
 
 
 def _header(names: list[str], path: Path) -> list[str]:

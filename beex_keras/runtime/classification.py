@@ -6,6 +6,7 @@ import os
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
 from typing import Any, Literal
 
+from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.exits import ExitPolicy
 from beex_keras.runtime.loading import load
@@ -65,6 +66,8 @@ class Pipeline:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise BeexError(f"{name}={value!r} must be a whole number of at least 1.")
+        if self.policy is not None:
+            exits.check(self.policy, self.runner.config.is_regression)
         if self.top_k is not None and self.runner.config.is_regression:
             raise BeexError(
                 "top_k chooses among classes, and this model answers a number; leave it out."

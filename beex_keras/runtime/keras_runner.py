@@ -79,7 +79,7 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
     if (Path(path) / "run.json").is_file():
         raise BeexError(f"The training in {path} is not finished; give its command again.")
     fix = "give a run folder of `beex train` or a directory of save_pretrained"
-    raise BeexError(f"{path} has neither config.json nor model/config.json; {fix}.")
+    raise BeexError(f"{path} is not a folder with a Keras model; {fix}.")
 
 
 def _load_keras(path: Path) -> BEExformerClassifier:

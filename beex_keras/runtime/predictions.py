@@ -93,6 +93,12 @@ class Failure:
 Answer: TypeAlias = Prediction | ValuePrediction | Failure
 
 
+def answer_fields(is_regression: bool) -> set[str]:
+    """Names of all fields of the answers of a regression, or of a classifier."""
+    kinds = (ValuePrediction if is_regression else Prediction, Failure)
+    return {field.name for kind in kinds for field in dataclasses.fields(kind)}
+
+
 def value_predictions(
     scale: ValueScale, decisions: Decisions, truncated: np.ndarray
 ) -> Iterator[ValuePrediction]:

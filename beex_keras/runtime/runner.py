@@ -1,6 +1,6 @@
 """One interface for every engine that runs a classifier."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -200,7 +200,7 @@ class Runner:
         """Why an item cannot be classified, if so; its length is not looked at."""
         if isinstance(item, Failure):
             return item
-        is_pair = isinstance(item, tuple) and len(item) == 2
+        is_pair = isinstance(item, tuple | list) and len(item) == 2
         if is_pair and not self.reads_pairs:
             reads = f"Text {number:,} is a pair, and the model reads single texts, not pairs"
             return Failure(f"{reads}; give one text.")
@@ -235,9 +235,11 @@ def _items(texts: Texts, pairs: Texts | None) -> Sequence[Any]:
 
 
 def check_texts(texts: Any, pairs: Any) -> None:
-    """Raises `BeexError` for a string in place of many, or lists that differ in length."""
+    """Raises `BeexError` for a string or a table in place of many texts, or lists that differ in length."""
     if isinstance(texts, str | bytes):
         raise BeexError("Texts are needed, but one string was given; put it in a list.")
+    if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
+        raise BeexError("Texts are needed, but a table was given; give its column with the texts.")
     if pairs is not None and len(texts) != len(pairs):
         counts = f"{len(texts)} texts came with {len(pairs)} second texts"
         raise BeexError(f"{counts}; give one for each.")

@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,25 @@ def only_process(directory: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def removed_if_refused(directory: Path) -> Iterator[None]:
+    """Returns a context whose `BeexError` takes the run folder with it, unless something is or was trained in there.
+
+    So a command can be corrected and given again for the same folder.
+    """
+    try:
+        yield
+    except BeexError:
+        files = [directory / name for name in (SETTINGS, VOCABULARY)]
+        if set(directory.iterdir()) <= set(files):
+            # It stays if another process trains in there, or if the system does not let go of it.
+            with suppress(BeexError, OSError), only_process(directory):
+                for file in files:
+                    file.unlink(missing_ok=True)
+                directory.rmdir()
+        raise
+
+
 def open_preprocessor(
     directory: Path, max_length: int, vocabulary: Callable[[], Sequence[str]]
 ) -> TextPreprocessor:
@@ -110,10 +129,11 @@ def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:
     if not isinstance(found, dict):
         return ["all"]
     names = []
-    for key, value in wanted.items():
-        other = found.get(key)
-        if isinstance(value, dict) and isinstance(other, dict):
-            names += [name for name in value if value[name] != other.get(name)]
+    for key in {**wanted, **found}:
+        value, other = wanted.get(key), found.get(key)
+        if key in ("model", "training") and isinstance(value, dict) and isinstance(other, dict):
+            both = {**value, **other}
+            names += [name for name in both if value.get(name) != other.get(name)]
         elif value != other:
             names.append(key)
-    return names or ["fields"]
+    return names

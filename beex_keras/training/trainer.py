@@ -54,6 +54,7 @@ from beex_keras.training.unlabelled import (
     ANSWERS,
     IDS,
     Texts,
+    check_new_texts,
     count_lines,
     file_names,
     sample_texts,
@@ -179,11 +180,14 @@ def train(
     task = load_task(data, validation, test, **words.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
-    files = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
+    named = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
+    files = tuple(map(Path, named))
+    if files:
+        check_new_texts(files, task)
     about = Data(
         labelled=len(task.train),
         classes=len(task.labels),
-        unlabelled=count_lines([Path(file) for file in files]),
+        unlabelled=count_lines(files),
         is_regression=task.is_regression,
         is_pair=task.is_pair,
         both_orders=task.both_orders,
@@ -200,7 +204,7 @@ def train(
         callbacks,
         words.run,
         verbose,
-        tuple(map(Path, files)),
+        files,
     )
     return trainer.run()
 
@@ -258,7 +262,13 @@ class Trainer:
 
     def run(self) -> Run:
         """Trains, unless the folder holds the finished run, and measures."""
-        preprocessor, splits = self.open_folder(), self.task.splits().items()
+        preprocessor = self.open_folder()
+        with run_folder.removed_if_refused(self.folder) if self.chief else nullcontext():
+            return self.run_in_folder(preprocessor)
+
+    def run_in_folder(self, preprocessor: TextPreprocessor) -> Run:
+        """As `run`, in the folder that was opened."""
+        splits = self.task.splits().items()
         self.ids = {name: preprocessor.encode(split.texts, split.pairs) for name, split in splits}
         # Everything random from here on follows from the seed.
         tf.keras.utils.set_random_seed(self.config.seed)
@@ -467,6 +477,8 @@ class Trainer:
         """Writes the model, and then the results, which mark a run as finished."""
         run.model.save_pretrained(self.folder / run_folder.MODEL)
         results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+        held_out = {"validation": self.task.validation, "test": self.task.test}
+        results["held_out"] = {name: split.fingerprint() for name, split in held_out.items()}
         if run.baselines:
             results["baselines"] = run.baselines
         if run.model.config.precision.name == "weights-only":

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from beex_keras.data import Split
+from beex_keras.data import Split, Task
 from beex_keras.data.row_file import RowFile
 from beex_keras.errors import BeexError, BeexWarning
 from beex_keras.files import atomic_path, open_lines, read_text, write_atomically
@@ -83,6 +83,15 @@ def count_lines(paths: Sequence[Path]) -> int:
     return count
 
 
+def check_new_texts(paths: Sequence[Path], task: Task) -> None:
+    """Raises `BeexError` if a file cannot be read, or no line of all of them is a text that `task` has not."""
+    has_pairs = task.train.pairs is not None
+    if next(_Lines(has_pairs, task.splits().values()).of(paths), None) is None:
+        names = ", ".join(map(str, paths))
+        kind = "pairs, with a tab between the two texts" if has_pairs else "texts"
+        raise BeexError(f"No line of {names} is a new text; give {kind}, one a line.")
+
+
 def sample_texts(paths: Sequence[Path], has_pairs: bool) -> list[str]:
     """The first texts of each file, for a vocabulary; of pairs both, each for itself."""
     found: list[str] = []
@@ -119,7 +128,7 @@ def write_texts(
         say: is told how far it is.
 
     Raises:
-        BeexError: a file cannot be read, or none of its lines is a text.
+        BeexError: a file cannot be read.
     """
     if not (folder / ABOUT).exists():
         about = _write(folder, train, held_out, paths, preprocessor, answer, say)
@@ -167,10 +176,6 @@ def _write(
                 say(f"{count:,} texts read" + (" and answered" if answer is not None else ""))
                 said = time.monotonic()
     unlabelled = count - len(train)
-    if paths and not unlabelled:
-        names = ", ".join(map(str, paths))
-        kind = "pairs, with a tab between the two texts" if train.pairs is not None else "texts"
-        raise BeexError(f"No line of {names} is a new text; give {kind}, one a line.")
     if lines.faulty:
         left = f"{lines.faulty:,} lines of unlabelled text are left out"
         warnings.warn(f"{left}; the first is {lines.first}.", BeexWarning, stacklevel=2)

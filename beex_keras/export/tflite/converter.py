@@ -152,8 +152,10 @@ def export_file(
         True
     """
     if Path(path).suffix.lower() in (".beex", ".c", ".h"):
-        fix = "end its name in .tflite, or use beex_keras.export.beex or `beex convert`"
-        raise BeexError(f"{path} is to be a .tflite file; {fix}.")
+        what, fix = "a .tflite file", "end its name in .tflite"
+        if exit == "segments":
+            what, fix = "a directory of segments", "leave out its suffix"
+        raise BeexError(f"{path} is to be {what}; {fix}.")
     if exit != "segments":
         data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
         write_atomically(path, data)
