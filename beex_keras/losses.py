@@ -75,10 +75,10 @@ class SoftRoutingLoss(tf.keras.losses.Loss):
         if classes == 1:
             target = tf.reshape(tf.cast(y_true, y_pred.dtype), (-1, 1))
             losses = tf.math.squared_difference(y_pred[:, :, 0], target)
-            return tf.reduce_sum(losses * self.exit_weights(y_pred, exits), axis=1)
-        target = tf.one_hot(tf.reshape(tf.cast(y_true, tf.int32), (-1, 1)), classes)
-        target = target * (1.0 - self.label_smoothing) + self.label_smoothing / classes
-        losses = -tf.reduce_sum(target * tf.nn.log_softmax(y_pred), axis=-1)
+        else:
+            target = tf.one_hot(tf.reshape(tf.cast(y_true, tf.int32), (-1, 1)), classes)
+            target = target * (1.0 - self.label_smoothing) + self.label_smoothing / classes
+            losses = -tf.reduce_sum(target * tf.nn.log_softmax(y_pred), axis=-1)
         return tf.reduce_sum(losses * self.exit_weights(y_pred, exits), axis=1)
 
     def exit_weights(self, exit_logits: tf.Tensor, exits: int) -> tf.Tensor:

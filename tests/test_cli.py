@@ -77,15 +77,15 @@ def read_once(once, monkeypatch):
 
 @pytest.fixture
 def dtypes(monkeypatch):
-    """Of the matrix products of each model that reaches the training loop, which refuses it."""
+    """Of the matrix products of each model that reaches the training loop, which is interrupted."""
     found = []
 
-    def refuse(model, *_, **__):
+    def interrupt(model, *_, **__):
         linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
         found.append({linear.matmul.training_dtype for linear in linears})
-        raise BeexError("refused")
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr("beex_keras.training.epochs.fit", refuse)
+    monkeypatch.setattr("beex_keras.training.epochs.fit", interrupt)
     return found
 
 
@@ -112,7 +112,7 @@ def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dty
     monkeypatch.setattr("beex_keras.training.matrix_dtype.bfloat16_cost", lambda: cost)
     sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
     arguments = [*data(folder), *sizes, "--epochs", 1, "--set=precision=bfloat16"]
-    assert beex("train", *arguments, "-o", tmp_path / "run") == 2
+    assert beex("train", *arguments, "-o", tmp_path / "run") == 130
     lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("warning:")]
     assert len(lines) == bool(warned) and warned in "".join(lines)
     assert dtypes == [{tf.bfloat16}]

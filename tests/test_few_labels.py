@@ -62,7 +62,7 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
 
     def found(init, **words):
         read = Words.read({"vocabulary_size": 100, **shape, **words}, init=init)
-        return settings.resolve(read, settings.Data(10_001, are_long=True))
+        return settings.resolve(read, settings.Data(20_001, are_long=True))
 
     for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
         long, given = found(start), found(start, max_length=8)
@@ -105,13 +105,13 @@ def test_pairs_have_a_binary_encoder_of_their_own(encoders):
 
 
 def test_many_labels_have_no_teacher_unless_asked(encoders):
-    found = resolved(10_001)
+    found = resolved(20_001)
     assert found.twin is None and name_of(found.init) == "minilm"
     assert found.training.soft_targets == 0
-    asked = resolved(10_001, teacher="twin")
+    asked = resolved(20_001, teacher="twin")
     assert asked.twin is not None and name_of(asked.init) == "minilm"
     # Whoever has texts without labels wants somebody to answer them.
-    assert resolved(10_001, unlabelled=True).twin is not None
+    assert resolved(20_001, unlabelled=True).twin is not None
 
 
 def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
@@ -127,7 +127,7 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     assert {of.training.epochs for of in (short, short.twin, short.twin.twin)} == {3}
     # A float32 model is the second twin itself, and many labels need none.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
-    assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
+    assert resolved(20_001, 65_000, unlabelled=True).twin.twin is None
 
 
 def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder):
@@ -135,7 +135,7 @@ def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder)
     assert [of.with_frozen for of in (found, found.twin, found.twin.twin)] == [False, True, False]
     # A float32 model learns from both itself.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
-    for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
+    for other in (resolved(2_000), resolved(20_001, 65_000, unlabelled=True)):
         assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
     other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "donor"))
     assert other.twin.twin is not None and not other.twin.with_frozen
@@ -145,7 +145,7 @@ def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
     found = resolved(20_000, data={"is_pair": True, "both_orders": True})
     assert found.training.batch_size == found.twin.training.batch_size == 32
     assert found.twin.model.token_dropout == 0 and found.twin.model.dropout == 0.1
-    assert resolved(20_002, data={"is_pair": True, "both_orders": True}).twin is None
+    assert resolved(40_002, data={"is_pair": True, "both_orders": True}).twin is None
     for words in ({"bits": "float"}, {"teacher": "none"}):
         assert resolved(500, data={"is_pair": True}, **words).model.token_dropout == 0
     assert resolved(500, bits="float").model.token_dropout == 0.1
@@ -267,8 +267,8 @@ def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
     )
     named = resolved(5_000, init="binary-minilm")
     assert (named.twin.training, named.training) == (found.twin.training, found.training)
-    assert resolved(10_000, init=None).twin is not None
-    assert resolved(10_001, init=None).twin is None
+    assert resolved(20_000, init=None).twin is not None
+    assert resolved(20_001, init=None).twin is None
     assert resolved(5_000, init="binary-minilm", bits="float").training.learning_rate == 3e-4
     alone = resolved(500, init=None, teacher="none")
     assert alone.twin is None and alone.training.head_rate == 10.0

@@ -38,7 +38,7 @@ def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):  # 
     arguments = ["train", *data(tmp_path), "--init", str(tmp_path / "donor"), "--epochs", "1"]
     arguments += ["--set=init_layers=[0,2]", "--max-length", "12", "-o", str(tmp_path / "run")]
     arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
-    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 2
+    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 130
     assert dtypes == [{tf.float32}]
     found = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert found["init"]["layers"] == found["teacher"]["layers"] == [0, 2]
@@ -134,7 +134,7 @@ def test_what_follows_from_the_start(starts, tmp_path):
     for count, epochs, warm in known:
         assert resolved(count)[1] == TrainingConfig(epochs=epochs)
         found = resolved(count, init=starts / "real")[1]
-        assert (found.epochs, found.batch_size) == (warm, 32 if count <= 10_000 else 64)
+        assert (found.epochs, found.batch_size) == (warm, 32 if count <= 20_000 else 64)
     fully = BEExformerClassifier(
         ours.with_bits("fully-binary"), load(starts / "run").classifier.preprocessor
     )

@@ -1,6 +1,5 @@
 """`beex convert`: a trained model as a file for a device, or as a C project."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -18,7 +17,7 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 from beex_keras.export.description import EXITS
-from beex_keras.files import read_bytes, read_text
+from beex_keras.files import read_bytes
 
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
@@ -201,9 +200,11 @@ def _activations(config: "BEExformerConfig", asked: str | None) -> int | None:
 
 def _calibrations(path: Path, config: "BEExformerConfig") -> dict[int, dict[str, Any] | None]:
     """Figures of a run folder's calibrations by bits of activations; a weights-only run has two."""
-    if not (path / "results.json").is_file():
+    from beex_keras.training import run_folder
+
+    if not (path / run_folder.RESULTS).is_file():
         return {}
-    results = json.loads(read_text(path / "results.json", "results"))
+    results = run_folder.read_results(path)
     found = {config.activation_bits: results["calibration"]}
     if "w1a8" in results:
         found[8] = results["w1a8"]["calibration"]

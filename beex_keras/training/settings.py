@@ -46,7 +46,7 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more epochs than `most`, and how many epochs it has
 at most."""
 
-FEW, _BATCH_OF_FEW = 10_000, 32
+FEW, _BATCH_OF_FEW = 20_000, 32
 """How many texts are few: up to so many a warm start has smaller batches, and so more steps, and a twin that teaches;
 and the size of these batches. With more texts two trainings would take long."""
 

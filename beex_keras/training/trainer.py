@@ -139,7 +139,7 @@ def train(
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
-            from its twin if it has at most 10,000 labelled texts, or unlabelled texts. Other models have no
+            from its twin if it has at most 20,000 labelled texts, or unlabelled texts. Other models have no
             teacher.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
@@ -476,20 +476,20 @@ class Trainer:
     def save(self, run: Run) -> None:
         """Writes the model, and then the results, which mark a run as finished."""
         run.model.save_pretrained(self.folder / run_folder.MODEL)
-        results = {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+        results = _figures(run)
         held_out = {"validation": self.task.validation, "test": self.task.test}
         results["held_out"] = {name: split.fingerprint() for name, split in held_out.items()}
         if run.baselines:
             results["baselines"] = run.baselines
         if run.model.config.precision.name == "weights-only":
-            results["w1a8"] = self._measure_w1a8(run.model)
+            # As it is converted, which is to activations of 8 bits.
+            results["w1a8"] = _figures(self.measure(run.model.with_activations(8)))
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
         shutil.rmtree(self.folder / epochs.CHECKPOINTS, ignore_errors=True)
         for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
 
-    def _measure_w1a8(self, model: BEExformerClassifier) -> dict[str, Any]:
-        """The results of a weights-only model as it is converted, which is to activations of 8 bits."""
-        run = self.measure(model.with_activations(8))
-        return {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
+
+def _figures(run: Run) -> dict[str, Any]:
+    return {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
