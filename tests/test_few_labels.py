@@ -243,14 +243,17 @@ def test_another_shape_or_encoder_starts_from_its_twin(encoders, encoder_folder,
 
 
 def test_trainings_start_from_the_binary_encoder_by_default(encoders):
-    found = resolved(100_000, init=None)
+    found = resolved(200_000, init=None)
     assert found.start_by_default and name_of(found.init) == "binary-minilm"
     # Two trainings would take long.
     assert found.twin is None and found.teacher is None
     assert found.model.dropout == 0.1  # which a teacher would make superfluous
-    assert found.training == TrainingConfig.warm(True, **settings.FAST_EXITS)
+    # More than 100,000 texts are seen once.
+    assert found.training == TrainingConfig.warm(True, epochs=1, **settings.FAST_EXITS)
+    assert resolved(100_000, init=None).training.epochs == 2
+    assert resolved(200_001, init=None).init is None
     assert resolved(500, init=None, bits="fully-binary").model.activation_bits == 1
-    pairs = resolved(200_000, init=None, data={"is_pair": True, "both_orders": True})
+    pairs = resolved(400_000, init=None, data={"is_pair": True, "both_orders": True})
     assert pairs.start_by_default and name_of(pairs.init) == "binary-minilm-pairs"
 
 
@@ -269,6 +272,9 @@ def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
     assert (named.twin.training, named.training) == (found.twin.training, found.training)
     assert resolved(20_000, init=None).twin is not None
     assert resolved(20_001, init=None).twin is None
+    for count, taught in ((10_000, True), (10_001, False)):
+        many = resolved(count, init=None, data={"classes": 21})
+        assert (many.twin is not None) == taught
     assert resolved(5_000, init="binary-minilm", bits="float").training.learning_rate == 3e-4
     alone = resolved(500, init=None, teacher="none")
     assert alone.twin is None and alone.training.head_rate == 10.0
@@ -285,7 +291,7 @@ def test_exits_of_many_classes_learn_faster(encoders, init):
 @pytest.mark.parametrize(
     ("labelled", "words"),
     [
-        (100_001, {}),
+        (200_001, {}),
         (500, {"init": "none"}),
         (500, {"preset": "tiny"}),
         (500, {"bits": "float"}),

@@ -38,7 +38,7 @@ _ARGUMENTS = (
     panel="Start",
     help="Start from these weights: 'minilm', a folder of a BERT-style encoder, a run folder, a "
     ".keras or .beex file, the name of a packaged model, or 'none' for random ones. The default for English texts "
-    "with at most 100,000 labels and no --preset is a packaged binary MiniLM; with --unlabelled or '--teacher twin' "
+    "with at most 200,000 labels and no --preset is a packaged binary MiniLM; with --unlabelled or '--teacher twin' "
     "it is 'minilm'.",
 )
 @click.option(

@@ -46,13 +46,20 @@ _FEWEST_TEXTS, _MOST_EPOCHS = 5_000, 50
 """How many texts a warm start sees at least, even if that takes more epochs than `most`, and how many epochs it has
 at most."""
 
-FEW, _BATCH_OF_FEW = 20_000, 32
-"""How many texts are few: up to so many a warm start has smaller batches, and so more steps, and a twin that teaches;
-and the size of these batches. With more texts two trainings would take long."""
+FEW, _BATCH_OF_FEW = 10_000, 32
+"""How many texts are few: up to so many a warm start has smaller batches, and so more steps; and the size of these
+batches."""
 
-_MOST_STARTED = 100_000
+_MOST_TAUGHT = 20_000
+"""Up to how many labelled texts a twin teaches by default; of many classes up to `FEW`. With more two trainings would
+take long, and 15,000 texts of many classes are learned as well without a teacher."""
+
+_MOST_STARTED = 200_000
 """Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more a
 smaller model is trained, which takes less time a text. Our reading."""
+
+_SEEN_ONCE = 100_000
+"""A warm start sees more texts than these once, whatever `fewest` says. So it takes as long as with half of them."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}
@@ -234,7 +241,12 @@ class _Case:
             return self.words.teacher == TWIN
         # A whole recipe says all by itself.
         free = not isinstance(self.words.training, TrainingConfig)
-        return free and self.from_encoder and self.data.has_few_labels and self.is_binary
+        return free and self.from_encoder and self.has_few_to_teach and self.is_binary
+
+    @property
+    def has_few_to_teach(self) -> bool:
+        """Whether the labelled texts are so few that a twin teaches by default."""
+        return self.data.once <= (FEW if self.data.classes > _MANY_CLASSES else _MOST_TAUGHT)
 
     @property
     def has_teacher(self) -> bool:
@@ -293,8 +305,8 @@ class _Case:
         with_frozen = self.is_answered and self.from_minilm
         if self.is_answered and self.is_binary:
             twin, with_frozen = self.second(twin, found.training, with_frozen), False
-        few = self.data.has_few_labels
-        if self.is_taught and few and self.from_minilm and binary_minilm.fits(found.model):
+        named = self.from_minilm and binary_minilm.fits(found.model)
+        if self.is_taught and self.has_few_to_teach and named:
             init = warm_start(binary_minilm.name_for(self.data.is_pair))
         return dataclasses.replace(found, init=init, twin=twin, with_frozen=with_frozen)
 
@@ -346,8 +358,10 @@ def epochs_of(count: int, passes: Passes) -> int:
 
     Source: our reading; near the epochs of the suites `paper` and `warm`.
     """
-    epochs = min(max(passes.fewest, -(-passes.texts // count)), passes.most)
-    if passes is FROM_RANDOM:
+    is_warm = passes is not FROM_RANDOM
+    fewest = 1 if is_warm and count > _SEEN_ONCE else passes.fewest
+    epochs = min(max(fewest, -(-passes.texts // count)), passes.most)
+    if not is_warm:
         return epochs
     return max(epochs, min(-(-_FEWEST_TEXTS // count), _MOST_EPOCHS))
 

@@ -133,13 +133,14 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", a folder of a BERT-style encoder, a run folder,
             a ``.keras`` or ``.beex`` file, the name of a packaged model, or a `WarmStart`; they are random
-            if "none". By default a binary model with at most 100,000 labelled texts in English starts from a
+            if "none". By default a binary model with at most 200,000 labelled texts in English starts from a
             packaged binary MiniLM, see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size
             that this does not fit, a vocabulary, `model` or `training`; others start from random weights.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns
-            from its twin if it has at most 20,000 labelled texts, or unlabelled texts. Other models have no
+            from its twin if it has at most 20,000 labelled texts (10,000
+            with more than 20 classes), or unlabelled texts. Other models have no
             teacher.
         unlabelled: files of texts without labels, for which the teacher computes the targets; each line is
             a text, or a pair with a tab between its texts.
