@@ -62,7 +62,7 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
 
     def found(init, **words):
         read = Words.read({"vocabulary_size": 100, **shape, **words}, init=init)
-        return settings.resolve(read, settings.Data(20_001, are_long=True))
+        return settings.resolve(read, settings.Data(10_001, are_long=True))
 
     for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
         long, given = found(start), found(start, max_length=8)
@@ -127,7 +127,7 @@ def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
     assert {of.training.epochs for of in (short, short.twin, short.twin.twin)} == {3}
     # A float32 model is the second twin itself, and many labels need none.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
-    assert resolved(20_001, 65_000, unlabelled=True).twin.twin is None
+    assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
 
 
 def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder):
@@ -135,7 +135,7 @@ def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder)
     assert [of.with_frozen for of in (found, found.twin, found.twin.twin)] == [False, True, False]
     # A float32 model learns from both itself.
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
-    for other in (resolved(2_000), resolved(20_001, 65_000, unlabelled=True)):
+    for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
         assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
     other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "donor"))
     assert other.twin.twin is not None and not other.twin.with_frozen

@@ -34,7 +34,7 @@ def warn_of_learned_rows(model: str, task: "Task", split: str, options: dict[str
         learned = (
             f"The {split} split of this DATA is not the one that the training in {model} held out"
         )
-        fix = "give the training's DATA, --validation and --test, or new rows by --test alone"
+        fix = f"give the training's DATA, --validation and --test, or new rows by --{split}"
         warnings.warn(
             f"{learned}, so the model may have learned some of its rows; {fix}.",
             BeexWarning,

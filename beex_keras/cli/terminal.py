@@ -69,8 +69,8 @@ def read_records(
 ) -> Iterator[Record]:
     """What to classify, read as it is asked for: arguments, or the lines of a file or standard input.
 
-    A line that is not UTF-8 or has another form is a failure; the others are read all the same. Blank lines between
-    JSON objects are none.
+    A line that is not UTF-8 or has another form is a failure; the others are read all the same. A blank line
+    between JSON objects is skipped.
 
     Args:
         texts: arguments; if there are any, nothing else is read.
@@ -91,15 +91,17 @@ def read_records(
         shown = shown.rstrip("\r\n")
         if columns is not None and not texts and not shown.strip():
             continue
+        values: dict[str, Any] = {"text": shown}
         try:
             if isinstance(line, bytes):
                 decode(line, name, number)
             if columns is not None and not texts:
-                record = _json_record(shown, number, columns, pairs)
+                values = _json_values(shown, number)
+                record = Record(_json_item(values, number, columns, pairs), values)
             else:
                 record = _plain_record(shown, number, pairs)
         except BeexError as error:
-            record = Record(Failure(str(error)), {"text": shown})
+            record = Record(Failure(str(error)), values)
         found = True
         yield record
     if not found:
@@ -119,18 +121,21 @@ def _plain_record(line: str, number: int, pairs: bool) -> Record:
     return make_record(*parts)
 
 
-def _json_record(line: str, number: int, columns: tuple[str, str], pairs: bool) -> Record:
-    from beex_keras.runtime.predictions import Failure
-
+def _json_values(line: str, number: int) -> dict[str, Any]:
     values = parse_json(line, f"Line {number:,}", "write one object on each line")
     if not isinstance(values, dict):
         raise BeexError(f"Line {number:,} is not a JSON object; write one on each line.")
+    return values
+
+
+def _json_item(values: dict[str, Any], number: int, columns: tuple[str, str], pairs: bool) -> Any:
+    """The text, or the two, in these fields of an object."""
     for name in columns if pairs else columns[:1]:
         if name not in values:
             fix = "name the fields that hold the text by --text-column and --pair-column"
-            return Record(Failure(f"Line {number:,} has no field '{name}'; {fix}."), values)
+            raise BeexError(f"Line {number:,} has no field '{name}'; {fix}.")
     first, second = (values.get(name) for name in columns)
-    return Record((first, second) if pairs else first, values)
+    return (first, second) if pairs else first
 
 
 def show_progress(items: Iterable[Any], total: int | None) -> Iterator[Any]:

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
@@ -30,16 +29,7 @@ class Split:
 
     def fingerprint(self) -> str:
         """A hash of its texts and labels: 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        self.update(digest)
-        return digest.hexdigest()[:16]
-
-    def update(self, digest: Any) -> None:
-        """Adds texts and labels to a hash of `hashlib`."""
-        for texts in (self.texts, self.pairs or [], map(str, self.labels.tolist())):
-            for text in texts:
-                digest.update(text.encode() + b"\0")
-            digest.update(b"\1")
+        return _hash(self)
 
     def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
         """The rows of the given numbers, (n,) from 0, in that order."""
@@ -121,9 +111,16 @@ class Task:
 
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
-        digest = hashlib.sha256()
-        for split in self.splits().values():
-            split.update(digest)
-        for text in more:
-            digest.update(text.encode() + b"\0")
-        return digest.hexdigest()[:16]
+        return _hash(*self.splits().values(), more=more)
+
+
+def _hash(*splits: Split, more: Iterable[str] = ()) -> str:
+    digest = hashlib.sha256()
+    for split in splits:
+        for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
+            for text in texts:
+                digest.update(text.encode() + b"\0")
+            digest.update(b"\1")
+    for text in more:
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:16]

@@ -21,7 +21,7 @@ from beex_keras.training.words import NEEDS, NONE, TWIN, Words
 
 @dataclasses.dataclass(frozen=True)
 class Passes:
-    """How long a training is: it sees `texts` at least, in at least `fewest` epochs and at most `most`."""
+    """How long a training is: it sees `texts` at least, in at least `fewest` epochs and at most `most`; see `epochs_of`."""
 
     texts: int
     fewest: int
@@ -52,14 +52,14 @@ batches."""
 
 _MOST_TAUGHT = 20_000
 """Up to how many labelled texts a twin teaches by default; of many classes up to `FEW`. With more two trainings would
-take long, and 15,000 texts of many classes are learned as well without a teacher."""
+take long, and with many classes the exits are as good without a teacher."""
 
 _MOST_STARTED = 200_000
 """Up to how many labelled texts a training starts from the packaged binary MiniLM by default. With more a
 smaller model is trained, which takes less time a text. Our reading."""
 
 _SEEN_ONCE = 100_000
-"""A warm start sees more texts than these once, whatever `fewest` says. So it takes as long as with half of them."""
+"""A warm start sees a larger number of texts only once, so that up to `_MOST_STARTED` take no longer."""
 
 TAUGHT_MODEL = {"dropout": 0.0, "token_dropout": 0.0}
 TAUGHT_TRAINING = {"soft_targets": 0.7, "replaced_tokens": 0.4}

@@ -115,6 +115,7 @@ def _ways(
             w1a8 = model.with_activations(8)
             add("W1A8, engine", runtimes.engine_file, w1a8, start_engine)
             add(f"{mode}, LCE", full_file, model, start_lce)
+            add("W1A8, LCE", full_file, w1a8, start_lce)
         else:
             add(f"{mode}, LCE default", full_file, model, start_lce, indirect=False)
             add(f"{mode}, LCE indirect", full_file, model, start_lce, indirect=True)

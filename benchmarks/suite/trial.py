@@ -101,9 +101,10 @@ class Trial:
 
 def _packaged_file(source: Any) -> Path | None:
     """The file of a start or teacher that comes with the package."""
-    if source in list(binary_minilm.FILES):
-        return binary_minilm.FILES[source]
-    return pretrained.find(source) if source in pretrained.names() else None
+    if not isinstance(source, str):
+        return None
+    packaged = pretrained.find(source) if source in pretrained.names() else None
+    return binary_minilm.FILES.get(source, packaged)
 
 
 def state(folder: Path) -> str:
