@@ -54,7 +54,9 @@ def quantize_tokens(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         >>> q.numpy()
         array([[  32., -127.,   16.]], dtype=float32)
     """
-    largest = tf.stop_gradient(tf.reduce_max(tf.abs(x), axis=-1, keepdims=True))
+    # Not the largest of abs(x): Larq Compute Engine's ABS takes longer than the product that follows.
+    ends = tf.reduce_max(x, axis=-1, keepdims=True), tf.reduce_max(-x, axis=-1, keepdims=True)
+    largest = tf.stop_gradient(tf.maximum(*ends))
     # As the C engine: a token of zeros, or of next to nothing, has no steps.
     steps = x * (127.0 / tf.maximum(largest, 1e-30))
     return _round(steps), largest * (1.0 / 127.0)
