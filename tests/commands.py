@@ -1,4 +1,4 @@
-"""`beex` within a script."""
+"""`beex` within this process."""
 
 import contextlib
 import io
@@ -16,3 +16,14 @@ def beex(*arguments: object, code: int = 0) -> str:
             found = exit.code
     assert found == code, (arguments, found, output.getvalue())
     return output.getvalue()
+
+
+def exit_code(*arguments: object) -> int:
+    """With which exit code a command ends."""
+    from beex_keras.cli import main
+
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as exit:
+        return exit.code
+    raise AssertionError("The command did not end.")

@@ -23,10 +23,10 @@ from toy_suite import TOY
 
 sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
-from beex_keras import TrainingConfig, exits, export, load_task
+from beex_keras import TrainingConfig, exits, export, load_task, runtime
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex as beex_format
-from beex_keras.export.tflite import freeze
+from beex_keras.export.tflite import freeze, size_report
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training import bert, binary_minilm, epochs, train
 
@@ -108,6 +108,37 @@ def toy_run(tmp_path_factory):
     export.export_file(run.model, path / "model.tflite", calibration=figures)
     beex_format.export_file(run.model, path / "model.beex", calibration=figures)
     return path
+
+
+@pytest.fixture(scope="module")
+def loaded_once():
+    """What takes long, and gives the same each time that a file is as it was."""
+    return {
+        "beex_keras.runtime.load": functools.cache(runtime.load),
+        "beex_keras.runtime.load_classifier": functools.cache(runtime.load_classifier),
+        "beex_keras.export.tflite.size_report.summarize": functools.cache(size_report.summarize),
+    }
+
+
+@pytest.fixture
+def read_once(loaded_once, monkeypatch):
+    """Commands that only read a model share it."""
+    for name, function in loaded_once.items():
+        monkeypatch.setattr(name, function)
+
+
+@pytest.fixture
+def dtypes(monkeypatch):
+    """Of the matrix products of each model that reaches the training loop, which is interrupted."""
+    found = []
+
+    def interrupt(model, *_, **__):
+        linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
+        found.append({linear.matmul.training_dtype for linear in linears})
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("beex_keras.training.epochs.fit", interrupt)
+    return found
 
 
 def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> np.ndarray:

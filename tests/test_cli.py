@@ -1,7 +1,5 @@
 """The command line as a user meets it: every command, and a sentence for every mistake."""
 
-import functools
-import io
 import json
 import shutil
 import subprocess
@@ -10,11 +8,12 @@ import sys
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import exit_code as beex
 from conftest import needs_engine
 from toy import TOY_SIZE, write_toy_files
 from toy import data_options as data
 
-from beex_keras import TrainingConfig, cli, export, fields, load, runtime
+from beex_keras import TrainingConfig, export, fields, load
 from beex_keras.errors import BeexError
 from beex_keras.exits import POLICIES
 from beex_keras.export import beex as beex_format
@@ -23,13 +22,6 @@ from beex_keras.losses import WEIGHTS
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import RunOptions
-
-
-def beex(*arguments) -> int:
-    """Runs the command in this process; its exit code."""
-    with pytest.raises(SystemExit) as end:
-        cli.main([str(argument) for argument in arguments])
-    return end.value.code
 
 
 @pytest.fixture(scope="module")
@@ -56,37 +48,6 @@ def folder(tmp_path_factory):
     assert beex("convert", path / "run", "-o", path / "model.tflite", "--json") == 0
     assert beex("convert", path / "run", "-o", path / "model.beex", "--json") == 0
     return path
-
-
-@pytest.fixture(scope="module")
-def once():
-    """What takes long, and gives the same each time that the folder is as it was."""
-    return {
-        "beex_keras.runtime.load": functools.cache(runtime.load),
-        "beex_keras.runtime.load_classifier": functools.cache(runtime.load_classifier),
-        "beex_keras.export.tflite.size_report.summarize": functools.cache(size_report.summarize),
-    }
-
-
-@pytest.fixture
-def read_once(once, monkeypatch):
-    """Commands that only read a model share it."""
-    for name, function in once.items():
-        monkeypatch.setattr(name, function)
-
-
-@pytest.fixture
-def dtypes(monkeypatch):
-    """Of the matrix products of each model that reaches the training loop, which is interrupted."""
-    found = []
-
-    def interrupt(model, *_, **__):
-        linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
-        found.append({linear.matmul.training_dtype for linear in linears})
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr("beex_keras.training.epochs.fit", interrupt)
-    return found
 
 
 def test_train_leaves_model_figures_and_results(folder):
@@ -139,26 +100,6 @@ def test_bfloat16_trains_to_the_end(folder, tmp_path, capsys):
         == 0
     )
     assert json.loads(capsys.readouterr().out)["test"]["score"] > 0.8
-
-
-@pytest.mark.parametrize(
-    "model",
-    [
-        "run",
-        pytest.param("run/model", marks=pytest.mark.slow),
-        "model.tflite",
-        pytest.param("model.beex", marks=needs_engine),
-    ],
-)
-def test_predict_prints_label_score_and_exit(folder, model, capsys, read_once):
-    assert beex("predict", folder / model, "the good film", "a really awful plot") == 0
-    lines = [line.split("\t") for line in capsys.readouterr().out.splitlines()]
-    assert [line[3] for line in lines] == ["the good film", "a really awful plot"]
-    assert beex("predict", folder / model, "--json", "the good film", "a really awful plot") == 0
-    values = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    for line, value in zip(lines, values, strict=True):
-        assert line[:3] == [value["label"], f"{value['score']:.4f}", f"exit {value['exit']}/2"]
-        assert sum(value["probabilities"].values()) == pytest.approx(1)
 
 
 def test_keras_and_tflite_evaluate_alike(folder, capsys, read_once):
@@ -299,146 +240,6 @@ def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
     arguments = (run, *data(folder), "--policy", "patience")
     assert beex("calibrate", *arguments, "--figure", tmp_path / "curve.xyz") == 2
     assert load(run).policy.name == "entropy"
-
-
-def test_texts_from_a_file_and_from_standard_input(folder, tmp_path, capsys, monkeypatch):
-    texts = tmp_path / "texts.txt"
-    texts.write_text("the good film\na poor plot\n", "utf-8")
-    assert beex("predict", folder / "model.tflite", "--file", texts) == 0
-    from_file = capsys.readouterr()
-    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(texts.read_bytes())))
-    assert beex("predict", folder / "model.tflite") == 0
-    assert from_file == capsys.readouterr()
-    assert from_file.out.count("\n") == 2 and from_file.err == ""
-
-
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])
-def test_a_bad_line_costs_its_own_answer_alone(folder, tmp_path, capsys, line_end):
-    lines = [b"the good film", b"", b"good " * 500, b"\xff\xfe film", b"a poor plot"]
-    texts = tmp_path / "texts.txt"
-    texts.write_bytes(b"\xef\xbb\xbf" + line_end.encode().join(lines) + line_end.encode())
-    command = ("predict", folder / "model.tflite", "--file", texts)
-    assert beex(*command) == 1
-    plain = capsys.readouterr()
-    assert plain.err == "error: 2 of 5 texts could not be classified.\n"
-    good, empty, long, wrong, last = plain.out.splitlines()
-    assert good.endswith("\tthe good film") and last.endswith("\ta poor plot")
-    assert ", truncated\tgood good" in long
-    assert empty == "error\t\t\tText 2 is empty; remove it or fill it."
-    assert wrong.startswith("error\t\t\tThe text file") and "line 4" in wrong
-    assert beex(*command, "--json", "--batch-size", 2, "--top-k", 1) == 1
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [row.get("truncated") for row in rows] == [False, None, True, None, False]
-    assert ["error" in row for row in rows] == [False, True, False, True, False]
-    assert rows[3]["text"] == "\ufffd\ufffd film" and len(rows[0]["probabilities"]) == 1
-
-
-def test_a_bad_json_line_costs_its_own_answer_alone(folder, tmp_path, capsys):
-    good, null = '{"text": "the good film"}', '{"text": null, "label": "mine", "id": 7}'
-    other = '{"body": "a", "id": 3}'
-    huge = f'{{"text": "a", "id": {"9" * 5_000}}}'
-    lines = [
-        good,
-        "{",
-        other,
-        null,
-        '{"text": "good", "error": "old"}',
-        huge,
-        "[" * 200_000,
-        "[]",
-        good,
-    ]
-    file = tmp_path / "rows.jsonl"
-    file.write_text("\n".join(lines), "utf-8")
-    assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 1
-    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    errors = [row.get("error", "") for row in rows]
-    found = [
-        "",
-        "Line 2 is",
-        "Line 3 ha",
-        "Text 4 is",
-        "",
-        "Line 6 is",
-        "Line 7 is",
-        "Line 8 is",
-        "",
-    ]
-    assert [error[:9] for error in errors] == found
-    # What came with a text stays, but for what could pass for an answer.
-    assert rows[2].items() >= {"body": "a", "id": 3}.items()
-    assert rows[3]["id"] == 7 and "label" not in rows[3] and "error" not in rows[4]
-    file.write_text(f"{good}\n\n{good}\n \n", "utf-8")
-    assert beex("predict", folder / "model.tflite", "--jsonl", "--file", file) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 2
-
-
-def test_half_a_character_beside_a_text_comes_out_as_it_came(folder):
-    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
-    line = b'{"text": "the good film", "name": "\\ud83d"}\n'
-    done = subprocess.run([*command, "--jsonl"], input=line, capture_output=True)
-    assert (done.returncode, done.stderr) == (0, b"")
-    assert json.loads(done.stdout)["name"] == "\ud83d"
-
-
-def test_json_lines_keep_what_they_came_with(folder, tmp_path, capsys):
-    rows = [{"id": n, "body": text} for n, text in enumerate(["the good film", "a poor plot"] * 20)]
-    lines = tmp_path / "rows.jsonl"
-    lines.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    assert (
-        beex(
-            "predict",
-            folder / "model.tflite",
-            "--file",
-            lines,
-            "--jsonl",
-            "--text-column",
-            "body",
-            "--batch-size",
-            7,
-        )
-        == 0
-    )
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert [{"id": value["id"], "body": value["body"]} for value in found] == rows
-    assert all(value["label"] in ("negative", "positive") for value in found)
-
-
-def test_pairs_in_every_form(tmp_path, capsys, read_once):
-    words = [*SPECIAL_TOKENS, "a", "good", "bad", "film"]
-    sizes = {**TOY_SIZE, "vocabulary_size": len(words), "num_blocks": 1}
-    config = BEExformerConfig(**sizes, num_segments=2)
-    file = tmp_path / "pairs"
-    BEExformerClassifier(config, TextPreprocessor(words, 12)).save_pretrained(file)
-    (expected,) = load(file).classify(["a good film"], ["a bad film"])
-    (tmp_path / "lines.txt").write_text("a good film\ta bad film\n", "utf-8")
-    (tmp_path / "rows.jsonl").write_text('{"text": "a good film", "text2": "a bad film"}\n')
-    for options in (
-        ["a good film", "--pair", "a bad film"],
-        ["a good film", "--pair", "a\tbad film"],
-        ["--file", tmp_path / "lines.txt"],
-        ["--file", tmp_path / "rows.jsonl", "--jsonl"],
-    ):
-        assert beex("predict", file, *options, "--json") == 0
-        found = json.loads(capsys.readouterr().out)
-        assert (found["label"], found["score"]) == (expected.label, pytest.approx(expected.score))
-        assert found["text"] == "a good film" and found["text2"].split() == ["a", "bad", "film"]
-
-
-def test_a_stream_is_answered_line_by_line(folder):
-    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(folder / "model.tflite")]
-    process = subprocess.Popen(
-        [*command, "--batch-size", "1"],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-    )
-    for text in (b"the good film\n", b"a poor plot\n"):
-        process.stdin.write(text)
-        process.stdin.flush()
-        assert process.stdout.readline().endswith(b"\t" + text)  # before the input ends
-    assert process.communicate() == (b"", b"")
-    assert process.returncode == 0
 
 
 @pytest.mark.parametrize(

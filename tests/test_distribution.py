@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import exit_code as beex
 from distributed_worker import BLOCKS, RECIPE, SIZE, train_toy
-from test_cli import beex
 from toy import data_options, write_toy_files
 
 from beex_keras import BeexError, cli

@@ -13,8 +13,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_builds import TFLITE, WARNINGS, run
+from commands import exit_code as beex
 from conftest import COMPILER, needs_engine
-from test_cli import beex
 
 from beex_keras import pretrained
 from beex_keras.export import mcu

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import exit_code as beex
 from conftest import MODES, shake
-from test_cli import beex
 
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from test_cli import beex
+from commands import exit_code as beex
 from toy import data_options
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 import tensorflow as tf
-from test_cli import beex, once, read_once  # noqa: F401
+from commands import exit_code as beex
 
 STOP = ["--on-error", "raise"]
 RUN = "{0}/run"
@@ -154,7 +154,7 @@ def tree(folder: Path) -> dict[str, int]:
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
-def test_mistakes_get_one_sentence_and_leave_nothing(spoiled, mistake, capsys, read_once):  # noqa: F811
+def test_mistakes_get_one_sentence_and_leave_nothing(spoiled, mistake, capsys, read_once):
     arguments, word = MISTAKES[mistake]
     before = tree(spoiled)
     assert beex(*(argument.replace("{0}", str(spoiled)) for argument in arguments)) == 2

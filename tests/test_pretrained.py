@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from commands import exit_code as beex
 from conftest import MODES, needs_engine, random_ids, shake, tiny_config
-from test_cli import beex
 
 from beex_keras import exits, pipeline, pretrained
 from beex_keras.errors import BeexError

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from commands import exit_code as beex
 from conftest import needs_engine, shake
-from test_cli import beex
 from toy import TOY_SIZE, write_toy_snips
 
 from beex_keras import exits, pipeline, pretrained

@@ -1,7 +1,7 @@
 """The command of a card: it trains what the run was, and stands behind those that the run needs."""
 
 import pytest
-from test_cli import beex
+from commands import exit_code as beex
 from toy import write_toy_snips
 
 from beex_keras import BeexError, BEExformerConfig

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, tiny_config
+from interrupted import Count, Interrupt, same_weights
 from toy import FILL, TOY_SIZE, data_options, toy_files
 
 from beex_keras import (
@@ -22,7 +23,7 @@ from beex_keras import (
     load_task,
 )
 from beex_keras.models import BEExformerClassifier
-from beex_keras.training import CalibratedAccuracy, epochs, run_folder, train
+from beex_keras.training import CalibratedAccuracy, epochs, train
 from beex_keras.training.optimizer import make_optimizer
 
 RECIPE = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
@@ -36,10 +37,6 @@ def task(toy_run):
 
 def toy_config(**changes):
     return BEExformerConfig.preset("tiny", **TOY_SIZE, **changes)
-
-
-def same_weights(one, other):
-    return all((a == b).all() for a, b in zip(one.get_weights(), other.get_weights(), strict=True))
 
 
 @pytest.fixture(scope="module")
@@ -178,30 +175,6 @@ def test_the_loop_gets_the_recipes_patience_and_slack(task, loops, tmp_path):
     assert given["patience"] == 0 and given["slack"] is None
 
 
-class Interrupt(tf.keras.callbacks.Callback):
-    """Stops the training in the middle of an epoch, as Ctrl-C would."""
-
-    def __init__(self, epoch, batch):
-        super().__init__()
-        self.when = epoch, batch
-
-    def on_epoch_begin(self, epoch, logs=None):
-        self.epoch = epoch
-
-    def on_train_batch_end(self, batch, logs=None):
-        if (self.epoch, batch) == self.when:
-            raise KeyboardInterrupt
-
-
-class Count(tf.keras.callbacks.Callback):
-    """The steps of a training."""
-
-    steps = 0
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.steps += 1
-
-
 @pytest.mark.slow
 def test_interrupted_training_ends_with_the_same_weights(task, undisturbed, tmp_path):
     epoch, batch = 0, 4
@@ -263,177 +236,6 @@ def test_killed_command_continues_to_the_same_weights(toy_run, undisturbed, tmp_
     assert json.loads(capsys.readouterr().out)["test"] == undisturbed.evaluation.to_dict()
     restored = BEExformerClassifier.from_pretrained(tmp_path / "run" / "model")
     assert same_weights(restored, undisturbed.model)
-
-
-def test_what_a_killed_process_left_is_removed(task, tmp_path):
-    """And does not keep a run from starting, if it is of the very first file."""
-    pytest.importorskip("fcntl")
-    words = {"model": toy_config(), "training": dataclasses.replace(RECIPE, epochs=1), "verbose": 0}
-    code = """if True:
-        import os, sys
-        from beex_keras.files import atomic_path
-        with atomic_path(sys.argv[1]) as temporary:
-            temporary.write_text("half")
-            os._exit(1)
-    """
-    for name in ("run.json", "texts.ids"):
-        subprocess.run([sys.executable, "-c", code, tmp_path / "run" / name])
-    assert len(list((tmp_path / "run").rglob("*"))) == 4
-    train(task, tmp_path / "run", **words)
-    assert not [path for path in (tmp_path / "run").iterdir() if path.name.startswith(".")]
-
-
-def test_finished_run_is_only_read(undisturbed, toy_run):
-    newest = max(path.stat().st_mtime_ns for path in undisturbed.directory.rglob("*"))
-    assert newest <= (toy_run / "model.tflite").stat().st_mtime_ns  # made before this read
-
-
-def test_nobody_else_trains_in_the_folder_meanwhile(task, tmp_path):
-    pytest.importorskip("fcntl")
-    words = {"model": toy_config(), "training": dataclasses.replace(RECIPE, epochs=1), "verbose": 0}
-
-    def train_too(epoch, logs=None):
-        with pytest.raises(BeexError, match="Another process trains"):
-            train(task, tmp_path / "run", **words)
-        refused.append(epoch)
-
-    refused = []
-    callback = tf.keras.callbacks.LambdaCallback(on_epoch_begin=train_too)
-    train(task, tmp_path / "run", callbacks=[callback], **words)
-    assert refused == [0]
-    assert train(task, tmp_path / "run", **words).history  # a finished run is read by anybody
-
-
-def test_foreign_and_different_folders_are_refused(task, undisturbed, tmp_path):
-    other = TrainingConfig(**{**RECIPE.to_dict(), "epochs": 5})
-    with pytest.raises(BeexError, match=r"other settings \(epochs\)"):
-        train(task, undisturbed.directory, model=toy_config(), training=other, verbose=0)
-    (tmp_path / "photo.jpg").write_bytes(b"")
-    with pytest.raises(BeexError, match="not a run folder"):
-        train(task, tmp_path, model=toy_config(), training=RECIPE, verbose=0)
-    assert [path.name for path in tmp_path.iterdir()] == ["photo.jpg"]
-
-
-# === The loop alone, on one Dense layer ===
-
-STEPS = 5
-
-
-class Score(tf.keras.callbacks.Callback):
-    """Logs given values as what the loop compares epochs by, and the weights of each epoch."""
-
-    def __init__(self, values):
-        super().__init__()
-        self.values, self.weights = values, []
-
-    def on_epoch_end(self, epoch, logs=None):
-        logs["val_score"] = self.values[epoch]
-        self.weights.append(self.model.get_weights())
-
-
-def fit_dense(directory, values=range(4), callbacks=(), **options):
-    """A new layer, trained for as many epochs as there are values: it and the callback."""
-    tf.keras.utils.set_random_seed(3)
-    model = tf.keras.Sequential([tf.keras.layers.Dense(2, input_shape=(3,))])
-    model.compile(tf.keras.optimizers.Adam(0.1), "mse")
-
-    def make_epoch(epoch, skip):
-        generator = np.random.default_rng(epoch)
-        x, y = generator.normal(size=(STEPS, 4, 3)), generator.normal(size=(STEPS, 4, 2))
-        return tf.data.Dataset.from_tensor_slices((x[skip:], y[skip:]))
-
-    score = Score(list(values))
-    epochs.fit(
-        model,
-        make_epoch,
-        STEPS,
-        len(score.values),
-        directory,
-        monitor="val_score",
-        callbacks=[score, *callbacks],
-        verbose=0,
-        **options,
-    )
-    return model, score
-
-
-@pytest.mark.parametrize("when", [(0, 0), (0, 4), (1, 0), (2, 3)])
-def test_an_interrupted_loop_ends_with_the_same_weights(tmp_path, when):
-    whole, _ = fit_dense(tmp_path / "whole")
-    with pytest.raises(KeyboardInterrupt):
-        fit_dense(tmp_path / "run", callbacks=[Interrupt(*when)], checkpoint_seconds=0)
-    rest = Count()
-    resumed, _ = fit_dense(tmp_path / "run", callbacks=[rest])
-    epoch, batch = when
-    # The interrupt comes before the step it falls into is saved.
-    assert rest.steps == (4 - epoch) * STEPS - batch
-    assert same_weights(resumed, whole)
-    found, expected = (run_folder.read_history(tmp_path / name) for name in ("run", "whole"))
-    assert found["val_score"] == expected["val_score"]
-    for history in (found, expected):
-        del history["loss"][epoch]  # of the steps that were left, in the epoch it resumed in
-    assert found == expected
-
-
-@pytest.mark.parametrize("patience", [0, 2])
-def test_patience_stops_early(tmp_path, patience):
-    values = [0.1, 0.5, 0.4, 0.5, 0.9, 0.8]
-    _, score = fit_dense(tmp_path, values, patience=patience)
-    assert len(score.weights) == (4 if patience else 6)
-    assert run_folder.read_history(tmp_path)["val_score"] == values[: len(score.weights)]
-
-
-def test_a_callback_may_end_the_training(tmp_path):
-    _, score = fit_dense(tmp_path, callbacks=[StopAfter(1)])
-    assert len(score.weights) == len(run_folder.read_history(tmp_path)["loss"]) == 2
-
-
-class StopAfter(tf.keras.callbacks.Callback):
-    def __init__(self, epoch):
-        super().__init__()
-        self.epoch = epoch
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.model.stop_training = epoch == self.epoch
-
-
-@pytest.mark.parametrize(("slack", "kept"), [(None, 1), (0.05, 2)])
-def test_the_weights_on_disk_are_those_of_the_kept_epoch(tmp_path, slack, kept):
-    rule = None if slack is None else lambda best: slack
-    model, score = fit_dense(tmp_path, [0.4, 0.9, 0.87, 0.3], slack=rule)
-    model.load_weights(tmp_path / epochs.BEST_WEIGHTS)
-    for found, expected in zip(model.get_weights(), score.weights[kept], strict=True):
-        np.testing.assert_array_equal(found, expected)
-    assert not np.array_equal(score.weights[1][0], score.weights[2][0])
-
-
-def test_an_epoch_without_a_number_is_refused(tmp_path):
-    with pytest.raises(BeexError, match="Epoch 2 ended with val_score=nan"):
-        fit_dense(tmp_path / "score", [0.5, float("nan")])
-
-    class Diverging(tf.keras.callbacks.Callback):
-        def on_train_batch_begin(self, batch, logs=None):
-            self.model.set_weights([value * np.nan for value in self.model.get_weights()])
-
-    with pytest.raises(BeexError, match="Epoch 1 ended with loss=nan"):
-        fit_dense(tmp_path / "loss", [0.5, 0.5], [Diverging()])
-
-
-@pytest.mark.parametrize(
-    ("values", "slack", "kept"),
-    [
-        ([0.5, 0.7, 0.6], None, 1),
-        ([0.5, 0.7, 0.7], None, 1),
-        ([0.5, 0.7, 0.7], 0.0, 2),
-        ([0.5, 0.7, 0.66], 0.05, 2),
-        ([0.5, 0.7, 0.64], 0.05, 1),
-        # Always from the best, so that little by little is no way down.
-        ([0.7, 0.66, 0.62], 0.05, 1),
-        ([0.7, 0.66, 0.72, 0.6], 0.05, 2),
-    ],
-)
-def test_a_later_epoch_is_kept_unless_one_was_better(values, slack, kept):
-    assert epochs.kept_epoch(values, None if slack is None else lambda best: slack) == kept
 
 
 @pytest.mark.slow

@@ -5,8 +5,8 @@ import shutil
 
 import pytest
 import tensorflow as tf
+from commands import exit_code as beex
 from donors import write_donor
-from test_cli import beex, dtypes  # noqa: F401
 from toy import TOY_SIZE, toy_files, write_toy_files
 from toy import data_options as data
 
@@ -31,7 +31,7 @@ def test_settings_of_a_start_need_one(tmp_path, capsys, setting, needed):
     assert not (tmp_path / "run").exists()
 
 
-def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):  # noqa: F811
+def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
     write_donor(tmp_path / "donor")
     write_toy_files(tmp_path)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
