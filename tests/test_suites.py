@@ -167,6 +167,7 @@ def test_data_of_a_task_has_a_fingerprint(toy):
         ("width = 32", "widht = 32", "Unknown configuration field 'widht'"),
         ("epochs = 3", "epochs = 0", "epochs=0"),
         ("plain = {}", "plain = 3", "must be a table"),
+        ("plain = {}", 'plain = { start = { twin_of = "wide" } }', "another training is given as"),
     ],
 )
 def test_faulty_suites(toy, old, new, message):

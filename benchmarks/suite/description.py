@@ -29,7 +29,7 @@ _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
     "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training",
     "variant": "preset model training words start",
-    "start": "init init_layers teacher unlabelled",
+    "start": "init init_layers teacher unlabelled twin_of",
     "group": "table tasks variants seeds",
 }
 
@@ -275,13 +275,18 @@ def _check_order(
     if name in later:
         raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
     for role, value in variants[name].get("start", {}).items():
-        if not isinstance(value, dict):
+        is_other = isinstance(value, dict)
+        if not is_other and role != "twin_of":
             continue
-        if role == "init_layers" or not {"variant"} <= set(value) <= {"variant", "task"}:
+        if (
+            not is_other
+            or role == "init_layers"
+            or not {"variant"} <= set(value) <= {"variant", "task"}
+        ):
             raise BeexError(
                 f"start.{role} of the suite {path} is {value}; another training is given as "
                 '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
-                "init or teacher."
+                "init, teacher or twin_of."
             )
         _check_order(value["variant"], variants, path, (*later, name))
 

@@ -63,9 +63,12 @@ def run_trial(folder: Path, suite: Suite, data_dir: str | None) -> dict[str, Any
 def _train(
     spec: dict[str, Any], folder: Path, suite: Suite, data_dir: str | None
 ) -> dict[str, Any]:
-    """Trains, from and with what `spec` names, and writes the logits."""
-    from beex_keras.models import BEExformerConfig
-    from beex_keras.training import TrainingConfig, train
+    """Trains, from and with what `spec` names, and writes the logits.
+
+    The twin of another trial is trained already, and only measured.
+    """
+    from beex_keras.models import BEExformerClassifier, BEExformerConfig
+    from beex_keras.training import TrainingConfig, inference, run_folder, train, words
 
     start = {
         **spec["start"],
@@ -87,15 +90,22 @@ def _train(
     }
     if spec.get("words"):
         settings = {**spec["words"], "seed": spec["training"]["seed"]}
-    run = train(task, folder / RUN_FOLDER, **settings, **start, verbose=0)
-    labels = {f"{part}_labels": getattr(task, part).labels for part in ("validation", "test")}
+    parts = {part: getattr(task, part) for part in ("validation", "test")}
+    if twin_of := start.pop("twin_of", None):
+        run = twin_of / words.TWIN
+        model = BEExformerClassifier.from_pretrained(run / run_folder.MODEL)
+        logits = {
+            part: inference.exit_logits(model, model.preprocessor.encode(rows.texts, rows.pairs))
+            for part, rows in parts.items()
+        }
+    else:
+        trained = train(task, folder / RUN_FOLDER, **settings, **start, verbose=0)
+        run, model, logits = trained.directory, trained.model, trained.exit_logits
+    labels = {f"{part}_labels": rows.labels for part, rows in parts.items()}
     with atomic_path(folder / LOGITS_FILE) as path:
-        np.savez_compressed(path, **labels, **run.exit_logits)
-    return {
-        "trained": run.model.config.to_dict(),
-        "epochs": len(run.history["loss"]),
-        "best_epoch": run.epoch,
-    }
+        np.savez_compressed(path, **labels, **logits)
+    epochs = len(run_folder.read_history(run)["loss"])
+    return {"trained": model.config.to_dict(), "epochs": epochs}
 
 
 @click.command()

@@ -31,7 +31,8 @@ class Trial:
         data: hash of the task's texts and labels.
         start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
             `init_layers`; empty for a training from scratch.
-        earlier: other trainings of the suite in their place, by "init" and "teacher".
+        earlier: other trainings of the suite in their place, by "init" and "teacher"; by "twin_of" one whose twin
+            is measured, without a training.
         words: settings of `train` in place of `model` and `training`, of which then only the exit's policy and
             its calibration count; what they do not say follows from the data, as for `beex train`.
     """
