@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from browsers import chromium
-from donors import SHAPE, write_binary, write_donor
+from small_encoder import SHAPE, write_binary, write_encoder
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
@@ -153,7 +153,7 @@ def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> n
 def encoder_folder(tmp_path_factory):
     """A small encoder and its binary form, whose gammas are all 0.7; that of pairs has 0.6."""
     folder = tmp_path_factory.mktemp("encoders")
-    write_donor(folder / "donor")
+    write_encoder(folder / "encoder")
     write_binary(folder / "binary-minilm.beex", **SHAPE)
     write_binary(folder / "binary-minilm-pairs.beex", gamma=0.6, **SHAPE)
     return folder
@@ -162,7 +162,7 @@ def encoder_folder(tmp_path_factory):
 @pytest.fixture
 def encoders(encoder_folder, monkeypatch):
     """In the place of MiniLM and of its binary forms."""
-    monkeypatch.setattr(bert, "_minilm", lambda: encoder_folder / "donor")
+    monkeypatch.setattr(bert, "_minilm", lambda: encoder_folder / "encoder")
     for name in binary_minilm.FILES:
         monkeypatch.setitem(binary_minilm.FILES, name, encoder_folder / f"{name}.beex")
 

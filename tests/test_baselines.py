@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from donors import write_donor
+from small_encoder import write_encoder
 from toy import data_options, toy_files, write_toy_files
 
 from beex_keras import cli, load_task, train
@@ -145,9 +145,9 @@ def test_cosine_and_features_of_embeddings(monkeypatch):
 
 def test_a_start_from_minilm_stands_beside_what_it_has_untrained(tmp_path, monkeypatch, capsys):
     """With a small encoder in MiniLM's place: random, but the toy's words tell the classes."""
-    write_donor(tmp_path / "donor")
+    write_encoder(tmp_path / "encoder")
     write_toy_files(tmp_path)
-    monkeypatch.setattr(bert, "_minilm", lambda: tmp_path / "donor")
+    monkeypatch.setattr(bert, "_minilm", lambda: tmp_path / "encoder")
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
     words = [part for name in shape for part in ("--set", f"{name}={shape[name]}")]

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, tiny_config
-from donors import write_donor
+from small_encoder import write_encoder
 from test_initialization import config_of
 from toy import toy_rows, write_toy_files
 
@@ -151,7 +151,7 @@ def task(tmp_path_factory):
 
 @pytest.mark.slow
 def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
-    write_donor(tmp_path / "donor")
+    write_encoder(tmp_path / "encoder")
     recipe = TrainingConfig(
         epochs=1,
         batch_size=16,
@@ -160,7 +160,7 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
         replaced_tokens=0.3,
         anneal=0.6,
     )
-    start = warm_start(tmp_path / "donor")
+    start = warm_start(tmp_path / "encoder")
 
     class Interrupt(tf.keras.callbacks.Callback):
         def on_train_batch_end(self, batch, logs=None):

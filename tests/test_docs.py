@@ -16,7 +16,7 @@ import pages
 import pytest
 from click.testing import CliRunner
 from conftest import COMPILER, needs_engine
-from doc_toys import DONOR, no_epochs, no_trainings, one_epoch, small, small_presets, toys
+from doc_toys import ENCODER, no_epochs, no_trainings, one_epoch, small, small_presets, toys
 from pages import CMAKE, CPP, GRADLE, INI, JAVA, JS, KOTLIN, PAGES, PYTHON, ROOT, SHELL, C, Command
 from programs import makefile, makefile_has, parse, script
 from toy import toy_rows
@@ -214,7 +214,9 @@ def prepare(page: str, folder: Path) -> None:
     # What exists goes before a packaged model of that name.
     name = {"docs/engine.md": "runs/reviews", "docs/warm_starts.md": "sst2-minilm"}.get(page)
     if name is not None:
-        vocabulary = beex.text.read_vocabulary(folder / "packages" / DONOR / "model" / "vocab.txt")
+        vocabulary = beex.text.read_vocabulary(
+            folder / "packages" / ENCODER / "model" / "vocab.txt"
+        )
         config = beex.BEExformerConfig.preset(
             "minilm", vocabulary_size=len(vocabulary), separator_id=4
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from donors import write_binary
+from small_encoder import write_binary
 from toy import write_toy_files
 
 import beex_keras as beex

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from donors import SHAPE, VOCABULARY
+from small_encoder import SHAPE, VOCABULARY
 from toy import write_toy_files
 
 from beex_keras import BeexError, train
@@ -137,7 +137,7 @@ def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder)
     assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
     for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
         assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
-    other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "donor"))
+    other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "encoder"))
     assert other.twin.twin is not None and not other.twin.with_frozen
 
 
@@ -232,7 +232,7 @@ def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
         {"num_blocks": 2, "init_layers": (0, 2)},
         {"max_length": 14},
         {"vocabulary_size": 20},
-        {"init": "donor"},
+        {"init": "encoder"},
     ],
 )
 def test_another_shape_or_encoder_starts_from_its_twin(encoders, encoder_folder, words):

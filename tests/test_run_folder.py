@@ -63,10 +63,10 @@ def test_unlabelled_files_without_a_new_text_are_refused_first(tmp_path, content
 
 
 def test_differences_are_named_as_people_give_them(tmp_path):
-    shape, donor = {"width": 8, "num_blocks": 2}, {"kind": "donor", "name": "minilm"}
-    settings = {"model": shape, "init": donor, "teacher": donor}
+    shape, encoder = {"width": 8, "num_blocks": 2}, {"kind": "encoder", "name": "minilm"}
+    settings = {"model": shape, "init": encoder, "teacher": encoder}
     run_folder.open_run(tmp_path / "run", settings)
-    other = {"model": {**shape, "width": 16}, "init": {**donor, "name": "other"}}
+    other = {"model": {**shape, "width": 16}, "init": {**encoder, "name": "other"}}
     with pytest.raises(BeexError, match=r"other settings \(width, init, teacher\)"):
         run_folder.open_run(tmp_path / "run", other)
 

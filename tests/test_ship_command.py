@@ -49,13 +49,13 @@ def test_the_command_of_a_run_sets_what_the_run_had(options, data, monkeypatch, 
 
 
 def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
-    donor = {"kind": "donor", "name": "minilm", "layers": [0, 2]}
+    encoder = {"kind": "encoder", "name": "minilm", "layers": [0, 2]}
     model = BEExformerConfig.preset("minilm", num_blocks=2)
     real = {
         "task": "rotten_tomatoes",
         "data": "",
         "model": model.twin().to_dict(),
-        "init": donor,
+        "init": encoder,
         "training": TrainingConfig.warm(False, epochs=1, hidden_weight=9.0, anneal=0.5).to_dict(),
     }
     taught = {
@@ -83,7 +83,7 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     with pytest.raises(BeexError, match="teacher of m is missing"):
         command(taught, "m")
     # A packaged model needs no command, a twin has none of its own, and texts without a label are a file.
-    more = {**taught, "init": donor, "unlabelled": ["0", "1"]}
+    more = {**taught, "init": encoder, "unlabelled": ["0", "1"]}
     files = {"1": "b.txt", "0": "more.txt", "2": "c.txt"}
     found = command(more, "m", "7", packaged={"a": "sst2-minilm"}, unlabelled=files)
     assert (
@@ -109,10 +109,10 @@ def test_the_command_of_a_warm_run_stands_behind_those_it_needs(tool):
     by_twin = command({**taught, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--teacher twin --seed 7" in by_twin and "--set dropout=0.1" in by_twin
     assert "--set soft_targets=0.0 --set replaced_tokens=0.0" in by_twin
-    binary = {**donor, "name": "binary-minilm", "layers": None, "weights": "c"}
+    binary = {**encoder, "name": "binary-minilm", "layers": None, "weights": "c"}
     by_twin = command({**taught, "init": binary, "teacher": {"kind": "twin"}}, "m", "7")
     assert "--init binary-minilm --teacher twin --seed 7" in by_twin
-    of_minilm = {**donor, "layers": None}
+    of_minilm = {**encoder, "layers": None}
     by_twin = command(
         {**taught, "init": binary, "teacher": {"kind": "twin", "init": of_minilm}}, "m", "7"
     )

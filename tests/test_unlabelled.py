@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import needs_engine, random_ids, tiny_config
-from donors import write_donor
+from small_encoder import write_encoder
 from test_distillation import Recorder, softmax
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
@@ -252,12 +252,12 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
 
 
 def test_a_student_with_a_twin_starts_from_its_weights_without_dropout(tmp_path):
-    write_donor(tmp_path / "donor")
+    write_encoder(tmp_path / "encoder")
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 1, "max_length": 12}
     words = {**write_toy_files(tmp_path), **shape, "epochs": 1, "verbose": 0, "gate_width": 8}
     run = train(
         output=tmp_path / "run",
-        init=tmp_path / "donor",
+        init=tmp_path / "encoder",
         teacher="twin",
         learning_rate=1e-9,
         replaced_tokens=0.1,
@@ -271,13 +271,13 @@ def test_a_student_with_a_twin_starts_from_its_weights_without_dropout(tmp_path)
     assert (about["model"]["dropout"], its["model"]["dropout"]) == (0.0, 0.1)
     taught = {name: about["training"][name] for name in ("soft_targets", "replaced_tokens")}
     assert taught == {"soft_targets": 0.7, "replaced_tokens": 0.1}
-    assert about["init"] == its["init"] and about["init"]["kind"] == "donor"
-    # Nothing has moved since the start, which was not the donor but what the twin has made of it.
+    assert about["init"] == its["init"] and about["init"]["kind"] == "encoder"
+    # Nothing has moved since the start, which was not the encoder but what the twin has made of it.
     norms = [[w.numpy() for w in model.weights if "gamma" in w.name] for model in (run.model, twin)]
-    donor = BEExformerClassifier(twin.config, twin.preprocessor)
-    warm_start(tmp_path / "donor").apply(donor, np.zeros((1, 12), np.int32))
+    encoder = BEExformerClassifier(twin.config, twin.preprocessor)
+    warm_start(tmp_path / "encoder").apply(encoder, np.zeros((1, 12), np.int32))
     assert norms[0] and not np.allclose(
-        norms[1][0], next(w for w in donor.weights if "gamma" in w.name)
+        norms[1][0], next(w for w in encoder.weights if "gamma" in w.name)
     )
     for one, other in zip(*norms, strict=True):
         np.testing.assert_allclose(one, other, atol=1e-6)

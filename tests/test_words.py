@@ -6,7 +6,7 @@ import shutil
 import pytest
 import tensorflow as tf
 from commands import exit_code as beex
-from donors import write_donor
+from small_encoder import write_encoder
 from toy import TOY_SIZE, toy_files, write_toy_files
 from toy import data_options as data
 
@@ -31,14 +31,14 @@ def test_settings_of_a_start_need_one(tmp_path, capsys, setting, needed):
     assert not (tmp_path / "run").exists()
 
 
-def test_command_starts_from_a_donor_with_settings_for_it(tmp_path, dtypes):
-    write_donor(tmp_path / "donor")
+def test_command_starts_from_an_encoder_with_settings_for_it(tmp_path, dtypes):
+    write_encoder(tmp_path / "encoder")
     write_toy_files(tmp_path)
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2}
-    arguments = ["train", *data(tmp_path), "--init", str(tmp_path / "donor"), "--epochs", "1"]
+    arguments = ["train", *data(tmp_path), "--init", str(tmp_path / "encoder"), "--epochs", "1"]
     arguments += ["--set=init_layers=[0,2]", "--max-length", "12", "-o", str(tmp_path / "run")]
     arguments += [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
-    assert beex(*arguments, "--teacher", tmp_path / "donor", "--json") == 130
+    assert beex(*arguments, "--teacher", tmp_path / "encoder", "--json") == 130
     assert dtypes == [{tf.float32}]
     found = json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
     assert found["init"]["layers"] == found["teacher"]["layers"] == [0, 2]
@@ -62,9 +62,9 @@ SAME = {
         ["--init", "{0}/real", "--teacher", "{0}/real", "--set", "hidden_weight=2"],
         {"init": "{0}/real", "teacher": "{0}/real", "hidden_weight": 2}),
     "from BERT": (
-        ["--init", "{0}/donor", "--set", "init_layers=[0,2]", "--set", "width=24", "--set", "num_heads=6",
+        ["--init", "{0}/encoder", "--set", "init_layers=[0,2]", "--set", "width=24", "--set", "num_heads=6",
          "--set", "hidden_width=40"],
-        {"init": "{0}/donor", "init_layers": [0, 2], "width": 24, "num_heads": 6, "hidden_width": 40}),
+        {"init": "{0}/encoder", "init_layers": [0, 2], "width": 24, "num_heads": 6, "hidden_width": 40}),
 }  # fmt: skip
 
 
@@ -75,7 +75,7 @@ def starts(toy_run, tmp_path_factory):
     trained = load(folder / "run").classifier
     real = BEExformerClassifier(trained.config.twin(), trained.preprocessor)
     real.save_pretrained(folder / "real")
-    write_donor(folder / "donor")
+    write_encoder(folder / "encoder")
     return folder
 
 
@@ -119,7 +119,7 @@ def test_what_follows_from_the_start(starts, tmp_path):
     assert resolved(init=starts / "real", bits="float")[1] == TrainingConfig.warm(False, **few)
     scratch = (ours, TrainingConfig(epochs=6))
     assert resolved(init=starts / "run") == scratch  # nothing real to lose
-    model, training = resolved(init=starts / "donor", epochs=1, batch_size=8)
+    model, training = resolved(init=starts / "encoder", epochs=1, batch_size=8)
     assert model == BEExformerConfig.preset("minilm")
     assert training == TrainingConfig.warm(True, epochs=1, batch_size=8)
     # Few texts are seen more often, many not less than twice, or once by a warm start.

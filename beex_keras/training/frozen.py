@@ -24,19 +24,19 @@ class Embedder:
         from beex_keras.text import TextPreprocessor
         from beex_keras.training.bert import MINILM, load_bert_weights, read_bert
 
-        donor = read_bert(MINILM)
-        self._preprocessor = TextPreprocessor(donor.vocabulary, min(_LENGTH, donor.positions))
+        encoder = read_bert(MINILM)
+        self._preprocessor = TextPreprocessor(encoder.vocabulary, min(_LENGTH, encoder.positions))
         config = BEExformerConfig.preset(
             "minilm",
             "float",
             vocabulary_size=self._preprocessor.vocabulary_size,
             max_length=self._preprocessor.max_length,
             separator_id=self._preprocessor.separator_id,
-            **donor.shape,
+            **encoder.shape,
         )
         backbone = BEExformer(config)
         layers = tuple(range(config.num_blocks))
-        load_bert_weights(backbone, donor, self._preprocessor.vocabulary, layers)
+        load_bert_weights(backbone, encoder, self._preprocessor.vocabulary, layers)
         ids = backbone.input
         real = tf.cast(backbone.padding_mask(ids), tf.float32)[:, :, tf.newaxis]
         pooled = tf.reduce_sum(backbone.output[-1] * real, axis=1) / tf.reduce_sum(real, axis=1)

@@ -93,7 +93,7 @@ class TrainingConfig:
 
     @classmethod
     def warm(cls, is_binary: bool, **overrides: Any) -> "TrainingConfig":
-        """Returns the defaults for a start from a donor, with some values replaced.
+        """Returns the defaults for a start from an encoder, with some values replaced.
 
         The exits start from random weights, so they have a higher learning rate. A binary model is
         binarized over the first half of the steps. A float32 model keeps what it knows, because its

