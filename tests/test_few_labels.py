@@ -11,14 +11,14 @@ from beex_keras import BeexError, train
 from beex_keras.data import Split
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig, binary_minilm, settings
+from beex_keras.training.arguments import Arguments
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
-from beex_keras.training.words import Words
 
 
 def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
     words = {"vocabulary_size": 100, **SHAPE, **words}
-    read = Words.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
+    read = Arguments.read(words, init=init, teacher=teacher, has_unlabelled=unlabelled)
     data = settings.Data(labelled, unlabelled=(count or labelled) - labelled, **dict(data))
     return settings.resolve(read, data)
 
@@ -61,7 +61,7 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
     shape = {name: value for name, value in SHAPE.items() if name != "max_length"}
 
     def found(init, **words):
-        read = Words.read({"vocabulary_size": 100, **shape, **words}, init=init)
+        read = Arguments.read({"vocabulary_size": 100, **shape, **words}, init=init)
         return settings.resolve(read, settings.Data(10_001, are_long=True))
 
     for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
@@ -219,7 +219,7 @@ def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
     for words in ({"teacher": "none"}, {"bits": "float"}):
         found = resolved(500, **words)
         assert found.twin is None and name_of(found.init) == "minilm"
-    recipe = Words.read(SHAPE, training=TrainingConfig(), init="minilm")
+    recipe = Arguments.read(SHAPE, training=TrainingConfig(), init="minilm")
     assert settings.resolve(recipe, settings.Data(500)).twin is None
     with pytest.raises(BeexError, match="mean nothing without a teacher"):
         resolved(500, teacher="none", unlabelled=True)
@@ -307,13 +307,13 @@ def test_no_start_by_default_for_what_it_does_not_fit(encoders, labelled, words)
 
 
 def test_a_width_that_the_starts_heads_do_not_divide_is_no_mistake():
-    assert not Words.read({"width": 64}).leave_start_open
-    assert Words.read({"num_heads": 12}, init="minilm").model == {"num_heads": 12}
+    assert not Arguments.read({"width": 64}).leave_start_open
+    assert Arguments.read({"num_heads": 12}, init="minilm").model == {"num_heads": 12}
 
 
 def test_no_start_by_default_beside_a_whole_configuration(encoders):
     for whole in ({"model": BEExformerConfig()}, {"training": TrainingConfig()}):
-        found = settings.resolve(Words.read({}, **whole), settings.Data(500))
+        found = settings.resolve(Arguments.read({}, **whole), settings.Data(500))
         assert found.init is None
 
 
@@ -404,7 +404,7 @@ def test_few_texts_are_told_of_minilm(encoders, tmp_path, monkeypatch, capsys, w
 
 def test_what_a_twin_adds_can_be_set_where_it_teaches_by_default():
     words = {"replaced_tokens": 0.2, "hidden_weight": 2.0, "anneal": 0.3}
-    found = settings.resolve(Words.read(words), settings.Data(3_000)).training
+    found = settings.resolve(Arguments.read(words), settings.Data(3_000)).training
     assert {name: getattr(found, name) for name in words} == words
     with pytest.raises(BeexError, match="hidden_weight means nothing without teacher"):
-        settings.resolve(Words.read(words), settings.Data(30_000))
+        settings.resolve(Arguments.read(words), settings.Data(30_000))

@@ -13,7 +13,7 @@ from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import settings
-from beex_keras.training.words import Words
+from beex_keras.training.arguments import Arguments
 from suite import code_version, description, run
 from suite.__main__ import main
 from suite.description import load_suite
@@ -215,8 +215,8 @@ def test_own_suites_are_sound():
 def test_the_twin_of_the_rows_by_default_has_a_row(task, count, classes):
     """Models are equal as far as the data does not decide."""
     suite = load_suite("few-labels")
-    words = Words.read(suite.trial(task, "weights-only, by default", 0, {}).words)
-    found = settings.resolve(words, settings.Data(count, classes)).twin
+    arguments = Arguments.read(suite.trial(task, "weights-only, by default", 0, {}).arguments)
+    found = settings.resolve(arguments, settings.Data(count, classes)).twin
     twin = suite.trial(task, "float32 twin, from the packaged start", 0, {})
     assert twin.start["init"] == found.init.identity["name"]
     assert (twin.training, twin.model) == (found.training, found.model)

@@ -1,4 +1,4 @@
-"""`beex train`: the words of `beex_keras.train` as options."""
+"""`beex train`: the arguments of `beex_keras.train` as options."""
 
 from typing import Any
 
@@ -83,10 +83,10 @@ def train(**options: Any) -> None:
     DATA is a .jsonl, .json, .csv or .tsv file with texts and labels, or the name of a task, such as
     rotten_tomatoes or glue/sst2. The same command continues a training that was interrupted.
     """
-    from beex_keras.training import words
+    from beex_keras.training import arguments
 
     chosen = given(options, *(name for name in options if name not in _ARGUMENTS))
-    known = sorted({*words.known(), "strategy", "vocabulary"})
+    known = sorted({*arguments.known(), "strategy", "vocabulary"})
     chosen |= assignments(options["settings"], known, chosen)
 
     from beex_keras.evaluation import plots

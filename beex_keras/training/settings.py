@@ -1,4 +1,4 @@
-"""What follows for a training where the words of its call say nothing.
+"""What follows for a training where its arguments leave something open.
 
 `docs/warm_starts.md` and `docs/few_labels.md` list the defaults; here they stand in the order in which they are settled.
 `resolve` reads the start and decides whether there is a twin. `_shape` has the model's size and precision. `_Case` has the
@@ -13,10 +13,10 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
+from beex_keras.training.arguments import NEEDS, NONE, TWIN, Arguments
 from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import TrainingConfig
 from beex_keras.training.warm_starts import WarmStart, is_bert, is_real, warm_start
-from beex_keras.training.words import NEEDS, NONE, TWIN, Words
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +128,7 @@ class Data:
 
 @dataclasses.dataclass(frozen=True)
 class Resolved:
-    """All that follows from the words of a call and its data."""
+    """All that follows from the arguments of a call and its data."""
 
     model: BEExformerConfig
     training: TrainingConfig
@@ -140,36 +140,36 @@ class Resolved:
     is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
 
-def resolve(words: Words, data: Data) -> Resolved:
+def resolve(arguments: Arguments, data: Data) -> Resolved:
     """Reads what the training starts from and learns from; errors as `warm_start`, and for a setting of no use."""
-    is_open = words.leave_start_open and data.once <= _MOST_STARTED
+    is_open = arguments.leave_start_open and data.once <= _MOST_STARTED
     by_default = is_open and data.is_known_language
     if by_default:
         # MiniLM may have to be downloaded, so somebody has to ask for it.
-        start = MINILM if words.teacher == TWIN else binary_minilm.name_for(data.is_pair)
-        words = dataclasses.replace(words, init=start)
-    layers = words.choice.get("init_layers")
-    init = None if words.init in (None, NONE) else warm_start(words.init, layers)
+        start = MINILM if arguments.teacher == TWIN else binary_minilm.name_for(data.is_pair)
+        arguments = dataclasses.replace(arguments, init=start)
+    layers = arguments.choice.get("init_layers")
+    init = None if arguments.init in (None, NONE) else warm_start(arguments.init, layers)
     teacher = None
-    if words.teacher not in (None, TWIN, NONE):
+    if arguments.teacher not in (None, TWIN, NONE):
         # A model of ours has its own blocks; of a BERT-style encoder both take the same layers.
-        teacher = warm_start(words.teacher, layers if is_bert(words.teacher) else None)
-    case = _Case(words, data, init, _shape(words, init, data))
+        teacher = warm_start(arguments.teacher, layers if is_bert(arguments.teacher) else None)
+    case = _Case(arguments, data, init, _shape(arguments, init, data))
     found = Resolved(case.model(), case.training(), init, teacher)
     if case.by_twin:
         found = case.taught_by_twin(found)
-    _refuse_idle(words, found)
+    _refuse_idle(arguments, found)
     return dataclasses.replace(
         found,
-        start_by_default=by_default and words.init != MINILM,
+        start_by_default=by_default and arguments.init != MINILM,
         is_foreign=is_open and not by_default,
     )
 
 
-def _refuse_idle(words: Words, found: Resolved) -> None:
+def _refuse_idle(arguments: Arguments, found: Resolved) -> None:
     """Refuses a setting that would change nothing."""
     usual = {**TrainingConfig().to_dict(), "init_layers": None}
-    asked = {**usual, **found.training.to_dict(), **words.choice}
+    asked = {**usual, **found.training.to_dict(), **arguments.choice}
     there = {"init": found.init, "teacher": found.teacher or found.twin}
     for name, needed in NEEDS.items():
         if asked[name] != usual[name] and there[needed] is None:
@@ -178,15 +178,15 @@ def _refuse_idle(words: Words, found: Resolved) -> None:
             )
 
 
-def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig:
+def _shape(arguments: Arguments, init: WarmStart | None, data: Data) -> BEExformerConfig:
     """The model, as far as it does not depend on its teacher."""
-    if isinstance(words.model, BEExformerConfig):
-        return words.model
-    given = dict(words.model)
+    if isinstance(arguments.model, BEExformerConfig):
+        return arguments.model
+    given = dict(arguments.model)
     if data.is_pair and init is not None and init.is_encoder:
         given = {**PAIR_MODEL, **given}
-    preset, bits = words.choice.get("preset"), words.choice.get("bits")
-    if data.are_long and words.leave_length_open and init is not None:
+    preset, bits = arguments.choice.get("preset"), arguments.choice.get("bits")
+    if data.are_long and arguments.leave_length_open and init is not None:
         given["max_length"] = binary_minilm.LENGTH
     if bits is None:
         fully = init is not None and init.bits["activation_bits"] == 1
@@ -202,7 +202,7 @@ def _shape(words: Words, init: WarmStart | None, data: Data) -> BEExformerConfig
 class _Case:
     """A call whose start is read, and whose model has a shape."""
 
-    words: Words
+    arguments: Arguments
     data: Data
     init: WarmStart | None
     shape: BEExformerConfig
@@ -221,7 +221,7 @@ class _Case:
 
     @property
     def from_minilm(self) -> bool:
-        return self.words.init == MINILM and self.words.choice.get("init_layers") is None
+        return self.arguments.init == MINILM and self.arguments.choice.get("init_layers") is None
 
     @property
     def is_warm(self) -> bool:
@@ -231,16 +231,16 @@ class _Case:
     @property
     def epochs(self) -> int | None:
         """The number that the call gives; twins have it too, so that it bounds the time of all trainings."""
-        words = self.words.training
-        return None if isinstance(words, TrainingConfig) else words.get("epochs")
+        training = self.arguments.training
+        return None if isinstance(training, TrainingConfig) else training.get("epochs")
 
     @property
     def by_twin(self) -> bool:
         """Whether the float32 twin is trained first, to be the teacher."""
-        if self.words.teacher is not None:
-            return self.words.teacher == TWIN
+        if self.arguments.teacher is not None:
+            return self.arguments.teacher == TWIN
         # A whole recipe says all by itself.
-        free = not isinstance(self.words.training, TrainingConfig)
+        free = not isinstance(self.arguments.training, TrainingConfig)
         return free and self.from_encoder and self.has_few_to_teach and self.is_binary
 
     @property
@@ -250,7 +250,7 @@ class _Case:
 
     @property
     def has_teacher(self) -> bool:
-        return self.by_twin or self.words.teacher not in (None, NONE)
+        return self.by_twin or self.arguments.teacher not in (None, NONE)
 
     @property
     def is_taught(self) -> bool:
@@ -274,13 +274,13 @@ class _Case:
         return FROM_START if self.is_warm else FROM_RANDOM
 
     def model(self) -> BEExformerConfig:
-        if self.is_taught and isinstance(self.words.model, dict):
-            return self.shape.replace(**{**TAUGHT_MODEL, **self.words.model})
+        if self.is_taught and isinstance(self.arguments.model, dict):
+            return self.shape.replace(**{**TAUGHT_MODEL, **self.arguments.model})
         return self.shape
 
     def training(self) -> TrainingConfig:
-        if isinstance(self.words.training, TrainingConfig):
-            return self.words.training
+        if isinstance(self.arguments.training, TrainingConfig):
+            return self.arguments.training
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
         given["epochs"] = epochs_of(data.count, self.passes)
@@ -294,7 +294,7 @@ class _Case:
             untaught = self.from_binary_encoder and not self.has_teacher
             if untaught or data.classes > _MANY_CLASSES:
                 given |= FAST_EXITS
-        given |= self.words.training
+        given |= self.arguments.training
         if is_warm:
             return TrainingConfig.warm(self.is_binary, **given)
         return TrainingConfig(**given)

@@ -1,6 +1,6 @@
 """A training, top to bottom: from labelled texts to a trained, calibrated and tested model.
 
-`train` takes the words of a call apart. `Trainer` does the work: the run folder, the model, what it
+`train` takes the arguments of a call apart. `Trainer` does the work: the run folder, the model, what it
 starts from and learns from, the epochs, and in the end the exit's threshold and the figures. The gradient
 step is in `beex_keras.training.step`, what goes on around the steps in `beex_keras.training.epochs`.
 """
@@ -40,6 +40,7 @@ from beex_keras.training import (
     run_folder,
 )
 from beex_keras.training.annealing import Annealing
+from beex_keras.training.arguments import NONE, TWIN, Arguments, Source
 from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.distillation import Distillation, Lessons, better_twin
@@ -60,7 +61,6 @@ from beex_keras.training.unlabelled import (
     sample_texts,
 )
 from beex_keras.training.warm_starts import is_real, warm_start
-from beex_keras.training.words import NONE, TWIN, Source, Words
 
 _MONITOR = "val_calibrated_accuracy"
 _FEW_LABELS = 5_000
@@ -170,15 +170,17 @@ def train(
         >>> run.model.labels, sorted(run.calibration.policy.get_config())
         (('negative', 'positive'), ['p'])
     """
-    words = Words.read(settings, model, training, init, teacher, bool(unlabelled))
+    arguments = Arguments.read(settings, model, training, init, teacher, bool(unlabelled))
     if isinstance(strategy, str):  # made before TensorFlow computes anything
         report = partial(print, file=sys.stderr)
-        strategy = distribution.make_strategy(strategy, words.run.wait_seconds, report)
-    if strategy.num_replicas_in_sync > 1 and words.teacher is None:
-        words = dataclasses.replace(words, teacher=NONE)  # replicas cannot learn from a teacher
+        strategy = distribution.make_strategy(strategy, arguments.run.wait_seconds, report)
+    if strategy.num_replicas_in_sync > 1 and arguments.teacher is None:
+        arguments = dataclasses.replace(
+            arguments, teacher=NONE
+        )  # replicas cannot learn from a teacher
     if vocabulary is not None and init is None:
-        words = dataclasses.replace(words, init=NONE)  # a start brings its own
-    task = load_task(data, validation, test, **words.data)
+        arguments = dataclasses.replace(arguments, init=NONE)  # a start brings its own
+    task = load_task(data, validation, test, **arguments.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
     named = [unlabelled] if isinstance(unlabelled, str | os.PathLike) else unlabelled
@@ -192,18 +194,18 @@ def train(
         is_regression=task.is_regression,
         is_pair=task.is_pair,
         both_orders=task.both_orders,
-        are_long=words.leave_length_open and binary_minilm.are_long(task.train),
-        is_known_language=not words.leave_start_open
+        are_long=arguments.leave_length_open and binary_minilm.are_long(task.train),
+        is_known_language=not arguments.leave_start_open
         or binary_minilm.knows_language(task.training_texts()),
     )
     trainer = Trainer(
         task,
-        resolve(words, about),
+        resolve(arguments, about),
         Path(output),
         vocabulary,
         strategy,
         callbacks,
-        words.run,
+        arguments.run,
         verbose,
         files,
     )

@@ -28,7 +28,7 @@ _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
     "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training",
-    "variant": "preset model training words start",
+    "variant": "preset model training arguments start",
     "start": "init init_layers teacher unlabelled twin_of",
     "group": "table tasks variants seeds",
 }
@@ -191,7 +191,7 @@ class Suite:
                 role: self.trial(value.get("task", task), value["variant"], seed, data)
                 for role, value in earlier.items()
             },
-            own.get("words", {}),
+            own.get("arguments", {}),
         )
 
     def _of(self, kind: str, name: str) -> dict[str, Any]:

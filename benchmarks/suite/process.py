@@ -68,7 +68,7 @@ def _train(
     The twin of another trial is trained already, and only measured.
     """
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
-    from beex_keras.training import TrainingConfig, inference, run_folder, train, words
+    from beex_keras.training import TrainingConfig, arguments, inference, run_folder, train
 
     start = {
         **spec["start"],
@@ -88,11 +88,11 @@ def _train(
         "model": BEExformerConfig.from_dict(spec["model"]),
         "training": TrainingConfig(**spec["training"]),
     }
-    if spec.get("words"):
-        settings = {**spec["words"], "seed": spec["training"]["seed"]}
+    if spec.get("arguments"):
+        settings = {**spec["arguments"], "seed": spec["training"]["seed"]}
     parts = {part: getattr(task, part) for part in ("validation", "test")}
     if twin_of := start.pop("twin_of", None):
-        run = twin_of / words.TWIN
+        run = twin_of / arguments.TWIN
         model = BEExformerClassifier.from_pretrained(run / run_folder.MODEL)
         logits = {
             part: inference.exit_logits(model, model.preprocessor.encode(rows.texts, rows.pairs))

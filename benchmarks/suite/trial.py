@@ -33,7 +33,7 @@ class Trial:
             `init_layers`; empty for a training from scratch.
         earlier: other trainings of the suite in their place, by "init" and "teacher"; by "twin_of" one whose twin
             is measured, without a training.
-        words: settings of `train` in place of `model` and `training`, of which then only the exit's policy and
+        arguments: settings of `train` in place of `model` and `training`, of which then only the exit's policy and
             its calibration count; what they do not say follows from the data, as for `beex train`.
     """
 
@@ -45,7 +45,7 @@ class Trial:
     data: str
     start: dict[str, Any] = dataclasses.field(default_factory=dict)
     earlier: dict[str, "Trial"] = dataclasses.field(default_factory=dict)
-    words: dict[str, Any] = dataclasses.field(default_factory=dict)
+    arguments: dict[str, Any] = dataclasses.field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -76,7 +76,7 @@ class Trial:
             if (file := _packaged_file(source)) is not None
         }
         earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
-        parts += filter(None, (self.start, packaged, earlier, self.words))
+        parts += filter(None, (self.start, packaged, earlier, self.arguments))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
@@ -94,7 +94,7 @@ class Trial:
             **{name: getattr(self, name) for name in ("task", "variant", "seed", "data", "start")},
             "model": self.model.to_dict(),
             "training": self.training.to_dict(),
-            "words": self.words,
+            "arguments": self.arguments,
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
             "code": code_version(),
         }

@@ -11,7 +11,7 @@ from beex_keras.cli.train import train
 from beex_keras.errors import BeexError
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.training import TrainingConfig, binary_minilm, settings, transfer
-from beex_keras.training.words import NEEDS, NONE, OF_DATA, TWIN, known
+from beex_keras.training.arguments import NEEDS, NONE, OF_DATA, TWIN, known
 
 FILES = "files"
 """The task of a run on a user's own files."""

@@ -1,7 +1,7 @@
-"""What a call of `train` or `beex train` says: the same words in both.
+"""The arguments of `train` and of `beex train`, which are the same.
 
 They are `preset`, `bits`, `init_layers`, columns of the data, and the fields of `BEExformerConfig`, `TrainingConfig`
-and `RunOptions`. What follows where they say nothing is in `beex_keras.training.settings`.
+and `RunOptions`. What is not given follows in `beex_keras.training.settings`.
 """
 
 import dataclasses
@@ -30,10 +30,10 @@ DATA = (
     *("data_dir", "text_column", "pair_column", "label_column"),
     *("task_kind", "both_orders", "clip"),
 )
-"""Words for `load_task`."""
+"""Arguments of `load_task`."""
 
 CHOICE = ("preset", "bits", "init_layers")
-"""Words that stand for several settings of a model, or for a part of its start."""
+"""Arguments that stand for several settings of a model, or for a part of its start."""
 
 OF_DATA = {"num_classes", "num_segments", "separator_id"}
 """Fields of a model's configuration that the data decides."""
@@ -47,14 +47,14 @@ NEEDS = {**dict.fromkeys(_OF_INIT, "init"), **dict.fromkeys(_OF_TEACHER, "teache
 
 
 def known() -> list[str]:
-    """All words, in alphabetical order."""
+    """The names of all arguments, in alphabetical order."""
     own = (*fields.names(TrainingConfig), *fields.names(RunOptions))
     return sorted({*DATA, *CHOICE, *MODEL, *own})
 
 
 @dataclasses.dataclass(frozen=True)
-class Words:
-    """The words of a call, sorted by what they are about and checked as far as data need not be read."""
+class Arguments:
+    """The arguments of a call, sorted by what they are about and checked as far as data need not be read."""
 
     data: dict[str, Any]  # arguments of `load_task`
     choice: dict[str, Any]  # those of `CHOICE`
@@ -73,7 +73,7 @@ class Words:
         init: Source = None,
         teacher: Source = None,
         has_unlabelled: bool = False,
-    ) -> "Words":
+    ) -> "Arguments":
         """Sorts `settings`; refuses one that is unknown, out of range, of no use or given twice."""
         names = known()
         for name in settings:
@@ -90,11 +90,11 @@ class Words:
         of_model = of(MODEL) if model is None else model
         of_training = of(recipe) if training is None else training
         options = RunOptions(**of(fields.names(RunOptions)))
-        words = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
+        arguments = cls(of(DATA), of(CHOICE), of_model, of_training, options, init, teacher)
         if has_unlabelled:
-            words = words._with_teacher_of_unlabelled()
-        words._check()
-        return words
+            arguments = arguments._with_teacher_of_unlabelled()
+        arguments._check()
+        return arguments
 
     @property
     def leave_start_open(self) -> bool:
@@ -119,7 +119,7 @@ class Words:
         named = self.choice.get("preset") is None and self.init in (MINILM, *binary_minilm.FILES)
         return named or self.leave_start_open
 
-    def _with_teacher_of_unlabelled(self) -> "Words":
+    def _with_teacher_of_unlabelled(self) -> "Arguments":
         """With the teacher that somebody wants who has texts without labels and names none."""
         from_bert = self.init not in (None, NONE) and is_bert(self.init)
         if self.teacher is None and (self.leave_start_open or from_bert):

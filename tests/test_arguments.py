@@ -1,4 +1,4 @@
-"""What a training is asked for: the same words from Python and from the command line."""
+"""The arguments of a training: the same from Python and from the command line."""
 
 import json
 import shutil
@@ -15,7 +15,7 @@ from beex_keras import train as beex_train
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training import settings, trainer
-from beex_keras.training.words import Words
+from beex_keras.training.arguments import Arguments
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_the_same_words_give_the_same_run(starts, tmp_path, monkeypatch, words):
 def test_what_follows_from_the_start(starts, tmp_path):
     def resolved(count=10_000, **words):
         source = {"teacher": "none", "init": words.pop("init", "none")}
-        found = settings.resolve(Words.read(words, **source), settings.Data(count))
+        found = settings.resolve(Arguments.read(words, **source), settings.Data(count))
         return found.model, found.training
 
     ours = load(starts / "run").classifier.config
