@@ -60,14 +60,17 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
     monkeypatch.setattr(binary_minilm, "LENGTH", 10)
     shape = {name: value for name, value in SHAPE.items() if name != "max_length"}
 
-    def found(init, **words):
+    def found(init, count=10_001, **words):
         read = Arguments.read({"vocabulary_size": 100, **shape, **words}, init=init)
-        return settings.resolve(read, settings.Data(10_001, are_long=True))
+        return settings.resolve(read, settings.Data(count, are_long=True))
 
     for start in ("minilm", "binary-minilm", "binary-minilm-pairs"):
         long, given = found(start), found(start, max_length=8)
         assert (long.model.max_length, given.model.max_length) == (10, 8)
         assert (long.training.batch_size, given.training.batch_size) == (32, 64)
+    few = {length: found("binary-minilm", 1_800, max_length=length) for length in (8, 10)}
+    epochs = {length: (its.training.epochs, its.twin.training.epochs) for length, its in few.items()}
+    assert epochs == {8: (14, 7), 10: (7, 4)}
     assert found("none").model.max_length == 64
 
 

@@ -229,6 +229,17 @@ class _Case:
         return start is not None and starts_warm(start.is_encoder, start.bits, model)
 
     @property
+    def is_long(self) -> bool:
+        """Whether the start is warm and the model reads long texts."""
+        return self.is_warm and self.shape.max_length >= binary_minilm.LENGTH
+
+    def epochs_of(self, count: int, passes: Passes) -> int:
+        """As the function; a training sees half as many long texts, each of which takes more than twice the time."""
+        if self.is_long:
+            passes = dataclasses.replace(passes, texts=passes.texts // 2)
+        return epochs_of(count, passes)
+
+    @property
     def epochs(self) -> int | None:
         """The number that the call gives; twins have it too, so that it bounds the time of all trainings."""
         training = self.arguments.training
@@ -283,8 +294,8 @@ class _Case:
             return self.arguments.training
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
-        given["epochs"] = epochs_of(data.count, self.passes)
-        if is_warm and (data.has_few_texts or self.shape.max_length >= binary_minilm.LENGTH):
+        given["epochs"] = self.epochs_of(data.count, self.passes)
+        if (is_warm and data.has_few_texts) or self.is_long:
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
             given |= TAUGHT_TRAINING
@@ -316,7 +327,7 @@ class _Case:
         It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
         """
         init, model = self.init, self.shape.twin()
-        epochs = self.epochs or epochs_of(self.data.labelled, FROM_START)
+        epochs = self.epochs or self.epochs_of(self.data.labelled, FROM_START)
         shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
         own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
@@ -336,7 +347,7 @@ class _Case:
         """
         config = dataclasses.replace(
             twin.training,
-            epochs=self.epochs or epochs_of(self.data.count, ANSWERED),
+            epochs=self.epochs or self.epochs_of(self.data.count, ANSWERED),
             batch_size=training.batch_size,
             soft_targets=TAUGHT_TRAINING["soft_targets"],
         )
