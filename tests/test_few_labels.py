@@ -69,7 +69,9 @@ def test_long_texts_are_read_further(encoders, monkeypatch):
         assert (long.model.max_length, given.model.max_length) == (10, 8)
         assert (long.training.batch_size, given.training.batch_size) == (32, 64)
     few = {length: found("binary-minilm", 1_800, max_length=length) for length in (8, 10)}
-    epochs = {length: (its.training.epochs, its.twin.training.epochs) for length, its in few.items()}
+    epochs = {
+        length: (its.training.epochs, its.twin.training.epochs) for length, its in few.items()
+    }
     assert epochs == {8: (14, 7), 10: (7, 4)}
     assert found("none").model.max_length == 64
 
