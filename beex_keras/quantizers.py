@@ -54,7 +54,7 @@ def quantize_tokens(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         >>> q.numpy()
         array([[  32., -127.,   16.]], dtype=float32)
     """
-    # Not the largest of abs(x): Larq Compute Engine's ABS takes longer than the product that follows.
+    # Not the largest of abs(x): ABS is slow in Larq Compute Engine.
     ends = tf.reduce_max(x, axis=-1, keepdims=True), tf.reduce_max(-x, axis=-1, keepdims=True)
     largest = tf.stop_gradient(tf.maximum(*ends))
     # As the C engine: a token of zeros, or of next to nothing, has no steps.

@@ -6,14 +6,9 @@ import io
 
 def beex(*arguments: object, code: int = 0) -> str:
     """What a command prints, once it has ended with such an exit code."""
-    from beex_keras.cli import main
-
-    output, found = io.StringIO(), 0
+    output = io.StringIO()
     with contextlib.redirect_stdout(output), contextlib.redirect_stderr(output):
-        try:
-            main([str(argument) for argument in arguments])
-        except SystemExit as exit:
-            found = exit.code
+        found = exit_code(*arguments)
     assert found == code, (arguments, found, output.getvalue())
     return output.getvalue()
 

@@ -234,7 +234,7 @@ class _Case:
         return self.is_warm and self.shape.max_length >= binary_minilm.LENGTH
 
     def epochs_of(self, count: int, passes: Passes) -> int:
-        """As the function; a training sees half as many long texts, each of which takes more than twice the time."""
+        """As the function of this name; a training sees half as many long texts, since each has more tokens."""
         if self.is_long:
             passes = dataclasses.replace(passes, texts=passes.texts // 2)
         return epochs_of(count, passes)

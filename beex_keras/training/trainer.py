@@ -175,9 +175,8 @@ def train(
         report = partial(print, file=sys.stderr)
         strategy = distribution.make_strategy(strategy, arguments.run.wait_seconds, report)
     if strategy.num_replicas_in_sync > 1 and arguments.teacher is None:
-        arguments = dataclasses.replace(
-            arguments, teacher=NONE
-        )  # replicas cannot learn from a teacher
+        # Replicas cannot learn from a teacher.
+        arguments = dataclasses.replace(arguments, teacher=NONE)
     if vocabulary is not None and init is None:
         arguments = dataclasses.replace(arguments, init=NONE)  # a start brings its own
     task = load_task(data, validation, test, **arguments.data)

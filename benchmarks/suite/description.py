@@ -275,14 +275,10 @@ def _check_order(
     if name in later:
         raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
     for role, value in variants[name].get("start", {}).items():
-        is_other = isinstance(value, dict)
-        if not is_other and role != "twin_of":
+        if not isinstance(value, dict) and role != "twin_of":
             continue
-        if (
-            not is_other
-            or role == "init_layers"
-            or not {"variant"} <= set(value) <= {"variant", "task"}
-        ):
+        given = set(value) if isinstance(value, dict) else set()
+        if role == "init_layers" or not {"variant"} <= given <= {"variant", "task"}:
             raise BeexError(
                 f"start.{role} of the suite {path} is {value}; another training is given as "
                 '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
