@@ -26,6 +26,7 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 from beex_keras import TrainingConfig, exits, export, load_task, runtime
 from beex_keras.exits import ExitPolicy
 from beex_keras.export import beex as beex_format
+from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import freeze, size_report
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.training import bert, binary_minilm, epochs, train
@@ -61,6 +62,10 @@ POLICIES = (
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 needs_engine = pytest.mark.skipif(COMPILER is None, reason="no C compiler, so no C engine")
+
+needs_emulators = pytest.mark.skipif(
+    not emulation.is_available(), reason="no Arm compiler or emulator: tools/install_emulators.sh"
+)
 
 
 def tiny_config(**changes) -> BEExformerConfig:

@@ -32,6 +32,20 @@ SHAPE = {
 """A model that can start from it."""
 
 
+def config_of(**changes):
+    """Of a model that has the encoder's shape, but for what is changed."""
+    values = {
+        "vocabulary_size": 500,
+        "max_length": 14,
+        "width": WIDTH,
+        "num_heads": HEADS,
+        "hidden_width": INNER,
+        "num_blocks": LAYERS,
+        "content_activation": "gelu",
+    }
+    return BEExformerConfig(**{**values, **changes})
+
+
 def write_encoder(folder, **changes):
     """Files of an encoder with random weights of a trained one's sizes; its tensors."""
     random = np.random.default_rng(5)

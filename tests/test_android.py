@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pages
 import pytest
-import test_exactness
+import score_bits
 from c_builds import TFLITE, run
 from conftest import COMPILER, needs_engine
 from pages import JAVA, KOTLIN, PAGES, ROOT
@@ -307,8 +307,8 @@ def answers(java: list[str], texts: dict[Path, list[str]], folder: Path) -> list
 def test_answers_are_those_of_python(java, abi, name, tmp_path):
     """To the last bit; fewer texts where a large model is emulated."""
     file = pretrained.find(name)
-    count = 200 if abi == "x86_64" else 40 if name in test_exactness.SMALL else 8
-    texts = [*test_exactness.texts(name, count)]
+    count = 200 if abi == "x86_64" else 40 if name in score_bits.SMALL else 8
+    texts = [*score_bits.texts(name, count)]
     labels, *found = answers(java, {file: texts}, tmp_path)
     assert tuple(labels) == beex.load(file).labels
     assert [line[:4] for line in found] == expected(file, texts)
@@ -324,7 +324,7 @@ def numbers(tmp_path_factory) -> dict[Path, list[str]]:
     """Random models that answer a number, of texts and of pairs, with some of these."""
     folder, target = tmp_path_factory.mktemp("numbers"), tmp_path_factory.mktemp("c") / "write"
     program = "tests/differential_test.c"
-    run(test_exactness.build(target, COMPILER, "-O0", program=program), "-w", folder, 150)
+    run(score_bits.build(target, COMPILER, "-O0", program=program), "-w", folder, 150)
     texts = {}
     for file in sorted(folder.iterdir()):
         values = header.read_header(file.read_bytes())
@@ -399,7 +399,7 @@ def tflite(tmp_path_factory) -> Path:
 def test_larq_compute_engine_answers_as_in_python(desktop, tflite, name, tmp_path):
     """Java's ids go to the interpreter of Python, and its logits back: 200 texts, some of them cut."""
     tflite = tflite.with_name(f"{name}.tflite")
-    runner, texts = beex.load(tflite), [*test_exactness.texts("sst2-micro", 200)]
+    runner, texts = beex.load(tflite), [*score_bits.texts("sst2-micro", 200)]
     (tmp_path / "texts").write_text("".join(f"{text}\n" for text in texts), "utf-8")
     words = [*desktop, "Answers", str(tflite), str(tmp_path / "texts")]
     rows, found = [], []

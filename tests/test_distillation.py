@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, random_ids, tiny_config
-from small_encoder import write_encoder
-from test_initialization import config_of
+from gradients import Recorder, softmax
+from small_encoder import config_of, write_encoder
 from toy import toy_rows, write_toy_files
 
 from beex_keras import BeexError, TrainingConfig, load_task
@@ -16,11 +16,6 @@ from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import LayerwiseAdamW, make_optimizer
 from beex_keras.training.step import gradient_step, hidden_error, replace_tokens
 from beex_keras.training.teacher import make_teacher, shares_shape
-
-
-def softmax(x):
-    e = np.exp(x - x.max(axis=-1, keepdims=True))
-    return e / e.sum(axis=-1, keepdims=True)
 
 
 def test_hidden_error_against_its_equation():
@@ -34,13 +29,6 @@ def test_hidden_error_against_its_equation():
     np.testing.assert_allclose(
         hidden_error(list(mine), list(its), mask), np.mean(expected), rtol=1e-5
     )
-
-
-class Recorder(tf.keras.optimizers.SGD):
-    """Keeps the gradients of a step instead of taking it."""
-
-    def minimize(self, loss, var_list, tape=None):
-        self.gradients = tape.gradient(loss, var_list)
 
 
 def gradients_of_a_step(config, with_teacher):

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import random
 import shutil
 import subprocess
 import sys
@@ -12,17 +11,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_builds import TFLITE, WARNINGS, run
+from c_builds import TFLITE, run
 from commands import exit_code as beex
-from conftest import COMPILER, needs_engine
+from conftest import COMPILER, needs_emulators, needs_engine
+from score_bits import MODELS, SMALL, available, build, scores, texts
 
 from beex_keras import pretrained
 from beex_keras.export import mcu
 from beex_keras.export.mcu import emulation, single_header
 from beex_keras.runtime import library, load
 
-MODELS = tuple(pretrained.names())
-SMALL = tuple(name for name in MODELS if name.endswith("-micro"))
 BOARDS = ("netduinoplus2", "mps2-an500", "mps3-an547", "mps2-an385")
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
 ARM32, ARM32_EMULATOR = shutil.which("arm-linux-gnueabihf-gcc"), shutil.which("qemu-arm")
@@ -49,48 +47,6 @@ fuses = pytest.mark.skipif(
     or " fma " not in Path("/proc/cpuinfo").read_text(),
     reason="not an x86-64 processor with fused multiply-adds",
 )
-
-
-def build(target: Path, compiler: str, *flags: str, program="tests/scores.c", sources=None) -> Path:
-    """A program with the engine, or with some of its sources."""
-    if sources is None:
-        sources = [*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")]
-    run(compiler, *flags, *WARNINGS, TFLITE / program, *sources, "-lm", "-o", target)
-    return target
-
-
-@cache
-def texts(model: str, count: int) -> tuple[str, ...]:
-    """Words and parts of words that the model knows, and characters from all of Unicode."""
-    generator = random.Random(model)
-    known = load(model).preprocessor.vocabulary[5:]
-    planes = [(0x20, 0x7F), (0xA1, 0x600), (0x600, 0x3000), (0x3000, 0xD800), (0x10000, 0x30000)]
-
-    def word() -> str:
-        if generator.random() < 0.9:
-            return generator.choice(known).removeprefix("##")
-        return "".join(
-            chr(generator.randrange(*generator.choice(planes)))
-            for _ in range(generator.randrange(1, 5))
-        )
-
-    return tuple(
-        " ".join(["x", *(word() for _ in range(generator.choice([2, 5, 10, 20, 30, 60])))])
-        for _ in range(count)
-    )
-
-
-def scores(command: list, model: str, count: int, kernels: str) -> list[str]:
-    """What tests/scores.c prints: exit, bits of the score, checksum of the logits."""
-    lines = "".join(text + "\n" for text in texts(model, count))
-    found = run(*command, pretrained.find(model), kernels, input=lines).splitlines()
-    assert len(found) == count
-    return found
-
-
-def available() -> list[str]:
-    """Kernels of this machine."""
-    return list(library.self_test())
 
 
 # === A dozen sentences ===
@@ -368,7 +324,7 @@ BITS = """uint32_t bits;
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not emulation.is_available(), reason="no Arm compiler or emulator")
+@needs_emulators
 @pytest.mark.parametrize("board", BOARDS)
 def test_boards_give_the_same_bits(expected, tmp_path, board):
     """20 sentences, in gnu mode, of the models that fit."""
@@ -405,7 +361,7 @@ SOURCES = "startup.c semihosting.c counter.c newlib.c ../tests/selftest_main.c "
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not emulation.is_available(), reason="no Arm compiler or emulator")
+@needs_emulators
 @pytest.mark.parametrize("board", ROOMY)
 def test_self_test_passes_on_boards(tmp_path, board):
     row = {"BOARDS": board, board: ROOMY[board], "SOURCES": SOURCES, "STACK": "65536"}

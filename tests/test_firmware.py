@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from commands import exit_code as beex
-from conftest import MODES, shake
+from conftest import MODES, needs_emulators, shake
 
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
@@ -21,10 +21,6 @@ from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.value_scale import ValueScale
-
-needs_emulators = pytest.mark.skipif(
-    not emulation.is_available(), reason="no Arm compiler or emulator: tools/install_emulators.sh"
-)
 
 SENTENCES = {"netduinoplus2": 8, "mps2-an500": 12, "mps3-an547": 12, "mps2-an385": 4}
 """How many each board classifies and measures; the last has no floating-point unit."""

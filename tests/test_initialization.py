@@ -7,18 +7,17 @@ import pytest
 import tensorflow as tf
 from conftest import MODES, needs_engine
 from small_encoder import (
-    HEADS,
-    INNER,
     LAYERS,
     POSITIONS,
     VOCABULARY,
     WIDTH,
     WORDS,
+    config_of,
     reference,
 )
 from toy import toy_rows, write_toy_files
 
-from beex_keras import BeexError, BEExformerConfig, TrainingConfig, exits, load_task
+from beex_keras import BeexError, TrainingConfig, exits, load_task
 from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
@@ -32,19 +31,6 @@ from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.teacher import make_teacher
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
-
-
-def config_of(**changes):
-    values = {
-        "vocabulary_size": 500,
-        "max_length": 14,
-        "width": WIDTH,
-        "num_heads": HEADS,
-        "hidden_width": INNER,
-        "num_blocks": LAYERS,
-        "content_activation": "gelu",
-    }
-    return BEExformerConfig(**{**values, **changes})
 
 
 LABELS = ("negative", "positive")

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from conftest import needs_engine
-from test_firmware import needs_emulators
+from conftest import needs_emulators, needs_engine
 
 ROOT = Path(__file__).parents[1]
 sys.path.append(str(ROOT / "tools"))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import needs_engine, random_ids, tiny_config
+from gradients import Recorder, softmax
 from small_encoder import write_encoder
-from test_distillation import Recorder, softmax
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_builds import TFLITE, run
-from test_exactness import texts
+from score_bits import texts
 from web_package import CLANG, Host, needs, node, npm_package
 
 from beex_keras import load, pretrained

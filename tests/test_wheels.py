@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
-import test_exactness
+import score_bits
 from c_builds import TFLITE, run
 from conftest import COMPILER, needs_engine
 
@@ -140,9 +140,9 @@ def wheel(tmp_path_factory) -> Callable[[str], Path]:
 def expected(tmp_path_factory) -> Callable[[str, int], list[str]]:
     """Scores of the plainest build on this machine, by its best kernels."""
     folder = tmp_path_factory.mktemp("plain")
-    program = test_exactness.build(folder / "scores", COMPILER, "-O1", "-std=c99")
-    best = test_exactness.available()[-1]
-    return cache(lambda model, count: test_exactness.scores([program], model, count, best))
+    program = score_bits.build(folder / "scores", COMPILER, "-O1", "-std=c99")
+    best = score_bits.available()[-1]
+    return cache(lambda model, count: score_bits.scores([program], model, count, best))
 
 
 def unpacked(wheel: Path, folder: Path) -> Path:
@@ -174,13 +174,13 @@ def test_the_library_of_a_wheel_gives_the_same_bits(wheel, expected, tmp_path, m
 
     lines = run(*program("beexrun.c"), "--self-test").splitlines()
     names = [line.removesuffix(": passed") for line in lines]
-    assert names == test_exactness.available() if best is None else names[-1] == best
+    assert names == score_bits.available() if best is None else names[-1] == best
     scores = program("tests/scores.c", "engine/crc32.c")
     for name in names:
-        for model in test_exactness.MODELS:
+        for model in score_bits.MODELS:
             many, few = (200, 3) if name == names[-1] else (20, 1)
-            count = many if model in test_exactness.SMALL else few
-            found = test_exactness.scores(scores, model, count, name)
+            count = many if model in score_bits.SMALL else few
+            found = score_bits.scores(scores, model, count, name)
             assert found == expected(model, count), (model, name)
 
 

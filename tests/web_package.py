@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from c_builds import run, shared
 from conftest import COMPILER, needs_engine
-from test_exactness import build
+from score_bits import build
 
 from beex_keras.runtime import library
 
