@@ -68,6 +68,15 @@ def test_train_leaves_model_figures_and_results(folder):
     }
 
 
+def test_train_reports_progress_beside_json(folder, tmp_path, capsys):
+    sizes = [f"--set={name}={value}" for name, value in TOY_SIZE.items()]
+    arguments = [*data(folder), *sizes, "--epochs", 1, "--json"]
+    assert beex("train", *arguments, "-o", tmp_path / "run") == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["run"] == str(tmp_path / "run")
+    assert "Texts: " in printed.err and "val_exit_1: " in printed.err
+
+
 @pytest.mark.parametrize("cost, warned", [(3.3, "take 3.3 times as long"), (0.5, "")])
 def test_bfloat16_where_it_costs_time(folder, tmp_path, monkeypatch, capsys, dtypes, cost, warned):
     monkeypatch.setattr("beex_keras.training.matrix_dtype.bfloat16_cost", lambda: cost)

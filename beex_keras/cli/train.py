@@ -1,5 +1,7 @@
 """`beex train`: the arguments of `beex_keras.train` as options."""
 
+import sys
+from contextlib import nullcontext, redirect_stdout
 from typing import Any
 
 import rich_click as click
@@ -95,7 +97,9 @@ def train(**options: Any) -> None:
     output, as_json = options["output"], options["as_json"]
     chosen |= given(options, "validation", "test", "init", "teacher")
     chosen |= {"unlabelled": files} if (files := options["unlabelled"]) else {}
-    run = run_training(chosen_data(options), output, verbose=0 if as_json else "auto", **chosen)
+    # Progress is no JSON, and goes where warnings go.
+    with redirect_stdout(sys.stderr) if as_json else nullcontext():
+        run = run_training(chosen_data(options), output, **chosen)
     if run.is_chief:
         plots.save_run_figures(run)
     calibration, test = run.calibration.to_dict(), run.evaluation.to_dict()
