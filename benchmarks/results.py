@@ -106,8 +106,9 @@ def _with_trials_from_scratch(results: dict[str, Any], paper: dict[str, Any]) ->
     ]
     shown = {}
     for title, table in results["tables"].items():
-        first = [_FROM_SCRATCH] if any(map(shared, table["tasks"])) else []
-        shown[title] = {**table, "variants": first + table["variants"]}
+        own = [variant for variant in table["variants"] if variant != _FROM_SCRATCH]
+        begins = len(own) < len(table["variants"]) or any(map(shared, table["tasks"]))
+        shown[title] = {**table, "variants": [_FROM_SCRATCH] * begins + own}
     return {**results, "trials": results["trials"] + trials, "tables": shown}
 
 

@@ -163,10 +163,11 @@ def no_trainings(small, toys, monkeypatch):
         unlabelled=(),
         validation=None,
         test=None,
-        verbose,
-        **words,
+        **settings,
     ):
-        checked = Arguments.read(words, init=init, teacher=teacher, has_unlabelled=bool(unlabelled))
+        checked = Arguments.read(
+            settings, init=init, teacher=teacher, has_unlabelled=bool(unlabelled)
+        )
         task = beex.load_task(data, validation, test, **checked.data)
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()
@@ -175,7 +176,7 @@ def no_trainings(small, toys, monkeypatch):
             is_model = source.endswith(".beex") and Path(source).stat().st_size
             assert source in known or is_model, f"where is {source} from?"
         # The same command on a finished run only reads it.
-        described = [data, init, teacher, words]
+        described = [data, init, teacher, settings]
         assert done.setdefault(output, described) == described, f"another run is in {output}"
         shutil.copytree(toys / "toy", output, dirs_exist_ok=True)
         for file in Path(output).rglob("config.json"):

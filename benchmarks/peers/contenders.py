@@ -17,7 +17,7 @@ import subwords
 from beex_keras.files import write_atomically
 from measure import data_option
 
-TASKS = ("glue/sst2", "trec", "clinc")
+TASKS = ("glue/sst2", "trec", "clinc", "snips")
 LENGTH = 128
 """Tokens that many users pad each text to."""
 DONE = "fitted.json"

@@ -34,6 +34,7 @@ from startup import measured
 _PACKAGED = {
     "glue/sst2": ("sst2-minilm", "sst2-minilm-binary", "sst2-micro"),
     "clinc": ("clinc-minilm", "clinc-micro"),
+    "snips": ("snips-micro",),
 }
 _BATCHES = (1, 32)
 _STARTS = 5
