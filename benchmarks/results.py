@@ -107,8 +107,8 @@ def _with_trials_from_scratch(results: dict[str, Any], paper: dict[str, Any]) ->
     shown = {}
     for title, table in results["tables"].items():
         own = [variant for variant in table["variants"] if variant != _FROM_SCRATCH]
-        begins = len(own) < len(table["variants"]) or any(map(shared, table["tasks"]))
-        shown[title] = {**table, "variants": [_FROM_SCRATCH] * begins + own}
+        begins = own != table["variants"] or any(map(shared, table["tasks"]))
+        shown[title] = {**table, "variants": [_FROM_SCRATCH, *own] if begins else own}
     return {**results, "trials": results["trials"] + trials, "tables": shown}
 
 
