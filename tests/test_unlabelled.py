@@ -233,7 +233,7 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     words["data"] = folder / "train.jsonl"
     whole = train(output=tmp_path / "whole", **words)
     twin = json.loads((tmp_path / "whole" / "twin" / "run.json").read_text("utf-8"))
-    assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"
+    assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "linear"
     assert (tmp_path / "whole" / "twin" / "results.json").exists()
     vocabularies = [tmp_path / "whole" / name / "vocab.txt" for name in (".", "twin")]
     assert len({file.read_text("utf-8") for file in vocabularies}) == 1

@@ -324,12 +324,13 @@ class _Case:
     def twin(self, training: TrainingConfig) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
 
-        It learns by its last exit alone, which is all that it is asked for, as long as few texts need.
+        Its exits learn as the model's do: a twin that learns by its last exit alone teaches the early exits less.
+        It is trained as long as few texts need.
         """
         init, model = self.init, self.shape.twin()
         epochs = self.epochs or self.epochs_of(self.data.labelled, FROM_START)
-        shared = ("batch_size", "policy", "tolerance", "precision", "pieces", "seed")
-        own = {"loss": "last", **{name: getattr(training, name) for name in shared}}
+        shared = ("batch_size", "loss", "policy", "tolerance", "precision", "pieces", "seed")
+        own = {name: getattr(training, name) for name in shared}
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
             if self.data.has_few_labels:  # however many texts there are without a label
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
