@@ -23,6 +23,9 @@ rounds_option = click.option("--rounds", default=15, show_default=True)
 task_option = click.option("--task", default="rotten_tomatoes", show_default=True)
 data_option = click.option("--data-dir", type=click.Path())
 
+_LOAD = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+"""Number of processes that were running before this one."""
+
 _FLAGS = "avx2 fma avx512f avx512bw avx512_vnni avx512_vpopcntdq asimd asimddp"
 _PACKAGES = ("beex-keras", "tensorflow", "tensorflow-text", "larq-compute-engine", "numpy")
 
@@ -50,6 +53,9 @@ def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool, **setting: A
     from beex_keras import tables
 
     setting = {"what": title, "seed": SEED, **machine(), **setting}
+    if _LOAD > 0.5:
+        text = f"Other processes ran at the start (load {_LOAD:.1f}), so ratios of times may be wrong."
+        click.echo(text, err=True)
     if as_json:
         click.echo(json.dumps({"setting": setting, "rows": rows}))
     else:
@@ -71,6 +77,7 @@ def machine() -> dict[str, str]:
             f"{name} {found}" for name in _PACKAGES if (found := installed(name))
         ),
         "compiler": first_line("cc"),
+        "load at the start": f"{_LOAD:.1f}",
     }
 
 
