@@ -140,6 +140,15 @@ def test_calibration_never_falls_below_full_depth(policy):
     assert found.curve.cost[:trusted].min() == found.cost
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 0.005])
+def test_calibration_of_a_policy_that_leaves_early_at_any_threshold(tolerance):
+    """The second entropy is below the floor of the paper's rule, so no threshold gives the third exit."""
+    logits = np.array([[[0, 30], [0, 30], [5, 0]]], np.float32)
+    found = calibrate(exits.FractionalEntropy(), logits, np.array([0]), tolerance=tolerance)
+    assert (found.accuracy, found.full_depth_accuracy) == (0.0, 1.0)
+    assert found.depth < 3
+
+
 def test_calibration_uses_costs_and_tolerance():
     logits = sample_logits(300)
     labels = logits[:, -1].argmax(axis=1)

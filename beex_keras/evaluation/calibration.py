@@ -173,7 +173,8 @@ def calibrate(
     curve = Curve(*(np.array(column) for column in zip(*points, strict=True)))
     # A hair of slack, so that an equal share of correct samples counts as equal.
     breaks = full - curve.accuracy + margin * curve.error > tolerance + 1e-9
-    trusted = int(breaks.argmax()) if breaks.any() else len(points)
+    # Some policies leave early at any threshold: then the one with the deepest exits is all there is.
+    trusted = max(1, int(breaks.argmax())) if breaks.any() else len(points)
     best = min(range(trusted), key=lambda i: (curve.cost[i], -curve.accuracy[i]))
     chosen = policy.with_threshold(float(curve.thresholds[best]))
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels), metric)
