@@ -121,7 +121,7 @@ def test_options_that_do_not_fit_are_explained(tmp_path):
 
 
 def test_pairs_in_both_orders():
-    pairs = list(zip(TEXTS, reversed(TEXTS), strict=True))
+    pairs = [(text, f"other {text}") for text in TEXTS]
     single, both = (
         load_task((pairs, np.arange(40) / 8), both_orders=value) for value in (False, True)
     )
@@ -132,6 +132,20 @@ def test_pairs_in_both_orders():
     np.testing.assert_array_equal(both.train.labels, np.tile(single.train.labels, 2))
     assert both.test.texts == single.test.texts
     assert both.fingerprint() != single.fingerprint()
+
+
+def test_no_pair_that_is_held_out_is_trained_on_in_the_other_order():
+    pairs = [(f"text {i}", f"other text {i}") for i in range(20)]
+    pairs += [(second.upper(), first) for first, second in pairs]
+    task = load_task((pairs, np.arange(40) / 8), both_orders=True)
+    held_out = {
+        frozenset(pair)
+        for split in (task.validation, task.test)
+        for pair in zip(map(str.lower, split.texts), map(str.lower, split.pairs), strict=True)
+    }
+    trained = zip(map(str.lower, task.train.texts), map(str.lower, task.train.pairs), strict=True)
+    assert held_out and held_out.isdisjoint(map(frozenset, trained))
+    assert "that are held out" in task.notes
 
 
 def test_stsb_of_a_glue_folder(tmp_path):

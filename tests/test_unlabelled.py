@@ -14,7 +14,7 @@ from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
 from beex_keras import BeexError, TrainingConfig
-from beex_keras.data import Split, make_dataset
+from beex_keras.data import Split, Task, make_dataset
 from beex_keras.data.row_file import RowFile
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier
@@ -92,15 +92,16 @@ def written(folder, lines, pairs=False, answer=None):
     both = ["c", "d"] if pairs else None
     own = Split(["a", "b"], both, np.array([1, 0], np.int32))
     held_out = Split(["d"], ["d"] if pairs else None, np.array([0], np.int32))
+    task = Task("own", ("no", "yes"), own, held_out, held_out, "accuracy", "")
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         preprocessor = TextPreprocessor(WORDS, 8)
-        found = write_texts(folder, own, own.labels, [held_out], [file], preprocessor, answer)
+        found = write_texts(folder, task, own.labels, [file], preprocessor, answer)
     return found, [str(warning.message) for warning in said]
 
 
 def test_new_texts_follow_those_with_labels(tmp_path):
-    lines = [b"\xef\xbb\xbfa", b"d", b"a b", b"", b"\xff", b"c c c"]  # known, known, empty, faulty
+    lines = [b"\xef\xbb\xbfa", b" D", b"a b", b"", b"\xff", b"c c c"]  # known, known, empty, faulty
     texts, said = written(tmp_path, lines)
     expected = TextPreprocessor(WORDS, 8).encode(["a", "b", "a b", "c c c"])
     np.testing.assert_array_equal(texts.ids.read(range(4)), expected)
@@ -233,7 +234,7 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
     words["data"] = folder / "train.jsonl"
     whole = train(output=tmp_path / "whole", **words)
     twin = json.loads((tmp_path / "whole" / "twin" / "run.json").read_text("utf-8"))
-    assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "linear"
+    assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"
     assert (tmp_path / "whole" / "twin" / "results.json").exists()
     vocabularies = [tmp_path / "whole" / name / "vocab.txt" for name in (".", "twin")]
     assert len({file.read_text("utf-8") for file in vocabularies}) == 1

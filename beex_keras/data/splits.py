@@ -4,6 +4,7 @@ import hashlib
 
 import numpy as np
 
+from beex_keras.data import same_text
 from beex_keras.data.task import Split
 from beex_keras.errors import BeexError
 
@@ -70,5 +71,4 @@ def _has_classes(split: Split) -> bool:
 
 
 def _hash(text: str, pair: str) -> str:
-    key = "\t".join(" ".join(part.lower().split()) for part in (text, pair))
-    return hashlib.sha256(key.encode("utf-8")).hexdigest()
+    return hashlib.sha256("\t".join(same_text.key(text, pair)).encode("utf-8")).hexdigest()

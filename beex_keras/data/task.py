@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from beex_keras.data import same_text
 from beex_keras.errors import BeexError
 from beex_keras.value_scale import VALUE_LABELS, ValueScale
 
@@ -90,7 +91,8 @@ class Task:
     def in_both_orders(self) -> "Task":
         """Returns the task with each training pair added a second time, with its texts exchanged.
 
-        This is for pairs that mean the same in either order. Validation and test splits do not change.
+        This is for pairs that mean the same in either order, so a training pair that is in the validation or test
+        split, in whatever order, is left out. These splits do not change.
 
         Raises:
             BeexError: the texts are single ones.
@@ -100,9 +102,15 @@ class Task:
             raise BeexError(
                 "Single texts have no order; leave out both_orders, or name a pair column."
             )
+        held_out = {key for split in (self.validation, self.test) for key in _symmetric(split)}
+        kept = [row for row, key in enumerate(_symmetric(train)) if key not in held_out]
+        notes = f"{self.notes}; train has each pair in both orders"
+        if left := len(train) - len(kept):
+            notes += f", but for {left:,} that are held out"
+        train = train.rows(kept)
+        assert train.pairs is not None
         texts, pairs = [*train.texts, *train.pairs], [*train.pairs, *train.texts]
         doubled = Split(texts, pairs, np.concatenate([train.labels, train.labels]))
-        notes = f"{self.notes}; train has each pair in both orders"
         return replace(self, train=doubled, notes=notes, both_orders=True)
 
     def training_texts(self) -> list[str]:
@@ -112,6 +120,12 @@ class Task:
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
         return _hash(*self.splits().values(), more=more)
+
+
+def _symmetric(split: Split) -> list[tuple[str, ...]]:
+    """The keys of its pairs, each the same in either order."""
+    rows = zip(split.texts, split.pairs or (), strict=True)
+    return [same_text.key(text, pair, both_orders=True) for text, pair in rows]
 
 
 def _hash(*splits: Split, more: Iterable[str] = ()) -> str:

@@ -76,7 +76,7 @@ class Distillation:
         """
         share = config.soft_targets
         in_steps = shares_shape(student, self.teacher) and not self.with_frozen
-        if self.unlabelled or not in_steps or share:
+        if self.unlabelled or not in_steps or share or config.replaced_tokens:
             check_answers(student, self.teacher)
         teacher = make_teacher(student, self.teacher, ids) if in_steps else None
         if in_steps and not self.unlabelled:
@@ -87,9 +87,8 @@ class Distillation:
         assert student.preprocessor is not None
         texts = write_texts(
             self.folder,
-            self.task.train,
+            self.task,
             labels,
-            (self.task.validation, self.task.test),
             self.unlabelled,
             student.preprocessor,
             None if in_steps else self._answers(student),

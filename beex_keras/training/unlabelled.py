@@ -14,14 +14,14 @@ import itertools
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from beex_keras.data import Split, Task
+from beex_keras.data import Split, Task, same_text
 from beex_keras.data.row_file import RowFile
 from beex_keras.errors import BeexError, BeexWarning
 from beex_keras.files import atomic_path, open_lines, read_text, write_atomically
@@ -85,18 +85,17 @@ def count_lines(paths: Sequence[Path]) -> int:
 
 def check_new_texts(paths: Sequence[Path], task: Task) -> None:
     """Raises `BeexError` if a file cannot be read, or no line of all of them is a text that `task` has not."""
-    has_pairs = task.train.pairs is not None
-    if next(_Lines(has_pairs, task.splits().values()).of(paths), None) is None:
+    if next(_Lines(task).of(paths), None) is None:
         names = ", ".join(map(str, paths))
-        kind = "pairs, with a tab between the two texts" if has_pairs else "texts"
+        kind = "pairs, with a tab between the two texts" if task.is_pair else "texts"
         raise BeexError(f"No line of {names} is a new text; give {kind}, one a line.")
 
 
-def sample_texts(paths: Sequence[Path], has_pairs: bool) -> list[str]:
-    """The first texts of each file, for a vocabulary; of pairs both, each for itself."""
+def sample_texts(paths: Sequence[Path], task: Task) -> list[str]:
+    """The first texts of each file that `task` has not, for a vocabulary; of pairs both, each for itself."""
     found: list[str] = []
     for path in paths:
-        rows = _Lines(has_pairs, ()).of([path])
+        rows = _Lines(task).of([path])
         for row in itertools.islice(rows, _SAMPLE // len(paths)):
             found += [text for text in row if text is not None]
     return found
@@ -104,9 +103,8 @@ def sample_texts(paths: Sequence[Path], has_pairs: bool) -> list[str]:
 
 def write_texts(
     folder: Path,
-    train: Split,
+    task: Task,
     labels: np.ndarray,
-    held_out: Iterable[Split],
     paths: Sequence[Path],
     preprocessor: TextPreprocessor,
     answer: Answer | None,
@@ -116,12 +114,12 @@ def write_texts(
 
     A file has a text a line, or a pair with a tab between its texts, as `beex predict` reads it. Lines that
     are empty, too long, no UTF-8 or no pair are left out, with one warning. Texts of the labelled splits are
-    left out, too. A folder that has both files already is only opened.
+    left out, too, whatever their case and spacing. A folder that has both files already is only opened.
 
     Args:
         folder: of the run.
-        train, labels: the labelled texts, and what the exits learn of them.
-        held_out: the other splits.
+        task: the labelled texts.
+        labels: what the exits learn of those for training.
         paths: of the files.
         preprocessor: of the student.
         answer: the teacher; None leaves out answers.
@@ -131,7 +129,7 @@ def write_texts(
         BeexError: a file cannot be read.
     """
     if not (folder / ABOUT).exists():
-        about = _write(folder, train, held_out, paths, preprocessor, answer, say)
+        about = _write(folder, task, paths, preprocessor, answer, say)
         write_atomically(folder / ABOUT, json.dumps(about, indent=2) + "\n")
     about = json.loads(read_text(folder / ABOUT, "description of texts"))
     dtype = _id_dtype(preprocessor)
@@ -149,15 +147,14 @@ def _id_dtype(preprocessor: TextPreprocessor) -> type:
 
 def _write(
     folder: Path,
-    train: Split,
-    held_out: Iterable[Split],
+    task: Task,
     paths: Sequence[Path],
     preprocessor: TextPreprocessor,
     answer: Answer | None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Writes both files; returns what is known of them."""
-    lines = _Lines(train.pairs is not None, (train, *held_out))
+    train, lines = task.train, _Lines(task)
     count, outputs, said = 0, 0, time.monotonic()
     labelled = zip(train.texts, train.pairs or itertools.repeat(None), strict=False)
     with ExitStack() as within:
@@ -194,12 +191,15 @@ def _chunks(items: Iterator[Any]) -> Iterator[list[Any]]:
 
 
 class _Lines:
-    """The new texts of files, and counts of what else is there."""
+    """The texts of files that a task has not, and counts of what else is there."""
 
-    def __init__(self, has_pairs: bool, known: Iterable[Split]) -> None:
-        self.has_pairs = has_pairs
+    def __init__(self, task: Task) -> None:
+        self.has_pairs, self.both_orders = task.is_pair, task.both_orders
         self.known, self.faulty, self.first = 0, 0, ""
-        self._own = {row for split in known for row in _rows(split)}
+        self._own = {self._key(*row) for split in task.splits().values() for row in _rows(split)}
+
+    def _key(self, text: str, pair: str | None) -> tuple[str, ...]:
+        return same_text.key(text, pair, self.both_orders)
 
     def of(self, paths: Sequence[Path]) -> Iterator[tuple[str, str | None]]:
         for path in paths:
@@ -210,7 +210,7 @@ class _Lines:
                     if fault:
                         self.faulty += 1
                         self.first = self.first or f"line {number} of {path}, which {fault}"
-                    elif row in self._own:
+                    elif self._key(*row) in self._own:
                         self.known += 1
                     else:
                         yield row
@@ -231,5 +231,4 @@ class _Lines:
 
 
 def _rows(split: Split) -> Iterator[tuple[str, str | None]]:
-    for text, pair in zip(split.texts, split.pairs or itertools.repeat(None), strict=False):
-        yield text.strip(), None if pair is None else pair.strip()
+    return zip(split.texts, split.pairs or itertools.repeat(None), strict=False)
