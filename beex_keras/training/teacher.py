@@ -50,7 +50,8 @@ def shares_shape(model: BEExformerClassifier, source: WarmStart) -> bool:
     if not isinstance(source, ModelStart):
         return True
     assert model.preprocessor is not None
-    has_tokens = source.tokens == tuple(model.preprocessor.vocabulary)
+    mine = model.preprocessor
+    has_tokens = (source.tokens, source.lower_case) == (mine.vocabulary, mine.lower_case)
     has_bits = all(number >= getattr(model.config, name) for name, number in source.bits.items())
     return has_tokens and has_bits and can_start(source.shape, model.config)
 

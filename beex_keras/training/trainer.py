@@ -121,8 +121,8 @@ def train(
     The run folder holds `run.json` (all settings), `vocab.txt`, `history.json`, checkpoints while
     it trains, and at the end `model/` (see `BEExformerClassifier.save_pretrained`) and
     `results.json`. Called again on an unfinished folder with equal settings it continues from the
-    last checkpoint and ends with the weights of an undisturbed run; on a finished one it only loads
-    the results.
+    last checkpoint and ends with the weights of an undisturbed run; on a finished one it trains
+    nothing, and measures the model again.
 
     Args:
         data, validation, test: a task's name, a file, lists, or a data frame; everything that `load_task`
@@ -338,16 +338,17 @@ class Trainer:
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
             **({"with_frozen": True} if self.found.with_frozen else {}),
         }
-        length = self.model_config.max_length
+        lower_case = self.init is None or self.init.lower_case
+        how = self.model_config.max_length, lower_case
         with distribution.chief_first(self.strategy):
             run_folder.open_run(self.folder, settings, create=self.chief)
-            return run_folder.open_preprocessor(self.folder, length, self.new_vocabulary)
+            return run_folder.open_preprocessor(self.folder, *how, self.new_vocabulary)
 
     def new_vocabulary(self) -> Sequence[str]:
         if self.vocabulary is not None:
             return self.vocabulary
         texts, size = self.task.training_texts(), self.model_config.vocabulary_size
-        texts += sample_texts(self.unlabelled, self.task.is_pair)
+        texts += sample_texts(self.unlabelled, self.task)
         if self.init is not None:
             return self.init.vocabulary(size, texts)
         return learn_vocabulary(texts, size, pieces=self.config.pieces)
@@ -452,7 +453,9 @@ class Trainer:
         task = self.task
         parts, labels = ("validation", "test"), task.validation.labels
         logits = {part: exit_logits(model, self.ids[part]) for part in parts}
-        calibration = calibrate(model.policy, logits["validation"], labels, **self.calibration)
+        calibration = calibrate(
+            exits.get(self.config.policy), logits["validation"], labels, **self.calibration
+        )
         policy = model.policy = calibration.policy
         found = logits["test"], task.test.labels, policy, self.costs, task.metric
         evaluation = evaluate(*found, self.value_scale)
@@ -467,7 +470,8 @@ class Trainer:
         """
         # They need MiniLM, which may have to be downloaded, so somebody has to ask for it.
         init, asked = self.found.init, not (self.is_twin or self.found.start_by_default)
-        few = len(self.task.train) <= _FEW_LABELS
+        once = len(self.task.train) // (2 if self.task.both_orders else 1)
+        few = once <= _FEW_LABELS
         if init is None or not (asked and few and init.is_encoder and linear.is_available()):
             return {}
         if init.identity["name"] not in (MINILM, *binary_minilm.FILES):

@@ -39,6 +39,10 @@ class WarmStart(Protocol):
     def shape(self) -> BEExformerConfig | None:
         """The configuration of a model of this package; None for a BERT-style encoder."""
 
+    @property
+    def lower_case(self) -> bool:
+        """Whether its vocabulary is that of lower-cased texts."""
+
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The vocabulary that the model must have, of at most `size` tokens."""
 
@@ -73,6 +77,10 @@ class BertStart:
     def shape(self) -> None:
         return None
 
+    @property
+    def lower_case(self) -> bool:
+        return self.encoder.lower_case
+
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         """The encoder's vocabulary without its unused places. If `size` is smaller, it keeps the most
         frequent pieces in the texts, and as many single characters as fit."""
@@ -82,12 +90,13 @@ class BertStart:
         whole = [*special, *others]
         if len(tokens) <= size:
             return whole
-        ids = TextPreprocessor(whole, 512).encode(list(texts))
+        ids = TextPreprocessor(whole, 512, self.lower_case).encode(list(texts))
         counts = dict(zip(whole, np.bincount(ids.ravel(), minlength=len(whole)), strict=True))
-        # Characters first, so that a rare word falls back to them, then by frequency.
-        used = [t for t in others if counts[t]]
-        used.sort(key=lambda t: (len(t.removeprefix("##")) != 1, -counts[t]))
-        kept = {*special, *used[: max(size - len(special), 0)]}
+        # Characters first, so that a rare word falls back to them, then by frequency; at last the other characters.
+        characters = {t for t in others if len(t.removeprefix("##")) == 1}
+        useful = [t for t in others if counts[t] or t in characters]
+        useful.sort(key=lambda t: (not counts[t], t not in characters, -counts[t]))
+        kept = {*special, *useful[: max(size - len(special), 0)]}
         return [token for token in whole if token in kept]
 
     def check(self, model_config: BEExformerConfig) -> None:
@@ -116,8 +125,8 @@ class ModelStart:
     """A start from a classifier of the same width, whose activations have as many bits or more.
 
     If it has more blocks or positions, the first ones are taken. A model for pairs can start from one for
-    single texts, and the other way round. The exit heads are copied if the labels are the same; those of a
-    regression are converted to the new model's scale, so that the answers stay the same.
+    single texts, and the other way round. The exit heads are copied if the labels are the same, in whatever
+    order; those of a regression are converted to the new model's scale, so that the answers stay the same.
     """
 
     source: BEExformerClassifier
@@ -150,6 +159,11 @@ class ModelStart:
     def shape(self) -> BEExformerConfig:
         return self.source.config
 
+    @property
+    def lower_case(self) -> bool:
+        assert self.source.preprocessor is not None
+        return self.source.preprocessor.lower_case
+
     def vocabulary(self, size: int, texts: Sequence[str]) -> list[str]:
         return list(self.tokens)
 
@@ -159,23 +173,25 @@ class ModelStart:
     def apply(self, model: BEExformerClassifier, ids: np.ndarray) -> Transfer:
         part = part_of(self.source.backbone, model.backbone)
         start = transfer(part, model.backbone, sample(ids))
-        if model.labels == self.source.labels:
+        its = self.source.labels
+        if sorted(model.labels) == sorted(its):
+            order = [its.index(label) for label in model.labels]
             for head, other in zip(model.heads, self.source.heads, strict=False):
-                weights = other.get_weights()
+                kernel, bias = other.get_weights()
+                weights = kernel[:, order], bias[order]
                 if model.value_scale is not None:
-                    kernel, bias = weights
-                    weights = _rescaled(kernel, bias, self.source.value_scale, model.value_scale)
+                    weights = _rescaled(*weights, self.source.value_scale, model.value_scale)
                 head.set_weights(weights)
         return start
 
 
 def _rescaled(
     kernel: np.ndarray, bias: np.ndarray, old: ValueScale | None, new: ValueScale
-) -> list[np.ndarray]:
+) -> tuple[np.ndarray, np.ndarray]:
     """A regression head that answers in another scale what it answered in the old one."""
     assert old is not None
     ratio, shift = old.scale / new.scale, (old.offset - new.offset) / new.scale
-    return [kernel * ratio, bias * ratio + shift]
+    return kernel * ratio, bias * ratio + shift
 
 
 def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
