@@ -31,7 +31,9 @@ def test_few_labels_have_the_twin_for_a_teacher_and_the_binary_encoder_for_a_sta
     found = resolved(10_000)
     assert name_of(found.init) == "binary-minilm" and found.teacher is None
     assert name_of(found.twin.init) == "minilm" and found.twin.model.weight_bits == 32
-    assert found.twin.training.loss == found.training.loss == "linear"
+    assert (found.twin.training.loss, found.training.loss) == ("last", "linear")
+    number = resolved(10_000, data={"is_regression": True, "classes": 1})
+    assert number.twin.training.loss == number.training.loss == "uniform"
     assert (found.model.dropout, found.training.soft_targets) == (0.0, 0.7)
     assert found.training == TrainingConfig.warm(
         True, epochs=3, batch_size=32, **settings.TAUGHT_TRAINING
@@ -47,7 +49,6 @@ def test_a_taught_model_learns_longer_than_its_twin(encoders):
         found = resolved(labelled)
         assert (found.training.epochs, found.twin.training.epochs) == epochs
     assert resolved(500, epochs=1).training.epochs == 1
-    assert resolved(500, loss="uniform").twin.training.loss == "uniform"
     assert resolved(10_000, 10**6).training.epochs == 1
 
 
@@ -272,7 +273,7 @@ def test_a_twin_from_the_binary_encoder_teaches_where_texts_are_few(encoders):
     assert name_of(found.init) == name_of(found.twin.init) == "binary-minilm"
     assert (found.training.head_rate, found.training.replaced_tokens) == (2.0, 0.4)
     assert found.twin.training == TrainingConfig.warm(
-        False, epochs=3, batch_size=32, **settings.REAL_TRAINING
+        False, epochs=3, batch_size=32, loss="last", **settings.REAL_TRAINING
     )
     named = resolved(5_000, init="binary-minilm")
     assert (named.twin.training, named.training) == (found.twin.training, found.training)

@@ -12,6 +12,8 @@ from toy_suite import TOY
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
+from beex_keras.training import settings
+from beex_keras.training.arguments import Arguments
 from suite import code_version, description, run
 from suite.__main__ import main
 from suite.description import load_suite
@@ -199,6 +201,25 @@ def test_own_suites_are_sound():
         for group in described.groups:
             for variant in group.variants:
                 described.trial(group.tasks[0], variant, group.seeds[0], {})
+
+
+@pytest.mark.parametrize(
+    ("task", "count", "classes"),
+    [
+        ("sst2, 500 texts", 500, 2),
+        ("sst2, 2,000 texts", 2_000, 2),
+        ("clinc, 10 texts per label", 1_500, 150),
+        ("tweeteval, emotion", 2_934, 4),
+    ],
+)
+def test_the_twin_of_the_rows_by_default_has_a_row(task, count, classes):
+    """Models are equal as far as the data does not decide."""
+    suite = load_suite("few-labels")
+    arguments = Arguments.read(suite.trial(task, "weights-only, by default", 0, {}).arguments)
+    found = settings.resolve(arguments, settings.Data(count, classes)).twin
+    twin = suite.trial(task, "float32 twin, from the packaged start", 0, {})
+    assert twin.start["init"] == found.init.identity["name"]
+    assert (twin.training, twin.model) == (found.training, found.model)
 
 
 def test_paper_suite_has_what_the_evaluation_needs():

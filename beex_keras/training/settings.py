@@ -77,6 +77,9 @@ REAL_TRAINING = {"learning_rate": 3e-4, "head_rate": 3.0}
 """Defaults of a float32 model that starts from the packaged binary MiniLM. It has more to learn than one that starts
 from MiniLM, so its rate is higher, but not that of its exits."""
 
+_DROPOUT = {"dropout": 0.1, "token_dropout": 0.1}
+"""Defaults of a start from a classifier that was trained without, as one is that its twin taught."""
+
 PAIR_MODEL = {"token_dropout": 0.0}
 """Defaults of a start from an encoder on pairs, in which a single word can decide."""
 
@@ -193,7 +196,8 @@ def _shape(arguments: Arguments, init: WarmStart | None, data: Data) -> BEExform
         bits = "fully-binary" if fully else "weights-only"
     shape = None if init is None or init.is_encoder else init.shape
     if preset is None and shape is not None:
-        return shape.with_bits(bits).replace(**given)
+        dropout = {name: getattr(shape, name) or share for name, share in _DROPOUT.items()}
+        return shape.with_bits(bits).replace(**{**dropout, **given})
     default = "tiny" if init is None else "minilm"
     return BEExformerConfig.preset(preset or default, bits, **given)
 
@@ -295,6 +299,8 @@ class _Case:
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
         given["epochs"] = self.epochs_of(data.count, self.passes)
+        if data.is_regression:
+            given["loss"] = "uniform"
         if (is_warm and data.has_few_texts) or self.is_long:
             given["batch_size"] = _BATCH_OF_FEW
         if self.is_taught:
@@ -324,13 +330,14 @@ class _Case:
     def twin(self, training: TrainingConfig) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
 
-        Its exits learn as the model's do: a twin that learns by its last exit alone teaches the early exits less.
-        It is trained as long as few texts need.
+        It learns by its last exit alone, as long as few texts need. Of a regression its exits all learn, as the model's
+        do: then early exits of the model learn more. Of 500 texts with classes the model would be less accurate.
         """
         init, model = self.init, self.shape.twin()
         epochs = self.epochs or self.epochs_of(self.data.labelled, FROM_START)
-        shared = ("batch_size", "loss", "policy", "tolerance", "precision", "pieces", "seed")
+        shared = ("batch_size", "policy", "tolerance", "margin", "precision", "pieces", "seed")
         own = {name: getattr(training, name) for name in shared}
+        own["loss"] = training.loss if self.data.is_regression else "last"
         if init is not None and starts_warm(init.is_encoder, init.bits, model.to_dict()):
             if self.data.has_few_labels:  # however many texts there are without a label
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
