@@ -54,7 +54,9 @@ def show(rows: Sequence[dict[str, Any]], title: str, as_json: bool, **setting: A
 
     setting = {"what": title, "seed": SEED, **machine(), **setting}
     if _LOAD > 0.5:
-        text = f"Other processes ran at the start (load {_LOAD:.1f}), so ratios of times may be wrong."
+        text = (
+            f"Other processes ran at the start (load {_LOAD:.1f}), so ratios of times may be wrong."
+        )
         click.echo(text, err=True)
     if as_json:
         click.echo(json.dumps({"setting": setting, "rows": rows}))

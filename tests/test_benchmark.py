@@ -217,6 +217,12 @@ def test_gaps_are_filled_from_other_results():
     assert filled["trials"] == [mine, twin]  # what both have is the first's
     assert filled["code"] == {"0": 1, "1": 1}
     assert filled["failed"] == [] and filled["missing"] == results["missing"]
+    # A recipe that followed from the same arguments may have changed.
+    first, second = ({**mine, "recipe": "a", "seed": seed} for seed in (0, 1))
+    lacks = toy_results(trials=[first], missing=[second], failed=[])
+    for recipe, count in (("a", 2), ("b", 1)):
+        earlier = toy_results(trials=[{**second, "recipe": recipe}])
+        assert len(collect.fill_gaps(lacks, earlier)["trials"]) == count
     # Trainings with other settings or texts fill nothing.
     other = toy_results(trials=[better, {**twin, "settings": "b"}])
     assert collect.fill_gaps(results, other)["trials"] == [mine]

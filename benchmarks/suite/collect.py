@@ -1,6 +1,7 @@
 """From stored exit logits to figures: every policy, every exit, no training."""
 
 import functools
+import hashlib
 import inspect
 import json
 import os
@@ -22,13 +23,24 @@ from beex_keras.exits import ExitPolicy
 from beex_keras.export.tflite import size_report
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import baselines
+from beex_keras.training import baselines, frozen, linear
+from beex_keras.training.arguments import TWIN
 from beex_keras.training.baselines import Baseline
 from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training.run_folder import SETTINGS
 from beex_keras.value_scale import ValueScale
 from suite.code_version import library_versions
 from suite.description import Suite
-from suite.trial import DONE, FAILED, FAILURE_FILE, Trial, read_logits, read_result, state
+from suite.trial import (
+    DONE,
+    FAILED,
+    FAILURE_FILE,
+    RUN_FOLDER,
+    Trial,
+    read_logits,
+    read_result,
+    state,
+)
 
 POLICIES: dict[str, ExitPolicy] = {
     **{name: exits.get(name) for name, kind in exits.POLICIES.items() if kind.of_classes},
@@ -115,7 +127,8 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
 
     For machines without a common folder, and for a suite that grew. A training counts as the same by
     its task, variant, seed and settings, the texts included, whatever the version of the code; what
-    both have is taken from `results`.
+    both have is taken from `results`. What followed from the arguments of a call may have changed since:
+    a training counts only if its recipe is that of the other seeds in `results`.
 
     Raises:
         BeexError: the results are of different suites.
@@ -125,7 +138,12 @@ def fill_gaps(results: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str,
             f"Results of the suites {results['suite']} and {other['suite']} cannot be joined; "
             "choose two of the same suite."
         )
-    known = {_training(figures): figures for figures in other["trials"]}
+    recipes = {(its["task"], its["variant"]): its.get("recipe") for its in results["trials"]}
+    known = {
+        _training(its): its
+        for its in other["trials"]
+        if its.get("recipe") == recipes.get((its["task"], its["variant"]), its.get("recipe"))
+    }
     gaps = {_training(gap) for gap in (*results["missing"], *results["failed"])}
     trials = [*results["trials"], *(known[key] for key in known if key in gaps)]
     return {
@@ -174,7 +192,7 @@ def _known_task_figures(
 
     They are computed anew when the code of the baselines has changed.
     """
-    code = inspect.getsource(baselines)
+    code = "".join(map(inspect.getsource, (baselines, linear, frozen)))
     file = directory / f"task-{task.fingerprint([task.notes, *metrics, *beside, code])}.json"
     if not file.exists():
         write_atomically(file, json.dumps(task_figures(task, metrics, beside)) + "\n")
@@ -213,7 +231,27 @@ def trial_figures(
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(count(config)),
         **{name: result[name] for name in ("code", "seconds")},
+        **({"recipe": _recipe(run)} if (run := _run_by_arguments(trial, folder)) else {}),
     }
+
+
+def _run_by_arguments(trial: Trial, folder: Path) -> Path | None:
+    """The run folder of a training that is given as the arguments of a call, or of such a training's twin."""
+    if trial.arguments:
+        return folder / RUN_FOLDER
+    if "twin_of" in trial.earlier:
+        return folder.parent / trial.earlier["twin_of"].folder / RUN_FOLDER / TWIN
+    return None
+
+
+def _recipe(run: Path) -> str:
+    """A hash of what followed from the arguments of a call, for the model and its twins: 16 digits."""
+    found = []
+    while (run / SETTINGS).exists():
+        settings = json.loads(read_text(run / SETTINGS, "settings"))
+        found.append([settings["model"], {**settings["training"], "seed": 0}])
+        run /= TWIN
+    return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def policy_figures(

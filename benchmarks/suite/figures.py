@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from beex_keras import exits
 from beex_keras.evaluation import plots, style
 from suite import summary
-from suite.collect import PAPERS_POLICY, POLICIES
+from suite.collect import PAPERS_POLICY
 from suite.summary import Results
 
 if TYPE_CHECKING:
@@ -37,10 +38,10 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
 
     def draw(axes: "Axes", task: str) -> None:
         name = summary.metric(results, task)
-        for index, policy in enumerate(POLICIES):
-            if summary.row(results, task, variant, policy) is None:
-                continue
-            curve = _mean_curve(summary.trials(results, task, variant), policy)
+        done = summary.trials(results, task, variant)
+        for policy in done[0]["policies"] if done else ():
+            index = list(exits.POLICIES).index(policy)
+            curve = _mean_curve(done, policy)
             look = {
                 "color": (*style.CYCLE, _BROWN, style.GREY)[index],
                 "linestyle": style.DASHES[index % 4],

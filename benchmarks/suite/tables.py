@@ -209,7 +209,7 @@ def choices(results: Results, default: str) -> str:
             continue
         best = max(known, key=lambda variant: known[variant].value)
         mean = known[best]
-        sure = mean.value > (mean.spread or 0.0)
+        sure = mean.spread is not None and mean.value > mean.spread
         rows.append([title, best, difference(mean), "better" if sure else "not surely better"])
     return table(["", f"best besides {default}", "difference, points", ""], rows)
 
