@@ -284,7 +284,7 @@ EXAMPLES = [
     layers.SelectiveLearnForgetNetwork(6, 10, "sigmoid", "gelu", OTHER),
     layers.BEExformerBlock(12, 3, 20, "sigmoid", "gelu", OTHER, 0.2),
     layers.ExitHead(4, 0.2),
-    layers.LayerNorm(1e-3, True, 16, 18),
+    layers.LayerNorm(True, 16, 18),
     layers.Dropout(0.3, 5),
     layers.TokenDropout(0.3, 5),
 ]

@@ -21,7 +21,6 @@ class LayerNorm(RecordedLayer):
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D. Tokens do not mix, so padding needs no mask.
 
     Args:
-        epsilon: added to the variance, if `exact`.
         exact: compute on a grid; the inputs must lie on one, or be put on one by `input_bits`.
         input_bits: the grid that inputs are put on first, if `exact`; None leaves them.
         square_bits: the grid of the squares, if `exact`; finer for smaller inputs.
@@ -31,18 +30,16 @@ class LayerNorm(RecordedLayer):
         array([[[-1.,  1.]]], dtype=float32)
     """
 
-    _FLOOR = 1e-6
+    _FLOOR, _EPSILON = 1e-6, 1e-5
 
     def __init__(
         self,
-        epsilon: float = 1e-5,
         exact: bool = False,
         input_bits: int | None = None,
         square_bits: int = SQUARE_BITS,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        self.epsilon = epsilon
         self.exact = exact
         self.input_bits = input_bits
         self.square_bits = square_bits
@@ -69,5 +66,5 @@ class LayerNorm(RecordedLayer):
         variance = tf.reduce_sum(squares, axis=-1, keepdims=True) * share
         # A division and not a product with rsqrt, which no standard rounds; the addition keeps
         # TensorFlow's optimizer from turning the two into one.
-        normal = centred / (tf.sqrt(variance + self.epsilon) + self._FLOOR)
+        normal = centred / (tf.sqrt(variance + self._EPSILON) + self._FLOOR)
         return on_grid(normal * self.gamma + self.beta, CHANNEL_BITS)

@@ -29,7 +29,7 @@ class Annealing(tf.keras.callbacks.Callback):
     r"""Moves \(\lambda\) of each part as the training goes on; binary whenever an epoch ends.
 
     The parts that are real at the start share the first `steps` steps evenly, one after another.
-    At the end of an epoch, and in a validation, everything is binary, so that the callbacks behind
+    At the end of an epoch everything is binary, so that the callbacks behind
     this one see the model that will be exported; the next epoch goes on where this one was.
 
     Args:
@@ -90,13 +90,7 @@ class Annealing(tf.keras.callbacks.Callback):
     def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None) -> None:
         self.step.assign_add(1)
 
-    def on_test_begin(self, logs: dict[str, Any] | None = None) -> None:
-        self._turn_binary()
-
     def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None) -> None:
-        self._turn_binary()
-
-    def _turn_binary(self) -> None:
         for mix in self._mix.values():
             mix.assign(1.0)
 

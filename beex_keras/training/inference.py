@@ -21,9 +21,19 @@ def runner_of(model: BEExformerClassifier) -> Runner:
     if model.config.weight_bits != 1 or not library.path().is_file():
         return KerasRunner(model)
     try:
-        return CRunner(beex.convert(model), num_threads=os.cpu_count() or 1)
+        return CRunner(beex.convert(model), num_threads=_threads())
     except BeexError:
         return KerasRunner(model)
+
+
+def _threads() -> int:
+    """As many as TensorFlow has by its environment variable, or as there are processors for this process."""
+    asked = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    if asked.isdigit() and int(asked):
+        return int(asked)
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def exit_logits(model: tf.keras.Model, ids: np.ndarray) -> np.ndarray:

@@ -11,10 +11,10 @@ L + \kappa \, \frac{1}{N} \sum_{i=1}^{N}
 \]
 
 with the outputs \(x_i\) of the student's blocks and \(\hat x_i\) of the teacher's at the real tokens
-\(t\) of a batch, \(\bar x_i\) their mean; and in the cross-entropies of \(L\) the labels are mixed with
-the probabilities of the teacher's last exit, or, without a teacher, of the student's own last exit,
-which the exits before it learn from. Of a regression the squared errors of \(L\) are mixed with those to
-that exit's number.
+\(t\) of a batch, \(\bar x_i\) their mean. With `soft_targets` \(s\) the first term is \((1 - s) L + s S\).
+\(S\) is the mean over all exits, whatever weights they have in \(L\), of the cross-entropy to the probabilities of
+the teacher's last exit; without a teacher, over all exits but the last, to those of the student's own last exit. Of a
+regression it is the mean of the squared errors to that exit's number.
 
 A teacher has an answer to every text, so a training need not stay with those that have labels. Texts
 without one (`beex_keras.training.unlabelled`) have the teacher's probabilities alone in their targets. In half
