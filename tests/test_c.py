@@ -1,6 +1,7 @@
 # ruff: noqa: F401, F811 (fixtures)
 """The C code's own tests, compiled here: kernels against the reference, sanitizers."""
 
+import os
 import platform
 import re
 import shutil
@@ -23,7 +24,7 @@ from c_builds import (
 )
 from conftest import COMPILER, GELU, MODES, needs_engine, shake, tiny_config
 
-from beex_keras import exits
+from beex_keras import exits, pretrained
 from beex_keras.export import beex as beex_format
 from beex_keras.export.mcu import single_header
 from beex_keras.models import BEExformerClassifier
@@ -171,6 +172,31 @@ def test_beexrun_says_what_is_wrong_with_its_options(plain, models):
     assert run(program, "--version").split()[1][0].isdigit()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is always full")
+def test_beexrun_says_that_it_can_neither_read_nor_write(plain, models):
+    program = plain.link("beexrun.c")
+    with open("/dev/full", "wb") as full:
+        for option in ("--version", "--help", "--self-test"):
+            refused = subprocess.run([program, option], stdout=full, stderr=subprocess.PIPE)
+            assert refused.returncode == 2 and b"error: output" in refused.stderr
+    folder = os.open(".", os.O_RDONLY)
+    refused = subprocess.run([program, models["single"]], stdin=folder, capture_output=True)
+    os.close(folder)
+    assert refused.returncode == 2 and b"error: input: it cannot be read" in refused.stderr
+
+
+STACK_KB = {"x86_64": 48, "aarch64": 32}
+"""As docs/c_library.md has it."""
+
+
+@pytest.mark.skipif(platform.machine() not in STACK_KB, reason="no such processor")
+def test_the_stack_is_as_small_as_the_page_says(plain, models):
+    names = ("snips-micro", "sst2-minilm", "sst2-minilm-binary")
+    files = map(pretrained.find, names)
+    program = plain.link("tests/stack_test.c", flags=("-pthread",))
+    run(program, STACK_KB[platform.machine()], *models.values(), *files)
+
+
 @pytest.fixture
 def joined(tmp_path) -> Path:
     """beexrun as one source beside the one header."""
@@ -180,7 +206,9 @@ def joined(tmp_path) -> Path:
     # With names of one's own that the engine has, too.
     own = "static int product;\nstatic int UNROLL, EACH_TILE, TILE_OF;\n"
     own += "int own_names(void);\nint own_names(void) { return product + UNROLL + EACH_TILE + TILE_OF; }\n"
-    source.write_text("#define BEEX_IMPLEMENTATION\n" + program + own)
+    # And included twice, as a header of one's own may do.
+    parts = "#define BEEX_IMPLEMENTATION\n", program, '#include "beex.h"\n', own
+    source.write_text("".join(parts))
     return source
 
 

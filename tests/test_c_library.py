@@ -136,7 +136,11 @@ def check_answers(program: Path, **options) -> None:
     assert [answer.split("\t")[0] for answer in answers] == labels()
     long = {"input": "good " * 1_000, "capture_output": True, "text": True}
     refused = subprocess.run([program, MODEL], **long, **options)
-    assert (refused.returncode, refused.stdout) == (2, "") and "4,094 bytes" in refused.stderr
+    assert (refused.returncode, refused.stdout) == (2, "") and "4,096 bytes" in refused.stderr
+    folder = os.open(".", os.O_RDONLY)
+    refused = subprocess.run([program, MODEL], stdin=folder, capture_output=True, **options)
+    os.close(folder)
+    assert refused.returncode == 2 and b"standard input: it cannot be read" in refused.stderr
 
 
 @pytest.mark.slow

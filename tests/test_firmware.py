@@ -128,6 +128,15 @@ def test_answers_are_those_of_keras(projects):
 
 
 @needs_emulators
+@pytest.mark.parametrize("end", [b"", b"\4 behind the end\ngood\n"])
+def test_the_last_line_needs_no_end(projects, end):
+    (folder, _), texts = projects(USUAL), sentences(2)
+    text = "\n".join(texts).encode() + end
+    found = emulation._make("emulate", folder, USUAL, folder / "plain", {}, text).decode()
+    check_answers(split(found.splitlines()), model(), texts)
+
+
+@needs_emulators
 @pytest.mark.parametrize(
     ("name", "mode", "changes"),
     [

@@ -49,6 +49,11 @@ static int read_line(char **line, size_t *room, size_t *size) {
   return c != EOF || *size > 0;
 }
 
+/* The code to exit with: that one, if all output is written. */
+static int written(int code) {
+  return fflush(stdout) || ferror(stdout) ? fail("output", strerror(errno)) : code;
+}
+
 static int self_test(void) {
   void *memory = malloc(BEEX_SELF_TEST_SIZE);
   if (!memory) return fail("self-test", "there is not enough memory");
@@ -60,7 +65,7 @@ static int self_test(void) {
     failures += status != BEEX_OK;
   }
   free(memory);
-  return failures ? 1 : 0;
+  return written(failures ? 1 : 0);
 }
 
 static const char usage[] =
@@ -209,14 +214,17 @@ static int classify_lines(beex_engine *engine, const beex_policy *policy, float 
     }
   }
   free(line);
-  return fflush(stdout) ? fail("output", strerror(errno)) : code;
+  if (ferror(stdin)) return fail("input", "it cannot be read");
+  return written(code);
 }
 
 int main(int count, char **arguments) {
   const char *alone = count == 2 ? arguments[1] : "";
   if (strcmp(alone, "--self-test") == 0) return self_test();
-  if (strcmp(alone, "--version") == 0) return puts("beexrun " BEEX_VERSION) < 0;
-  if (strcmp(alone, "--help") == 0) return fputs(usage, stdout) < 0;
+  if (strcmp(alone, "--version") == 0 || strcmp(alone, "--help") == 0) {
+    fputs(strcmp(alone, "--help") == 0 ? usage : "beexrun " BEEX_VERSION "\n", stdout);
+    return written(0);
+  }
   settings s = {NULL, NULL, NULL, NULL, 0};
   if (parse(count, arguments, &s)) return 2;
   const beex_options options = {s.kernels ? beex_find_kernels(s.kernels) : NULL};

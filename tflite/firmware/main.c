@@ -24,13 +24,19 @@ static char line[LONGEST_LINE];
 /* The next line without its end; *size may be more than LONGEST_LINE, whose rest is not kept. 0 at the
  * end of the input. */
 static int read_line(size_t *size) {
-  int byte;
+  static int has_ended; /* to read on would wait for a byte that never comes */
   *size = 0;
-  while ((byte = board_read()) >= 0 && byte != '\n') {
-    if (*size < LONGEST_LINE) line[*size] = (char)byte;
-    ++*size;
+  while (!has_ended) {
+    const int byte = board_read();
+    if (byte == '\n') return 1;
+    if (byte < 0) {
+      has_ended = 1;
+    } else {
+      if (*size < LONGEST_LINE) line[*size] = (char)byte;
+      ++*size;
+    }
   }
-  return byte >= 0 || *size > 0;
+  return *size > 0;
 }
 
 /* A share in [0, 1], with four digits. */

@@ -488,10 +488,11 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, __m256i all[][
   for (size_t start = 0, n; start < groups; start += n) {
     n = groups - start < GROUPS_A_PAIR ? groups - start : GROUPS_A_PAIR;
     const int8_t *x = layer->q + 4 * (row * groups + start);
-    __m256i(*chosen)[2] = all + start, pairs[ROWS][2];
+    __m256i(*chosen)[2] = all, pairs[ROWS][2];
     if (groups > MOST_GROUPS) {
-      chosen = all;
       choose_bytes(layer->weights + output / BEEX_REAL_PANEL * groups + start, n, chosen);
+    } else {
+      chosen += start;
     }
     UNROLL for (size_t r = 0; r < rows; r++) {
       UNROLL for (size_t h = 0; h < 2; h++) pairs[r][h] = _mm256_setzero_si256();

@@ -498,9 +498,10 @@ LOOK_UP void choose_steps(const size_t vectors, const real_layer *layer, size_t 
     const uint64_t *panel = layer->weights + (index < last ? index : last) * groups + first;
     const uint64_t *next = index < last ? panel + groups : panel;
     for (size_t s = 0; s < whole; s++, panel += 3, next += 3) {
-      /* The next vector's, which are often no longer in a near cache. */
-      _mm_prefetch((const char *)panel + 2 * groups * sizeof *panel, _MM_HINT_T0);
-      _mm_prefetch((const char *)next + 2 * groups * sizeof *next, _MM_HINT_T0);
+      /* The next vector's, which are often no longer in a near cache; as numbers, since they may lie behind the file. */
+      const uintptr_t ahead = 2 * groups * sizeof *panel;
+      _mm_prefetch((const char *)((uintptr_t)panel + ahead), _MM_HINT_T0);
+      _mm_prefetch((const char *)((uintptr_t)next + ahead), _MM_HINT_T0);
       _mm512_store_si512(work->chosen[s][v], choose(&c, panel, next));
     }
     if (whole < steps) {

@@ -1261,7 +1261,7 @@ static __attribute__((noinline)) void multiply_4x4(const product_4x4 *p, size_t 
 
 INLINE void multiply_4x4(const product_4x4 *p, size_t depth, const float *b, size_t b_stride) {
   for (int r = 0; r < 4; r++) {
-    for (int column = 0; column < 4; column++) {
+    for (size_t column = 0; column < 4; column++) {
       float sum = p->start[r][column];
       for (size_t i = 0; i < depth; i++) sum += p->a[r][i] * b[i * b_stride + column];
       p->c[r][column] = sum;

@@ -290,9 +290,9 @@ static void store_signs(size_t n, size_t outputs, const tile sums, const compari
   for (size_t output = 0; output < outputs; output += 8, y++) {
     uint8x16_t byte = vdupq_n_u8(0);
     uint8_t bytes[ROWS];
-    UNROLL for (int o = 0; o < 8; o++) {
+    UNROLL for (size_t o = 0; o < 8; o++) {
       const mve_pred16_t negative = vcmpltq_n_s8(vld1q_s8(sums[output + o]), (int8_t)c->threshold[output + o]);
-      byte = vaddq_m_n_u8(byte, byte, (uint8_t)(1 << o), negative);
+      byte = vaddq_m_n_u8(byte, byte, (uint8_t)(1u << o), negative);
     }
     vst1q_u8(bytes, veorq_u8(byte, vdupq_n_u8(c->falls[output / 8])));
     for (size_t row = 0; row < n; row++) y[row * stride] = bytes[row];

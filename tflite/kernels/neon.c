@@ -274,10 +274,11 @@ INLINE void int8_tile(const size_t rows, const real_layer *layer, int8_t *all, s
   }
   for (size_t start = 0, n; start < groups; start += n) {
     n = groups - start < GROUPS_A_PAIR ? groups - start : GROUPS_A_PAIR;
-    const int8_t *x = layer->q + 4 * (row * groups + start), *bytes = all + GROUP_BYTES * start;
+    const int8_t *x = layer->q + 4 * (row * groups + start), *bytes = all;
     if (groups > MOST_GROUPS) {
-      bytes = all;
       expand_groups(layer->weights + output / BEEX_REAL_PANEL * groups + start, n, all);
+    } else {
+      bytes += GROUP_BYTES * start;
     }
     int16x8_t pairs[ROWS][4];
     UNROLL for (size_t r = 0; r < rows; r++) {

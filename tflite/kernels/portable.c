@@ -159,7 +159,7 @@ static void fill_sums(size_t rows, size_t stride, size_t groups, const int8_t *x
     sums[0] = 0;
     for (int i = 0; i < 4; i++) {
       uint64_t input = 0;
-      for (size_t r = 0; r < rows; r++) input += (uint64_t)(int64_t)x[r * stride + i] << 16 * r;
+      for (size_t r = 0; r < rows; r++) input += (uint64_t)(int64_t)x[r * stride + (size_t)i] << 16 * r;
       for (int bits = 0; bits < 1 << i; bits++) sums[bits | 1 << i] = sums[bits] + input;
     }
   }

@@ -87,11 +87,14 @@ def single_header() -> str:
     usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
     parts = [f"{license_line} *\n * {usage}\n */\n"]
     parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in INTERFACE]
-    parts += ["\n#ifdef BEEX_IMPLEMENTATION\n", BEGIN_EXACT]
+    once = (
+        "#if defined(BEEX_IMPLEMENTATION) && !defined(BEEX_IMPLEMENTED)\n#define BEEX_IMPLEMENTED\n"
+    )
+    parts += [f"\n{once}", BEGIN_EXACT]
     shared = "".join(INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED)
     before, after = renamed(shared, "beex")
     parts += [before, shared, *(source(name) for name in PARTS), after]
-    parts += [END_EXACT, "\n#endif /* BEEX_IMPLEMENTATION */\n"]
+    parts += [END_EXACT, "\n#endif /* BEEX_IMPLEMENTED */\n"]
     return "".join(parts)
 
 
