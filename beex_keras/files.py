@@ -6,7 +6,7 @@ import mmap
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -47,6 +47,18 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         _replace(target, temporary, holder / "replaced")
     finally:
         shutil.rmtree(holder, ignore_errors=True)
+
+
+def check_replaceable(directory: str | os.PathLike[str], is_ours: Callable[[str], bool]) -> None:
+    """Raises `BeexError` if a directory that `atomic_path` would replace holds files of other names."""
+    path = Path(directory)
+    others = (
+        sorted(file.name for file in path.iterdir() if not is_ours(file.name))
+        if path.is_dir()
+        else []
+    )
+    if others:
+        raise BeexError(f"{path} holds {others[0]}, which is not ours; choose another directory.")
 
 
 def _replace(target: Path, new: Path, aside: Path) -> None:

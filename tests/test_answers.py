@@ -77,6 +77,14 @@ def test_answers_in_front_of_a_bad_text_come_first(classify, expected):
         next(answers)
 
 
+def test_a_string_is_no_stream_of_texts(classify):
+    async def answers():
+        return [answer async for answer in classify.stream_async("good")]
+
+    with pytest.raises(BeexError, match="put it in a list"):
+        asyncio.run(answers())
+
+
 def test_numbers_count_from_the_first_text_of_the_stream():
     classify = beex.pipeline(MODEL, on_error="return")
     classify.chunk = 4

@@ -15,7 +15,7 @@ from conftest import COMPILER, needs_engine
 from pages import CMAKE, INI, ROOT, SHELL
 
 import beex_keras
-from beex_keras import pretrained
+from beex_keras import BeexError, pretrained
 from beex_keras.export.mcu import board, emulation, single_header, write_arrays
 from beex_keras.runtime import load
 
@@ -336,6 +336,13 @@ def test_rules_of_arduino(arduino):
     assert {path.name for path in (arduino / "src").iterdir()} == {values["includes"], "beex.c"}
     for example in (arduino / "examples").iterdir():
         assert (example / f"{example.name}.ino").is_file()
+
+
+def test_a_header_of_ones_own_is_not_replaced(tmp_path):
+    (tmp_path / "net.h").write_text("int mine;")
+    with pytest.raises(BeexError, match=r"net\.h is not ours"):
+        write_arrays(MODEL.read_bytes(), tmp_path / "net.c")
+    assert not (tmp_path / "net.c").exists()
 
 
 @pytest.mark.parametrize("standard", ["gnu++11", "gnu++17"])

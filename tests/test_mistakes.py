@@ -23,6 +23,9 @@ MISTAKES = {
     "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),
     "unknown setting": ([*TRAIN, "{0}/train.jsonl", "--set", "layers=3"], "layers"),
     "setting given twice": ([*TRAIN, "--epochs", "1", "--set", "epochs=2"], "given twice"),
+    "one setting given twice": ([*TRAIN, "--set", "epochs=1", "--set", "epochs=2"], "given twice"),
+    "a table as unlabelled texts": (
+        [*TRAIN, "{0}/train.jsonl", "--unlabelled", "{0}/train.jsonl", "--teacher", "{0}/run"], "rows of a table"),
     "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
     "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
     "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
@@ -70,7 +73,8 @@ MISTAKES = {
         ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t", *STOP], "'t'"),
     "threshold input without an exit": (
         ["convert", RUN, "--exit", "all-outputs", "--threshold-input", *OUT], "by itself"),
-    "segments into a foreign folder": (["convert", RUN, "--exit", "segments", "-o", "{0}"], "else"),
+    "segments into a foreign folder": (
+        ["convert", RUN, "--exit", "segments", "-o", "{0}"], "not ours"),
     "truncated .tflite": (["predict", "{0}/short.tflite", "text"], "short.tflite"),
     "foreign .tflite": (["predict", "{0}/foreign.tflite", "text"], "foreign.tflite"),
     "corrupted .tflite": (["predict", "{0}/corrupt.tflite", "text"], "corrupt.tflite"),

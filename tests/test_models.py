@@ -193,6 +193,15 @@ def test_missing_directory_and_files(saved, tmp_path):
         BEExformerClassifier.from_pretrained(tmp_path / "model")
 
 
+def test_a_folder_with_files_of_others_is_not_replaced(tmp_path):
+    model = with_text(num_blocks=1)
+    model.save_pretrained(tmp_path / "model")
+    (tmp_path / "model" / "README.md").write_text("mine")
+    with pytest.raises(BeexError, match=r"holds README\.md, which is not ours"):
+        model.save_pretrained(tmp_path / "model")
+    assert (tmp_path / "model" / "README.md").read_text() == "mine"
+
+
 def test_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
     model = with_text(num_blocks=1)
     model.save_pretrained(tmp_path / "model")

@@ -115,6 +115,26 @@ def test_half_a_character_beside_a_text_comes_out_as_it_came(toy_run):
     assert json.loads(done.stdout)["name"] == "\ud83d"
 
 
+def test_a_number_that_json_has_not_costs_its_line(toy_run, tmp_path, capsys):
+    file = tmp_path / "rows.jsonl"
+    file.write_text('{"text": "a", "id": 1e999}\n{"text": "a"}\n', "utf-8")
+    assert beex("predict", toy_run / "model.tflite", "--jsonl", "--file", file) == 1
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert first["error"].startswith("Line 1 has a number") and "label" in second
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes")
+def test_a_reader_that_leaves_is_no_mistake(toy_run, tmp_path):
+    file = tmp_path / "many.txt"
+    file.write_text("the good film\n" * 3000, "utf-8")
+    command = [sys.executable, "-m", "beex_keras.cli", "predict", str(toy_run / "model.tflite")]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen([*command, "--file", file], **pipe) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        assert process.wait() == 0 and not process.stderr.read()
+
+
 def test_json_lines_keep_what_they_came_with(toy_run, tmp_path, capsys):
     rows = [{"id": n, "body": text} for n, text in enumerate(["the good film", "a poor plot"] * 20)]
     lines = tmp_path / "rows.jsonl"

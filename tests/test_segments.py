@@ -155,7 +155,7 @@ def test_mistakes_with_segments(model, tmp_path):
         runtime.load(tmp_path / "parts")
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("mine")
-    with pytest.raises(BeexError, match="holds something else"):
+    with pytest.raises(BeexError, match="which is not ours"):
         export.export_file(model, tmp_path / "full", exit="segments")
     assert (tmp_path / "full" / "precious.txt").read_text() == "mine"
     with pytest.raises(BeexError, match="only of a file that exits by itself"):

@@ -120,6 +120,19 @@ def test_options_that_do_not_fit_are_explained(tmp_path):
         load_task("rotten_tomatoes", clip=False)
 
 
+def test_a_word_among_numbers_is_a_mistake(tmp_path):
+    values = [number / 4 for number in range(39)]
+    file = ratings(tmp_path / "a.csv", [*values, "N/A"])
+    with pytest.raises(BeexError, match="line 41 of .* holds 'N/A', where nearly all rows have"):
+        load_task(file, **COLUMNS)
+
+
+def test_splits_have_the_same_kind_of_texts():
+    pairs, labels = list(zip(TEXTS, TEXTS[::-1], strict=True)), [0, 1] * 20
+    with pytest.raises(BeexError, match="The test data has pairs, the training data single texts"):
+        load_task((TEXTS, labels), test=(pairs, labels))
+
+
 def test_pairs_in_both_orders():
     pairs = [(text, f"other {text}") for text in TEXTS]
     single, both = (

@@ -70,10 +70,8 @@ def main(arguments: list[str] | None = None) -> None:
         _fail(error.format_message())
     except BeexError as error:
         _fail(str(error))
-    except BrokenPipeError:
-        # The reader of our output has gone (`beex predict … | head`); that is no mistake.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        sys.exit(0)
+    except (BrokenPipeError, SystemExit) as error:
+        _leave_quietly(error)
     except (KeyboardInterrupt, click.Abort):
         is_training = (sys.argv[1:] if arguments is None else arguments)[:1] == ["train"]
         rest = "; the same command continues the training" if is_training else ""
@@ -84,6 +82,19 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(f"Cannot read or write {error.filename or 'the output'}: {error.strerror}.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _leave_quietly(error: BaseException) -> None:
+    """Ends where the reader of our output has gone (`beex predict … | head`); that is no mistake.
+
+    Click makes an exit of such an error. Every other exit goes on.
+    """
+    if not isinstance(error, BrokenPipeError) and not isinstance(
+        error.__context__, BrokenPipeError
+    ):
+        raise error
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
 
 
 def _fail(sentence: str) -> None:

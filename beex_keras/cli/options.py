@@ -144,7 +144,7 @@ def assignments(texts: tuple[str, ...], known: list[str], taken: dict[str, Any])
         if not equals or not name:
             raise BeexError(f"--set {text} must have the form NAME=VALUE.")
         fields.check_known(name, known)
-        if name in taken:
+        if name in taken or name in found:
             raise BeexError(f"{name} is given twice; leave out --set {name}.")
         try:
             found[name] = json.loads(value)

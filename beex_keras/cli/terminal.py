@@ -125,6 +125,12 @@ def _json_values(line: str, number: int) -> dict[str, Any]:
     values = parse_json(line, f"Line {number:,}", "write one object on each line")
     if not isinstance(values, dict):
         raise BeexError(f"Line {number:,} is not a JSON object; write one on each line.")
+    try:
+        json.dumps(values, allow_nan=False)
+    except ValueError:
+        raise BeexError(
+            f"Line {number:,} has a number too large for JSON, or none; mend it."
+        ) from None
     return values
 
 

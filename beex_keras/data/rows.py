@@ -15,6 +15,9 @@ from beex_keras.value_scale import VALUE_LABELS, ValueScale
 KINDS = ("classification", "regression")
 """What a task's labels are: classes, or numbers to come near."""
 
+_FEW_WRONG = 0.1
+"""Up to this share of labels that are no numbers among decimal ones are mistakes, and no classes. Our reading."""
+
 NumberedRow = tuple[int, Mapping[str, Any]]
 """The number that a row has in its source, and its values by column."""
 
@@ -72,6 +75,18 @@ class Rows:
         """Whether the labels are finite numbers, not all of them whole: targets, and no classes."""
         numbers = [as_number(label) for label in self.labels]
         return None not in numbers and any(number % 1 for number in numbers)  # type: ignore[operator]
+
+    def check_kind(self) -> None:
+        """Raises `BeexError` if nearly all labels are numbers, not all whole, and some are none."""
+        numbers = [as_number(label) for label in self.labels]
+        wrong = [row for row, number in enumerate(numbers) if number is None]
+        if 0 < len(wrong) <= _FEW_WRONG * len(numbers) and any(
+            (number or 0) % 1 for number in numbers
+        ):
+            where, label = self._where(self._numbers[wrong[0]]), self.labels[wrong[0]]
+            holds = f"The column '{self.column}' on {where} holds '{label}', where nearly all rows have numbers"
+            fix = "mend it, or say task_kind='classification' (--task-kind classification)"
+            raise BeexError(f"{holds}; {fix}.")
 
     def check_classes(self) -> None:
         """Raises `BeexError` for a label that is no name of a class."""
@@ -135,6 +150,9 @@ def make_task(
             number, or all are the same.
     """
     train, others = rows["train"], [rows.get(part) for part in ("validation", "test")]
+    _check_pairs(rows)
+    if kind is None:
+        train.check_kind()
     if kind == "regression" or (kind is None and train.are_numbers()):
         return _regression(train, others, name, notes)
     for part in rows.values():
@@ -157,6 +175,17 @@ def make_task(
     if classes == [str(number) for number in range(len(class_names))]:
         classes = list(class_names)
     return Task(name, tuple(classes), *parts, "accuracy", "; ".join([*notes, *made]))
+
+
+def _check_pairs(rows: Mapping[str, Rows]) -> None:
+    """Raises `BeexError` unless all splits have single texts, or all have pairs."""
+    kinds = {
+        name: "single texts" if split.pairs is None else "pairs" for name, split in rows.items()
+    }
+    for name, kind in kinds.items():
+        if kind != kinds["train"]:
+            differ = f"The {name} data has {kind}, the training data {kinds['train']}"
+            raise BeexError(f"{differ}; give the same kind.")
 
 
 def _regression(train: Rows, others: Sequence[Rows | None], name: str, notes: list[str]) -> Task:
@@ -197,8 +226,10 @@ def _label(row: Mapping[str, Any], column: str, where: str) -> str:
 
 
 def _is_missing(value: Any) -> bool:
-    """Whether a value stands for none, as pandas has NaN."""
-    return value is None or (isinstance(value, float | np.floating) and bool(np.isnan(value)))
+    """Whether a value stands for none, as pandas has NaN and NA."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, float | np.floating) and bool(np.isnan(value))
 
 
 def _kind(value: Any) -> str:

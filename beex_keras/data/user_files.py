@@ -89,6 +89,8 @@ def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     lines = [line.removesuffix("\r") for line in content.split("\n")]
     header = _header(lines[0].split("\t"), path)
     fix = "write it without quotes, or as a .csv file"
+    if all(_QUOTED.fullmatch(name) for name in header):
+        raise BeexError(f"The header of {path} has quotes around its names; {fix}.")
     quoted, count = set(header), 0
     for number, line in enumerate(lines[1:], 2):
         if line:

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -106,6 +107,11 @@ def checked_length(config: BEExformerConfig, length: int | None) -> int:
 def segment_name(number: int) -> str:
     """The file name of a segment, counted from 1."""
     return f"block_{number}.tflite"
+
+
+def is_segment_name(name: str) -> bool:
+    """Whether a file has the name of a segment."""
+    return re.fullmatch(r"block_\d+\.tflite", name) is not None
 
 
 def is_segments(path: str | os.PathLike[str]) -> bool:

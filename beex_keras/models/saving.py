@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, parse_json, read_text
+from beex_keras.files import atomic_path, check_replaceable, parse_json, read_text
 from beex_keras.text import read_vocabulary
 
 _VOCABULARY_FILE = "vocab.txt"
@@ -21,11 +21,12 @@ Model = TypeVar("Model", bound=tf.keras.Model)
 
 
 def save(directory: str | os.PathLike[str], model: tf.keras.Model) -> None:
-    """Writes a model's weights and `get_config`, whole or not at all; a directory there is replaced.
+    """Writes a model's weights and `get_config`, whole or not at all; a model that is there is replaced.
 
     Raises:
-        BeexError: the directory cannot be written.
+        BeexError: the directory cannot be written, or holds other files than a model's.
     """
+    check_replaceable(directory, (_CONFIG_FILE, _VOCABULARY_FILE, _WEIGHTS_FILE).__contains__)
     values = {"format": _FORMAT, "version": _FORMAT_VERSION, **model.get_config()}
     vocabulary = (values["preprocessor"] or {}).pop("vocabulary", None)
     with atomic_path(directory) as path:

@@ -116,6 +116,7 @@ class Pipeline:
         """As `stream`, of texts that may come asynchronously; a chunk at a time goes to a thread."""
         import asyncio
 
+        check_texts(texts, None)
         start = 0
         async for chunk in _chunks(texts, self.chunk):
             for answer in await asyncio.to_thread(lambda *a: [*self._answers(*a)], chunk, start):

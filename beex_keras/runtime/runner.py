@@ -203,10 +203,10 @@ class Runner:
         is_pair = isinstance(item, tuple | list) and len(item) == 2
         if is_pair and not self.reads_pairs:
             reads = f"Text {number:,} is a pair, and the model reads single texts, not pairs"
-            return Failure(f"{reads}; give one text.")
+            return Failure(f"{reads}; give one text, without a pair column.")
         if not is_pair and self.reads_pairs:
             reads = f"Text {number:,} is a single one, and the model reads pairs of texts"
-            return Failure(f"{reads}; give a second text.")
+            return Failure(f"{reads}; give a second text, or name the pair column.")
         for text, name in zip(item if is_pair else [item], ("Text", "Second text"), strict=False):
             if found := fault(text):
                 return Failure(f"{name} {number:,} {found}.")

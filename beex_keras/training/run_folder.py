@@ -18,6 +18,7 @@ except ImportError:  # Windows
 
 SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
 HISTORY, RESULTS = "history.json", "results.json"
+_RESTORE = "restore the file, or train into a new folder"
 
 
 def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
@@ -114,13 +115,15 @@ def read_history(directory: Path, epochs: int | None = None) -> dict[str, list[f
     """
     if epochs is not None and not (epochs and (directory / HISTORY).exists()):
         return {}
-    logs = json.loads(read_text(directory / HISTORY, "history"))
+    file = directory / HISTORY
+    logs = parse_json(read_text(file, "history"), str(file), _RESTORE)
     return {name: values[:epochs] for name, values in logs.items()}
 
 
 def read_results(directory: Path) -> dict[str, Any]:
     """The figures of a finished run."""
-    results: dict[str, Any] = json.loads(read_text(directory / RESULTS, "results"))
+    file = directory / RESULTS
+    results: dict[str, Any] = parse_json(read_text(file, "results"), str(file), _RESTORE)
     return results
 
 

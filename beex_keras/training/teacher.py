@@ -63,9 +63,11 @@ def check_answers(model: BEExformerClassifier, source: WarmStart) -> None:
         raise BeexError(f"An encoder such as minilm has no answers to learn from; {fix}.")
     teacher = source.source
     if sorted(teacher.labels) != sorted(model.labels):
-        its, mine = (", ".join(sorted(one.labels)[:5]) for one in (teacher, model))
+        both = {*teacher.labels} & {*model.labels}
+        only = [", ".join(sorted({*one.labels} - both)[:5]) or "none" for one in (teacher, model)]
         raise BeexError(
-            f"The teacher's labels are {its}, the task's {mine}; they must be the same."
+            f"The teacher's and the task's labels must be the same; only the teacher has {only[0]}, "
+            f"only the task {only[1]}."
         )
     if teacher.config.num_segments != model.config.num_segments:
         kinds = {1: "single texts", 2: "pairs"}

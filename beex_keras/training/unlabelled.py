@@ -85,6 +85,13 @@ def count_lines(paths: Sequence[Path]) -> int:
 
 def check_new_texts(paths: Sequence[Path], task: Task) -> None:
     """Raises `BeexError` if a file cannot be read, or no line of all of them is a text that `task` has not."""
+    tables = (".csv", ".json", ".jsonl") if task.is_pair else (".csv", ".tsv", ".json", ".jsonl")
+    for path in paths:
+        if path.suffix.lower() in tables:
+            fix = "write the texts alone into a text file, one a line"
+            raise BeexError(
+                f"The unlabelled texts in {path} would be whole rows of a table; {fix}."
+            )
     if next(_Lines(task).of(paths), None) is None:
         names = ", ".join(map(str, paths))
         kind = "pairs, with a tab between the two texts" if task.is_pair else "texts"

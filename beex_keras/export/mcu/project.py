@@ -8,13 +8,14 @@ from beex_keras.errors import BeexError
 from beex_keras.export import beex
 from beex_keras.export.mcu.board import FIRMWARE
 from beex_keras.export.mcu.single_header import single_header
-from beex_keras.files import atomic_path, write_atomically
+from beex_keras.files import atomic_path, read_bytes, write_atomically
 
 _NAMES = "README.md Makefile memory.ld main.c engine.c board.h startup.c semihosting.c counter.c"
 FILES = tuple(_NAMES.split())
 """What every project has; model.h, model.c, model.mk and beex.h are written for it."""
 
 _BYTES_A_LINE = 24
+_WRITTEN = "/* Written by beex convert. */\n"
 
 
 def write_project(
@@ -76,6 +77,9 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
     if not source.stem.isidentifier() or not source.stem.isascii() or source.suffix == ".h":
         raise BeexError(f"The file name {source.name} must be a C name, such as model.c.")
     texts = model_arrays(data, source.stem)
+    header = source.with_suffix(".h")
+    if header.exists() and not read_bytes(header, "header").startswith(_WRITTEN.encode()):
+        raise BeexError(f"{header} is not ours, and would be replaced; choose another file name.")
     for target, text in zip((source.with_suffix(".h"), source), texts, strict=True):
         write_atomically(target, text)
 
@@ -83,7 +87,7 @@ def write_arrays(data: bytes, path: str | os.PathLike[str]) -> None:
 def model_arrays(data: bytes, name: str) -> tuple[str, str]:
     """A ``.beex`` file as a constant array of C with such a name: its header and its source."""
     values = beex.read_header(data)
-    written, upper = "/* Written by beex convert. */\n", name.upper()
+    written, upper = _WRITTEN, name.upper()
     number = f"#define {upper}_NUMBER /* it answers a number */\n" if values["task"] else ""
     header = (
         f"{written}#ifndef {upper}_H\n#define {upper}_H\n\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export.description import describe, is_segments, segment_name
+from beex_keras.export.description import describe, is_segment_name, segment_name
 from beex_keras.export.matrices import binary_matrices
 from beex_keras.export.tflite import (
     fixedpoint,
@@ -24,7 +24,7 @@ from beex_keras.export.tflite import (
 )
 from beex_keras.export.tflite.audit import audit
 from beex_keras.export.tflite.file_sizes import file_sizes
-from beex_keras.files import atomic_path, write_atomically
+from beex_keras.files import atomic_path, check_replaceable, write_atomically
 from beex_keras.models import BEExformerClassifier
 
 
@@ -164,9 +164,7 @@ def export_file(
         raise BeexError(
             "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
         )
-    target = Path(path)
-    if target.is_dir() and any(target.iterdir()) and not is_segments(target):
-        raise BeexError(f"{path} holds something else; name a new directory for the segments.")
+    check_replaceable(path, is_segment_name)
     files = convert_segments(classifier, length, calibration, plan_memory)
     with atomic_path(path) as directory:
         directory.mkdir()
