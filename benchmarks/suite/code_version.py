@@ -15,7 +15,8 @@ PACKAGE = Path(beex_keras.__file__).parent
 SOURCES = (
     *("quantizers.py", "precision.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
     *("numpy_ops.py", "tensor_ops.py", "value_scale.py"),
-    *("layers", "models", "text", "training", "data/task.py", "data/pipeline.py"),
+    *("layers", "models", "text", "training"),
+    *(f"data/{name}.py" for name in ("task", "same_text", "pipeline")),
     *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "correlation")),
     *(f"evaluation/{name}.py" for name in ("exit_logits", "scores")),
 )

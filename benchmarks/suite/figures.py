@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from beex_keras import exits
 from beex_keras.evaluation import plots, style
 from suite import summary
 from suite.collect import PAPERS_POLICY
@@ -39,8 +38,7 @@ def accuracy_against_flops(results: Results, variant: str, twin: str) -> "Figure
     def draw(axes: "Axes", task: str) -> None:
         name = summary.metric(results, task)
         done = summary.trials(results, task, variant)
-        for policy in done[0]["policies"] if done else ():
-            index = list(exits.POLICIES).index(policy)
+        for index, policy in enumerate(done[0]["policies"] if done else ()):
             curve = _mean_curve(done, policy)
             look = {
                 "color": (*style.CYCLE, _BROWN, style.GREY)[index],
