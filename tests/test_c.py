@@ -285,6 +285,9 @@ def test_aarch64_gives_the_same_answers(plain, models, tmp_path):
     found = run(EMULATOR, "-cpu", "max", test, 30)
     assert "neon: equal" in found
     assert "neondot: equal" in found
+    stack = cross.link("tests/stack_test.c", flags=("-static", "-pthread"))
+    files = [*models.values(), pretrained.find("snips-micro")]
+    run(EMULATOR, "-cpu", "max", stack, STACK_KB["aarch64"], *files)
     assert "neondot" not in run(EMULATOR, "-cpu", "cortex-a53", test, 1)  # which has none
     theirs = cross.link("beexrun.c", flags=("-static",))
     check_same_answers(theirs, plain.link("beexrun.c"), models, EMULATOR)

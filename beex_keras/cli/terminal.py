@@ -129,7 +129,7 @@ def _json_values(line: str, number: int) -> dict[str, Any]:
         json.dumps(values, allow_nan=False)
     except ValueError:
         raise BeexError(
-            f"Line {number:,} has a number too large for JSON, or none; mend it."
+            f"Line {number:,} has a number that JSON cannot hold, such as NaN; give a finite one."
         ) from None
     return values
 

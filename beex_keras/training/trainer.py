@@ -338,11 +338,13 @@ class Trainer:
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
             **({"with_frozen": True} if self.found.with_frozen else {}),
         }
+        length = self.model_config.max_length
         lower_case = self.init is None or self.init.lower_case
-        how = self.model_config.max_length, lower_case
         with distribution.chief_first(self.strategy):
             run_folder.open_run(self.folder, settings, create=self.chief)
-            return run_folder.open_preprocessor(self.folder, *how, self.new_vocabulary)
+            return run_folder.open_preprocessor(
+                self.folder, length, lower_case, self.new_vocabulary
+            )
 
     def new_vocabulary(self) -> Sequence[str]:
         if self.vocabulary is not None:

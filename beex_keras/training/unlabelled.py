@@ -101,8 +101,9 @@ def check_new_texts(paths: Sequence[Path], task: Task) -> None:
 def sample_texts(paths: Sequence[Path], task: Task) -> list[str]:
     """The first texts of each file that `task` has not, for a vocabulary; of pairs both, each for itself."""
     found: list[str] = []
+    lines = _Lines(task)
     for path in paths:
-        rows = _Lines(task).of([path])
+        rows = lines.of([path])
         for row in itertools.islice(rows, _SAMPLE // len(paths)):
             found += [text for text in row if text is not None]
     return found

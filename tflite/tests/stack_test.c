@@ -1,5 +1,6 @@
-/* stack_test KB MODEL...: all kernels that this machine has test themselves and classify on a thread with a stack
- * of that many KB, beside what the system itself keeps there. Too small a stack ends it with a signal. */
+/* stack_test KB MODEL...: all kernels that this machine has test themselves and classify on a thread. Fails if they
+ * use more than that many KB of its stack, beside what the system itself keeps there; prints what they use. */
+#define _POSIX_C_SOURCE 200809L
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -8,6 +9,8 @@
 #include "../engine/beex.h"
 
 #define SYSTEM_KB 8 /* of an empty thread */
+#define STACK_KB 256
+#define UNUSED 0xa5
 
 static char **models;
 static int failures;
@@ -55,10 +58,16 @@ int main(int count, char **arguments) {
   models = arguments + 2;
   pthread_attr_t attributes;
   pthread_t thread;
-  void *memory = malloc(BEEX_SELF_TEST_SIZE);
-  const size_t bytes = ((size_t)atoi(arguments[1]) + SYSTEM_KB) * 1024;
-  if (!memory || pthread_attr_init(&attributes) || pthread_attr_setstacksize(&attributes, bytes)) return 2;
+  void *memory = malloc(BEEX_SELF_TEST_SIZE), *stack = NULL;
+  const size_t room = STACK_KB * 1024;
+  if (!memory || posix_memalign(&stack, 65536, room) || pthread_attr_init(&attributes)) return 2;
+  memset(stack, UNUSED, room);
+  if (pthread_attr_setstack(&attributes, stack, room)) return 2;
   if (pthread_create(&thread, &attributes, work, memory) || pthread_join(thread, NULL)) return 2;
+  size_t unused = 0; /* it grows downwards */
+  while (unused < room && ((unsigned char *)stack)[unused] == UNUSED) unused++;
+  printf("%.1f KB\n", (double)(room - unused) / 1024);
+  free(stack);
   free(memory);
-  return failures != 0;
+  return failures || room - unused > ((size_t)atoi(arguments[1]) + SYSTEM_KB) * 1024;
 }
