@@ -79,8 +79,13 @@ class Precision:
 
     @property
     def is_fully_binary(self) -> bool:
-        """Whether the matrices read signs, so that values lie on grids; see `layers.grid`."""
+        """Whether the matrices read signs."""
         return self.activations == 1
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether every engine finds the same numbers: what is added up lies on grids; see `layers.grid`."""
+        return self.activations < 32
 
     def bits(self) -> dict[str, int]:
         """The bits, as `BEExformerConfig` names them."""

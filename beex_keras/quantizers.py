@@ -54,12 +54,19 @@ def quantize_tokens(x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         >>> q.numpy()
         array([[  32., -127.,   16.]], dtype=float32)
     """
+    largest = largest_magnitude(x)
+    # As the C engine: a token of zeros, or of next to nothing, has no steps.
+    limited = tf.maximum(largest, 1e-30)
+    # Never a constant, or TensorFlow would multiply by its reciprocal, which rounds otherwise.
+    steps = tf.maximum(-limited, 127.0)
+    return _round(x * (steps / limited)), largest / steps
+
+
+def largest_magnitude(x: tf.Tensor) -> tf.Tensor:
+    """Of each row: (..., K) → (..., 1); without a gradient."""
     # Not the largest of abs(x): ABS is slow in Larq Compute Engine.
     ends = tf.reduce_max(x, axis=-1, keepdims=True), tf.reduce_max(-x, axis=-1, keepdims=True)
-    largest = tf.stop_gradient(tf.maximum(*ends))
-    # As the C engine: a token of zeros, or of next to nothing, has no steps.
-    steps = x * (127.0 / tf.maximum(largest, 1e-30))
-    return _round(steps), largest * (1.0 / 127.0)
+    return tf.stop_gradient(tf.maximum(*ends))
 
 
 @tf.custom_gradient

@@ -6,8 +6,6 @@
 
 Sentences are drawn from the test split of the task (shuffled, since splits may be sorted). Each
 policy is calibrated on the validation split first, so that its threshold lies where exits change.
-How far Keras is from itself, if it computes one sentence at a time and not all together, stands beside
-the largest difference: in W1A8 a last bit can move a number over the edge of a quantization step.
 With --untrained, models of random weights of every kind, with 2 to 12 blocks and 2 to 77 classes or one
 number, are compared beside the runs; their thresholds divide the sentences in two.
 """
@@ -178,7 +176,6 @@ def _compare(
     keras = KerasRunner(classifier)
     ids = keras.encode(test.texts, test.pairs)
     reference = keras.exit_logits(ids)
-    alone = np.concatenate([keras.exit_logits(row[np.newaxis]) for row in ids])
     runners: list[Any] = []
     found = [reference]
     if "all exits" in forms:
@@ -206,7 +203,7 @@ def _compare(
             largest = max(largest, np.abs(decided.logits - logits)[same].max(initial=0.0))
         row[f"{name}: differ"] = int(differing.sum())
     row["largest difference of a logit"] = float(largest)
-    return {**row, "of Keras from itself": float(np.abs(alone - reference).max())}
+    return row
 
 
 def dividing(policy: "ExitPolicy", exit_logits: np.ndarray) -> "ExitPolicy":

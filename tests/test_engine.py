@@ -106,14 +106,6 @@ def test_engine_equals_keras(mode, changes):
     ids = padded_ids(40)
     logits = model(ids).numpy()
     found = engine.exit_logits(ids)
-    if mode == "w1a8":
-        # A number at the edge of a step may be rounded either way, which moves its row's logits a little.
-        near = np.abs(found - logits) < 2e-5
-        assert near.mean() > 0.95
-        np.testing.assert_allclose(found, logits, rtol=0, atol=2e-2)
-        agree = near.all(axis=(1, 2))
-        assert agree.mean() >= 0.9
-        ids, logits, found = ids[agree], logits[agree], found[agree]
     np.testing.assert_allclose(found, logits, rtol=0, atol=2e-5)
     for policy in POLICIES:
         decided, exits_taken = engine.decide(ids, policy), policy.choose(logits)
@@ -122,6 +114,7 @@ def test_engine_equals_keras(mode, changes):
         np.testing.assert_allclose(decided.logits, at_exits, rtol=0, atol=2e-5)
 
 
+@pytest.mark.parametrize("exact_mode", ["w1a8", "fully-binary"])
 @pytest.mark.parametrize(
     "changes",
     [
@@ -130,11 +123,11 @@ def test_engine_equals_keras(mode, changes):
     ],
     ids=str,
 )
-def test_fully_binary_equals_keras_to_the_last_bit(changes):
+def test_what_lies_on_a_grid_equals_keras_to_the_last_bit(changes, exact_mode):
     """The heads are made to show the mean of each block's output, which is on a grid."""
     width = changes.get("width", 12)
     sizes = {**changes, "num_classes": width, "num_blocks": 2}
-    model = build.__wrapped__("fully-binary", **sizes)
+    model = build.__wrapped__(exact_mode, **sizes)
     for head in model.heads:
         head.dense.set_weights([np.eye(width, dtype=np.float32), np.zeros(width, np.float32)])
     ids = padded_ids(60)

@@ -25,8 +25,8 @@ binary × binary (an XNOR and a popcount), real × binary (an addition or subtra
 - an exit head: masking and sum of the pooling, division, bias.
 
 So FLOPs tell how much of the network runs, not how cheap its arithmetic is: that is what early exit
-changes. The exit rule itself, a few operations a class, and the rounding of fully binary models to
-their grid are left out; their power weights count as the softmax's exponential.
+changes. The exit rule itself, a few operations a class, and the rounding to a grid are left out; power
+weights count as the softmax's exponential.
 
 **Full depth** is what a model without early exit runs: embedding, all N blocks, and the last head
 alone. A run that stops at exit i pays for the embedding, blocks 1…i and heads 1…i. A run that never

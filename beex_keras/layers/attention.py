@@ -4,7 +4,13 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.layers.grid import ATTENTION_BITS, WEIGHT_BITS, on_grid
+from beex_keras.layers.grid import (
+    ATTENTION_BITS,
+    CHANNEL_BITS,
+    VALUE_BITS,
+    WEIGHT_BITS,
+    on_grid,
+)
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
@@ -38,8 +44,9 @@ def _power(z: tf.Tensor) -> tf.Tensor:
 class MultiHeadAttention(RecordedLayer):
     r"""\(\operatorname{softmax}(QK^\top / \sqrt{d})\,V\) in `num_heads` heads, then the output map.
 
-    The four projections are `BinaryLinear`; scores and softmax are real. In fully binary mode the
-    softmax's exponential is `power_weights`, so that all engines find the same context.
+    The four projections are `BinaryLinear`; scores and softmax are real. With activations of 1 or 8
+    bits queries, keys and values lie on a grid and the softmax's exponential is `power_weights`, so that
+    all engines find the same context (see `beex_keras.layers.grid`).
 
     Masking: `padding_mask` (B, T), true at real tokens. A padded token gets no attention from any
     token, so it never changes a real token's output; its own output row is meaningless.
@@ -64,7 +71,7 @@ class MultiHeadAttention(RecordedLayer):
             raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
         self.width = width
         self.num_heads = num_heads
-        self.is_fully_binary = precision.is_fully_binary
+        self.is_exact, self.quantizes = precision.is_exact, precision.activations == 8
         self.query = BinaryLinear(width, precision, name="query")
         self.key = BinaryLinear(width, precision, name="key")
         self.value = BinaryLinear(width, precision, name="value")
@@ -77,8 +84,9 @@ class MultiHeadAttention(RecordedLayer):
     def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
         query, key, value = self.query(inputs), self.key(inputs), self.value(inputs)
         scale = (self.width // self.num_heads) ** -0.5
-        if self.is_fully_binary:
-            query, key, value = (on_grid(x, ATTENTION_BITS) for x in (query, key, value))
+        if self.is_exact:
+            query, key = on_grid(query, ATTENTION_BITS), on_grid(key, ATTENTION_BITS)
+            value = on_grid(value, VALUE_BITS if self.quantizes else ATTENTION_BITS)
             scores = self._scores(query, key) * scale
         else:
             # Scaling the query costs T·D multiplications, scaling the scores T²·H.
@@ -86,13 +94,15 @@ class MultiHeadAttention(RecordedLayer):
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
             scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
-        if self.is_fully_binary:
+        if self.is_exact:
             weights = power_weights(scores)
             total = tf.reduce_sum(weights, axis=-1, keepdims=True)
             context = self._context(weights, value) / total
         else:
             context = self._context(tf.nn.softmax(scores), value)
-        return self.project(self._merge(context))
+        output = self.project(self._merge(context))
+        # The outputs of a fully binary layer lie there already.
+        return on_grid(output, CHANNEL_BITS) if self.quantizes else output
 
     def _scores(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """(B, H, T, T)"""

@@ -48,10 +48,12 @@ class BEExformerBlock(RecordedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        exact = precision.is_fully_binary
+        norm = {"exact": precision.is_exact}
+        if precision.activations == 8:
+            norm["square_bits"] = 0
         self.attention = MultiHeadAttention(width, num_heads, precision, name="attention")
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
-        self.attention_norm = LayerNorm(exact=exact, name="attention_norm")
+        self.attention_norm = LayerNorm(**norm, name="attention_norm")
         # Each under its own name, by which saved weights are found again.
         if network == "slfn":
             activations = gate_activation, content_activation
@@ -61,7 +63,7 @@ class BEExformerBlock(RecordedLayer):
         else:
             self.ffn = FeedForwardNetwork(width, hidden_width, precision, name="ffn")
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
-        self.slfn_norm = LayerNorm(exact=exact, name="slfn_norm")
+        self.slfn_norm = LayerNorm(**norm, name="slfn_norm")
 
     def network(self) -> SelectiveLearnForgetNetwork | FeedForwardNetwork:
         """What stands behind attention.

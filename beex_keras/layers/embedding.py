@@ -5,7 +5,7 @@ from typing import Any
 from beex_keras import quantizers
 from beex_keras.backend import lq, tf
 from beex_keras.layers.dropout import Dropout, TokenDropout
-from beex_keras.layers.grid import POSITION_BITS, on_grid
+from beex_keras.layers.grid import POSITION_BITS, apart, on_grid
 from beex_keras.layers.linear import LATENT_LIMIT, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
 from beex_keras.layers.recorded import RecordedLayer
@@ -95,7 +95,7 @@ class Embedding(RecordedLayer):
 
     In training a share `token_dropout` of the tokens is hidden: its vector is zero, its position
     stays. It keeps a model that learns its embedding from a small corpus from relying on single
-    words (our reading). In fully binary mode the outputs lie on a grid, as fully binary blocks need it.
+    words (our reading). With activations of 1 or 8 bits the outputs lie on a grid, as the blocks need it.
 
     Shapes: int32 (B, T) → (B, T, `width`), T ≤ `max_length`. Weights: those of
     `BinaryTokenEmbedding`, `max_length`·`width`, `num_segments`·`width` if `num_segments` > 1, and
@@ -125,9 +125,8 @@ class Embedding(RecordedLayer):
         self.separator_id = separator_id
         self.token = BinaryTokenEmbedding(vocabulary_size, width, precision, name="token")
         # Finer grids than between blocks: the sums here are a twentieth of theirs.
-        self.normalization = LayerNorm(
-            exact=precision.is_fully_binary, input_bits=16, square_bits=18, name="normalization"
-        )
+        square_bits = 0 if precision.activations == 8 else 18
+        self.normalization = LayerNorm(precision.is_exact, 16, square_bits, name="normalization")
         self.dropout = Dropout(dropout, name="dropout")
         self.token_dropout = TokenDropout(token_dropout, name="token_dropout")
 
@@ -154,5 +153,5 @@ class Embedding(RecordedLayer):
             # Counted in float32: microcontrollers have no sum of integers.
             separators = tf.cast(tf.equal(token_ids, self.separator_id), tf.float32)
             after = tf.minimum(tf.cumsum(separators, axis=1, exclusive=True), self.num_segments - 1)
-            x = x + tf.gather(self.segment, tf.cast(after, tf.int32))
+            x = apart(x) + tf.gather(self.segment, tf.cast(after, tf.int32))
         return self.dropout(self.normalization(x), training=training)

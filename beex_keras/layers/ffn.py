@@ -3,7 +3,8 @@
 from typing import Any
 
 from beex_keras.backend import tf
-from beex_keras.layers.activations import ACTIVATIONS
+from beex_keras.layers.activations import ACTIVATIONS, EXACT
+from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
@@ -16,7 +17,8 @@ class FeedForwardNetwork(RecordedLayer):
     The GELU is its approximation by a tanh, which every engine has. The inner width is
     2·`hidden_width`, so that the matrices hold as many weights as the SLFN's. In fully binary mode
     \(W_2\) reads signs, and the binarization is itself the non-linearity, with the bias of \(W_1\)
-    as its threshold.
+    as its threshold. With 8-bit activations the GELU is the exact one, and the output lies on a grid
+    (see `beex_keras.layers.grid`).
 
     Shapes: (B, T, D) → (B, T, D). Weights: 4·D·`hidden_width` latent, 2·`hidden_width` + D biases
     and as many scales if binary. Tokens do not mix, so padding needs no mask.
@@ -33,7 +35,7 @@ class FeedForwardNetwork(RecordedLayer):
         self, width: int, hidden_width: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
     ) -> None:
         super().__init__(**kwargs)
-        self.is_fully_binary = precision.is_fully_binary
+        self.is_fully_binary, self.is_exact = precision.is_fully_binary, precision.is_exact
         self.up = BinaryLinear(2 * hidden_width, precision, name="up")
         self.down = BinaryLinear(width, precision, name="down")
 
@@ -43,6 +45,8 @@ class FeedForwardNetwork(RecordedLayer):
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         hidden = self.up(inputs)
-        if not self.is_fully_binary:
-            hidden = ACTIVATIONS["gelu"](hidden)
-        return self.down(hidden)
+        if self.is_fully_binary:
+            return self.down(hidden)
+        if not self.is_exact:
+            return self.down(ACTIVATIONS["gelu"](hidden))
+        return on_grid(self.down(EXACT["gelu"](hidden)), CHANNEL_BITS)

@@ -4,7 +4,7 @@ from typing import Any
 
 from beex_keras import quantizers
 from beex_keras.backend import lq, tf
-from beex_keras.layers.grid import CHANNEL_BITS, on_grid
+from beex_keras.layers.grid import CHANNEL_BITS, apart, on_grid
 from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
@@ -66,6 +66,7 @@ class BinaryLinear(RecordedLayer):
     \(\alpha\) is one learned real scale per output channel, \(b\) the bias. \(\alpha\) stands outside
     the product so that a product of ±1 is a whole number and hence the same in every engine; in fully
     binary mode \(\alpha\) and \(b\) lie on a grid (see `beex_keras.layers.grid`), so that \(y\) is too.
+    With 8 bits no more than one operation in a row is rounded, so \(y\) is the same in every engine too.
     With real weights it is the float32 twin, \(y = xW + b\), without \(\alpha\).
 
     Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
@@ -134,7 +135,7 @@ class BinaryLinear(RecordedLayer):
         if self.precision.activations != 8:
             return self._scaled(self.matmul(tokens))
         steps, scale = quantizers.quantize_tokens(tokens)
-        return self._scaled(self.matmul(steps) * scale)
+        return self._scaled(apart(self.matmul(steps) * apart(scale)))
 
     def _scaled(self, products: tf.Tensor) -> tf.Tensor:
         if self.precision.is_binary:

@@ -1,10 +1,18 @@
 """Layer normalization in the few ops that every engine has."""
 
+import math
 from typing import Any
 
 from beex_keras.backend import tf
-from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, on_grid
+from beex_keras.layers.grid import CHANNEL_BITS, SQUARE_BITS, SUM_BITS, on_grid
 from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.quantizers import largest_magnitude
+
+
+def _factor(centred: tf.Tensor) -> tf.Tensor:
+    """What scales rows (..., D) to the largest magnitude whose squares have an exact sum: (..., 1)."""
+    most = math.isqrt((2**24 - 1) // centred.shape[-1])
+    return float(most) / tf.maximum(largest_magnitude(centred), 1e-30)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -16,14 +24,16 @@ class LayerNorm(RecordedLayer):
     \(\epsilon\): here \(\lVert c \rVert\) is at least 1e-6, the floor of TensorFlow Lite's op.
 
     With `exact`, the squares and the outputs lie on a grid, so that equal inputs on a grid give equal
-    outputs in every engine (see `beex_keras.layers.grid`).
+    outputs in every engine (see `beex_keras.layers.grid`). With `square_bits` 0 no sum is rounded even of
+    large numbers: the mean is that of inputs on a coarser grid, and \(c\) is scaled to a largest magnitude
+    of which float32 adds the squares, rounded to whole numbers, without loss.
 
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D. Tokens do not mix, so padding needs no mask.
 
     Args:
         exact: compute on a grid; the inputs must lie on one, or be put on one by `input_bits`.
         input_bits: the grid that inputs are put on first, if `exact`; None leaves them.
-        square_bits: the grid of the squares, if `exact`; finer for smaller inputs.
+        square_bits: the grid of the squares, if `exact`; finer for smaller inputs, 0 for those of any size.
 
     Example:
         >>> beex.layers.LayerNorm()(tf.constant([[[1.0, 3.0]]])).numpy().round(3)
@@ -60,8 +70,12 @@ class LayerNorm(RecordedLayer):
     def _on_grid(self, inputs: tf.Tensor) -> tf.Tensor:
         if self.input_bits is not None:
             inputs = on_grid(inputs, self.input_bits)
-        share = 1.0 / inputs.shape[-1]
-        centred = inputs - tf.reduce_sum(inputs, axis=-1, keepdims=True) * share
+        share, terms = 1.0 / inputs.shape[-1], inputs
+        if not self.square_bits and self.input_bits is None:
+            terms = on_grid(inputs, SUM_BITS)
+        centred = inputs - tf.reduce_sum(terms, axis=-1, keepdims=True) * share
+        if not self.square_bits:
+            centred = centred * _factor(centred)
         squares = on_grid(centred * centred, self.square_bits)
         variance = tf.reduce_sum(squares, axis=-1, keepdims=True) * share
         # A division and not a product with rsqrt, which no standard rounds; the addition keeps

@@ -4,7 +4,7 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.layers.activations import ACTIVATIONS
+from beex_keras.layers.activations import ACTIVATIONS, EXACT
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.recorded import RecordedLayer
@@ -32,6 +32,9 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     \(h\) is, and its threshold is the bias of \(W_{1\cdot}\): nothing else is computed, in training
     or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the
     piecewise linear sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
+
+    With 8-bit activations \(\sigma\), \(h\) and \(g\) are rational functions, which differ from the
+    usual ones by less than 3e-4 (see `beex_keras.layers.activations`), and the output lies on the grid.
 
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent, `hidden_width` +
     `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are equal, as they are if
@@ -65,7 +68,7 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         if content_activation not in CONTENT_ACTIVATIONS:
             raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
         self.hidden_width = hidden_width
-        self.is_fully_binary = precision.is_fully_binary
+        self.is_fully_binary, self.is_exact = precision.is_fully_binary, precision.is_exact
         self.gate_activation = gate_activation
         self.content_activation = content_activation
         self.gate_in = BinaryLinear(gate_width or hidden_width, precision, name="gate_in")
@@ -85,6 +88,8 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
             if self.gate_activation == "sigmoid":
                 gate = tf.clip_by_value(0.25 * gate + 0.5, 0.0, 1.0)
             return on_grid(gate * content, CHANNEL_BITS)
-        gate, content = tf.sigmoid(gate), ACTIVATIONS[self.content_activation](content)
+        known = EXACT if self.is_exact else ACTIVATIONS
+        gate, content = known["sigmoid"](gate), known[self.content_activation](content)
         gate, content = self.gate_out(gate), self.content_out(content)
-        return ACTIVATIONS[self.gate_activation](gate) * content
+        output = known[self.gate_activation](gate) * content
+        return on_grid(output, CHANNEL_BITS) if self.is_exact else output

@@ -100,6 +100,12 @@ static void sigmoid(size_t count, float *x) { COUNT(ELEMENTS, best->sigmoid(coun
 static void tangent(size_t count, float *x) { COUNT(ELEMENTS, best->tanh(count, x)); }
 static void gelu(size_t count, float *x) { COUNT(ELEMENTS, best->gelu(count, x)); }
 
+static void rational(size_t count, const beex_rational *function, float *x) {
+  COUNT(ELEMENTS, best->rational(count, function, x));
+}
+
+static void to_grid(size_t count, float *x) { COUNT(ELEMENTS, best->to_grid(count, x)); }
+
 static void gate(size_t count, int is_sigmoid, const float *g, const float *content, float *y) {
   COUNT(ELEMENTS, best->gate(count, is_sigmoid, g, content, y));
 }
@@ -112,7 +118,7 @@ static void gate_grid(size_t count, int is_sigmoid, const float *g, const float 
 static const beex_kernels counting = {
     "counting", pack_signs, quantize, binary_linear, binary_signs, real_linear, int8_linear,
     int8_int8_linear, matmul, int16_matmul, layer_norm, layer_norm_grid, softmax, power_weights,
-    sigmoid, tangent, gelu, to_int16, gate, gate_grid,
+    sigmoid, tangent, gelu, rational, to_grid, to_int16, gate, gate_grid,
 };
 
 static beex_model model;

@@ -11,6 +11,7 @@ static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cu
   const uint64_t columns = BEEX_ROUND_UP(length, 16);
   const uint64_t words = BEEX_CEIL_DIV(width, 64), hidden_words = BEEX_CEIL_DIV(hidden, 64);
   const int binary = h->activation_bits == 1, quantizes = h->activation_bits == 8;
+  const int on_grid = beex_is_on_grid(h);
   e->rows = (size_t)rows;
   e->key = e->value = e->hidden = NULL;
   e->key_pairs = e->value_pairs = e->query_pairs = e->shares = NULL;
@@ -18,14 +19,14 @@ static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cu
   e->quantized = NULL;
   e->quantized_rows = NULL;
   e->x = BEEX_TAKE(cursor, float, length * width);
-  if (binary) {
+  if (on_grid) {
     e->key_pairs = BEEX_TAKE(cursor, int16_t, h->num_heads * beex_even_depth(h) * columns);
     e->value_pairs = BEEX_TAKE(cursor, int16_t, BEEX_ROUND_UP(length, 2) * width);
-    e->bits = BEEX_TAKE(cursor, uint64_t, length * words);
   } else {
     e->key = BEEX_TAKE(cursor, float, width * columns);
     e->value = BEEX_TAKE(cursor, float, length * width);
   }
+  if (binary) e->bits = BEEX_TAKE(cursor, uint64_t, length * words);
   if (quantizes) {
     const uint64_t widest = width > hidden ? width : hidden;
     e->quantized = BEEX_TAKE(cursor, int8_t, rows * BEEX_ROUND_UP(widest, 4));
@@ -36,9 +37,11 @@ static void lay_out(beex_engine *e, const beex_header *h, uint64_t rows, beex_cu
   /* What only the attention and what only the network behind it needs share their place. */
   beex_cursor beside = *cursor;
   e->scores = BEEX_TAKE(cursor, float, rows * columns);
-  if (binary) {
+  if (on_grid) {
     e->query_pairs = BEEX_TAKE(cursor, int16_t, rows * h->num_heads * beex_even_depth(h));
     e->shares = BEEX_TAKE(cursor, int16_t, rows * columns);
+  }
+  if (binary) {
     e->hidden_bits = BEEX_TAKE(&beside, uint64_t, rows * hidden_words);
   } else {
     e->hidden = BEEX_TAKE(&beside, float, rows * hidden);

@@ -138,7 +138,8 @@ typedef struct {
   uint32_t task;               /* beex_task; the next four are 0 for classes */
   float value_offset, value_scale;  /* a number is offset + scale * logit, */
   float value_least, value_most;    /* and no less or more than these */
-  uint32_t reserved[20];       /* 0 */
+  uint32_t exact;              /* 1: 8-bit activations with numbers on a grid, as Keras has them; or 0 */
+  uint32_t reserved[19];       /* 0 */
 } beex_header;
 
 #define BEEX_FORMAT_VERSION 4

@@ -8,6 +8,8 @@
  *       stop if the policy takes this exit
  *
  * s is the sigmoid, t tanh or GELU. A model may have a plain feed-forward network in place of the second.
+ * In an exact model, whose activations have 8 bits, s and t are rational functions, and what is added up lies
+ * on a grid: the numbers are those of Keras, to the last bit.
  * In a fully binary model every linear layer reads signs; s and t keep the sign, so the layers in front of
  * them give signs at once, and nothing else is computed. The sign of the attention's output does not depend on
  * the sum of its weights, so they are not normalized.
@@ -17,9 +19,10 @@
 
 #include <string.h>
 
-/* Queries, keys and values of a fully binary model lie on 2^-6, so they are whole numbers of 16 bits, and
- * scores lie on 2^-12. */
+/* On a grid, queries, keys and values lie on 2^-6, so they are whole numbers of 16 bits, and scores lie on
+ * 2^-12. Values of an exact model lie on 2^-4. */
 #define ATTENTION_BITS 6
+#define VALUE_BITS 4
 #define SCORE_UNIT (1.0f / 4096)
 
 beex_status beex_start(beex_engine *engine, const beex_model *model, void *arena, size_t size,
@@ -43,12 +46,30 @@ static void prepare(beex_engine *e, size_t rows, size_t inputs, const float *x) 
   }
 }
 
+/* Beside those that a file may name. */
+#define SIGMOID 2
+
+/* What stands for tanh, GELU and sigmoid in an exact model, with errors below 7e-5, 2.4e-4 |x| and 4e-5. */
+static const beex_rational rationals[] = {
+    {5.2f, 0.0512717709f, 8.10221300f, 80.0058755f, 34.7270648f, 80.0230720f, 0.0f, 0},
+    {3.6f, 0.10415323f, 3.62817924f, 16.62668386f, 7.96977647f, 20.85829458f, 0.0f, 1},
+    {10.4f, 0.012817942725f, 8.10221300f, 320.023502f, 138.9082592f, 1280.369152f, 0.5f, 0}};
+
+static void activate(const beex_engine *e, uint32_t activation, size_t count, float *x) {
+  const beex_kernels *k = e->kernels;
+  if (e->model->header->exact) {
+    k->rational(count, &rationals[activation], x);
+  } else {
+    (activation == SIGMOID ? k->sigmoid : activation == BEEX_GELU ? k->gelu : k->tanh)(count, x);
+  }
+}
+
 /* The same of x after an activation, one row after the other, which then stays in the cache. */
-static void prepare_activated(beex_engine *e, void (*activation)(size_t, float *), size_t rows,
-                              size_t inputs, float *x) {
+static void prepare_activated(beex_engine *e, uint32_t activation, size_t rows, size_t inputs,
+                              float *x) {
   const size_t stride = BEEX_ROUND_UP(inputs, 4);
   for (size_t row = 0; row < rows; row++, x += inputs) {
-    activation(inputs, x);
+    activate(e, activation, inputs, x);
     if (!e->quantized) continue;
     e->kernels->quantize(1, inputs, x, e->quantized + row * stride, e->quantized_rows + row);
   }
@@ -117,12 +138,24 @@ static size_t embed(beex_engine *e, const int32_t *ids, size_t count) {
     /* The segment changes behind a separator. */
     if (id == h->separator_id && segment + 1 < h->num_segments) segment++;
   }
-  if (h->activation_bits == 1) {
-    e->kernels->layer_norm_grid(rows, width, e->x, NULL, m->gamma, m->beta, 16, 18, e->x);
+  if (beex_is_on_grid(h)) {
+    e->kernels->layer_norm_grid(rows, width, e->x, NULL, m->gamma, m->beta, 16, h->exact ? 0 : 18,
+                                e->x);
   } else {
     e->kernels->layer_norm(rows, width, e->x, NULL, m->gamma, m->beta, e->x);
   }
   return rows;
+}
+
+/* x = LN(x + y) for n tokens. */
+static void add_and_normalize(const beex_engine *e, size_t n, float *x, const float *y,
+                              const float *gamma, const float *beta) {
+  const beex_header *h = e->model->header;
+  if (beex_is_on_grid(h)) {
+    e->kernels->layer_norm_grid(n, h->width, x, y, gamma, beta, 0, h->exact ? 0 : 8, x);
+  } else {
+    e->kernels->layer_norm(n, h->width, x, y, gamma, beta, x);
+  }
 }
 
 /* === Attention, of real numbers ===
@@ -158,10 +191,10 @@ static void attend(beex_engine *e, const beex_block *b, size_t row, size_t n, si
   }
   prepare(e, n, width, e->first);
   linear(e, &b->output, n, width, width, e->first, e->second);
-  k->layer_norm(n, width, x, e->second, b->attention_gamma, b->attention_beta, x);
+  add_and_normalize(e, n, x, e->second, b->attention_gamma, b->attention_beta);
 }
 
-/* === Attention, fully binary ===
+/* === Attention on a grid ===
  *
  * Whole numbers of 16 bits, in pairs: keys by channels, [D / 2][T][2], values by tokens, [T / 2][D][2].
  * A head of odd depth gets a channel of zeros.
@@ -171,6 +204,16 @@ static void sign_linear(beex_engine *e, const beex_linear *l, size_t rows, size_
                           size_t outputs, const uint64_t *x, float *y) {
   e->kernels->binary_linear(rows, inputs, outputs, x, (const uint64_t *)l->weights, l->scale, l->bias,
                             y);
+}
+
+/* y = x . w, scaled, + bias for n tokens from `row`, whose signs are packed or whose x was prepared. */
+static void project(beex_engine *e, const beex_linear *l, size_t row, size_t n, float *y) {
+  const size_t width = e->model->header->width;
+  if (e->bits) {
+    sign_linear(e, l, n, width, width, e->bits + row * BEEX_WORDS(width), y);
+  } else {
+    linear(e, l, n, width, width, e->x + row * width, y);
+  }
 }
 
 /* n rows of e->first as whole numbers, heads in pairs, to e->query_pairs. */
@@ -188,12 +231,12 @@ static void to_pairs(beex_engine *e, size_t n) {
   }
 }
 
-static void remember_binary(beex_engine *e, const beex_block *b, size_t row, size_t n,
-                            size_t rows) {
+static void remember_on_grid(beex_engine *e, const beex_block *b, size_t row, size_t n,
+                             size_t rows) {
   const beex_header *h = e->model->header;
   const size_t width = h->width, channels = h->num_heads * (size_t)beex_even_depth(h);
-  const uint64_t *bits = e->bits + row * BEEX_WORDS(width);
-  sign_linear(e, &b->key, n, width, width, bits, e->first);
+  if (!e->bits) prepare(e, n, width, e->x + row * width);
+  project(e, &b->key, row, n, e->first);
   to_pairs(e, n);
   for (size_t i = 0; i < channels; i += 2) {
     int16_t *pair = e->key_pairs + i * rows + 2 * row;
@@ -202,8 +245,8 @@ static void remember_binary(beex_engine *e, const beex_block *b, size_t row, siz
       pair[1] = e->query_pairs[r * channels + i + 1];
     }
   }
-  sign_linear(e, &b->value, n, width, width, bits, e->first);
-  e->kernels->to_int16(n * width, ATTENTION_BITS, e->first, e->query_pairs);
+  project(e, &b->value, row, n, e->first);
+  e->kernels->to_int16(n * width, e->bits ? ATTENTION_BITS : VALUE_BITS, e->first, e->query_pairs);
   for (size_t r = 0; r < n; r++) {
     const int16_t *value = e->query_pairs + r * width;
     int16_t *pair = e->value_pairs + (row + r) / 2 * 2 * width + (row + r) % 2;
@@ -211,15 +254,26 @@ static void remember_binary(beex_engine *e, const beex_block *b, size_t row, siz
   }
 }
 
-static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_t n,
-                          size_t rows) {
+/* Divides n sums of values by those of their weights; both were whole numbers. */
+static void divide(size_t n, size_t pairs, size_t depth, size_t width, const int16_t *shares,
+                   float *y) {
+  for (size_t row = 0; row < n; row++, y += width, shares += pairs) {
+    int32_t total = 0;
+    for (size_t i = 0; i < pairs; i++) total += shares[i];
+    const float whole = (float)total * (1 << VALUE_BITS);
+    for (size_t i = 0; i < depth; i++) y[i] /= whole;
+  }
+}
+
+static void attend_on_grid(beex_engine *e, const beex_block *b, size_t row, size_t n,
+                           size_t rows) {
   const beex_header *h = e->model->header;
   const beex_kernels *k = e->kernels;
   const size_t width = h->width, depth = width / h->num_heads, even = (size_t)beex_even_depth(h);
   const size_t channels = h->num_heads * even, pairs = BEEX_ROUND_UP(rows, 2);
   float *x = e->x + row * width;
-  uint64_t *bits = e->bits + row * BEEX_WORDS(width);
-  sign_linear(e, &b->query, n, width, width, bits, e->first);
+  if (!e->bits) prepare(e, n, width, x);
+  project(e, &b->query, row, n, e->first);
   to_pairs(e, n);
   for (size_t head = 0; head < h->num_heads; head++) {
     k->int16_matmul(n, even, rows, e->query_pairs + head * even, channels,
@@ -227,18 +281,25 @@ static void attend_binary(beex_engine *e, const beex_block *b, size_t row, size_
     k->power_weights(n, rows, h->attention_scale * SCORE_UNIT, e->scores, rows, e->shares, pairs);
     k->int16_matmul(n, pairs, depth, e->shares, pairs, e->value_pairs + 2 * head * depth, width,
                     e->first + head * depth, width);
+    if (!e->bits) divide(n, pairs, depth, width, e->shares, e->first + head * depth);
   }
-  k->pack_signs(n, width, e->first, bits);
-  sign_linear(e, &b->output, n, width, width, bits, e->second);
-  k->layer_norm_grid(n, width, x, e->second, b->attention_gamma, b->attention_beta, 0, 8, x);
+  if (e->bits) {
+    uint64_t *bits = e->bits + row * BEEX_WORDS(width);
+    k->pack_signs(n, width, e->first, bits);
+    sign_linear(e, &b->output, n, width, width, bits, e->second);
+  } else {
+    prepare(e, n, width, e->first);
+    linear(e, &b->output, n, width, width, e->first, e->second);
+    k->to_grid(n * width, e->second);
+  }
+  add_and_normalize(e, n, x, e->second, b->attention_gamma, b->attention_beta);
 }
 
 /* === Selective Learn-Forget Network === */
 
 /* From n rows of x through the hidden channels and their activation. */
 static void through_hidden(beex_engine *e, const beex_linear *in, const beex_linear *out,
-                           size_t hidden, void (*activation)(size_t, float *), size_t n,
-                           const float *x, float *y) {
+                           size_t hidden, uint32_t activation, size_t n, const float *x, float *y) {
   const size_t width = e->model->header->width;
   prepare(e, n, width, x);
   linear(e, in, n, width, hidden, x, e->hidden);
@@ -252,11 +313,16 @@ static void slfn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
   const beex_kernels *k = e->kernels;
   const size_t width = h->width;
   float *x = e->x + row * width;
-  through_hidden(e, &b->gate_in, &b->gate_out, h->gate_width, k->sigmoid, n, x, e->first);
-  through_hidden(e, &b->content_in, &b->content_out, h->hidden_width,
-                 h->content_activation == BEEX_GELU ? k->gelu : k->tanh, n, x, e->second);
-  k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
-  k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
+  through_hidden(e, &b->gate_in, &b->gate_out, h->gate_width, SIGMOID, n, x, e->first);
+  through_hidden(e, &b->content_in, &b->content_out, h->hidden_width, h->content_activation, n, x,
+                 e->second);
+  if (h->exact) {
+    if (h->sigmoid_gate) activate(e, SIGMOID, n * width, e->first);
+    k->gate_grid(n * width, 0, e->first, e->second, e->first);
+  } else {
+    k->gate(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
+  }
+  add_and_normalize(e, n, x, e->first, b->network_gamma, b->network_beta);
 }
 
 /* From the signs of x through those of the hidden channels. */
@@ -278,19 +344,18 @@ static void slfn_binary(beex_engine *e, const beex_block *b, size_t row, size_t 
   hidden_signs(e, &b->gate_in, &b->gate_out, h->gate_width, n, bits, e->first);
   hidden_signs(e, &b->content_in, &b->content_out, h->hidden_width, n, bits, e->second);
   k->gate_grid(n * width, h->sigmoid_gate != 0, e->first, e->second, e->first);
-  k->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
+  add_and_normalize(e, n, x, e->first, b->network_gamma, b->network_beta);
 }
 
 /* === Feed-forward network === */
 
 /* x = LN(x + down(gelu(up(x)))) for n tokens from `row`. */
 static void ffn(beex_engine *e, const beex_block *b, size_t row, size_t n) {
-  const beex_kernels *k = e->kernels;
-  const size_t width = e->model->header->width;
-  const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
-  float *x = e->x + row * width;
-  through_hidden(e, &b->up, &b->down, hidden, k->gelu, n, x, e->first);
-  k->layer_norm(n, width, x, e->first, b->network_gamma, b->network_beta, x);
+  const beex_header *h = e->model->header;
+  float *x = e->x + row * h->width;
+  through_hidden(e, &b->up, &b->down, (size_t)beex_hidden_channels(h), BEEX_GELU, n, x, e->first);
+  if (h->exact) e->kernels->to_grid(n * h->width, e->first);
+  add_and_normalize(e, n, x, e->first, b->network_gamma, b->network_beta);
 }
 
 /* Here the signs of up(x) take the place of the GELU. */
@@ -301,7 +366,7 @@ static void ffn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n
   const size_t hidden = (size_t)beex_hidden_channels(e->model->header);
   e->kernels->pack_signs(n, width, x, bits);
   hidden_signs(e, &b->up, &b->down, hidden, n, bits, e->first);
-  e->kernels->layer_norm_grid(n, width, x, e->first, b->network_gamma, b->network_beta, 0, 8, x);
+  add_and_normalize(e, n, x, e->first, b->network_gamma, b->network_beta);
 }
 
 /* === Block === */
@@ -309,18 +374,19 @@ static void ffn_binary(beex_engine *e, const beex_block *b, size_t row, size_t n
 /* A few tokens at a time, in place: of the others the attention needs keys and values alone. */
 static void run_block(beex_engine *e, const beex_block *b, size_t rows) {
   const size_t width = e->model->header->width, step = e->rows;
-  const int binary = e->model->header->activation_bits == 1;
-  const int is_ffn = e->model->header->network == BEEX_FFN;
-  if (binary) {
-    e->kernels->pack_signs(rows, width, e->x, e->bits);
-    if (rows % 2) memset(e->value_pairs + rows / 2 * 2 * width, 0, 2 * width * sizeof(int16_t));
+  const beex_header *h = e->model->header;
+  const int binary = h->activation_bits == 1, on_grid = beex_is_on_grid(h);
+  const int is_ffn = h->network == BEEX_FFN;
+  if (binary) e->kernels->pack_signs(rows, width, e->x, e->bits);
+  if (on_grid && rows % 2) {
+    memset(e->value_pairs + rows / 2 * 2 * width, 0, 2 * width * sizeof(int16_t));
   }
   for (size_t row = 0; row < rows; row += step) {
-    (binary ? remember_binary : remember)(e, b, row, rows - row < step ? rows - row : step, rows);
+    (on_grid ? remember_on_grid : remember)(e, b, row, rows - row < step ? rows - row : step, rows);
   }
   for (size_t row = 0; row < rows; row += step) {
     const size_t n = rows - row < step ? rows - row : step;
-    (binary ? attend_binary : attend)(e, b, row, n, rows);
+    (on_grid ? attend_on_grid : attend)(e, b, row, n, rows);
     if (is_ffn) {
       (binary ? ffn_binary : ffn)(e, b, row, n);
     } else {

@@ -36,6 +36,9 @@ static inline uint64_t beex_even_depth(const beex_header *h) {
   return BEEX_ROUND_UP((uint64_t)h->width / h->num_heads, 2);
 }
 
+/* Whether what leads to a sign or to a whole number of 8 bits lies on a grid, the same in every engine. */
+static inline int beex_is_on_grid(const beex_header *h) { return h->activation_bits == 1 || h->exact; }
+
 /* Divides an arena among the engine's parts, for as many rows at a time as it has room for; 0 if it is too
  * small for any. */
 int beex_lay_out(beex_engine *engine, const beex_header *h, void *arena, size_t size);

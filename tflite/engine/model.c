@@ -104,7 +104,8 @@ static int reals_are_valid(const void *data, uint64_t count, uint32_t most) {
 /* Real weights take real activations, those of 8 bits such of 8 bits, those of one bit any. */
 static int bits_are_valid(const beex_header *h) {
   return is_bits(h->weight_bits) && is_bits(h->embedding_bits) && is_bits(h->activation_bits) &&
-         (h->weight_bits == 1 || h->activation_bits == h->weight_bits);
+         (h->weight_bits == 1 || h->activation_bits == h->weight_bits) &&
+         h->exact <= (h->weight_bits == 1 && h->activation_bits == 8);
 }
 
 static int task_is_valid(const beex_header *h) {

@@ -239,7 +239,7 @@ INLINE void normalize_row(size_t n, float deviation, const float *gamma, const f
 static void eights_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
                                    const float *gamma, const float *beta, int input_bits,
                                    int square_bits, float *y) {
-  if (width % 16) {
+  if (width % 16 || !square_bits) {
     cortexm_layer_norm_grid(rows, width, a, b, gamma, beta, input_bits, square_bits, y);
     return;
   }
@@ -1530,7 +1530,8 @@ const beex_kernels beex_kernels_cortexm = {
     PRODUCT_FUNCTIONS,
     .layer_norm = cortexm_layer_norm, .layer_norm_grid = eights_layer_norm_grid,
     .softmax = cortexm_softmax, .power_weights = eights_power_weights, .sigmoid = cortexm_sigmoid,
-    .tanh = cortexm_tanh, .gelu = cortexm_gelu, .to_int16 = eights_to_int16, .gate = cortexm_gate,
+    .tanh = cortexm_tanh, .gelu = cortexm_gelu, .rational = cortexm_rational,
+    .to_grid = cortexm_to_grid_in_place, .to_int16 = eights_to_int16, .gate = cortexm_gate,
     .gate_grid = eights_gate_grid,
 };
 

@@ -56,6 +56,13 @@ typedef struct beex_quantized_row {
   int32_t sum;
 } beex_quantized_row;
 
+/* Of x within +-limit, w = x^2:  r = x ((p2 w + p1) w + p0) / ((w + q1) w + q0). The function is r + constant,
+ * or, if it is a gate, x / 2 (r + 1) for every x. */
+typedef struct beex_rational {
+  float limit, p2, p1, p0, q1, q0, constant;
+  int is_gate;
+} beex_rational;
+
 typedef struct beex_kernels {
   const char *name;
 
@@ -113,8 +120,10 @@ typedef struct beex_kernels {
   void (*layer_norm)(size_t rows, size_t width, const float *a, const float *b,
                      const float *gamma, const float *beta, float *y);
 
-  /* The same on the grid of a fully binary model: inputs are put on 2^-input_bits (0: they are on
-   * a grid), squares on 2^-square_bits, outputs on 2^-12. */
+  /* The same on the grid of a model that is exact or fully binary: inputs are put on 2^-input_bits (0: they are on
+   * a grid), squares on 2^-square_bits, outputs on 2^-12. With square_bits 0 no sum is ever rounded: inputs on a
+   * grid of their own (0) are put on 2^-8 for the sum of them, and centred rows are scaled until their largest
+   * magnitude is the root of (2^24 - 1) / width, a whole number. */
   void (*layer_norm_grid)(size_t rows, size_t width, const float *a, const float *b,
                           const float *gamma, const float *beta, int input_bits, int square_bits,
                           float *y);
@@ -135,6 +144,12 @@ typedef struct beex_kernels {
 
   /* x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2 in place; error below 2^-22 max(1, |x|). */
   void (*gelu)(size_t count, float *x);
+
+  /* In place, each operation rounded. */
+  void (*rational)(size_t count, const beex_rational *function, float *x);
+
+  /* In place, to the nearest multiple of 2^-12, ties to even. */
+  void (*to_grid)(size_t count, float *x);
 
   /* 2^bits x to the nearest whole number, ties to even, within +-32767. */
   void (*to_int16)(size_t count, int bits, const float *x, int16_t *q);

@@ -73,7 +73,7 @@ INLINE void normalize_row(size_t n, float deviation, const float *gamma, const f
 static void vectors_layer_norm_grid(size_t rows, size_t width, const float *a, const float *b,
                                     const float *gamma, const float *beta, int input_bits,
                                     int square_bits, float *y) {
-  if (width % 16) {
+  if (width % 16 || !square_bits) {
     mve_layer_norm_grid(rows, width, a, b, gamma, beta, input_bits, square_bits, y);
     return;
   }
@@ -697,7 +697,8 @@ const beex_kernels beex_kernels_mve = {
     PRODUCT_FUNCTIONS,
     .layer_norm = mve_layer_norm, .layer_norm_grid = vectors_layer_norm_grid,
     .softmax = mve_softmax, .power_weights = mve_power_weights, .sigmoid = mve_sigmoid,
-    .tanh = mve_tanh, .gelu = mve_gelu, .to_int16 = mve_to_int16, .gate = mve_gate,
+    .tanh = mve_tanh, .gelu = mve_gelu, .rational = mve_rational,
+    .to_grid = mve_to_grid_in_place, .to_int16 = mve_to_int16, .gate = mve_gate,
     .gate_grid = mve_gate_grid,
 };
 

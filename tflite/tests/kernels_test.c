@@ -213,10 +213,17 @@ static void test_rows(const beex_kernels *k, size_t rows, size_t depth) {
   IN_PLACE("layer_norm in place", layer_norm(rows, depth, y[i], b, gamma, beta, y[i]));
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 0, 8, y[i]));
   IN_PLACE("layer_norm_grid", layer_norm_grid(rows, depth, a, b, gamma, beta, 16, 18, y[i]));
+  IN_PLACE("layer_norm_grid, scaled", layer_norm_grid(rows, depth, a, b, gamma, beta, 0, 0, y[i]));
+  IN_PLACE("layer_norm_grid, scaled", layer_norm_grid(rows, depth, a, b, gamma, beta, 16, 0, y[i]));
   IN_PLACE("softmax", softmax(rows, depth, stride, 0.3f, y[i]));
   IN_PLACE("sigmoid", sigmoid(plain, y[i]));
   IN_PLACE("tanh", tanh(plain, y[i]));
   IN_PLACE("gelu", gelu(plain, y[i]));
+  for (int gate = 0; gate < 2; gate++) {
+    const beex_rational ratio = {3.6f, 0.1f, 3.6f, 16.6f, 8.0f, 20.9f, 0.5f, gate};
+    IN_PLACE("rational", rational(plain, &ratio, y[i]));
+  }
+  IN_PLACE("to_grid", to_grid(plain, y[i]));
   int16_t *q[2] = {block(rows * (depth + 1), 2), block(rows * (depth + 1), 2)};
   const int bits = (int)random_below(16);
   BOTH("to_int16", to_int16(plain, bits, a, q[i]), q, plain * sizeof **q);
@@ -266,6 +273,10 @@ static void test_accuracy(const beex_kernels *k) {
   int16_t found[6];
   k->to_int16(6, 1, half, found);
   check(k, "to_int16: ties and limits", 1, 6, 0, even, found, sizeof even);
+  const float multiples[3] = {0.0f, 2.0f / 4096, 8388609.0f};
+  float values[3] = {0.5f / 4096, 1.5f / 4096, 8388609.0f};
+  k->to_grid(3, values);
+  check(k, "to_grid: ties and large numbers", 1, 3, 0, multiples, values, sizeof values);
 }
 
 int main(int count, char **arguments) {

@@ -268,6 +268,7 @@ static inline beex_header random_header(int large) {
   h.num_classes = random_from(1, random_below(4) ? 5 : 40);
   h.weight_bits = bits[random_below(3)];
   h.activation_bits = h.weight_bits == 1 ? bits[random_below(3)] : h.weight_bits;
+  h.exact = h.weight_bits == 1 && h.activation_bits == 8 && random_below(4);
   h.embedding_bits = bits[random_below(3)];
   h.sigmoid_gate = h.network == BEEX_SLFN && random_below(2);
   h.attention_scale = 1.0f / sqrtf((float)(h.width / h.num_heads));

@@ -32,6 +32,7 @@ def encode(
     metadata = describe(classifier, length, calibration)
     values = architecture(config, length) | policy_fields(metadata.policy)
     values |= value_fields(metadata.value_scale)
+    values["exact"] = int(config.activation_bits == 8)
     if int8_weights:
         values |= {"weight_bits": 8, "activation_bits": 8}
         values["embedding_bits"] = min(8, config.embedding_bits)

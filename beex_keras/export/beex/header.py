@@ -32,12 +32,12 @@ _NAMES = """
     num_blocks num_classes weight_bits activation_bits embedding_bits sigmoid_gate attention_scale
     policy below threshold has_vocabulary lower_case unknown_id classification_id text_length weights
     labels labels_size words words_size pieces pieces_size metadata metadata_size content_activation
-    gate_width task value_offset value_scale value_least value_most
+    gate_width task value_offset value_scale value_least value_most exact
 """
 _FIELDS = tuple(_NAMES.split())
 _OF_VALUES = ("value_offset", "value_scale", "value_least", "value_most")
 _REAL_FIELDS = ("attention_scale", "threshold", *_OF_VALUES)
-_RESERVED = 80
+_RESERVED = 76
 HEADER = struct.Struct(
     f"<4sIII{''.join('f' if name in _REAL_FIELDS else 'I' for name in _FIELDS)}{_RESERVED}x"
 )

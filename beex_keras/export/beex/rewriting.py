@@ -45,7 +45,7 @@ def rewrite(
     config = metadata.config
     if activations is not None:
         config = config.with_activations(activations)
-        values["activation_bits"] = activations
+        values |= {"activation_bits": activations, "exact": int(activations == 8)}
     policy = policy or metadata.policy
     exits.check(policy, config.is_regression)
     length = checked_length(config.replace(max_length=metadata.length), length)
@@ -70,5 +70,6 @@ def rewrite(
             values |= writer.section(name, section(data, values, name))
     values |= writer.section("metadata", to_json(stored))
     values |= policy_fields(policy)
-    values |= {"length": length, "arena_size": arena_size(config, length, int8)}
+    memory = arena_size(config, length, int8, exact=bool(values["exact"]))
+    values |= {"length": length, "arena_size": memory}
     return seal(values, bytes(writer.data))

@@ -10,8 +10,12 @@ from beex_keras.models import BEExformerConfig, topology
 _LEAST_ROWS = 8
 
 
-def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False) -> int:
+def arena_size(
+    config: BEExformerConfig, length: int, int8_weights: bool = False, exact: bool = True
+) -> int:
     """Bytes of memory that the engine needs, the same number as `beex_arena_size` in C.
+
+    Without `exact` they are those for an older file with 8-bit activations.
 
     Example:
         >>> config = beex.BEExformerConfig.preset("micro")
@@ -21,17 +25,22 @@ def arena_size(config: BEExformerConfig, length: int, int8_weights: bool = False
     rows, width, hidden = _LEAST_ROWS, config.width, topology.inner_width(config)
     columns = round_up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
-    scores = 4 * rows * columns
-    if config.precision.is_fully_binary:
+    attention, network = [4 * rows * columns], [4 * rows * hidden]
+    quantizes, binary = (
+        config.activation_bits == 8 or int8_weights,
+        config.precision.is_fully_binary,
+    )
+    if binary or (quantizes and exact and not int8_weights):
         channels = config.num_heads * round_up(width // config.num_heads, 2)
-        parts = [2 * channels * columns, 2 * round_up(length, 2) * width, 8 * length * words]
-        attention = [scores, 2 * rows * channels, 2 * rows * columns]
-        network = [8 * rows * hidden_words]
+        parts = [2 * channels * columns, 2 * round_up(length, 2) * width]
+        attention += [2 * rows * channels, 2 * rows * columns]
     else:
         parts = [4 * width * columns, 4 * length * width]
-        if config.activation_bits == 8 or int8_weights:
-            parts += [rows * round_up(max(width, hidden), 4), 8 * rows]
-        attention, network = [scores], [4 * rows * hidden]
+    if binary:
+        parts.append(8 * length * words)
+        network = [8 * rows * hidden_words]
+    if quantizes:
+        parts += [rows * round_up(max(width, hidden), 4), 8 * rows]
     parts += [4 * length * width, 4 * rows * width, 4 * rows * width]
     parts += [4 * width, 4 * config.num_blocks * config.num_classes, 4 * length]
     return _memory(parts) + max(_memory(attention), _memory(network))
