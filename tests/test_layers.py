@@ -169,7 +169,9 @@ def test_attention_against_float64(kind):
     on_grids = kind in ("w1a8", "fully-binary")
     bits = {"w1a8": (6, 6, 4), "fully-binary": (6, 6, 6)}.get(kind, (None, None, None))
     parts = layer.query, layer.key, layer.value
-    q, k, v = (on_grid(reference_linear(part, exact), b) for part, b in zip(parts, bits, strict=True))
+    q, k, v = (
+        on_grid(reference_linear(part, exact), b) for part, b in zip(parts, bits, strict=True)
+    )
     context = np.zeros_like(q)
     for row in range(2):
         for head in range(3):

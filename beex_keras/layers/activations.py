@@ -5,7 +5,7 @@ one takes only operations that IEEE 754 rounds alike everywhere, in one order: a
 
 \[
 R(x) = v\,\frac{(p_2 w + p_1) w + p_0}{(w + q_1) w + q_0}, \qquad
-v = \min(\max(x, -l), l), \quad w = v^2
+v = \max(\min(x, l), -l), \quad w = v^2
 \]
 
 whose coefficients were fitted for the least largest error. Source: our reading.
@@ -35,7 +35,7 @@ class Rational(NamedTuple):
     below: tuple[float, float]
 
     def limited(self, x: tf.Tensor) -> tf.Tensor:
-        """v"""
+        """v, x within the limits."""
         return tf.clip_by_value(x, -self.limit, self.limit)
 
     def __call__(self, x: tf.Tensor) -> tf.Tensor:

@@ -6,6 +6,7 @@ from beex_keras.backend import tf
 from beex_keras.layers.attention import MultiHeadAttention
 from beex_keras.layers.dropout import Dropout
 from beex_keras.layers.ffn import FeedForwardNetwork
+from beex_keras.layers.grid import SQUARE_BITS
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
 from beex_keras.layers.recorded import RecordedLayer
@@ -48,12 +49,10 @@ class BEExformerBlock(RecordedLayer):
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
-        norm = {"exact": precision.is_exact}
-        if precision.activations == 8:
-            norm["square_bits"] = 0
+        norm = precision.is_exact, None, 0 if precision.activations == 8 else SQUARE_BITS
         self.attention = MultiHeadAttention(width, num_heads, precision, name="attention")
         self.attention_dropout = Dropout(dropout, name="attention_dropout")
-        self.attention_norm = LayerNorm(**norm, name="attention_norm")
+        self.attention_norm = LayerNorm(*norm, name="attention_norm")
         # Each under its own name, by which saved weights are found again.
         if network == "slfn":
             activations = gate_activation, content_activation
@@ -63,7 +62,7 @@ class BEExformerBlock(RecordedLayer):
         else:
             self.ffn = FeedForwardNetwork(width, hidden_width, precision, name="ffn")
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
-        self.slfn_norm = LayerNorm(**norm, name="slfn_norm")
+        self.slfn_norm = LayerNorm(*norm, name="slfn_norm")
 
     def network(self) -> SelectiveLearnForgetNetwork | FeedForwardNetwork:
         """What stands behind attention.

@@ -24,8 +24,8 @@ class LayerNorm(RecordedLayer):
     \(\epsilon\): here \(\lVert c \rVert\) is at least 1e-6, the floor of TensorFlow Lite's op.
 
     With `exact`, the squares and the outputs lie on a grid, so that equal inputs on a grid give equal
-    outputs in every engine (see `beex_keras.layers.grid`). With `square_bits` 0 no sum is rounded even of
-    large numbers: the mean is that of inputs on a coarser grid, and \(c\) is scaled to a largest magnitude
+    outputs in every engine (see `beex_keras.layers.grid`). With `square_bits` 0 large numbers keep exact
+    sums too: the mean is that of inputs on a coarser grid, and \(c\) is scaled to a largest magnitude
     of which float32 adds the squares, rounded to whole numbers, without loss.
 
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D. Tokens do not mix, so padding needs no mask.

@@ -26,11 +26,8 @@ def arena_size(
     columns = round_up(length, 16)
     words, hidden_words = -(-width // 64), -(-hidden // 64)
     attention, network = [4 * rows * columns], [4 * rows * hidden]
-    quantizes, binary = (
-        config.activation_bits == 8 or int8_weights,
-        config.precision.is_fully_binary,
-    )
-    if binary or (quantizes and exact and not int8_weights):
+    binary = config.precision.is_fully_binary
+    if binary or (config.activation_bits == 8 and exact):
         channels = config.num_heads * round_up(width // config.num_heads, 2)
         parts = [2 * channels * columns, 2 * round_up(length, 2) * width]
         attention += [2 * rows * channels, 2 * rows * columns]
@@ -39,7 +36,7 @@ def arena_size(
     if binary:
         parts.append(8 * length * words)
         network = [8 * rows * hidden_words]
-    if quantizes:
+    if config.activation_bits == 8 or int8_weights:
         parts += [rows * round_up(max(width, hidden), 4), 8 * rows]
     parts += [4 * length * width, 4 * rows * width, 4 * rows * width]
     parts += [4 * width, 4 * config.num_blocks * config.num_classes, 4 * length]
