@@ -1,5 +1,6 @@
-"""Files that release 0.2.0 wrote, in format 4: every later release reads them, and answers as it did.
+"""Files of format 4: every later release reads them, and answers as the one that wrote them.
 
+The arithmetic of "w1a8" is that from before its numbers lay on a grid, of "w1a8-exact" that since.
 They are never made anew. A release that changes what they give breaks its users' files.
 """
 
@@ -22,6 +23,7 @@ def test_there_is_one_of_each_kind():
         "float",
         "fully-binary",
         "int8",
+        "w1a8-exact",
         "w1a8",
         "weights-only",
     ]

@@ -129,10 +129,11 @@ def test_layer_norm_equals_keras():
     np.testing.assert_allclose(ours(x), theirs(x), atol=1e-5)
 
 
-def test_exact_layer_norm_is_near_and_independent_of_order():
+@pytest.mark.parametrize(("square_bits", "size"), [(8, 2), (0, 0.5), (0, 2), (0, 200)])
+def test_exact_layer_norm_is_near_and_independent_of_order(square_bits, size):
     generator = np.random.default_rng(0)
-    x = on_grid(generator.normal(0, 2, (50, 96)), 12).astype(np.float32)
-    layer = build(layers.LayerNorm(exact=True), x)
+    x = on_grid(generator.normal(0, size, (2000, 96)), 12).astype(np.float32)
+    layer = build(layers.LayerNorm(exact=True, square_bits=square_bits), x)
     plain = layers.LayerNorm()
     plain.build(x.shape)
     plain.set_weights(layer.get_weights())
@@ -220,10 +221,24 @@ def test_exact_activations_are_near_their_definitions(name):
     slope = tape.gradient(y, x)
     error = {"sigmoid": 4e-5, "tanh": 7e-5, "gelu": 8e-4}[name]
     np.testing.assert_allclose(y, DEFINITIONS[name](z), atol=error, rtol=2e-4 * (name == "gelu"))
+    if name == "gelu":  # near its approximation by a tanh
+        inner = np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)
+        assert (np.abs(y - z * (1 + np.tanh(inner)) / 2) <= 1.2e-4 * np.abs(z) + 1e-6).all()
     usual = np.gradient(DEFINITIONS[name](z), z)
     np.testing.assert_allclose(slope, usual, atol=3e-3)
     far = EXACT[name](tf.constant([-3e38, 3e38]))
     assert np.isfinite(far).all()
+
+
+def test_8_bit_attention_is_independent_of_the_order_of_tokens():
+    """Bit for bit, where values are large and many tokens have the same weight."""
+    generator = np.random.default_rng(0)
+    x = on_grid(generator.normal(size=(4, 64, 48)), 12).astype(np.float32)
+    layer = build(layers.MultiHeadAttention(48, 3, Precision.named("w1a8")), tf.constant(x))
+    layer.query.alpha.assign(0.02 * tf.ones(48))
+    layer.value.bias.assign(8.0 * tf.ones(48))
+    order = generator.permutation(64)
+    np.testing.assert_array_equal(layer(x[:, order]), layer(x).numpy()[:, order])
 
 
 @pytest.mark.parametrize("network", ["slfn", "ffn"])

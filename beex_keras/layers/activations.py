@@ -53,7 +53,7 @@ HALF_TANH = Rational(10.4, (0.012817942725, 8.10221300, 320.023502), (138.908259
 """tanh(x / 2) / 2."""
 
 GELU_GATE = Rational(3.6, (0.10415323, 3.62817924, 16.62668386), (7.96977647, 20.85829458))
-"""tanh(sqrt(2 / pi) (x + 0.044715 x^3)); largest error 2.4e-4."""
+"""tanh(sqrt(2 / pi) (x + 0.044715 x^3)); largest error 2.4e-4, and of the GELU 1.2e-4 |x|."""
 
 
 @tf.custom_gradient

@@ -67,7 +67,8 @@ class BinaryLinear(RecordedLayer):
     the product so that a product of ±1 is a whole number and hence the same in every engine; in fully
     binary mode \(\alpha\) and \(b\) lie on a grid (see `beex_keras.layers.grid`), so that \(y\) is too.
     With 8 bits the sums are exact, and the other operations are rounded one after the other, always in this
-    order, so \(y\) is the same in every engine, too. With real weights it is the float32 twin, \(y = xW + b\), without \(\alpha\).
+    order, so \(y\) is the same in every engine, too. With real weights it is the float32 twin,
+    \(y = xW + b\), without \(\alpha\).
 
     Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
     \(\alpha\) (binary only) and \(b\). Tokens do not mix, so padding needs no mask.

@@ -33,8 +33,8 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     or on a device. The output lies on a grid (see `beex_keras.layers.grid`), for which \(g\) is the
     piecewise linear sigmoid \(\min(\max(z/4 + \tfrac12, 0), 1)\).
 
-    With 8-bit activations \(\sigma\), \(h\) and \(g\) are rational functions, which differ from the
-    usual ones by less than 3e-4 (see `beex_keras.layers.activations`), and the output lies on the grid.
+    With 8-bit activations \(\sigma\), \(h\) and \(g\) are rational functions near the usual ones (see
+    `beex_keras.layers.activations`), and the output lies on the grid.
 
     Shapes: (B, T, D) → (B, T, D). Weights: 2·D·(`hidden_width` + `gate_width`) latent, `hidden_width` +
     `gate_width` + 2·D biases and as many scales if binary. The paper's two widths are equal, as they are if

@@ -120,10 +120,10 @@ typedef struct beex_kernels {
   void (*layer_norm)(size_t rows, size_t width, const float *a, const float *b,
                      const float *gamma, const float *beta, float *y);
 
-  /* The same on the grid of a model that is exact or fully binary: inputs are put on 2^-input_bits (0: they are on
-   * a grid), squares on 2^-square_bits, outputs on 2^-12. With square_bits 0 large numbers keep exact sums too: inputs on a
-   * grid of their own (0) are put on 2^-8 for the sum of them, and centred rows are scaled until their largest
-   * magnitude is the root of (2^24 - 1) / width, a whole number. */
+  /* The same on the grid of a model that is exact or fully binary: inputs are put on 2^-input_bits (0:
+   * they are on a grid), squares on 2^-square_bits, outputs on 2^-12. With square_bits 0, as in an exact
+   * model, large numbers keep exact sums too: for their mean, inputs that are on a grid are put on 2^-8;
+   * and a row less its mean is scaled to the largest magnitude, a whole number, with an exact sum of squares. */
   void (*layer_norm_grid)(size_t rows, size_t width, const float *a, const float *b,
                           const float *gamma, const float *beta, int input_bits, int square_bits,
                           float *y);
