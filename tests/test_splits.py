@@ -1,5 +1,7 @@
 """Splits: stratified, stable, and a text and its parts on one side."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -26,6 +28,17 @@ def test_validation_is_a_tenth_or_less_of_large_sets(rows, held):
     assert len(rest) + len(validation) == rows
     assert abs(len(validation) - held) <= 2
     assert [note.split(":")[0] for note in notes] == ["validation"]
+
+
+@pytest.mark.parametrize(("rows", "held"), [(500, 100), (10_000, 1000), (80_000, 5000)])
+def test_the_validation_split_of_a_regression_is_twice_as_large(rows, held):
+    train = dataclasses.replace(split_of(rows), labels=np.linspace(0, 1, rows, dtype=np.float32))
+    (_, validation, _), _ = complete_splits(train, None, split_of(10, seed=1))
+    assert abs(len(validation) - held) <= 2
+    (rest, validation, test), _ = complete_splits(train, None, None)
+    assert abs(len(test) - rows / 10) <= 2
+    assert len(rest) + len(validation) + len(test) == rows
+    assert len(validation) / len(train) == pytest.approx(0.2, abs=0.01)
 
 
 def test_both_missing_splits_are_tenths():

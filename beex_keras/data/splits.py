@@ -15,7 +15,8 @@ def complete_splits(
     """Takes the missing splits out of `train`; a given split stays as it is.
 
     Without a test split, it is a tenth of `train`. Without a validation split, it is a tenth too,
-    or, of 10,000 rows and more beside a given test split, a twentieth and at most about 2,500.
+    or, of 10,000 rows and more beside a given test split, a twentieth and at most about 2,500. The
+    validation split of a regression is twice as large: its exits are late if the threshold comes from few rows.
 
     Returns:
         (train, validation, test), and a note on each split that was made.
@@ -31,6 +32,8 @@ def complete_splits(
         train, test = hold_out(train, 0.1)
         validation_share = 1 / 9  # of the nine tenths that are left
         notes.append(f"test: {len(test):,} {taken}")
+    if not _has_classes(train):
+        validation_share *= 2
     if validation is None:
         train, validation = hold_out(train, validation_share)
         notes.append(f"validation: {len(validation):,} {taken}")
