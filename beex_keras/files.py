@@ -97,6 +97,23 @@ def write_atomically(path: str | os.PathLike[str], data: str | bytes) -> None:
             raise BeexError(f"Cannot write {path}: {error.strerror}; {fix}.") from error
 
 
+def check_room(directory: str | os.PathLike[str], size: int) -> None:
+    """Refuses to begin what needs `size` bytes in a folder, there or yet to be made, whose disk has fewer.
+
+    For writers that do not end in a sentence on a full disk, such as those of HDF5 and TensorFlow.
+
+    Raises:
+        BeexError: there is less room.
+    """
+    path = Path(directory).absolute()
+    free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
+    if free < size:
+        there, needed = (f"{count / 1e6:,.1f} MB" for count in (free, size))
+        raise BeexError(
+            f"The disk of {directory} has {there} left, and {needed} are needed; make room there."
+        )
+
+
 def read_bytes(path: str | os.PathLike[str], what: str) -> bytes:
     """The bytes of a file; `what` names it in errors ("vocabulary", "model").
 

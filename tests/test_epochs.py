@@ -1,5 +1,7 @@
 """The training loop alone, on one Dense layer."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -97,6 +99,15 @@ def test_the_weights_on_disk_are_those_of_the_kept_epoch(tmp_path, slack, kept):
     for found, expected in zip(model.get_weights(), score.weights[kept], strict=True):
         np.testing.assert_array_equal(found, expected)
     assert not np.array_equal(score.weights[1][0], score.weights[2][0])
+
+
+def test_a_full_disk_ends_a_training_with_a_sentence(tmp_path, monkeypatch):
+    fit_dense(tmp_path / "one", [0.1])
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=0))
+    for seconds in (0, 60):  # in a checkpoint, and in the best epoch's weights
+        with pytest.raises(BeexError, match="are needed; make room there"):
+            fit_dense(tmp_path / str(seconds), [0.1], checkpoint_seconds=seconds)
+        assert not (tmp_path / str(seconds) / epochs.BEST_WEIGHTS).exists()
 
 
 def test_an_epoch_without_a_number_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 import json
 import shutil
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
@@ -211,6 +212,14 @@ def test_failed_save_leaves_the_old_model(tmp_path, monkeypatch):
         model.save_pretrained(tmp_path / "model")
     assert (tmp_path / "model" / "config.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch):
+    model = with_text(num_blocks=1)
+    monkeypatch.setattr("shutil.disk_usage", lambda path: SimpleNamespace(free=4000))
+    with pytest.raises(BeexError, match=r"has 0\.0 MB left, and \d\.\d MB are needed; make room"):
+        model.save_pretrained(tmp_path / "model")
+    assert not any(tmp_path.iterdir())
 
 
 def test_backbone_round_trip():

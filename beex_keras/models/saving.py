@@ -8,12 +8,15 @@ from typing import Any, TypeVar
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, check_replaceable, parse_json, read_text
+from beex_keras.files import atomic_path, check_replaceable, check_room, parse_json, read_text
 from beex_keras.text import read_vocabulary
 
 _VOCABULARY_FILE = "vocab.txt"
 _CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.weights.h5"
+_BESIDE_WEIGHTS = 500_000
+"""More bytes than such a file has beside the weights."""
+
 _FORMAT = "beex_keras"
 _FORMAT_VERSION = 1
 
@@ -24,7 +27,7 @@ def save(directory: str | os.PathLike[str], model: tf.keras.Model) -> None:
     """Writes a model's weights and `get_config`, whole or not at all; a model that is there is replaced.
 
     Raises:
-        BeexError: the directory cannot be written, or holds other files than a model's.
+        BeexError: the directory cannot be written, has no room, or holds other files than a model's.
     """
     check_replaceable(directory, (_CONFIG_FILE, _VOCABULARY_FILE, _WEIGHTS_FILE).__contains__)
     values = {"format": _FORMAT, "version": _FORMAT_VERSION, **model.get_config()}
@@ -34,7 +37,22 @@ def save(directory: str | os.PathLike[str], model: tf.keras.Model) -> None:
         (path / _CONFIG_FILE).write_text(json.dumps(values, indent=2) + "\n", "utf-8")
         if vocabulary is not None:
             (path / _VOCABULARY_FILE).write_text("\n".join(vocabulary) + "\n", "utf-8")
-        model.save_weights(path / _WEIGHTS_FILE)
+        save_weights(model, path / _WEIGHTS_FILE)
+
+
+def save_weights(model: tf.keras.Model, path: Path) -> None:
+    """Writes a model's weights to a file in a folder that is there.
+
+    Raises:
+        BeexError: there is no room for them.
+    """
+    check_room(path.parent, size_of(model) + _BESIDE_WEIGHTS)
+    model.save_weights(path)
+
+
+def size_of(model: tf.keras.Model) -> int:
+    """Bytes of its weights in memory."""
+    return sum(weight.shape.num_elements() * weight.dtype.size for weight in model.weights)
 
 
 def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Model]) -> Model:

@@ -6,16 +6,21 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.files import atomic_path, write_atomically
+from beex_keras.files import atomic_path, check_room, write_atomically
+from beex_keras.models.saving import save_weights, size_of
 from beex_keras.training import distribution, run_folder
 
 BEST_WEIGHTS, CHECKPOINTS = "best.weights.h5", "checkpoints"
 """What `fit` leaves in a run folder beside the logs: a file and a folder."""
+
+_OF_CHECKPOINT = 3
+"""Times the size of the weights: the optimizer has two numbers for each."""
 
 
 def fit(
@@ -52,8 +57,8 @@ def fit(
         trackables: what a step changes beside model and optimizer, to be kept in the checkpoints.
 
     Raises:
-        BeexError: the loss or the monitored log is no finite number, so that no epoch could be the best; or a
-            worker of a cluster finds other checkpoints than the first one.
+        BeexError: the loss or the monitored log is no finite number, so that no epoch could be the best; the disk
+            is full; or a worker of a cluster finds other checkpoints than the first one.
     """
     strategy = model.distribute_strategy
     chief = distribution.is_chief(strategy)
@@ -73,7 +78,7 @@ def fit(
     # Every worker has the same state, so that saving needs nobody else, if only the variable that
     # counts it is there: within `fit` the others would be waited for to make one too.
     _ = checkpoint.save_counter
-    save = manager.save if chief else lambda: None
+    save = partial(_save, manager, model) if chief else lambda: None
     history = run_folder.read_history(directory, int(epoch))
     saver = _StepCheckpoint(save, step, steps_per_epoch, checkpoint_seconds)
     one_epoch, stop = _OneEpoch(), False
@@ -106,7 +111,7 @@ def fit(
             with distribution.as_one(strategy), tempfile.TemporaryDirectory() as elsewhere:
                 folder = directory if chief else Path(elsewhere)
                 with atomic_path(folder / BEST_WEIGHTS) as path:
-                    model.save_weights(path)
+                    save_weights(model, path)
         if chief:
             write_atomically(directory / run_folder.HISTORY, json.dumps(history, indent=2) + "\n")
         epoch.assign_add(1)
@@ -128,6 +133,11 @@ def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None =
             kept = epoch
         best = max(best, value)
     return kept
+
+
+def _save(manager: tf.train.CheckpointManager, model: tf.keras.Model) -> None:
+    check_room(manager.directory, _OF_CHECKPOINT * size_of(model))
+    manager.save()
 
 
 class _OneEpoch(tf.keras.callbacks.Callback):
