@@ -108,9 +108,10 @@ def check_room(directory: str | os.PathLike[str], size: int) -> None:
     path = Path(directory).absolute()
     free = shutil.disk_usage(next(p for p in (path, *path.parents) if p.exists())).free
     if free < size:
+        shown = path.parent if path.name.startswith(_HOLDER) else path
         there, needed = (f"{count / 1e6:,.1f} MB" for count in (free, size))
         raise BeexError(
-            f"The disk of {directory} has {there} left, and {needed} are needed; make room there."
+            f"The disk of {shown} has {there} left, and {needed} are needed; make room there."
         )
 
 
