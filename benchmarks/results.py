@@ -25,6 +25,7 @@ PAGES = {
     "warm": "warm_results",
     "few-labels": "few_labels_results",
     "pairs": "pairs_results",
+    "gate": "gate_results",
 }
 """The page of each suite, in docs, and its file in benchmarks/recorded."""
 
@@ -85,6 +86,7 @@ def warm_page(results: dict[str, Any], paper: dict[str, Any], template: str) -> 
     return string.Template(template).substitute(
         done=done,
         tables="\n\n".join(f"## {t}\n\n{tables.long_ablation(results, t)}" for t in shown),
+        conversions="\n\n".join(tables.conversions(results, t) for t in shown),
         gaps=f"## Not measured\n\n{missing}\n\n" if missing else "",
         tasks=tables.tasks(results),
         code=", ".join(results["code"]),

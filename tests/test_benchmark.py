@@ -208,6 +208,20 @@ def test_differences_by_hand():
     assert "| Kind | twin | +15.0 ± 7.1 | better |" in tables.choices(results, "binary")
 
 
+def test_what_8_bit_activations_change_by_hand():
+    results = toy_results()
+    assert tables.conversions(results, "Main") == ""  # nothing was converted
+    twins = [trial for trial in results["trials"] if trial["variant"] == "twin"]
+    changes = ((0.75, 0.5), (0.5, 0.75), (0.5, 0.75))
+    for trial, pair in zip(twins, changes, strict=True):
+        trial["w1a8"] = {"full": pair, "exit": (0.5, 0.5), "saved": (0.1, 0.2)}
+    same = "50.0 ± 0.0 | 50.0 ± 0.0 | +0.0 ± 0.0 | 10 % | 20 %"
+    one, two, mean = tables.conversions(results, "Main").splitlines()[2:]
+    assert one == f"| one | twin | 62.5 ± 17.7 | 62.5 ± 17.7 | +0.0 ± 35.4 | {same} |"
+    assert two.startswith("| two | twin | 50.0 (1 seed) | 75.0 (1 seed) | +25.0 | 50.0 (1 seed) |")
+    assert mean == "| mean |  |  |  | +12.50 |  |  | +0.00 |  |  |"
+
+
 def test_gaps_are_filled_from_other_results():
     results = toy_results()
     twin = {**results["trials"][4], "seed": 1, "code": "1"}

@@ -92,6 +92,9 @@ def test_what_a_benchmark_leaves(toy, no_steps, capsys):
     command("--suite", toy / "toy.toml", "--data-dir", toy, "-o", output, "--no-train", "--json")
     results = json.loads(capsys.readouterr().out)
     assert len(results["trials"]) == 1 and len(results["missing"]) == 4
+    ran = json.loads((folder / "run" / "results.json").read_text("utf-8"))
+    both = [its["test"]["score"] for its in (ran, ran["w1a8"])]
+    assert results["trials"][0]["w1a8"]["exit"] == pytest.approx(both, abs=1e-6)
     assert json.loads((output / "results.json").read_text("utf-8")) == results
     left_behind(output)
 

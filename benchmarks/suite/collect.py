@@ -27,7 +27,7 @@ from beex_keras.training import baselines, frozen, linear
 from beex_keras.training.arguments import TWIN
 from beex_keras.training.baselines import Baseline
 from beex_keras.training.recipe import TrainingConfig
-from beex_keras.training.run_folder import SETTINGS
+from beex_keras.training.run_folder import RESULTS, SETTINGS, read_results
 from beex_keras.value_scale import ValueScale
 from suite.code_version import library_versions
 from suite.description import Suite
@@ -232,7 +232,21 @@ def trial_figures(
         "account": size_figures(count(config)),
         **{name: result[name] for name in ("code", "seconds")},
         **({"recipe": _recipe(run)} if (run := _run_by_arguments(trial, folder)) else {}),
+        **_conversion(folder / RUN_FOLDER),
     }
+
+
+def _conversion(run: Path) -> dict[str, Any]:
+    """What a weights-only model reaches as it is trained, and then as it is converted, to activations of 8 bits.
+
+    Each figure is a pair of these two; nothing for other models.
+    """
+    its = read_results(run) if (run / RESULTS).exists() else {}
+    if "w1a8" not in its:
+        return {}
+    both = [its["test"], its["w1a8"]["test"]]
+    names = {"full": "full_depth_score", "exit": "score", "saved": "flops_saved"}
+    return {"w1a8": {name: [_round(of[key]) for of in both] for name, key in names.items()}}
 
 
 def _run_by_arguments(trial: Trial, folder: Path) -> Path | None:

@@ -214,6 +214,31 @@ def choices(results: Results, default: str) -> str:
     return table(["", f"best besides {default}", "difference, points", ""], rows)
 
 
+def conversions(results: Results, title: str) -> str:
+    """What conversion to activations of 8 bits changes, for each task and variant of a table, and in the mean; empty where none was measured."""
+    rows, changes = [], []
+    for task in summary.measured_tasks(results, results["tables"][title]):
+        for variant in results["tables"][title]["variants"]:
+            known = [t["w1a8"] for t in summary.trials(results, task, variant) if "w1a8" in t]
+            if not known:
+                continue
+            cells, of_row = [task, variant], []
+            for name in ("full", "exit"):
+                before, after = zip(*(its[name] for its in known), strict=True)
+                change = Mean.of([b - a for a, b in zip(before, after, strict=True)])
+                of_row.append(change.value)
+                cells += [points(Mean.of(before)), points(Mean.of(after)), difference(change)]
+            before, after = zip(*(its["saved"] for its in known), strict=True)
+            rows.append([*cells, saving(Mean.of(before)), saving(Mean.of(after))])
+            changes.append(of_row)
+    if not rows:
+        return ""
+    full, exit = (f"{100 * sum(column) / len(rows):+.2f}" for column in zip(*changes, strict=True))
+    rows.append(["mean", "", "", "", full, "", "", exit, "", ""])
+    columns = [f"{c}{of}" for c in _COLUMNS[:2] for of in ("", ", W1A8", ", change")]
+    return table(["", "", *columns, _COLUMNS[2], f"{_COLUMNS[2]}, W1A8"], rows)
+
+
 def sizes(results: Results) -> str:
     """Weights, bytes, operations and exported files of the first table's variants."""
     columns = {
