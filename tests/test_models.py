@@ -10,7 +10,7 @@ from conftest import MODES, built, random_ids, shake, tiny_config
 
 from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, Entropy, TextPreprocessor
 from beex_keras.layers import BEExformerBlock
-from beex_keras.models import PRESETS, BEExformer
+from beex_keras.models import PRESETS, BEExformer, saving
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s", "."]
 
@@ -220,6 +220,17 @@ def test_a_full_disk_is_noticed_before_anything_is_written(tmp_path, monkeypatch
     with pytest.raises(BeexError, match=r"has 0\.0 MB left, and \d\.\d MB are needed; make room"):
         model.save_pretrained(tmp_path / "model")
     assert not any(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+def test_the_room_that_is_asked_for_is_enough_and_not_much_more(tmp_path, compiled):
+    model = built("weights-only", num_blocks=6, width=120, hidden_width=200)
+    if compiled:
+        model.compile(tf.keras.optimizers.AdamW())
+        model.optimizer.build(model.trainable_variables)
+    saving.save_weights(model, tmp_path / "a.weights.h5")
+    size = (tmp_path / "a.weights.h5").stat().st_size
+    assert size <= saving.room_for(model) <= 1.5 * size
 
 
 def test_backbone_round_trip():

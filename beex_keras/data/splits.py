@@ -15,8 +15,8 @@ def complete_splits(
     """Takes the missing splits out of `train`; a given split stays as it is.
 
     Without a test split, it is a tenth of `train`. Without a validation split, it is a tenth too,
-    or, of 10,000 rows and more beside a given test split, a twentieth and at most about 2,500. The
-    validation split of a regression is twice as large: its exits are late if the threshold comes from few rows.
+    or, of 10,000 rows and more beside a given test split, a twentieth and at most about 2,500. That
+    of a regression is twice as large, so that the threshold of its exit depends less on chance.
 
     Returns:
         (train, validation, test), and a note on each split that was made.
@@ -27,15 +27,13 @@ def complete_splits(
     rows, notes = len(train), []
     by = "label and a hash of the text" if _has_classes(train) else "a hash of the text"
     taken = f"of the {rows:,} rows for training, taken out by {by}"
-    validation_share = min(0.05, 2500 / rows) if rows >= 10_000 else 0.1
+    share = min(0.05, 2500 / rows) if rows >= 10_000 else 0.1
     if test is None:
         train, test = hold_out(train, 0.1)
-        validation_share = 1 / 9  # of the nine tenths that are left
+        share = 1 / 9  # of the nine tenths that are left
         notes.append(f"test: {len(test):,} {taken}")
-    if not _has_classes(train):
-        validation_share *= 2
     if validation is None:
-        train, validation = hold_out(train, validation_share)
+        train, validation = hold_out(train, share if _has_classes(train) else 2 * share)
         notes.append(f"validation: {len(validation):,} {taken}")
     return (train, validation, test), notes
 

@@ -14,8 +14,8 @@ from beex_keras.text import read_vocabulary
 _VOCABULARY_FILE = "vocab.txt"
 _CONFIG_FILE = "config.json"
 _WEIGHTS_FILE = "model.weights.h5"
-_BESIDE_WEIGHTS = 500_000
-"""More bytes than such a file has beside the weights."""
+_OF_VARIABLE = 4096
+"""More bytes than a file has for each variable beside its numbers."""
 
 _FORMAT = "beex_keras"
 _FORMAT_VERSION = 1
@@ -46,13 +46,15 @@ def save_weights(model: tf.keras.Model, path: Path) -> None:
     Raises:
         BeexError: there is no room for them.
     """
-    check_room(path.parent, size_of(model) + _BESIDE_WEIGHTS)
+    check_room(path.parent, room_for(model))
     model.save_weights(path)
 
 
-def size_of(model: tf.keras.Model) -> int:
-    """Bytes of its weights in memory."""
-    return sum(weight.shape.num_elements() * weight.dtype.size for weight in model.weights)
+def room_for(model: tf.keras.Model) -> int:
+    """Bytes that a file of a model takes at most, with the state of the optimizer that it is compiled with."""
+    optimizer = getattr(model, "optimizer", None)
+    variables = [*model.weights, *(optimizer.variables if optimizer else ())]
+    return sum(v.shape.num_elements() * v.dtype.size + _OF_VARIABLE for v in variables)
 
 
 def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Model]) -> Model:

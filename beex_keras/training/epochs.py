@@ -13,14 +13,11 @@ from typing import Any
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, check_room, write_atomically
-from beex_keras.models.saving import save_weights, size_of
+from beex_keras.models.saving import room_for, save_weights
 from beex_keras.training import distribution, run_folder
 
 BEST_WEIGHTS, CHECKPOINTS = "best.weights.h5", "checkpoints"
 """What `fit` leaves in a run folder beside the logs: a file and a folder."""
-
-_OF_CHECKPOINT = 3
-"""Times the size of the weights: the optimizer has two numbers for each."""
 
 
 def fit(
@@ -136,7 +133,7 @@ def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None =
 
 
 def _save(manager: tf.train.CheckpointManager, model: tf.keras.Model) -> None:
-    check_room(manager.directory, _OF_CHECKPOINT * size_of(model))
+    check_room(manager.directory, room_for(model))
     manager.save()
 
 

@@ -215,28 +215,36 @@ def choices(results: Results, default: str) -> str:
 
 
 def conversions(results: Results, title: str) -> str:
-    """What conversion to activations of 8 bits changes, for each task and variant of a table, and in the mean; empty where none was measured."""
+    """What conversion to activations of 8 bits changes, for each task and variant of a table, and in the mean.
+
+    It is empty where no training was converted.
+    """
     rows, changes = [], []
     for task in summary.measured_tasks(results, results["tables"][title]):
         for variant in results["tables"][title]["variants"]:
-            known = [t["w1a8"] for t in summary.trials(results, task, variant) if "w1a8" in t]
-            if not known:
-                continue
-            cells, of_row = [task, variant], []
-            for name in ("full", "exit"):
-                before, after = zip(*(its[name] for its in known), strict=True)
-                change = Mean.of([b - a for a, b in zip(before, after, strict=True)])
-                of_row.append(change.value)
-                cells += [points(Mean.of(before)), points(Mean.of(after)), difference(change)]
-            before, after = zip(*(its["saved"] for its in known), strict=True)
-            rows.append([*cells, saving(Mean.of(before)), saving(Mean.of(after))])
-            changes.append(of_row)
+            done = summary.trials(results, task, variant)
+            if known := [trial["w1a8"] for trial in done if "w1a8" in trial]:
+                full, exit, saved = (_before_after(known, n) for n in ("full", "exit", "saved"))
+                shown = [
+                    cell
+                    for *two, change in (full, exit)
+                    for cell in (*map(points, two), difference(change))
+                ]
+                rows.append([task, variant, *shown, *map(saving, saved[:2])])
+                changes.append((full[2].value, exit[2].value))
     if not rows:
         return ""
     full, exit = (f"{100 * sum(column) / len(rows):+.2f}" for column in zip(*changes, strict=True))
     rows.append(["mean", "", "", "", full, "", "", exit, "", ""])
     columns = [f"{c}{of}" for c in _COLUMNS[:2] for of in ("", ", W1A8", ", change")]
     return table(["", "", *columns, _COLUMNS[2], f"{_COLUMNS[2]}, W1A8"], rows)
+
+
+def _before_after(known: Sequence[dict[str, Any]], name: str) -> tuple[Mean, Mean, Mean]:
+    """Means of a figure over conversions: before, after, and the change."""
+    pairs = [its[name] for its in known]
+    before, after = (Mean.of(column) for column in zip(*pairs, strict=True))
+    return before, after, Mean.of([new - old for old, new in pairs])
 
 
 def sizes(results: Results) -> str:
