@@ -2,7 +2,8 @@
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -41,19 +42,34 @@ def save(directory: str | os.PathLike[str], model: tf.keras.Model) -> None:
 
 
 def save_weights(model: tf.keras.Model, path: Path) -> None:
-    """Writes a model's weights to a file in a folder that is there.
+    """Writes a model's weights, without the optimizer's state, to a file in a folder that is there.
 
     Raises:
         BeexError: there is no room for them.
     """
-    check_room(path.parent, room_for(model))
-    model.save_weights(path)
+    check_room(path.parent, room_for(model.weights))
+    with _without_optimizer(model):
+        model.save_weights(path)
 
 
-def room_for(model: tf.keras.Model) -> int:
-    """Bytes that a file of a model takes at most, with the state of the optimizer that it is compiled with."""
-    optimizer = getattr(model, "optimizer", None)
-    variables = [*model.weights, *(optimizer.variables if optimizer else ())]
+def load_weights(model: tf.keras.Model, path: Path) -> None:
+    """Reads what `save_weights` wrote; the state of an optimizer stays as it is."""
+    with _without_optimizer(model):
+        model.load_weights(path)
+
+
+@contextmanager
+def _without_optimizer(model: tf.keras.Model) -> Iterator[None]:
+    """Keras would write the optimizer's state too: twice as many numbers as the model has, which no one reads."""
+    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    try:
+        yield
+    finally:
+        model.optimizer = optimizer
+
+
+def room_for(variables: Iterable[tf.Variable]) -> int:
+    """Bytes that a file of variables takes at most."""
     return sum(v.shape.num_elements() * v.dtype.size + _OF_VARIABLE for v in variables)
 
 
@@ -71,7 +87,7 @@ def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Mo
     if not weights_file.is_file():
         raise BeexError(f"There are no weights at {weights_file}; restore the file.")
     try:
-        model.load_weights(weights_file)
+        load_weights(model, weights_file)
     except Exception as error:  # h5py and Keras raise a dozen kinds for one meaning
         reason = "the file is damaged or belongs to a model of another shape"
         problem = f"The weights in {weights_file} do not fit {_CONFIG_FILE}: {reason}"

@@ -133,7 +133,8 @@ def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None =
 
 
 def _save(manager: tf.train.CheckpointManager, model: tf.keras.Model) -> None:
-    check_room(manager.directory, room_for(model))
+    variables = [*model.weights, *model.optimizer.variables]
+    check_room(manager.directory, room_for(variables))
     manager.save()
 
 

@@ -29,6 +29,7 @@ from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
+from beex_keras.models.saving import load_weights
 from beex_keras.text import TextPreprocessor, learn_vocabulary, read_vocabulary
 from beex_keras.training import (
     binary_minilm,
@@ -309,7 +310,7 @@ class Trainer:
         if not self.chief:
             return None
         model = distribution.local_copy(model)
-        model.load_weights(self.folder / epochs.BEST_WEIGHTS)
+        load_weights(model, self.folder / epochs.BEST_WEIGHTS)
         found = self.measure_baselines()
         run = dataclasses.replace(self.measure(model), baselines=found)
         self.save(run)
