@@ -252,6 +252,14 @@ def classifier(mode) -> BEExformerClassifier:
 
 
 @pytest.fixture
+def eager():
+    """Without graphs: to trace one takes longer than the few steps of a training that only has to happen."""
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
 def no_steps(monkeypatch):
     """Trainings that end with their first weights, for tests of what is around the steps."""
 

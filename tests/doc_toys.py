@@ -101,7 +101,7 @@ def _write_tasks(folder: Path, texts: list[str]) -> None:
 
 
 @pytest.fixture
-def small(toys, tmp_path, monkeypatch):
+def small(toys, tmp_path, monkeypatch, eager):
     """A folder to be in, where whatever has a name is a toy."""
     shutil.copytree(toys, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
@@ -115,10 +115,7 @@ def small(toys, tmp_path, monkeypatch):
     monkeypatch.setattr(matrix_dtype, "bfloat16_cost", lambda: 1.0)
     monkeypatch.setattr(emulation, "is_available", lambda: False)
     monkeypatch.setattr(plots, "save_run_figures", lambda run: None)
-    # To trace a training's graph takes longer than its few steps do.
-    tf.config.run_functions_eagerly(True)
-    yield tmp_path
-    tf.config.run_functions_eagerly(False)
+    return tmp_path
 
 
 @pytest.fixture

@@ -161,7 +161,7 @@ def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
 
 
 def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
-    encoders, tmp_path, monkeypatch
+    eager, encoders, tmp_path, monkeypatch
 ):
     pytest.importorskip("sklearn")
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
@@ -205,7 +205,7 @@ def test_the_twin_that_is_better_on_validation_data_teaches(tmp_path, first, sec
     ]
 
 
-def test_both_twins_are_trained_before_the_student(encoders, tmp_path, monkeypatch):
+def test_both_twins_are_trained_before_the_student(eager, encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
     (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
@@ -324,7 +324,7 @@ def test_no_start_by_default_beside_a_whole_configuration(encoders):
         assert found.init is None
 
 
-def test_texts_in_another_language_start_from_random_weights(encoders, tmp_path):
+def test_texts_in_another_language_start_from_random_weights(eager, encoders, tmp_path):
     texts = ["gut und schoen", "schlecht und teuer"] * 20
     words = {"validation": (texts, [0, 1] * 20), "test": (texts, [0, 1] * 20), "epochs": 1}
     run = train((texts, [0, 1] * 20), tmp_path / "run", **words, **SHAPE, verbose=0)
@@ -344,7 +344,7 @@ def test_unlabelled_texts_alone_ask_for_minilm(encoders):
     assert (foreign.model.weight_bits, foreign.twin.model.weight_bits) == (1, 32)
 
 
-def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(encoders, tmp_path):
+def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(eager, encoders, tmp_path):
     words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
     run = train(output=tmp_path / "run", vocabulary=VOCABULARY, **words)
     assert list(run.model.preprocessor.vocabulary) == list(VOCABULARY)
@@ -365,7 +365,7 @@ def test_a_shallower_model_takes_the_first_blocks(encoders):
     assert name_of(resolved(500, num_blocks=2).init) == "binary-minilm"
 
 
-def test_the_student_starts_from_the_binary_encoder(encoders, tmp_path, monkeypatch):
+def test_the_student_starts_from_the_binary_encoder(eager, encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
     words |= {"learning_rate": 1e-9, "vocabulary_size": 100}

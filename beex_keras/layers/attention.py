@@ -12,7 +12,7 @@ from beex_keras.layers.grid import (
     on_grid,
 )
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.recorded import RecordedLayer, build_part
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _MASKED = -1e9
@@ -76,6 +76,11 @@ class MultiHeadAttention(RecordedLayer):
         self.key = BinaryLinear(width, precision, name="key")
         self.value = BinaryLinear(width, precision, name="value")
         self.project = BinaryLinear(width, precision, name="output")
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        for linear in self.linears().values():
+            build_part(linear, None, None, self.width)
+        super().build(input_shape)
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The projections by name."""

@@ -9,13 +9,13 @@ from beex_keras.layers.ffn import FeedForwardNetwork
 from beex_keras.layers.grid import SQUARE_BITS
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.recorded import ModelPart, build_part
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class BEExformerBlock(RecordedLayer):
+class BEExformerBlock(ModelPart):
     r"""Attention and the SLFN, each with a residual connection that is normalized after the sum.
 
     \[
@@ -63,6 +63,16 @@ class BEExformerBlock(RecordedLayer):
             self.ffn = FeedForwardNetwork(width, hidden_width, precision, name="ffn")
         self.slfn_dropout = Dropout(dropout, name="slfn_dropout")
         self.slfn_norm = LayerNorm(*norm, name="slfn_norm")
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        # In the order of `call`, in which random weights and the seeds of dropout are drawn.
+        attention = self.attention, self.attention_dropout, self.attention_norm
+        for part in (*attention, self.network(), self.slfn_dropout, self.slfn_norm):
+            build_part(part, *input_shape)
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        return input_shape
 
     def network(self) -> SelectiveLearnForgetNetwork | FeedForwardNetwork:
         """What stands behind attention.

@@ -8,7 +8,7 @@ from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.grid import POSITION_BITS, apart, on_grid
 from beex_keras.layers.linear import LATENT_LIMIT, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.recorded import ModelPart, RecordedLayer, build_part
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _REAL_DEVIATION = 0.05
@@ -86,7 +86,7 @@ def _dense_gradient(table: tf.Tensor) -> tf.Tensor:
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class Embedding(RecordedLayer):
+class Embedding(ModelPart):
     r"""\(\operatorname{Drop}(\operatorname{LN}(\mathrm{token} + \mathrm{position} + \mathrm{segment}))\).
 
     The segment of a token is 0 up to and including the first separator and 1 after it, so ids are
@@ -134,7 +134,13 @@ class Embedding(RecordedLayer):
         self.position = self._rows("position", self.max_length)
         if self.num_segments > 1:
             self.segment = self._rows("segment", self.num_segments)
+        build_part(self.token, *input_shape)
+        for part in (self.token_dropout, self.normalization, self.dropout):
+            build_part(part, *self.compute_output_shape(input_shape))
         super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape([*input_shape, self.token.width])
 
     def _rows(self, name: str, number: int) -> tf.Variable:
         shape = number, self.token.width

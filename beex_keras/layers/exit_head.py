@@ -4,11 +4,11 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.layers.dropout import Dropout
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.recorded import ModelPart, build_part
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class ExitHead(RecordedLayer):
+class ExitHead(ModelPart):
     r"""Mean of the real tokens, then a real-valued linear layer: (B, T, D) → logits (B, C).
 
     Masking: `padding_mask` (B, T), true at real tokens; padded rows take no part in the mean, so
@@ -25,6 +25,14 @@ class ExitHead(RecordedLayer):
         super().__init__(**kwargs)
         self.dropout = Dropout(dropout, name="dropout")
         self.dense = tf.keras.layers.Dense(num_classes, name="logits")
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        for part in (self.dropout, self.dense):
+            build_part(part, None, input_shape[-1])
+        super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape([input_shape[0], self.dense.units])
 
     def call(
         self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None, training: bool | None = None

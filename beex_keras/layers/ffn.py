@@ -6,7 +6,7 @@ from beex_keras.backend import tf
 from beex_keras.layers.activations import ACTIVATIONS, EXACT
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.recorded import RecordedLayer, build_part
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 
@@ -38,6 +38,11 @@ class FeedForwardNetwork(RecordedLayer):
         self.is_fully_binary, self.is_exact = precision.is_fully_binary, precision.is_exact
         self.up = BinaryLinear(2 * hidden_width, precision, name="up")
         self.down = BinaryLinear(width, precision, name="down")
+
+    def build(self, input_shape: tf.TensorShape) -> None:
+        build_part(self.up, None, None, input_shape[-1])
+        build_part(self.down, None, None, self.up.units)
+        super().build(input_shape)
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The matrices by name."""
