@@ -143,7 +143,9 @@ def test_cosine_and_features_of_embeddings(monkeypatch):
 # === Beside a training that starts from it ===
 
 
-def test_a_start_from_minilm_stands_beside_what_it_has_untrained(tmp_path, monkeypatch, capsys):
+def test_a_start_from_minilm_stands_beside_what_it_has_untrained(
+    eager, tmp_path, monkeypatch, capsys
+):
     """With a small encoder in MiniLM's place: random, but the toy's words tell the classes."""
     write_encoder(tmp_path / "encoder")
     write_toy_files(tmp_path)

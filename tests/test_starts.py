@@ -164,7 +164,7 @@ def test_the_pairs_follow_from_the_seed(pair_files):
 
 
 def test_a_start_for_pairs_comes_of_a_teacher_that_has_compared_them(
-    encoders, pair_files, monkeypatch
+    eager, encoders, pair_files, monkeypatch
 ):
     small = {**pairs_tool._OF_BOTH, **SHAPE, "vocabulary_size": 100, "precision": "float32"}
     monkeypatch.setattr(pairs_tool, "_OF_BOTH", small)
