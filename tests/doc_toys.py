@@ -9,7 +9,6 @@ from types import SimpleNamespace
 
 import pytest
 import small_encoder
-import tensorflow as tf
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
