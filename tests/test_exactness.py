@@ -263,12 +263,12 @@ def test_every_build_gives_the_same_bits(expected, tmp_path, flags):
 @pytest.mark.slow
 @pytest.mark.skipif(CROSS is None or EMULATOR is None, reason="no aarch64 compiler or emulator")
 def test_aarch64_gives_the_same_bits(expected, tmp_path):
-    """In gnu mode; 100 sentences, of the large model a few."""
+    """In gnu mode; 300 sentences, of the large model a few."""
     flags = ("-O2", "-std=gnu17", "-static")
     program = [EMULATOR, build(tmp_path / "scores", CROSS, *flags)]
     for kernels in ("portable", "neon", "neondot"):
         for model in MODELS:
-            count = max(100 if model in SMALL else 2, MANY)
+            count = 300 if model in SMALL else max(2, MANY)
             assert scores(program, model, count, kernels) == expected(model, count)
     test = build(tmp_path / "self_test", CROSS, *flags, program="tests/selftest_main.c")
     assert "FAILED" not in run(EMULATOR, test)

@@ -9,7 +9,7 @@ import tensorflow as tf
 from conftest import MODES, built, random_ids, shake, tiny_config
 
 from beex_keras import BeexError, BEExformerClassifier, BEExformerConfig, Entropy, TextPreprocessor
-from beex_keras.layers import BEExformerBlock
+from beex_keras.layers import BEExformerBlock, Embedding, ExitHead
 from beex_keras.models import PRESETS, BEExformer, saving
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "good", "bad", "film", "##s", "."]
@@ -239,6 +239,18 @@ def test_a_file_has_room_for_the_weights_and_not_for_the_optimizer(tmp_path, rec
     for found, value in zip(model.optimizer.variables, state, strict=True):
         np.testing.assert_array_equal(found, value)
     assert not recwarn.list
+
+
+def test_a_model_is_made_without_a_trace_of_its_layers(monkeypatch):
+    for layer in (Embedding, BEExformerBlock, ExitHead):
+        monkeypatch.setattr(layer, "call", lambda *_, **__: pytest.fail("was traced"))
+    model = BEExformerClassifier(tiny_config())
+    names = [weight.name for weight in model.weights]
+    assert all(output.shape == (None, None, 12) for output in model.backbone.outputs)
+    monkeypatch.undo()
+    assert model(random_ids(2, 5)).shape == (2, 3, 4)
+    assert [weight.name for weight in model.weights] == names
+    assert "block_3/slfn/gate_out/matmul/kernel:0" in names
 
 
 def test_backbone_round_trip():

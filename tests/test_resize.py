@@ -42,7 +42,7 @@ def predict(data: bytes, ids: np.ndarray) -> np.ndarray:
         ("w1a8", "pairs"),
         ("float", "as wide as long"),
         ("weights-only", "heads as deep as long"),
-        ("float", "as many heads as tokens"),
+        ("w1a8", "as many heads as tokens"),
         ("weights-only", "heads of depth 1"),
         ("float", "one head"),
     ],

@@ -12,7 +12,8 @@ from beex_keras.layers.grid import (
     on_grid,
 )
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.recorded import RecordedLayer, build_part
+from beex_keras.layers.parts import build_part
+from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _MASKED = -1e9

@@ -9,7 +9,7 @@ from beex_keras.layers.ffn import FeedForwardNetwork
 from beex_keras.layers.grid import SQUARE_BITS
 from beex_keras.layers.linear import BinaryLinear
 from beex_keras.layers.normalization import LayerNorm
-from beex_keras.layers.recorded import ModelPart, build_part
+from beex_keras.layers.parts import ModelPart, build_part
 from beex_keras.layers.slfn import SelectiveLearnForgetNetwork
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 

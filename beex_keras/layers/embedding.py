@@ -8,7 +8,8 @@ from beex_keras.layers.dropout import Dropout, TokenDropout
 from beex_keras.layers.grid import POSITION_BITS, apart, on_grid
 from beex_keras.layers.linear import LATENT_LIMIT, latent_initializer
 from beex_keras.layers.normalization import LayerNorm
-from beex_keras.layers.recorded import ModelPart, RecordedLayer, build_part
+from beex_keras.layers.parts import ModelPart, build_part
+from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _REAL_DEVIATION = 0.05

@@ -4,7 +4,7 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.layers.dropout import Dropout
-from beex_keras.layers.recorded import ModelPart, build_part
+from beex_keras.layers.parts import ModelPart, build_part
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

@@ -6,7 +6,8 @@ from beex_keras.backend import tf
 from beex_keras.layers.activations import ACTIVATIONS, EXACT
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.recorded import RecordedLayer, build_part
+from beex_keras.layers.parts import build_part
+from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 

@@ -5,6 +5,7 @@ from typing import Any
 from beex_keras import quantizers
 from beex_keras.backend import lq, tf
 from beex_keras.layers.grid import CHANNEL_BITS, apart, on_grid
+from beex_keras.layers.parts import build_part
 from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
@@ -100,8 +101,7 @@ class BinaryLinear(RecordedLayer):
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
-        with tf.name_scope(self.matmul.name):
-            self.matmul.build(tf.TensorShape([None, 1, None, channels]))
+        build_part(self.matmul, None, 1, None, channels)
         if self.precision.is_binary:
             # Glorot's variance, carried by the scale since the binary kernel's is 1.
             deviation = tf.keras.initializers.Constant((2.0 / (channels + self.units)) ** 0.5)

@@ -1,4 +1,4 @@
-"""Layers that are saved by the arguments they were made with, and built without a trace of their graph."""
+"""Layers that are saved by the arguments they were made with."""
 
 import dataclasses
 import inspect
@@ -34,26 +34,3 @@ class RecordedLayer(tf.keras.layers.Layer):
         if "precision" in config:
             config = {**config, "precision": Precision(**config["precision"])}
         return cls(**config)
-
-
-class ModelPart(RecordedLayer):
-    """A layer that a functional model calls; its `build` makes all weights, those of its parts included."""
-
-    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
-        raise NotImplementedError
-
-    def _infer_output_signature(self, inputs: Any, *args: Any) -> Any:
-        """Shape and type of the output, for Keras, which would trace the layer to find them.
-
-        The trace of its graph is nearly all of the time that a model takes to be made.
-        """
-        with tf.name_scope(self.name):
-            self._maybe_build(inputs)
-        shape = self.compute_output_shape(inputs.shape)
-        return type(inputs)(tf.TensorSpec(shape, self.compute_dtype))
-
-
-def build_part(part: tf.keras.layers.Layer, *shape: int | None) -> None:
-    """Makes the weights of a layer's part, for inputs of that shape, under the part's name."""
-    with tf.name_scope(part.name):
-        part.build(tf.TensorShape(shape))

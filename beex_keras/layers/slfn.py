@@ -7,7 +7,8 @@ from beex_keras.errors import BeexError
 from beex_keras.layers.activations import ACTIVATIONS, EXACT
 from beex_keras.layers.grid import CHANNEL_BITS, on_grid
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.recorded import RecordedLayer, build_part
+from beex_keras.layers.parts import build_part
+from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 GATE_ACTIVATIONS = (None, "sigmoid")
@@ -68,11 +69,10 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
         if content_activation not in CONTENT_ACTIVATIONS:
             raise BeexError(f"content_activation={content_activation!r} must be 'tanh' or 'gelu'.")
         self.hidden_width = hidden_width
-        self.gate_width = gate_width or hidden_width
         self.is_fully_binary, self.is_exact = precision.is_fully_binary, precision.is_exact
         self.gate_activation = gate_activation
         self.content_activation = content_activation
-        self.gate_in = BinaryLinear(self.gate_width, precision, name="gate_in")
+        self.gate_in = BinaryLinear(gate_width or hidden_width, precision, name="gate_in")
         self.gate_out = BinaryLinear(width, precision, name="gate_out")
         self.content_in = BinaryLinear(hidden_width, precision, name="content_in")
         self.content_out = BinaryLinear(width, precision, name="content_out")
@@ -80,8 +80,8 @@ class SelectiveLearnForgetNetwork(RecordedLayer):
     def build(self, input_shape: tf.TensorShape) -> None:
         build_part(self.gate_in, None, None, input_shape[-1])
         build_part(self.content_in, None, None, input_shape[-1])
-        build_part(self.gate_out, None, None, self.gate_width)
-        build_part(self.content_out, None, None, self.hidden_width)
+        build_part(self.gate_out, None, None, self.gate_in.units)
+        build_part(self.content_out, None, None, self.content_in.units)
         super().build(input_shape)
 
     def linears(self) -> dict[str, BinaryLinear]:
