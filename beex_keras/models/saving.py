@@ -60,8 +60,8 @@ def load_weights(model: tf.keras.Model, path: Path) -> None:
 
 @contextmanager
 def _without_optimizer(model: tf.keras.Model) -> Iterator[None]:
-    """Keras would write the optimizer's state too: twice as many numbers as the model has, which no one reads."""
-    optimizer, model.optimizer = getattr(model, "optimizer", None), None
+    """Keras would write the state of the optimizer too, which no one reads, and would miss it in reading."""
+    optimizer, model.optimizer = model.optimizer, None
     try:
         yield
     finally:
