@@ -1,6 +1,7 @@
 """MiniLM as it is, with a linear model on its embeddings: a baseline, and a teacher that is soon trained."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from typing import Any
 
@@ -65,7 +66,9 @@ class FrozenMiniLM:
     model: Any
     task: Task
 
+    # Kept for one task: a model that it teaches is compared with it when the training ends.
     @classmethod
+    @functools.lru_cache(maxsize=1)
     def fit(cls, task: Task) -> "FrozenMiniLM":
         """Learns the training split; the validation split chooses the penalty."""
         embed = Embedder()
@@ -95,6 +98,7 @@ def name_of(task: Task) -> str:
     return "frozen MiniLM + " + ("ridge" if task.is_regression else "logistic regression")
 
 
+@functools.lru_cache(maxsize=1)
 def predictions(task: Task) -> np.ndarray:
     """Answers to the test texts (n,), by `FrozenMiniLM`."""
     return FrozenMiniLM.fit(task).predict(task.test)
