@@ -16,7 +16,16 @@ import pages
 import pytest
 from click.testing import CliRunner
 from conftest import COMPILER, needs_engine
-from doc_toys import ENCODER, no_epochs, no_trainings, one_epoch, small, small_presets, toys
+from doc_toys import (
+    ENCODER,
+    no_conversions,
+    no_epochs,
+    no_trainings,
+    one_epoch,
+    small,
+    small_presets,
+    toys,
+)
 from pages import CMAKE, CPP, GRADLE, INI, JAVA, JS, KOTLIN, PAGES, PYTHON, ROOT, SHELL, C, Command
 from programs import makefile, makefile_has, parse, script
 from toy import toy_rows
@@ -204,7 +213,7 @@ def test_commands(page, small, small_presets, no_epochs, no_trainings):
 @pytest.mark.slow
 @pytest.mark.parametrize("language", [SHELL, PYTHON], ids=["commands", "python"])
 @pytest.mark.parametrize("page", [p for p in pages_with(SHELL, PYTHON) if "pretrained/" not in p])
-def test_trainings_and_conversions(page, language, small, small_presets, one_epoch):
+def test_trainings(page, language, small, small_presets, one_epoch, no_conversions):
     prepare(page, small)
     run_page(page, small, language)
 

@@ -61,7 +61,7 @@ def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
 
 
 def test_a_start_of_more_epochs_comes_nearer_to_minilm(encoders, tmp_path, monkeypatch):
-    lines = [row["text"] for row in toy_rows(300, 1)]
+    lines = [row["text"] for row in toy_rows(150, 1)]
     (tmp_path / "texts.txt").write_text("\n".join([*lines, *lines[:9], ""]) + "\n", "utf-8")
     assert sorted(tool.texts_of((tmp_path / "texts.txt",), (), None)) == sorted(set(lines))
     recipe = {**tool._RECIPE, **SHAPE, "vocabulary_size": 100, "batch_size": 8}
@@ -82,7 +82,7 @@ def test_a_start_of_more_epochs_comes_nearer_to_minilm(encoders, tmp_path, monke
         mine, its = (model.backbone(ids)[-1].numpy()[ids != 0] for model in (made, real))
         return np.square(mine - its).sum() / np.square(its - its.mean(0)).sum()
 
-    assert distance(8) < 0.8 * distance(1)
+    assert distance(5) < 0.8 * distance(1)
 
 
 def test_the_tool_says_what_is_missing(tmp_path):

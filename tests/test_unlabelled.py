@@ -255,7 +255,13 @@ def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_pat
 def test_a_student_with_a_twin_starts_from_its_weights_without_dropout(tmp_path):
     write_encoder(tmp_path / "encoder")
     shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 1, "max_length": 12}
-    words = {**write_toy_files(tmp_path), **shape, "epochs": 1, "verbose": 0, "gate_width": 8}
+    words = {
+        **write_toy_files(tmp_path, 64, 30),
+        **shape,
+        "epochs": 1,
+        "verbose": 0,
+        "gate_width": 8,
+    }
     run = train(
         output=tmp_path / "run",
         init=tmp_path / "encoder",

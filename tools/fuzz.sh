@@ -1,14 +1,14 @@
 #!/bin/sh
 # Fuzzes the C engine by libFuzzer, and compares its kernels on random models.
 #
-#     tools/fuzz.sh [MINUTES]    for so long, both targets side by side; 10 by default
+#     tools/fuzz.sh [MINUTES [MODELS]]    for so long, both targets side by side, by default 10, and so many models, 1000
 #
 # It prints executions, findings and the lines of the engine that were reached. Corpus and findings stay in
 # build/fuzz; the next run goes on from there, and tries the findings first. CLANG names the compiler.
 set -eu
 cd "$(dirname "$0")/.."
 minutes=${1:-10}
-models=1000
+models=${2:-1000}
 folder=build/fuzz
 
 if [ -z "${CLANG:-}" ]; then
