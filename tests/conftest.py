@@ -29,7 +29,7 @@ from beex_keras.export import beex as beex_format
 from beex_keras.export.mcu import emulation
 from beex_keras.export.tflite import freeze, size_report
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import bert, binary_minilm, epochs, train
+from beex_keras.training import bert, binary_minilm, epochs, matrix_dtype, train
 
 # Two devices, so that a training by several replicas needs no process of its own.
 tf.config.set_logical_device_configuration(
@@ -95,6 +95,14 @@ def shake(model: tf.keras.Model, seed: int = 0) -> tf.keras.Model:
 def pytest_runtest_setup() -> None:
     """Before a test's fixtures: what it draws without a seed of its own is the same in any order of tests."""
     tf.keras.utils.set_random_seed(0)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def same_products_everywhere():
+    """What a test trains does not depend on the processor."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(matrix_dtype, "default", lambda: "float32")
+        yield
 
 
 @pytest.fixture

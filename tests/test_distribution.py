@@ -147,6 +147,7 @@ def test_cluster_with_a_killed_worker_ends_and_continues_to_the_same_weights(fol
     options += ["--set=dropout=0.1", "--set=token_dropout=0.1", "--preset=micro"]
     options += [f"--epochs={RECIPE.epochs}", f"--set=batch_size={RECIPE.batch_size}"]
     options += [f"--learning-rate={RECIPE.learning_rate}", "--set=strategy=multiworker"]
+    options += ["--set=precision=float32"]
     options += [f"--set=wait_seconds={TIME_LIMIT}", "--json"]
     for code, error in end(start_pair("-m", "beex_keras.cli", "train", *options, "-o", run)):
         assert code == 0, error

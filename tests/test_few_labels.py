@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from small_encoder import SHAPE, VOCABULARY
 from toy import write_toy_files
 
@@ -205,9 +206,40 @@ def test_the_twin_that_is_better_on_validation_data_teaches(tmp_path, first, sec
     ]
 
 
+def test_a_twin_that_has_learned_nothing_starts_again_for_longer(
+    eager, encoders, tmp_path, monkeypatch, capsys
+):
+    """In the settings of 10,000 texts; labels that no word tells, and a process that ends in between."""
+    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    files = write_toy_files(tmp_path, 64, 30)
+    for file in files.values():
+        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
+        rows = [{**row, "label": n % 2} for n, row in enumerate(rows)]
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    words = {**files, **SHAPE, "num_blocks": 1, "verbose": 2, "vocabulary_size": 100}
+
+    class Interrupt(tf.keras.callbacks.Callback):
+        def on_epoch_end(self, epoch, logs=None):
+            if epoch == 1:  # of three; the first training has one
+                raise KeyboardInterrupt
+
+    options = {"output": tmp_path / "parts", "init": "minilm", **words}
+    with pytest.raises(KeyboardInterrupt):
+        train(**options, callbacks=[Interrupt()], checkpoint_seconds=0)
+    assert "After epoch 1 the twin is no better than chance" in capsys.readouterr().out
+    runs = [train(**options), train(**{**options, "output": tmp_path / "whole"})]
+    for run in runs:
+        history = json.loads((run.directory / "twin" / "history.json").read_text("utf-8"))
+        assert len(history["loss"]) == 3
+        assert len(run.history["loss"]) == 1  # only the twin's
+    np.testing.assert_array_equal(*(run.exit_logits["test"] for run in runs))
+    # The number of epochs that a call gives bounds all of them.
+    assert resolved(500).twin.may_take_longer and not resolved(500, epochs=1).twin.may_take_longer
+
+
 def test_both_twins_are_trained_before_the_student(eager, encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
     (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
     words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
     train(output=tmp_path / "run", init="minilm", **words)
@@ -345,7 +377,7 @@ def test_unlabelled_texts_alone_ask_for_minilm(encoders):
 
 
 def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(eager, encoders, tmp_path):
-    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
     run = train(output=tmp_path / "run", vocabulary=VOCABULARY, **words)
     assert list(run.model.preprocessor.vocabulary) == list(VOCABULARY)
     assert "init" not in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
@@ -367,7 +399,7 @@ def test_a_shallower_model_takes_the_first_blocks(encoders):
 
 def test_the_student_starts_from_the_binary_encoder(eager, encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    words = {**write_toy_files(tmp_path), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
     words |= {"learning_rate": 1e-9, "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)
     about, its = (

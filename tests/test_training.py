@@ -216,6 +216,8 @@ def test_killed_command_continues_to_the_same_weights(toy_run, undisturbed, tmp_
         "0.01",
         "--set",
         "checkpoint_seconds=0",
+        "--set",
+        "precision=float32",
         "-o",
         str(tmp_path / "run"),
         *data_options(toy_run),

@@ -203,6 +203,23 @@ def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
     return len(labels) / (len(counts) * counts[places])
 
 
+def chance(labels: np.ndarray, metric: str = "accuracy") -> float:
+    """Returns the accuracy of the best answer that is the same for all texts, as `calibrate` measures it.
+
+    Args:
+        labels: class numbers (B,).
+        metric: as in `calibrate`, of classes.
+
+    Example:
+        >>> from beex_keras.evaluation.calibration import chance
+        >>> labels = np.array([0, 0, 0, 1])
+        >>> chance(labels), chance(labels, "matthews")
+        (0.75, 0.5)
+    """
+    weights = _weights(labels, metric)
+    return max(float(((labels == label) * weights).mean()) for label in np.unique(labels))
+
+
 def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:
     """Thresholds that give every distinct set of exits (thinned to quantiles if too many)."""
     if policy.counts:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 import sys
 import tempfile
 import time
@@ -114,6 +115,12 @@ def fit(
         epoch.assign_add(1)
         step.assign(0)
         saver.save_if_due()
+
+
+def remove_weights(directory: Path) -> None:
+    """Removes the weights that `fit` has left; its history stays."""
+    shutil.rmtree(directory / CHECKPOINTS, ignore_errors=True)
+    (directory / BEST_WEIGHTS).unlink(missing_ok=True)
 
 
 def kept_epoch(values: Sequence[float], slack: Callable[[float], float] | None = None) -> int:

@@ -43,7 +43,8 @@ class TrainingConfig:
         replaced_tokens: \(r\), the highest probability with which a training with a teacher replaces a
             token by another one, in [0, 1), see `beex_keras.training.step.replace_tokens`.
         precision: type of the matrix products in training: "float32", or "bfloat16", which is faster on
-            processors that have it; everything else stays float32.
+            processors that have it; everything else stays float32. A call of `train` that does not name it has
+            `beex_keras.training.matrix_dtype.default()`.
         pieces: whether the learned vocabulary has pieces of words beside whole words.
         seed: seed of the random numbers for initialization, dropout and shuffling.
 

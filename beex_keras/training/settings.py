@@ -12,7 +12,7 @@ from typing import Any
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training import binary_minilm
+from beex_keras.training import binary_minilm, matrix_dtype
 from beex_keras.training.arguments import NEEDS, NONE, TWIN, Arguments
 from beex_keras.training.bert import MINILM
 from beex_keras.training.recipe import TrainingConfig
@@ -139,6 +139,9 @@ class Resolved:
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
+    may_take_longer: bool = (
+        False  # whether it starts again, for more epochs, if it has learned nothing
+    )
     start_by_default: bool = False  # whether the call says nothing of what `init` is
     is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
@@ -299,6 +302,7 @@ class _Case:
         data, is_warm = self.data, self.is_warm
         given: dict[str, Any] = {"policy": exits.default(data.is_regression)}
         given["epochs"] = self.epochs_of(data.count, self.passes)
+        given["precision"] = matrix_dtype.default()
         if data.is_regression:
             given["loss"] = "uniform"
         if (is_warm and data.has_few_texts) or self.is_long:
@@ -343,7 +347,8 @@ class _Case:
                 own["batch_size"] = min(training.batch_size, _BATCH_OF_FEW)
             if self.from_binary_encoder:
                 own |= REAL_TRAINING
-            return Resolved(model, TrainingConfig.warm(False, epochs=epochs, **own), init)
+            recipe = TrainingConfig.warm(False, epochs=epochs, **own)
+            return Resolved(model, recipe, init, may_take_longer=self.epochs is None)
         epochs = self.epochs or max(epochs, training.epochs)
         return Resolved(model, TrainingConfig(epochs=epochs, **own), init)
 

@@ -8,7 +8,6 @@ step is in `beex_keras.training.step`, what goes on around the steps in `beex_ke
 import dataclasses
 import json
 import os
-import shutil
 import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, nullcontext
@@ -23,7 +22,7 @@ from beex_keras.backend import tf
 from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
-from beex_keras.evaluation.calibration import Calibration, calibrate
+from beex_keras.evaluation.calibration import Calibration, calibrate, chance
 from beex_keras.evaluation.scores import Evaluation, evaluate, score, standard_error
 from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
@@ -64,6 +63,9 @@ from beex_keras.training.unlabelled import (
 from beex_keras.training.warm_starts import is_real, warm_start
 
 _MONITOR = "val_calibrated_accuracy"
+_LONGER, _LONGER_MARK = 3, "longer"
+"""How many times as many epochs a twin has that has learned nothing, and the file that says so."""
+
 _FEW_LABELS = 5_000
 """Up to how many training texts a linear model on embeddings is measured; more take long."""
 
@@ -307,6 +309,9 @@ class Trainer:
             if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
         self.fit(model)
+        if self.found.may_take_longer and not self.has_learned():
+            model = self.start_over(preprocessor)
+            self.fit(model)
         if not self.chief:
             return None
         model = distribution.local_copy(model)
@@ -315,6 +320,33 @@ class Trainer:
         run = dataclasses.replace(self.measure(model), baselines=found)
         self.save(run)
         return run
+
+    @property
+    def num_epochs(self) -> int:
+        """As the settings have it, or as many as it takes to learn anything."""
+        return self.config.epochs * (_LONGER if (self.folder / _LONGER_MARK).exists() else 1)
+
+    def has_learned(self) -> bool:
+        """Whether an epoch's score on validation data is more than chance, or the training cannot be longer."""
+        if self.task.is_regression or (self.folder / _LONGER_MARK).exists():
+            return True
+        labels, metric = self.task.validation.labels, self.task.metric
+        least = chance(labels, metric)
+        least += 2 * standard_error(least, len(labels), metric)
+        return max(run_folder.read_history(self.folder)[_MONITOR]) > least
+
+    def start_over(self, preprocessor: TextPreprocessor) -> BEExformerClassifier:
+        """Removes what the training has left, and makes a model for a longer one."""
+        epochs.remove_weights(self.folder)
+        (self.folder / run_folder.HISTORY).unlink()
+        # The last step: a process that ends before it does the same again.
+        write_atomically(self.folder / _LONGER_MARK, "")
+        self.say(
+            f"After epoch {self.config.epochs} the twin is no better than chance on validation data; "
+            f"it starts again, for {self.num_epochs} epochs."
+        )
+        tf.keras.utils.set_random_seed(self.config.seed)
+        return self.new_model(preprocessor)
 
     def train_twins(self) -> Path:
         """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""
@@ -373,7 +405,7 @@ class Trainer:
         lessons = self.lessons(model)
         texts = lessons.texts
         steps = steps_per_epoch(texts.ids, config.batch_size)
-        all_steps = config.epochs * steps
+        all_steps = self.num_epochs * steps
         with distribution.scope(self.strategy):
             model.compile(
                 make_optimizer(config, all_steps, model.config),
@@ -405,7 +437,7 @@ class Trainer:
                 model,
                 make_epoch,
                 steps,
-                config.epochs,
+                self.num_epochs,
                 self.folder,
                 monitor=_MONITOR,
                 slack=self.slack,
@@ -495,8 +527,8 @@ class Trainer:
             results["w1a8"] = _figures(self.measure(run.model.with_activations(8)))
         write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
         # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
-        shutil.rmtree(self.folder / epochs.CHECKPOINTS, ignore_errors=True)
-        for name in (epochs.BEST_WEIGHTS, IDS, ANSWERS):
+        epochs.remove_weights(self.folder)
+        for name in (IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
 
 
