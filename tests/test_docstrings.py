@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import pytest
 import tensorflow as tf
-from doc_toys import no_epochs, small, toys
+from doc_toys import no_conversions, no_epochs, small, toys
 
 import beex_keras as beex
 

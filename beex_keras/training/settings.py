@@ -139,9 +139,7 @@ class Resolved:
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
-    may_take_longer: bool = (
-        False  # whether it starts again, for more epochs, if it has learned nothing
-    )
+    may_take_longer: bool = False  # whether it starts again, for longer, if it learns nothing
     start_by_default: bool = False  # whether the call says nothing of what `init` is
     is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
