@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from c_builds import TFLITE, run
-from score_bits import texts
+from score_bits import SMALL, texts
 from web_package import CLANG, Host, needs, node, npm_package
 
 from beex_keras import load, pretrained
@@ -75,10 +75,11 @@ def check_equal(host: Host, job: dict, found: dict) -> None:
 
 @pytest.mark.parametrize("variant", npm_package.VARIANTS)
 def test_packaged_models_say_what_the_host_says(package, variant):
-    """300 texts of each, and Python's labels and exits."""
+    """300 texts of each small model and 60 of each large one, and Python's labels and exits."""
     for model in pretrained.names():
         file = pretrained.find(model)
-        job = {"model": str(file), "texts": list(texts(model, 300))}
+        count = 300 if model in SMALL else 60
+        job = {"model": str(file), "texts": list(texts(model, count))}
         (found,) = answers(package, variant, [job])
         python = load(file).classify(job["texts"])
         for said, expected in zip(found["said"], python, strict=True):
