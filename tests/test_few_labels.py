@@ -209,7 +209,7 @@ def test_the_twin_that_is_better_on_validation_data_teaches(tmp_path, first, sec
 def test_a_twin_that_has_learned_nothing_starts_again_for_longer(
     eager, encoders, tmp_path, monkeypatch, capsys
 ):
-    """In the settings of 10,000 texts; labels that no word tells, and a process that ends in between."""
+    """No word tells the labels; the process ends within the longer training, and a second one goes on."""
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     files = write_toy_files(tmp_path, 64, 30)
     for file in files.values():

@@ -93,6 +93,9 @@ def test_a_class_that_training_lacks_is_improbable(monkeypatch):
     split = Split(["a1", "a2", "c1", "c2"] * 5, None, np.array([0, 0, 2, 2] * 5, np.int32))
     task = Task("toy", ("x", "y", "z"), split, split, split, "accuracy", "")
     found = frozen.FrozenMiniLM.fit(task).logits(["a9", "c9"], None)
+    assert frozen.FrozenMiniLM.fit(task) is frozen.FrozenMiniLM.fit(
+        task
+    )  # its embeddings take long
     assert found.shape == (2, 3) and found.argmax(axis=1).tolist() == [0, 2]
     np.testing.assert_allclose(np.exp(found).sum(axis=1), 1, atol=1e-4)
     assert (np.exp(found[:, 1]) < 1e-5).all()

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Fuzzes the C engine by libFuzzer, and compares its kernels on random models.
 #
-#     tools/fuzz.sh [MINUTES [MODELS]]    for so long, both targets side by side, by default 10, and so many models, 1000
+#     tools/fuzz.sh [MINUTES [MODELS]]
 #
-# It prints executions, findings and the lines of the engine that were reached. Corpus and findings stay in
+# MINUTES is how long it fuzzes both targets, side by side; 10 by default. MODELS is how many models it compares; 1000
+# by default. It prints executions, findings and the lines of the engine that were reached. Corpus and findings stay in
 # build/fuzz; the next run goes on from there, and tries the findings first. CLANG names the compiler.
 set -eu
 cd "$(dirname "$0")/.."

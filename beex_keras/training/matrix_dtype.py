@@ -44,10 +44,10 @@ def matrix_dtype(model: BEExformerClassifier, name: str) -> Iterator[None]:
 
 @functools.cache
 def default() -> str:
-    """Returns the dtype that makes trainings fastest here: "bfloat16" where the processor multiplies matrices of it.
+    """Returns the default dtype: "bfloat16" on a processor with AMX-BF16, else "float32".
 
-    It comes from the list of the processor's instructions and not from a measurement, so that the same command finds
-    the same dtype again. Only Linux has this list. With a graphics processor it is "float32".
+    The list of the processor's instructions decides, and not a measurement, so that the same command finds the same
+    dtype again. Only Linux has this list. With a GPU the dtype is "float32".
 
     Source: the instructions are AMX-BF16 (Intel, "Architecture Instruction Set Extensions Programming Reference").
     """

@@ -139,7 +139,7 @@ class Resolved:
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
     with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
-    may_take_longer: bool = False  # whether it starts again, for longer, if it learns nothing
+    may_take_longer: bool = False  # whether it starts over with more epochs if it learns nothing
     start_by_default: bool = False  # whether the call says nothing of what `init` is
     is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
@@ -346,7 +346,8 @@ class _Case:
             if self.from_binary_encoder:
                 own |= REAL_TRAINING
             recipe = TrainingConfig.warm(False, epochs=epochs, **own)
-            return Resolved(model, recipe, init, may_take_longer=self.epochs is None)
+            open_end = self.epochs is None and not self.data.is_regression
+            return Resolved(model, recipe, init, may_take_longer=open_end)
         epochs = self.epochs or max(epochs, training.epochs)
         return Resolved(model, TrainingConfig(epochs=epochs, **own), init)
 

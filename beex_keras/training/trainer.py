@@ -309,7 +309,7 @@ class Trainer:
             if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
         self.fit(model)
-        if self.found.may_take_longer and not self.has_learned():
+        if self.found.may_take_longer and not self.is_longer and not self.has_learned():
             model = self.start_over(preprocessor)
             self.fit(model)
         if not self.chief:
@@ -322,14 +322,17 @@ class Trainer:
         return run
 
     @property
+    def is_longer(self) -> bool:
+        """Whether the training has started over."""
+        return (self.folder / _LONGER_MARK).exists()
+
+    @property
     def num_epochs(self) -> int:
-        """As the settings have it, or as many as it takes to learn anything."""
-        return self.config.epochs * (_LONGER if (self.folder / _LONGER_MARK).exists() else 1)
+        """As the settings have it, or more where the training has started over."""
+        return self.config.epochs * (_LONGER if self.is_longer else 1)
 
     def has_learned(self) -> bool:
-        """Whether an epoch's score on validation data is more than chance, or the training cannot be longer."""
-        if self.task.is_regression or (self.folder / _LONGER_MARK).exists():
-            return True
+        """Whether the score of an epoch on validation data exceeds chance by two standard errors."""
         labels, metric = self.task.validation.labels, self.task.metric
         least = chance(labels, metric)
         least += 2 * standard_error(least, len(labels), metric)
