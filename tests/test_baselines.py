@@ -13,7 +13,7 @@ from beex_keras import cli, load_task, train
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.training import baselines, bert, frozen, settings, trainer
+from beex_keras.training import baselines, bert, frozen, results, settings
 
 pytest.importorskip("sklearn")
 
@@ -171,6 +171,6 @@ def test_a_start_from_minilm_stands_beside_what_it_has_untrained(
     with pytest.raises(SystemExit):
         cli.main(["train", *data_options(tmp_path), "--init", "minilm", *words[:-1]])
     assert "frozen MiniLM" in capsys.readouterr().out
-    monkeypatch.setattr(trainer, "_FEW_LABELS", 3)
+    monkeypatch.setattr(results, "_FEW_LABELS", 3)
     run = train(**toy_files(tmp_path), output=tmp_path / "more", init="minilm", epochs=1, **shape)
     assert run.baselines == {}

@@ -1,7 +1,8 @@
 from .callbacks import CalibratedAccuracy
 from .distribution import make_strategy
 from .recipe import RunOptions, TrainingConfig
-from .trainer import Run, train
+from .results import Run
+from .trainer import train
 from .warm_starts import WarmStart, warm_start
 
 __all__ = [

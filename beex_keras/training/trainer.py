@@ -6,10 +6,9 @@ step is in `beex_keras.training.step`, what goes on around the steps in `beex_ke
 """
 
 import dataclasses
-import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack, nullcontext
 from functools import partial
 from pathlib import Path
@@ -22,8 +21,6 @@ from beex_keras.backend import tf
 from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
-from beex_keras.evaluation.calibration import Calibration, calibrate, chance
-from beex_keras.evaluation.scores import Evaluation, evaluate, score, standard_error
 from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
@@ -34,20 +31,18 @@ from beex_keras.training import (
     binary_minilm,
     distribution,
     epochs,
-    frozen,
     linear,
     notes,
     run_folder,
 )
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.arguments import NONE, TWIN, Arguments, Source
-from beex_keras.training.bert import MINILM
 from beex_keras.training.callbacks import CalibratedAccuracy
 from beex_keras.training.distillation import Distillation, Lessons, better_twin
-from beex_keras.training.inference import exit_logits
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
+from beex_keras.training.results import MONITOR, HeldOut, Run, measure_baselines
 from beex_keras.training.settings import Data, Resolved, resolve
 from beex_keras.training.step import gradient_step
 from beex_keras.training.transfer import Transfer
@@ -62,40 +57,8 @@ from beex_keras.training.unlabelled import (
 )
 from beex_keras.training.warm_starts import is_real, warm_start
 
-_MONITOR = "val_calibrated_accuracy"
 _LONGER, _LONGER_MARK = 3, "longer"
 """How many times as many epochs a twin has that has learned nothing, and the file that says so."""
-
-_FEW_LABELS = 5_000
-"""Up to how many training texts a linear model on embeddings is measured; more take long."""
-
-
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """A finished training.
-
-    Attributes:
-        directory: the run folder.
-        model: the classifier of the epoch that was kept, with its calibrated policy.
-        epoch: the number of that epoch, from 1.
-        history: the logs of each epoch, by name.
-        calibration: the calibration on the validation split.
-        evaluation: the figures on the test split.
-        exit_logits: logits (B, N, C) of the splits "validation" and "test".
-        baselines: scores on the test split, by name, of MiniLM without further training; only for a start
-            from MiniLM with few labels.
-        is_chief: whether this process wrote the folder; in a cluster only one worker does.
-    """
-
-    directory: Path
-    model: BEExformerClassifier
-    epoch: int
-    history: dict[str, list[float]]
-    calibration: Calibration
-    evaluation: Evaluation
-    exit_logits: dict[str, np.ndarray] = dataclasses.field(repr=False)
-    is_chief: bool = True
-    baselines: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
 def train(
@@ -279,7 +242,7 @@ class Trainer:
         tf.keras.utils.set_random_seed(self.config.seed)
         with distribution.scope(self.strategy):
             model = self.new_model(preprocessor)
-        self.costs = relative_costs(model.config)
+        self.held_out = HeldOut(self.task, self.ids, self.config, relative_costs(model.config))
         done = (self.folder / run_folder.RESULTS).exists()
         finished = bool(distribution.from_chief(self.strategy, [done]).all())
         run = None
@@ -288,9 +251,9 @@ class Trainer:
                 run = self.train(model, preprocessor)
             distribution.wait_for_all(self.strategy)  # the other workers read what the first wrote
         if run is None:
-            run = self.measure(BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL))
-            found = run_folder.read_results(self.folder).get("baselines", {})
-            run = dataclasses.replace(run, baselines=found)
+            model = BEExformerClassifier.from_pretrained(self.folder / run_folder.MODEL)
+            baselines = run_folder.read_results(self.folder).get("baselines", {})
+            run = self.measure(model, baselines)
         distribution.wait_for_all(self.strategy)  # who left early would seem lost to the others
         return run
 
@@ -316,10 +279,22 @@ class Trainer:
             return None
         model = distribution.local_copy(model)
         load_weights(model, self.folder / epochs.BEST_WEIGHTS)
-        found = self.measure_baselines()
-        run = dataclasses.replace(self.measure(model), baselines=found)
-        self.save(run)
+        # They need MiniLM, which may have to be downloaded, so somebody has to ask for it.
+        asked = not (self.is_twin or self.found.start_by_default)
+        run = self.measure(model, measure_baselines(self.task, self.found.init) if asked else {})
+        self.held_out.save(run)
+        self.remove_unneeded()
         return run
+
+    def measure(self, model: BEExformerClassifier, baselines: dict[str, float]) -> Run:
+        run = self.held_out.measure(model, self.folder)
+        return dataclasses.replace(run, is_chief=self.chief, baselines=baselines)
+
+    def remove_unneeded(self) -> None:
+        """Checkpoints carry the optimizer's state, three times the model; a finished run needs none."""
+        epochs.remove_weights(self.folder)
+        for name in (IDS, ANSWERS):
+            (self.folder / name).unlink(missing_ok=True)
 
     @property
     def is_longer(self) -> bool:
@@ -333,10 +308,7 @@ class Trainer:
 
     def has_learned(self) -> bool:
         """Whether the score of an epoch on validation data exceeds chance by two standard errors."""
-        labels, metric = self.task.validation.labels, self.task.metric
-        least = chance(labels, metric)
-        least += 2 * standard_error(least, len(labels), metric)
-        return max(run_folder.read_history(self.folder)[_MONITOR]) > least
+        return self.held_out.exceeds_chance(run_folder.read_history(self.folder)[MONITOR])
 
     def start_over(self, preprocessor: TextPreprocessor) -> BEExformerClassifier:
         """Removes what the training has left, and makes a model for a longer one."""
@@ -421,7 +393,9 @@ class Trainer:
             )
         annealing = Annealing(start, round(config.anneal * all_steps))
         validation, labels = self.ids["validation"], self.task.validation.labels
-        calibrated = CalibratedAccuracy(validation, labels, model.policy, **self.calibration)
+        calibrated = CalibratedAccuracy(
+            validation, labels, model.policy, **self.held_out.calibration
+        )
         callbacks = [annealing, calibrated, *self.callbacks]
         if self.options.tensorboard:
             callbacks.insert(2, tf.keras.callbacks.TensorBoard(self.folder / "tensorboard"))
@@ -442,8 +416,8 @@ class Trainer:
                 steps,
                 self.num_epochs,
                 self.folder,
-                monitor=_MONITOR,
-                slack=self.slack,
+                monitor=MONITOR,
+                slack=self.held_out.slack,
                 patience=config.patience,
                 callbacks=callbacks,
                 trackables={"annealing_step": annealing.step},
@@ -469,71 +443,3 @@ class Trainer:
         """What the training split's exits learn: class numbers, or standardized numbers."""
         labels = self.task.train.labels
         return labels if self.value_scale is None else self.value_scale.standardize(labels)
-
-    @property
-    def calibration(self) -> dict[str, Any]:
-        """Arguments of `calibrate`."""
-        config = self.config
-        accuracy = {"tolerance": config.tolerance, "margin": config.margin}
-        of_task = {"metric": self.task.metric, "value_scale": self.value_scale}
-        return {"costs": self.costs, **of_task, **accuracy}
-
-    @property
-    def slack(self) -> Callable[[float], float] | None:
-        """By less than this chance alone makes an epoch seem better than the best score so far."""
-        margin, count = self.config.margin, len(self.task.validation)
-        if not margin:
-            return None
-        return lambda best: margin * standard_error(best, count, self.task.metric)
-
-    def measure(self, model: BEExformerClassifier) -> Run:
-        """Calibrates the model's exit on validation data and evaluates it on test data."""
-        task = self.task
-        parts, labels = ("validation", "test"), task.validation.labels
-        logits = {part: exit_logits(model, self.ids[part]) for part in parts}
-        calibration = calibrate(
-            exits.get(self.config.policy), logits["validation"], labels, **self.calibration
-        )
-        policy = model.policy = calibration.policy
-        found = logits["test"], task.test.labels, policy, self.costs, task.metric
-        evaluation = evaluate(*found, self.value_scale)
-        history = run_folder.read_history(self.folder)
-        epoch = 1 + epochs.kept_epoch(history[_MONITOR], self.slack)
-        return Run(self.folder, model, epoch, history, calibration, evaluation, logits, self.chief)
-
-    def measure_baselines(self) -> dict[str, float]:
-        """Measures a linear model on MiniLM's embeddings, which needs no training of the encoder.
-
-        It is left out with many labels, for which it takes long, and without scikit-learn.
-        """
-        # They need MiniLM, which may have to be downloaded, so somebody has to ask for it.
-        init, asked = self.found.init, not (self.is_twin or self.found.start_by_default)
-        once = len(self.task.train) // (2 if self.task.both_orders else 1)
-        few = once <= _FEW_LABELS
-        if init is None or not (asked and few and init.is_encoder and linear.is_available()):
-            return {}
-        if init.identity["name"] not in (MINILM, *binary_minilm.FILES):
-            return {}
-        found, test = frozen.predictions(self.task), self.task.test.labels
-        return {frozen.name_of(self.task): score(test, found, self.task.metric)}
-
-    def save(self, run: Run) -> None:
-        """Writes the model, and then the results, which mark a run as finished."""
-        run.model.save_pretrained(self.folder / run_folder.MODEL)
-        results = _figures(run)
-        held_out = {"validation": self.task.validation, "test": self.task.test}
-        results["held_out"] = {name: split.fingerprint() for name, split in held_out.items()}
-        if run.baselines:
-            results["baselines"] = run.baselines
-        if run.model.config.precision.name == "weights-only":
-            # As it is converted, which is to activations of 8 bits.
-            results["w1a8"] = _figures(self.measure(run.model.with_activations(8)))
-        write_atomically(self.folder / run_folder.RESULTS, json.dumps(results, indent=2) + "\n")
-        # Checkpoints carry the optimizer's state, three times the model; a finished run needs none.
-        epochs.remove_weights(self.folder)
-        for name in (IDS, ANSWERS):
-            (self.folder / name).unlink(missing_ok=True)
-
-
-def _figures(run: Run) -> dict[str, Any]:
-    return {"calibration": run.calibration.to_dict(), "test": run.evaluation.to_dict()}
