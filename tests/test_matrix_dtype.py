@@ -1,8 +1,12 @@
 """The type of a training's matrix products, where the call does not name it."""
 
-import pytest
+import json
 
-from beex_keras.training import TrainingConfig, matrix_dtype, settings
+import pytest
+from toy import TOY_SIZE, write_toy_files
+
+from beex_keras import BeexError, load_task
+from beex_keras.training import TrainingConfig, matrix_dtype, settings, train
 from beex_keras.training.arguments import Arguments
 from beex_keras.training.matrix_dtype import default  # which conftest.py replaces later
 
@@ -33,3 +37,19 @@ def test_every_training_has_it_unless_its_call_says_another(monkeypatch):
     assert precisions(init="none") == ["bfloat16"]
     assert precisions(precision="float32") == ["float32"] * 2
     assert precisions(training=TrainingConfig()) == ["float32"]
+
+
+def test_a_run_has_it_to_its_end_on_whatever_processor(tmp_path, no_steps, monkeypatch):
+    task = load_task(**write_toy_files(tmp_path, 20, 10))
+    words = {"preset": "micro", "epochs": 1, "verbose": 0, **TOY_SIZE}
+
+    def precision(**more):
+        train(task, tmp_path / "run", **words, **more)
+        return json.loads((tmp_path / "run" / "run.json").read_text())["training"]["precision"]
+
+    monkeypatch.setattr(matrix_dtype, "default", lambda: "bfloat16")
+    assert precision() == "bfloat16"
+    monkeypatch.setattr(matrix_dtype, "default", lambda: "float32")
+    assert precision() == "bfloat16"
+    with pytest.raises(BeexError, match=r"with other settings \(precision\)"):
+        precision(precision="float32")

@@ -119,6 +119,13 @@ class Arguments:
         named = self.choice.get("preset") is None and self.init in (MINILM, *binary_minilm.FILES)
         return named or self.leave_start_open
 
+    def going_on(self, recipe: Mapping[str, Any]) -> "Arguments":
+        """With what the run that they may continue has chosen by the processor on which it began."""
+        if "precision" not in recipe or isinstance(self.training, TrainingConfig):
+            return self
+        chosen = {"precision": recipe["precision"], **self.training}
+        return dataclasses.replace(self, training=chosen)
+
     def _with_teacher_of_unlabelled(self) -> "Arguments":
         """With the teacher that somebody wants who has texts without labels and names none."""
         from_bert = self.init not in (None, NONE) and is_bert(self.init)

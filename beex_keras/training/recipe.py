@@ -44,7 +44,7 @@ class TrainingConfig:
             token by another one, in [0, 1), see `beex_keras.training.step.replace_tokens`.
         precision: type of the matrix products in training: "float32", or "bfloat16", which is faster on
             processors that have it; everything else stays float32. A call of `train` that does not name it has
-            `beex_keras.training.matrix_dtype.default()`.
+            `beex_keras.training.matrix_dtype.default()`, or what the unfinished run has in its folder.
         pieces: whether the learned vocabulary has pieces of words beside whole words.
         seed: seed of the random numbers for initialization, dropout and shuffling.
 

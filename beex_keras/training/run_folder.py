@@ -98,6 +98,15 @@ def removed_if_refused(directory: Path) -> Iterator[None]:
         raise
 
 
+def read_training(directory: Path) -> dict[str, Any]:
+    """The recipe of the run in a folder; empty if the folder holds none that can be read."""
+    try:
+        found = json.loads((directory / SETTINGS).read_text("utf-8"))["training"]
+    except (OSError, ValueError, KeyError, TypeError):  # `open_run` has the sentence for it
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
 def open_preprocessor(
     directory: Path, max_length: int, lower_case: bool, vocabulary: Callable[[], Sequence[str]]
 ) -> TextPreprocessor:

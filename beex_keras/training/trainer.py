@@ -145,6 +145,7 @@ def train(
         arguments = dataclasses.replace(arguments, teacher=NONE)
     if vocabulary is not None and init is None:
         arguments = dataclasses.replace(arguments, init=NONE)  # a start brings its own
+    arguments = arguments.going_on(run_folder.read_training(Path(output)))
     task = load_task(data, validation, test, **arguments.data)
     if isinstance(vocabulary, str | os.PathLike):
         vocabulary = read_vocabulary(vocabulary)
