@@ -138,7 +138,7 @@ def task(tmp_path_factory):
 
 
 @pytest.mark.slow
-def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
+def test_training_with_a_teacher_comes_nearer_to_it(task, tmp_path):
     write_encoder(tmp_path / "encoder")
     recipe = TrainingConfig(
         epochs=1,
@@ -150,11 +150,6 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     )
     plain = dataclasses.replace(recipe, replaced_tokens=0.0, hidden_weight=4.0)
 
-    class Interrupt(tf.keras.callbacks.Callback):
-        def on_train_batch_end(self, batch, logs=None):
-            if batch == 4:
-                raise KeyboardInterrupt
-
     config = config_of(num_blocks=1)
     arguments = {"init": warm_start(tmp_path / "encoder"), "verbose": 0}
     twin = train(
@@ -164,19 +159,6 @@ def test_training_with_a_teacher_resumes_and_comes_nearer_to_it(task, tmp_path):
     alone = train(task, tmp_path / "alone", model=config, training=plain, **arguments)
     arguments["teacher"] = arguments["init"]
     taught = train(task, tmp_path / "taught", model=config, training=recipe, **arguments)
-    with pytest.raises(KeyboardInterrupt):
-        train(
-            task,
-            tmp_path / "cut",
-            model=config,
-            training=recipe,
-            checkpoint_seconds=0,
-            callbacks=[Interrupt()],
-            **arguments,
-        )
-    again = train(task, tmp_path / "cut", model=config, training=recipe, **arguments)
-    for one, other in zip(taught.model.get_weights(), again.model.get_weights(), strict=True):
-        np.testing.assert_array_equal(one, other)
 
     ids = taught.model.preprocessor.encode(task.test.texts)
     mask, known = ids != 0, [twin.model.backbone(ids)]

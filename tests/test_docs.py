@@ -39,6 +39,9 @@ import tflm_host
 
 TFLITE = ROOT / "tflite"
 
+FIRST = ("README.md", "docs/quickstart.md", "docs/own_data.md")
+"""The pages by which one begins."""
+
 EXCEPTIONS = {
     ("docs/cluster.md", "beex train"): "workers wait for each other; test_distribution.py has them",
 }
@@ -213,7 +216,9 @@ def test_commands(page, small, small_presets, no_epochs, no_trainings):
 @pytest.mark.slow
 @pytest.mark.parametrize("language", [SHELL, PYTHON], ids=["commands", "python"])
 @pytest.mark.parametrize("page", [p for p in pages_with(SHELL, PYTHON) if "pretrained/" not in p])
-def test_trainings(page, language, small, small_presets, one_epoch, no_conversions):
+def test_trainings(page, language, request, small, small_presets, no_conversions):
+    """First pages with an epoch; others with all of a training but its epochs."""
+    request.getfixturevalue("one_epoch" if page in FIRST else "no_steps")
     prepare(page, small)
     run_page(page, small, language)
 

@@ -270,12 +270,12 @@ def test_every_build_gives_the_same_bits(expected, tmp_path, flags):
 @pytest.mark.slow
 @pytest.mark.skipif(CROSS is None or EMULATOR is None, reason="no aarch64 compiler or emulator")
 def test_aarch64_gives_the_same_bits(expected, tmp_path):
-    """In gnu mode; 100 sentences, of the large model a few."""
+    """In gnu mode; 50 sentences, of the large model a few."""
     flags = ("-O2", "-std=gnu17", "-static")
     program = [EMULATOR, build(tmp_path / "scores", CROSS, *flags)]
     for kernels in ("portable", "neon", "neondot"):
         for model in MODELS:
-            count = max(100, MANY) if model in SMALL else max(2, MANY)
+            count = max(50, MANY) if model in SMALL else max(2, MANY)
             assert scores(program, model, count, kernels) == expected(model, count)
     test = build(tmp_path / "self_test", CROSS, *flags, program="tests/selftest_main.c")
     assert "FAILED" not in run(EMULATOR, test)
@@ -335,7 +335,7 @@ BITS = """uint32_t bits;
 @needs_emulators
 @pytest.mark.parametrize("board", BOARDS)
 def test_boards_give_the_same_bits(expected, tmp_path, board):
-    """20 sentences, in gnu mode, of the models that fit; 6 on a processor without floating point."""
+    """10 sentences, in gnu mode, of the models that fit; 4 on a processor without floating point."""
     for model in SMALL:
         if board not in {row["board"] for row in pretrained.card(model)["boards"]}:
             continue
@@ -344,7 +344,7 @@ def test_boards_give_the_same_bits(expected, tmp_path, board):
         program = (folder / "main.c").read_text()
         assert SCORE in program
         (folder / "main.c").write_text(program.replace(SCORE, BITS))
-        count = 6 if board == "mps2-an385" else 20
+        count = 4 if board == "mps2-an385" else 10
         lines = [text.encode() for text in texts(model, count)]
         options = {"OPTIMIZE": "-O2 -std=gnu17", "STACK": 8192}
         found = emulation.emulate(folder, board, tmp_path / "b", lines, **options)

@@ -11,10 +11,16 @@ from toy import write_toy_files
 from beex_keras import BeexError, train
 from beex_keras.data import Split
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import TrainingConfig, binary_minilm, settings
+from beex_keras.training import TrainingConfig, binary_minilm, results, settings
 from beex_keras.training.arguments import Arguments
 from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
+
+
+@pytest.fixture(autouse=True)
+def no_baselines(monkeypatch):
+    """They have tests of their own."""
+    monkeypatch.setattr(results, "_FEW_LABELS", 0)
 
 
 def resolved(labelled, count=None, teacher=None, init="minilm", unlabelled=False, data=(), **words):
@@ -178,13 +184,20 @@ def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
         return found
 
     monkeypatch.setattr(Trainer, "lessons", lessons)
-    words = {**write_toy_files(tmp_path, 60, 30), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 30, 20), **SHAPE, "epochs": 1, "verbose": 0}
     (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
     words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)
     # The first twin has the labels, the second answers to all texts, and the student the second twin.
-    assert seen == [(60, False, False, 0.0), (100, False, True, 0.7), (100, True, False, 0.7)]
-    assert json.loads((tmp_path / "run" / "twin" / "run.json").read_text("utf-8"))["with_frozen"]
+    assert seen == [(30, False, False, 0.0), (70, False, True, 0.7), (70, True, False, 0.7)]
+    student, second, first = (
+        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
+        for name in (".", "twin", "twin/twin")
+    )
+    about = {"kind": "twin", "epochs": 1, "init": second["init"]}
+    assert student["teacher"] == second["teacher"] == about and second["with_frozen"]
+    assert student["unlabelled"] == second["unlabelled"]
+    assert "teacher" not in first and "unlabelled" not in first
     again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
 
@@ -211,7 +224,7 @@ def test_a_twin_that_has_learned_nothing_starts_again_for_longer(
 ):
     """No word tells the labels; the process ends within the longer training, and a second one goes on."""
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    files = write_toy_files(tmp_path, 64, 30)
+    files = write_toy_files(tmp_path, 32, 20)
     for file in files.values():
         rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
         rows = [{**row, "label": n % 2} for n, row in enumerate(rows)]
@@ -235,23 +248,6 @@ def test_a_twin_that_has_learned_nothing_starts_again_for_longer(
     np.testing.assert_array_equal(*(run.exit_logits["test"] for run in runs))
     # The number of epochs that a call gives bounds all of them.
     assert resolved(500).twin.may_take_longer and not resolved(500, epochs=1).twin.may_take_longer
-
-
-def test_both_twins_are_trained_before_the_student(eager, encoders, tmp_path, monkeypatch):
-    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
-    (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
-    words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
-    train(output=tmp_path / "run", init="minilm", **words)
-    student, second, first = (
-        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
-        for name in (".", "twin", "twin/twin")
-    )
-    about = {"kind": "twin", "epochs": 1, "init": second["init"]}
-    assert student["teacher"] == second["teacher"] == about
-    assert student["unlabelled"] == second["unlabelled"]
-    assert "teacher" not in first and "unlabelled" not in first
-    assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
 
 
 def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
@@ -377,7 +373,7 @@ def test_unlabelled_texts_alone_ask_for_minilm(encoders):
 
 
 def test_a_vocabulary_of_ones_own_leaves_the_default_start_out(eager, encoders, tmp_path):
-    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 32, 20), **SHAPE, "epochs": 1, "verbose": 0}
     run = train(output=tmp_path / "run", vocabulary=VOCABULARY, **words)
     assert list(run.model.preprocessor.vocabulary) == list(VOCABULARY)
     assert "init" not in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
@@ -399,7 +395,7 @@ def test_a_shallower_model_takes_the_first_blocks(encoders):
 
 def test_the_student_starts_from_the_binary_encoder(eager, encoders, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    words = {**write_toy_files(tmp_path, 64, 30), **SHAPE, "epochs": 1, "verbose": 0}
+    words = {**write_toy_files(tmp_path, 32, 20), **SHAPE, "epochs": 1, "verbose": 0}
     words |= {"learning_rate": 1e-9, "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)
     about, its = (

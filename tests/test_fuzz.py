@@ -40,9 +40,9 @@ def test_hostile_texts_do_no_harm(sanitized, tmp_path, rounds):
 @SLOW
 @pytest.mark.skipif(newest("clang") is None, reason="libFuzzer comes with clang")
 def test_the_long_run():
-    """For a minute: it finds nothing, and reaches nearly every line."""
-    found = run(ROOT / "tools" / "fuzz.sh", 1, 100)
+    """For half a minute: it finds nothing, and reaches nearly every line."""
+    found = run(ROOT / "tools" / "fuzz.sh", 0.5, 50)
     assert found.count(" 0 findings") == 2
-    assert re.search(r"^100 models, \d+ runs, 0 mismatches$", found, re.MULTILINE)
+    assert re.search(r"^50 models, \d+ runs, 0 mismatches$", found, re.MULTILINE)
     (total,) = re.findall(r"^TOTAL .* ([\d.]+)%$", found, re.MULTILINE)
     assert float(total) >= 95

@@ -28,8 +28,8 @@ SMALLER = {
 @pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
 def test_a_notebook_runs_and_prints_what_it_says(path, tmp_path, monkeypatch):
     monkeypatch.setenv("BEEX_EPOCHS", "1")
-    monkeypatch.setenv("BEEX_SAMPLES", "500")
-    monkeypatch.setenv("BEEX_UNLABELLED", "100")
+    monkeypatch.setenv("BEEX_SAMPLES", "200")
+    monkeypatch.setenv("BEEX_UNLABELLED", "50")
     kept = nbformat.read(path, as_version=4)
     smaller = nbformat.read(path, as_version=4)
     for cell in smaller.cells:

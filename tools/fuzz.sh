@@ -8,7 +8,7 @@
 # build/fuzz; the next run goes on from there, and tries the findings first. CLANG names the compiler.
 set -eu
 cd "$(dirname "$0")/.."
-minutes=${1:-10}
+seconds=$(awk -v minutes="${1:-10}" 'BEGIN { print int(60 * minutes) }')
 models=${2:-1000}
 folder=build/fuzz
 
@@ -58,7 +58,7 @@ done
 "$folder/differential" -w "$folder/model" 100
 pids=
 for target in model text; do
-    LLVM_PROFILE_FILE="$folder/$target.profraw" "$folder/fuzz_$target" -max_total_time=$((60 * minutes)) \
+    LLVM_PROFILE_FILE="$folder/$target.profraw" "$folder/fuzz_$target" -max_total_time="$seconds" \
         -max_len="$([ $target = model ] && echo 65536 || echo 1024)" -timeout=20 -print_final_stats=1 \
         -artifact_prefix="$folder/findings/$target-" "$folder/$target" >"$folder/$target.log" 2>&1 &
     pids="$pids $!"
