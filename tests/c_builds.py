@@ -1,7 +1,6 @@
 """The C code compiled for tests, once for all of them: by GCC and by Clang, plain and with sanitizers."""
 
 import dataclasses
-import fcntl
 import os
 import shutil
 import subprocess
@@ -10,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import COMPILER
+from made_once import made_once
 
 TFLITE = Path(__file__).parents[1] / "tflite"
 WARNINGS = ("-Wall", "-Wextra", "-Werror")
@@ -70,13 +70,17 @@ class Build:
             return target
 
         sources = sorted([*TFLITE.glob("kernels/*.c"), *TFLITE.glob("engine/*.c")])
-        folder.mkdir(exist_ok=True)
-        with (folder / "lock").open("w") as lock, ThreadPoolExecutor(2) as pool:
-            fcntl.flock(lock, fcntl.LOCK_EX)  # another worker's tests wait for the same objects
-            if not (folder / "complete").exists():
-                list(pool.map(build, sources))
-                (folder / "complete").touch()
-        return cls(folder, compiler, flags, [folder / f"{source.stem}.o" for source in sources])
+        with ThreadPoolExecutor(2) as pool:
+            return cls(folder, compiler, flags, list(pool.map(build, sources)))
+
+    @classmethod
+    def once(
+        cls, factory: pytest.TempPathFactory, name: str, compiler: str, *flags: str
+    ) -> "Build":
+        """As `of`, in a folder that all workers of this run have."""
+        name = f"{name}-{Path(compiler).name}"
+        folder = made_once(factory, name, lambda folder: cls.of(folder, compiler, *flags))
+        return cls(folder, compiler, flags, sorted(folder.glob("*.o")))
 
     def link(self, *sources: str, flags: tuple[str, ...] = ()) -> Path:
         """The program of these sources and the objects, named for the first and the process."""
@@ -86,23 +90,14 @@ class Build:
         return target
 
 
-def shared(factory: pytest.TempPathFactory, name: str, compiler: str) -> Path:
-    """A folder that all workers of this run have."""
-    base = factory.getbasetemp()
-    base = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    return base / f"{name}-{Path(compiler).name}"
-
-
 @pytest.fixture(scope="session", params=each(COMPILERS, "gcc"))
 def plain(request, tmp_path_factory) -> Build:
-    folder = shared(tmp_path_factory, "plain", request.param)
-    return Build.of(folder, request.param, "-O2")
+    return Build.once(tmp_path_factory, "plain", request.param, "-O2")
 
 
 @pytest.fixture(scope="session", params=each(COMPILERS, "clang"))
 def sanitized(request, tmp_path_factory) -> Build:
-    folder = shared(tmp_path_factory, "sanitized", request.param)
     probe = [request.param, *SANITIZE, "-x", "c", "-", "-o", os.devnull]
     if subprocess.run(probe, input=b"int main(void) { return 0; }", capture_output=True).returncode:
         pytest.skip("the compiler has no sanitizers")
-    return Build.of(folder, request.param, *SANITIZE)
+    return Build.once(tmp_path_factory, "sanitized", request.param, *SANITIZE)

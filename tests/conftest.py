@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from browsers import chromium
+from made_once import made_once
 from small_encoder import SHAPE, write_binary, write_encoder
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
@@ -118,15 +119,17 @@ def toy_run(tmp_path_factory):
 
     train.jsonl, validation.jsonl, test.jsonl, run/, model.tflite, model.beex
     """
-    path = tmp_path_factory.mktemp("toy")
-    task = load_task(**write_toy_files(path))
-    config = BEExformerConfig.preset("tiny", **TOY_SIZE)
-    recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
-    run = train(task, path / "run", model=config, training=recipe, verbose=0)
-    figures = run.calibration.to_dict()
-    export.export_file(run.model, path / "model.tflite", calibration=figures)
-    beex_format.export_file(run.model, path / "model.beex", calibration=figures)
-    return path
+
+    def make(folder):
+        task = load_task(**write_toy_files(folder))
+        config = BEExformerConfig.preset("tiny", **TOY_SIZE)
+        recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
+        run = train(task, folder / "run", model=config, training=recipe, verbose=0)
+        figures = run.calibration.to_dict()
+        export.export_file(run.model, folder / "model.tflite", calibration=figures)
+        beex_format.export_file(run.model, folder / "model.beex", calibration=figures)
+
+    return made_once(tmp_path_factory, "toy", make)
 
 
 @pytest.fixture(scope="module")

@@ -263,8 +263,8 @@ def test_training_from_an_encoder_resumes_to_the_same_weights(encoder, task, tmp
 
 
 @needs_engine
-@pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
-def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_path, mode):
+def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_path):
+    """Weights and activations."""
     compared = []
 
     class Compare(tf.keras.callbacks.Callback):
@@ -279,7 +279,7 @@ def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_
 
     # Over more epochs than one, so that the first ends in the middle.
     recipe = dataclasses.replace(RECIPE, anneal=0.9)
-    config = config_of(num_blocks=1, **MODES[mode])
+    config = config_of(num_blocks=1, **MODES["fully-binary"])
     words = {"init": warm_start(encoder[0]), "callbacks": [Compare()], "verbose": 0}
     train(task, tmp_path / "run", model=config, training=recipe, **words)
     assert len(compared) == recipe.epochs and min(compared) > 0.1

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from c_builds import run, shared
+from c_builds import run
 from conftest import COMPILER, needs_engine
+from made_once import made_once
 from score_bits import build
 
 from beex_keras.runtime import library
@@ -48,8 +49,8 @@ def node() -> tuple[str, ...]:
 @pytest.fixture(scope="session")
 def package(tmp_path_factory) -> Path:
     """What `make web` builds; the playground stands beside it."""
-    folder = shared(tmp_path_factory, "web", "npm")
-    return npm_package.build(folder, CLANG)
+    folder = made_once(tmp_path_factory, "web", lambda folder: npm_package.build(folder, CLANG))
+    return folder / "beex-keras"
 
 
 @pytest.fixture(scope="session")
