@@ -218,7 +218,7 @@ def test_commands(page, small, small_presets, no_epochs, no_trainings):
 @pytest.mark.parametrize("page", [p for p in pages_with(SHELL, PYTHON) if "pretrained/" not in p])
 def test_trainings(page, language, request, small, small_presets, no_conversions):
     """First pages with an epoch; others with all of a training but its epochs."""
-    request.getfixturevalue("one_epoch" if page in FIRST else "no_steps")
+    request.getfixturevalue("one_epoch" if page in FIRST else "no_epochs")
     prepare(page, small)
     run_page(page, small, language)
 

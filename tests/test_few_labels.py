@@ -198,6 +198,7 @@ def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
     assert student["teacher"] == second["teacher"] == about and second["with_frozen"]
     assert student["unlabelled"] == second["unlabelled"]
     assert "teacher" not in first and "unlabelled" not in first
+    assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
     again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
 

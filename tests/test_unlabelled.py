@@ -231,7 +231,7 @@ class KillAfter(tf.keras.callbacks.Callback):
 def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_path):
     folder, words = toy
     words = {**words, "teacher": "twin", "unlabelled": [folder / "more.txt"], "epochs": 2}
-    words["data"] = folder / "train.jsonl"
+    words |= {"data": folder / "train.jsonl", "replaced_tokens": 0.3}
     whole = train(output=tmp_path / "whole", **words)
     twin = json.loads((tmp_path / "whole" / "twin" / "run.json").read_text("utf-8"))
     assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"

@@ -9,6 +9,10 @@
 set -eu
 cd "$(dirname "$0")/.."
 seconds=$(awk -v minutes="${1:-10}" 'BEGIN { print int(60 * minutes) }')
+if [ "$seconds" -lt 1 ]; then # libFuzzer would never end
+    echo "error: MINUTES is '$1'; give a number such as 10 or 0.5." >&2
+    exit 2
+fi
 models=${2:-1000}
 folder=build/fuzz
 

@@ -120,7 +120,10 @@ class Arguments:
         return named or self.leave_start_open
 
     def going_on(self, recipe: Mapping[str, Any]) -> "Arguments":
-        """With what the run that they may continue has chosen by the processor on which it began."""
+        """With the precision of the run that they continue, whose recipe this is, unless they name one.
+
+        The default follows from the processor, and another one may finish the run.
+        """
         if "precision" not in recipe or isinstance(self.training, TrainingConfig):
             return self
         chosen = {"precision": recipe["precision"], **self.training}

@@ -288,11 +288,12 @@ class Trainer:
         return run
 
     def measure(self, model: BEExformerClassifier, baselines: dict[str, float]) -> Run:
+        """The run that ends with this model, measured on held-out texts."""
         run = self.held_out.measure(model, self.folder)
         return dataclasses.replace(run, is_chief=self.chief, baselines=baselines)
 
     def remove_unneeded(self) -> None:
-        """Checkpoints carry the optimizer's state, three times the model; a finished run needs none."""
+        """Removes checkpoints, which are three times as large as the model, and the answers of a teacher."""
         epochs.remove_weights(self.folder)
         for name in (IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
