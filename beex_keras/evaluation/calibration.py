@@ -9,6 +9,7 @@ import numpy as np
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.correlation import correlation, ranks
+from beex_keras.evaluation.label_probabilities import label_probabilities
 from beex_keras.evaluation.scores import OF_NUMBERS, answers
 from beex_keras.exits import ExitPolicy
 from beex_keras.value_scale import ValueScale
@@ -24,13 +25,15 @@ class Curve:
         thresholds: (P,)
         accuracy: (P,) share of samples classified correctly at the exit taken, weighted as in `calibrate`;
             for a regression, the metric that `calibrate` uses in its place.
-        error: (P,) standard error of the loss of accuracy relative to full depth.
+        loss: (P,) estimate of the accuracy that is lost relative to full depth.
+        error: (P,) standard error of that estimate.
         cost: (P,) mean cost relative to full depth.
         depth: (P,) mean number of blocks executed.
     """
 
     thresholds: np.ndarray
     accuracy: np.ndarray
+    loss: np.ndarray
     error: np.ndarray
     cost: np.ndarray
     depth: np.ndarray
@@ -98,9 +101,11 @@ def calibrate(
 ) -> Calibration:
     r"""Chooses the cheapest threshold up to which accuracy is within a tolerance of full depth.
 
-    The loss of accuracy of a text is 1 if it is right at full depth and wrong at the exit taken, -1 the
-    other way round, and 0 otherwise. The function tries thresholds from full depth on, each a little
-    cheaper than the one before, as long as
+    The loss of accuracy of a text is the probability that the answer at full depth is right, less the
+    probability that the answer at the exit taken is. `label_probabilities` estimates both from the logits
+    of all exits. It varies less between samples than a count of right and wrong answers, which most texts
+    leave unchanged. The function tries thresholds from full depth on, each a little cheaper than the one
+    before, as long as
 
     \[
     \mathrm{mean}(\mathrm{lost}) + \mathrm{margin} \cdot
@@ -108,12 +113,12 @@ def calibrate(
     \]
 
     Of the thresholds before the first that breaks it, the function chooses the one with the least mean
-    cost, and among equal costs the most accurate one. If hundreds of thresholds are tried on few texts,
+    cost, and among equal costs the one that loses least. If hundreds of thresholds are tried on few texts,
     some seem good by chance. A threshold beyond a bad one is therefore not trusted, and a larger margin
     makes it rarer that other texts lose more than the tolerance. Thresholds lie half-way between
     neighbouring scores, so the last bit of a score does not decide an exit.
 
-    For the metric "matthews" each class has the same weight: the weight of a text is \(B / (C \cdot
+    For the metric "matthews" each class has the same weight: a right answer counts \(B / (C \cdot
     \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
     answers the most frequent class would often be as good as any other.
 
@@ -135,8 +140,10 @@ def calibrate(
     Raises:
         BeexError: no samples, or shapes, policy or metric that do not fit.
 
-    Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021). The standard error
-    in place of an exact test gives no guarantee on few texts; it, and the weights, are our reading.
+    Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021), of the difference in
+    quality between the exit taken and the last one, as for exits by Jazbec et al. (2024). The standard
+    error in place of an exact test gives no guarantee on few texts. It, the probabilities in place of
+    labels, and the weights are our reading.
 
     Example:
         >>> logits = [[[0, 3], [0, 4]], [[1, 0], [0, 2]], [[5, 0], [6, 0]]]
@@ -159,7 +166,12 @@ def calibrate(
     if costs is None:
         costs = np.arange(1, depths + 1) / depths
     answered = answers(exit_logits, value_scale)
-    quality = partial(_quality, labels, metric=metric, weights=_weights(labels, metric))
+    if is_regression:
+        quality = partial(_quality_of_numbers, labels, metric=metric)
+    else:
+        weights = _class_weights(labels, metric, exit_logits.shape[2])
+        probabilities = label_probabilities(exit_logits, labels)
+        quality = partial(_quality_of_classes, labels, weights=weights, probabilities=probabilities)
     scores = np.asarray(policy.scores(exit_logits))
     rows = np.arange(len(labels))
     full, shares = quality(answered[:, -1])
@@ -167,40 +179,48 @@ def calibrate(
     for threshold in _candidates(policy, scores):
         taken = policy.first(scores, threshold)
         found, own = quality(answered[rows, taken])
-        error = (shares - own).std() / np.sqrt(len(rows))
-        points.append((threshold, found, error, costs[taken].mean(), taken.mean() + 1))
-    points.sort(key=lambda point: -point[4])
+        lost, error = (shares - own).mean(), (shares - own).std() / np.sqrt(len(rows))
+        points.append((threshold, found, lost, error, costs[taken].mean(), taken.mean() + 1))
+    points.sort(key=lambda point: -point[-1])
     curve = Curve(*(np.array(column) for column in zip(*points, strict=True)))
-    # A hair of slack, so that an equal share of correct samples counts as equal.
-    breaks = full - curve.accuracy + margin * curve.error > tolerance + 1e-9
+    # A hair of slack, so that the same answers count as the same.
+    breaks = curve.loss + margin * curve.error > tolerance + 1e-9
     # Some policies leave early at any threshold: then the one with the deepest exits is all there is.
     trusted = max(1, int(breaks.argmax())) if breaks.any() else len(points)
-    best = min(range(trusted), key=lambda i: (curve.cost[i], -curve.accuracy[i]))
+    best = min(range(trusted), key=lambda i: (curve.cost[i], curve.loss[i]))
     chosen = policy.with_threshold(float(curve.thresholds[best]))
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels), metric)
 
 
-def _quality(
-    labels: np.ndarray, answered: np.ndarray, metric: str, weights: np.ndarray
+def _quality_of_classes(
+    labels: np.ndarray, answered: np.ndarray, weights: np.ndarray, probabilities: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """How good answers (B,) are, the more the better, and each sample's share in it (B,)."""
-    if metric == "pearson":
-        return correlation(labels, answered)
-    if metric == "spearman":
-        return correlation(ranks(labels), ranks(answered))
+    """Accuracy of answers (B,), and how probable it is that each is right (B,), by the classes' weights."""
+    rows, counted = np.arange(len(labels)), weights[answered]
+    accuracy = float(((labels == answered) * counted).mean())
+    return accuracy, probabilities[rows, answered] * counted
+
+
+def _quality_of_numbers(
+    labels: np.ndarray, answered: np.ndarray, metric: str
+) -> tuple[float, np.ndarray]:
+    """How good answers (B,) are, the more the better, and each sample's share in it (B,), of this mean."""
     if metric == "mean_absolute_error":
         shares = -np.abs(labels - answered) / (labels.std() or 1.0)
-    else:
-        shares = (labels == answered) * weights
-    return float(shares.mean()), shares
+        return float(shares.mean()), shares
+    columns = labels, answered
+    if metric == "spearman":
+        columns = ranks(labels), ranks(answered)
+    found, influence = correlation(*columns)
+    return found, found + influence
 
 
-def _weights(labels: np.ndarray, metric: str) -> np.ndarray:
-    """The weight of each sample, 1 on average: (B,)."""
+def _class_weights(labels: np.ndarray, metric: str, num_classes: int) -> np.ndarray:
+    """What a right answer of each class counts, 1 on average over the labels: (C,)."""
+    counts = np.bincount(labels, minlength=num_classes)
     if metric != "matthews":
-        return np.ones(len(labels))
-    _, places, counts = np.unique(labels, return_inverse=True, return_counts=True)
-    return len(labels) / (len(counts) * counts[places])
+        return np.ones(len(counts))
+    return np.where(counts, len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts)), 0.0)
 
 
 def chance(labels: np.ndarray, metric: str = "accuracy") -> float:
@@ -216,8 +236,8 @@ def chance(labels: np.ndarray, metric: str = "accuracy") -> float:
         >>> chance(labels), chance(labels, "matthews")
         (0.75, 0.5)
     """
-    weights = _weights(labels, metric)
-    return max(float(((labels == label) * weights).mean()) for label in np.unique(labels))
+    counts = np.bincount(labels)
+    return float((counts * _class_weights(labels, metric, len(counts))).max() / len(labels))
 
 
 def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:

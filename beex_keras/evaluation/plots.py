@@ -89,11 +89,11 @@ def trade_off(calibration: Calibration) -> "Figure":
     what = calibration.metric.replace("_", " ") if calibration.metric in OF_NUMBERS else "accuracy"
     figure, (axes,) = style.subplots(1, width=6.4, height=4.6)
     order = np.argsort(curve.cost, kind="stable")
-    accuracy, cost = percent(curve.accuracy), percent(curve.cost)
+    full = 100 * calibration.full_depth_accuracy
+    accuracy, cost = full - percent(curve.loss), percent(curve.cost)
     axes.plot(cost[order], accuracy[order], color=style.BLUE, zorder=2)
     if len(cost) <= 16:
         axes.plot(cost, accuracy, "o", color=style.BLUE, zorder=2)
-    full = 100 * calibration.full_depth_accuracy
     line: dict[str, Any] = {"color": style.GREY, "linewidth": 1.2, "zorder": 1}
     axes.axhline(full, linestyle="--", label=f"full depth: {full:.2f} %", **line)
     if calibration.tolerance:
@@ -109,7 +109,7 @@ def trade_off(calibration: Calibration) -> "Figure":
     axes.set(
         title=f"{what.capitalize()} against cost of early exit",
         xlabel="mean FLOPs relative to full depth (%)",
-        ylabel=f"{what} (%), {calibration.num_samples:,} validation texts",
+        ylabel=f"{what} (%), estimated from {calibration.num_samples:,} validation texts",
     )
     axes.margins(x=0.04, y=0.08)
     figure.legend(loc="outside lower center")

@@ -24,8 +24,7 @@ class TrainingConfig:
         label_smoothing: label smoothing of `SoftRoutingLoss`, in [0, 1); a regression has none.
         policy: name of the exit policy to calibrate, see `beex_keras.exits.POLICIES`; `train` takes that of
             `beex_keras.exits.default` if none is given.
-        tolerance: accuracy that calibration may give up for speed, where 0.01 is one point; the default is
-            half a point, which is well within the noise of a validation split of a thousand texts.
+        tolerance: accuracy that calibration may give up for speed, where 0.01 is one point.
         margin: number of standard errors that calibration adds to the loss of accuracy, see
             `beex_keras.evaluation.calibrate`; an earlier epoch is kept only if its accuracy is better
             by as many standard errors, since the learning rate has fallen by the later ones.
@@ -69,7 +68,7 @@ class TrainingConfig:
     policy: Literal[
         "fractional_entropy", "entropy", "confidence", "patience", "fixed_depth", "change"
     ] = "confidence"
-    tolerance: float = 0.005
+    tolerance: float = 0.002
     margin: float = 1.0
     patience: int = 0
     anneal: float = 0.0
