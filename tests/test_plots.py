@@ -61,7 +61,7 @@ def test_trade_off_marks_the_chosen_point(logits_and_labels):
     (axes,) = plots.trade_off(found).axes
     (star,) = [line for line in axes.lines if line.get_marker() == "*"]
     assert star.get_xdata()[0] == pytest.approx(100 * found.cost)
-    estimate = found.full_depth_accuracy - found.curve.loss[found.index]
+    estimate = found.full_depth_accuracy - found.loss
     assert star.get_ydata()[0] == pytest.approx(100 * estimate)
     assert max(map(len, (line.get_xdata() for line in axes.lines))) == len(found.curve.cost)
 

@@ -68,6 +68,10 @@ class Calibration:
         return float(self.curve.accuracy[self.index])
 
     @property
+    def loss(self) -> float:
+        return float(self.curve.loss[self.index])
+
+    @property
     def cost(self) -> float:
         return float(self.curve.cost[self.index])
 
@@ -81,6 +85,7 @@ class Calibration:
             "policy": exits.serialize(self.policy),
             "validation_accuracy": self.accuracy,
             "validation_full_depth_accuracy": self.full_depth_accuracy,
+            "validation_estimated_loss": self.loss,
             "validation_cost": self.cost,
             "validation_mean_depth": self.depth,
             "validation_samples": self.num_samples,

@@ -107,9 +107,9 @@ def trade_off(calibration: Calibration) -> "Figure":
     star: dict[str, Any] = {"markersize": 17, "color": style.ORANGE, "markeredgecolor": "white"}
     axes.plot(cost[chosen], accuracy[chosen], "*", zorder=3, label=label, **star)
     axes.set(
-        title=f"{what.capitalize()} against cost of early exit",
+        title=f"{what.capitalize()} against cost, by {calibration.num_samples:,} validation texts",
         xlabel="mean FLOPs relative to full depth (%)",
-        ylabel=f"{what} (%), estimated from {calibration.num_samples:,} validation texts",
+        ylabel=f"estimated {what} (%)",
     )
     axes.margins(x=0.04, y=0.08)
     figure.legend(loc="outside lower center")
