@@ -27,8 +27,8 @@ from suite.trial import DONE, TRIAL_FILE, read_logits, state
 
 _POINT = 0.01
 _ESTIMATES = {
-    "probabilities": calibration.label_probabilities,
-    "counts": lambda logits, labels: np.eye(logits.shape[2])[labels],
+    "probabilities": calibration.scaled_probabilities,
+    "counts": lambda logits, labels: np.eye(logits.shape[1])[labels],
 }
 
 
@@ -88,7 +88,7 @@ def _measure(
     margin: float,
 ) -> list[float]:
     """Accuracy lost on the unseen texts, and the share of the blocks that is saved there."""
-    with mock.patch.object(calibration, "label_probabilities", _ESTIMATES[kind]):
+    with mock.patch.object(calibration, "scaled_probabilities", _ESTIMATES[kind]):
         chosen = calibrate(exits.Confidence(), *seen, tolerance=tolerance, margin=margin).policy
     figures = evaluate(*unseen, chosen)
     return [figures.exit_scores[-1] - figures.score, figures.flops_saved]

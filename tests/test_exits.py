@@ -6,7 +6,7 @@ import tensorflow as tf
 
 from beex_keras import BeexError, calibrate, exits
 from beex_keras.evaluation import evaluate
-from beex_keras.evaluation.label_probabilities import label_probabilities
+from beex_keras.evaluation.temperature import scaled_probabilities
 from beex_keras.exits import Confidence, Entropy, FixedDepth, FractionalEntropy, Patience
 
 ALL = [
@@ -110,7 +110,7 @@ def noisy(count):
 
 def losses(logits, labels, taken):
     """How much less probable a right answer is at the exits taken than at full depth, text by text."""
-    known = label_probabilities(logits, labels)
+    known = scaled_probabilities(logits[:, -1], labels)
     pairs = zip(logits, taken, known, strict=True)
     return [p[row[-1].argmax()] - p[row[place].argmax()] for row, place, p in pairs]
 
@@ -207,8 +207,8 @@ def test_calibration_for_matthews_gives_each_class_the_same_weight():
     logits = np.zeros((400, 2, 2), np.float32)
     logits[:, 0, 0] = random.uniform(2, 3, 400)  # exit 1 is sure of class 0
     answers = np.where(random.random(400) < 0.12, 1 - labels, labels)
-    logits[np.arange(400), 1, answers] = 1.0
-    assert calibrate(Confidence(), logits, labels).depth == 1
+    logits[np.arange(400), 1, answers] = np.where(answers, 0.05, 4)
+    assert calibrate(Confidence(), logits, labels, tolerance=0.01).depth == 1
     found = calibrate(Confidence(), logits, labels, metric="matthews")
     predicted = logits.argmax(axis=2)
     taken = predicted[np.arange(400), found.policy.choose(logits)]

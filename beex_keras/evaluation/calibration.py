@@ -9,8 +9,8 @@ import numpy as np
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.correlation import correlation, ranks
-from beex_keras.evaluation.label_probabilities import label_probabilities
 from beex_keras.evaluation.scores import OF_NUMBERS, answers
+from beex_keras.evaluation.temperature import scaled_probabilities
 from beex_keras.exits import ExitPolicy
 from beex_keras.value_scale import ValueScale
 
@@ -25,7 +25,7 @@ class Curve:
         thresholds: (P,)
         accuracy: (P,) share of samples classified correctly at the exit taken, weighted as in `calibrate`;
             for a regression, the metric that `calibrate` uses in its place.
-        loss: (P,) estimate of the accuracy that is lost relative to full depth.
+        loss: (P,) estimate of the accuracy that is lost relative to full depth, see `calibrate`.
         error: (P,) standard error of that estimate.
         cost: (P,) mean cost relative to full depth.
         depth: (P,) mean number of blocks executed.
@@ -107,10 +107,10 @@ def calibrate(
     r"""Chooses the cheapest threshold up to which accuracy is within a tolerance of full depth.
 
     The loss of accuracy of a text is the probability that the answer at full depth is right, less the
-    probability that the answer at the exit taken is. `label_probabilities` estimates both from the logits
-    of all exits. It varies less between samples than a count of right and wrong answers, which most texts
-    leave unchanged. The function tries thresholds from full depth on, each a little cheaper than the one
-    before, as long as
+    probability that the answer at the exit taken is. Both are probabilities of the last exit, at the
+    temperature that suits the labels. They vary less between samples than a count of right and wrong
+    answers, which most texts leave unchanged. The function tries thresholds from full depth on, each a
+    little cheaper than the one before, as long as
 
     \[
     \mathrm{mean}(\mathrm{lost}) + \mathrm{margin} \cdot
@@ -175,7 +175,7 @@ def calibrate(
         quality = partial(_quality_of_numbers, labels, metric=metric)
     else:
         weights = _class_weights(labels, metric, exit_logits.shape[2])
-        probabilities = label_probabilities(exit_logits, labels)
+        probabilities = scaled_probabilities(exit_logits[:, -1], labels)
         quality = partial(_quality_of_classes, labels, weights=weights, probabilities=probabilities)
     scores = np.asarray(policy.scores(exit_logits))
     rows = np.arange(len(labels))

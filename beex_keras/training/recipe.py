@@ -68,7 +68,7 @@ class TrainingConfig:
     policy: Literal[
         "fractional_entropy", "entropy", "confidence", "patience", "fixed_depth", "change"
     ] = "confidence"
-    tolerance: float = 0.002
+    tolerance: float = 0.003
     margin: float = 1.0
     patience: int = 0
     anneal: float = 0.0
