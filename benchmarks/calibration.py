@@ -35,7 +35,7 @@ _ESTIMATES = {
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--draws", default=20, show_default=True)
-@click.option("--tolerance", multiple=True, default=(0.001, 0.002, 0.005), show_default=True)
+@click.option("--tolerance", multiple=True, default=(0.001, 0.003, 0.005, 0.01), show_default=True)
 @click.option("--margin", default=1.0, show_default=True)
 @json_option
 def main(
