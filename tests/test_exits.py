@@ -160,6 +160,18 @@ def test_calibration_of_a_policy_that_leaves_early_at_any_threshold(tolerance):
     assert found.depth < 3
 
 
+@pytest.mark.parametrize("label", [3, -1, 0.5, np.nan])
+def test_calibration_refuses_labels_that_are_no_class(label):
+    with pytest.raises(BeexError, match="from 0 to 2"):
+        calibrate(Confidence(), sample_logits(2), np.array([1, label]))
+
+
+def test_calibration_takes_whole_numbers_of_any_type():
+    logits, labels = noisy(20)
+    found = calibrate(Confidence(), logits, labels.astype(float))
+    assert found.policy == calibrate(Confidence(), logits, labels).policy
+
+
 def test_calibration_uses_costs_and_tolerance():
     logits = sample_logits(300)
     labels = logits[:, -1].argmax(axis=1)

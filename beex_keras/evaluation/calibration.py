@@ -143,7 +143,7 @@ def calibrate(
         value_scale: scale of a regression's answers; its logits are the answers if None.
 
     Raises:
-        BeexError: no samples, or shapes, policy or metric that do not fit.
+        BeexError: no samples, or shapes, labels, policy or metric that do not fit.
 
     Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021), of the difference in
     quality between the exit taken and the last one, as for exits by Jazbec et al. (2024). The standard
@@ -174,6 +174,7 @@ def calibrate(
     if is_regression:
         quality = partial(_quality_of_numbers, labels, metric=metric)
     else:
+        labels = _class_numbers(labels, exit_logits.shape[2])
         weights = _class_weights(labels, metric, exit_logits.shape[2])
         probabilities = scaled_probabilities(exit_logits[:, -1], labels)
         quality = partial(_quality_of_classes, labels, weights=weights, probabilities=probabilities)
@@ -195,6 +196,15 @@ def calibrate(
     best = min(range(trusted), key=lambda i: (curve.cost[i], curve.loss[i]))
     chosen = policy.with_threshold(float(curve.thresholds[best]))
     return Calibration(chosen, curve, int(best), full, tolerance, margin, len(labels), metric)
+
+
+def _class_numbers(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    unknown = labels[~np.isin(labels, np.arange(num_classes))]
+    if len(unknown):
+        raise BeexError(
+            f"The label {unknown[0]} is no class number; give whole numbers from 0 to {num_classes - 1}."
+        )
+    return labels.astype(np.int64)
 
 
 def _quality_of_classes(
