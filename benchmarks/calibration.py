@@ -97,9 +97,11 @@ def _measure(
 def _means(by_task: dict[str, list[list[float]]]) -> dict[str, float]:
     costs = [np.array(values)[:, 0] for values in by_task.values()]
     return {
-        "cost, points": 100 * float(np.mean([cost.mean() for cost in costs])),
-        "of the worst task": 100 * float(max(cost.mean() for cost in costs)),
-        "draws above a point": float(np.mean([(cost > _POINT).mean() for cost in costs])),
+        "points lost": 100 * float(np.mean([cost.mean() for cost in costs])),
+        "on the worst task": 100 * float(max(cost.mean() for cost in costs)),
+        "draws that lose more than 1 point": float(
+            np.mean([(cost > _POINT).mean() for cost in costs])
+        ),
         "blocks saved": float(np.mean([np.mean(v, axis=0)[1] for v in by_task.values()])),
     }
 

@@ -38,8 +38,24 @@ def test_texts_drawn_anew_lose_nothing_where_the_exit_knows_what_it_knows(run, c
     assert (found["setting"]["tasks"], found["setting"]["draws"]) == (2, 2)
     assert [row["loss from"] for row in found["rows"]] == ["probabilities", "counts"]
     for row in found["rows"]:
-        assert row["cost, points"] == pytest.approx(0, abs=1.5)
+        assert row["points lost"] == pytest.approx(0, abs=1.5)
         assert row["blocks saved"] == pytest.approx(0.25, abs=0.03)
+
+
+def test_counts_trust_an_exit_that_is_right_where_the_last_one_is_wrong(run, capsys):
+    """The last one's probabilities cannot know it."""
+    for file in run.glob("trials/*weights-only/logits.npz"):
+        parts = dict(np.load(file))
+        for part in ("validation", "test"):
+            rows, labels = np.arange(400), parts[f"{part}_labels"]
+            parts[part][rows[:40], 1] = parts[part][rows[:40], 1, ::-1]
+            parts[part][rows, 0] = 0
+            parts[part][rows, 0, labels] = 4
+        np.savez(file, **parts)
+    main([str(run), "--draws", "1", "--tolerance", "0", "--json"], standalone_mode=False)
+    probabilities, counts = json.loads(capsys.readouterr().out)["rows"]
+    assert counts["points lost"] < probabilities["points lost"] == 0
+    assert counts["blocks saved"] > probabilities["blocks saved"] == 0
 
 
 def test_a_folder_without_trainings_is_refused(tmp_path):

@@ -141,6 +141,8 @@ def test_calibration_takes_the_cheapest_threshold_up_to_the_first_bad_one(policy
     assert found.accuracy == pytest.approx((predicted[rows, taken] == labels).mean())
     assert found.full_depth_accuracy == pytest.approx((predicted[:, -1] == labels).mean())
     assert found.cost == pytest.approx((taken + 1).mean() / 5)
+    lost = found.to_dict()["validation_estimated_loss"]
+    assert lost == pytest.approx(np.mean(losses(logits, labels, taken)))
     good = []
     for threshold in found.curve.thresholds:
         other = policy.with_threshold(float(threshold)).choose(logits)

@@ -199,6 +199,7 @@ def calibrate(
 
 
 def _class_numbers(labels: np.ndarray, num_classes: int) -> np.ndarray:
+    """The labels as integers; raises `BeexError` if one is no class."""
     unknown = labels[~np.isin(labels, np.arange(num_classes))]
     if len(unknown):
         raise BeexError(
@@ -219,7 +220,7 @@ def _quality_of_classes(
 def _quality_of_numbers(
     labels: np.ndarray, answered: np.ndarray, metric: str
 ) -> tuple[float, np.ndarray]:
-    """How good answers (B,) are, the more the better, and each sample's share in it (B,), of this mean."""
+    """How good answers (B,) are, the more the better, and each sample's share (B,), with the same mean."""
     if metric == "mean_absolute_error":
         shares = -np.abs(labels - answered) / (labels.std() or 1.0)
         return float(shares.mean()), shares

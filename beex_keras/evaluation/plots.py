@@ -74,7 +74,7 @@ def history(logs: Mapping[str, Sequence[float]]) -> "Figure":
 
 @styled
 def trade_off(calibration: Calibration) -> "Figure":
-    """Plots accuracy (a regression's metric) against cost for all thresholds, and marks the chosen one.
+    """Plots estimated accuracy (a regression's metric) against cost for all thresholds, and the chosen one.
 
     Cost is the mean of FLOPs relative to full depth, on the validation data.
 
