@@ -10,12 +10,14 @@ import pytest
 import tensorflow as tf
 from commands import exit_code as beex
 from conftest import needs_engine
-from toy import TOY_SIZE, write_toy_files
+from toy import TOY_SIZE, toy_files, write_toy_files
 from toy import data_options as data
 
-from beex_keras import TrainingConfig, export, fields, load
+from beex_keras import TrainingConfig, export, fields, load, load_task
 from beex_keras.errors import BeexError
-from beex_keras.exits import POLICIES
+from beex_keras.evaluation import calibrate as choose
+from beex_keras.evaluation.accounting import relative_costs
+from beex_keras.exits import POLICIES, Entropy
 from beex_keras.export import beex as beex_format
 from beex_keras.export.tflite import metadata, size_report
 from beex_keras.losses import WEIGHTS
@@ -251,6 +253,22 @@ def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
     arguments = (run, *data(folder), "--policy", "patience")
     assert beex("calibrate", *arguments, "--figure", tmp_path / "curve.xyz") == 2
     assert load(run).policy.name == "entropy"
+
+
+@needs_engine
+def test_calibrate_keeps_the_policy_in_a_file(folder, tmp_path, capsys):
+    file = shutil.copy(folder / "model.beex", tmp_path)
+    before, rows = load(file), load_task(**toy_files(folder)).validation
+    logits = before.exit_logits(before.encode(rows.texts))
+    costs = relative_costs(before.config)
+    chosen = choose(Entropy(), logits, rows.labels, costs, tolerance=0.05, margin=1.0).policy
+    assert (
+        beex("calibrate", file, *data(folder), "--policy=entropy", "--tolerance=0.05", "--json")
+        == 0
+    )
+    figures, after = json.loads(capsys.readouterr().out), load(file)
+    assert after.policy == chosen and after.metadata.calibration == figures
+    assert np.array_equal(after.exit_logits(after.encode(rows.texts)), logits)
 
 
 @pytest.mark.parametrize(

@@ -116,6 +116,13 @@ MISTAKES = {
         ["calibrate", RUN, "{0}/train.jsonl", "--figure", "{0}/x.xyz"], ".png"),
     "an unfinished training": (["predict", "{0}/unfinished", "text"], "not finished"),
     "tolerance out of range": (["calibrate", RUN, "--tolerance", "2"], "tolerance"),
+    "a packaged model to calibrate": (
+        ["calibrate", "sst2-micro", "{0}/train.jsonl"], "beex convert sst2-micro"),
+    "a .tflite to calibrate": (["calibrate", FILE, "{0}/train.jsonl"], ".beex file"),
+    "another split of a validation file alone": (
+        ["calibrate", RUN, "--validation", "{0}/train.jsonl", "--test", "{0}/train.jsonl"], "--test needs DATA"),
+    "a label of a validation file alone": (
+        ["calibrate", RUN, "--validation", "{0}/label.jsonl"], "'maybe' on line 1"),
     "margin out of range": (["calibrate", RUN, "--margin", "-1"], "margin"),
 }  # fmt: skip
 

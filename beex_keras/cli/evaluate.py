@@ -6,10 +6,11 @@ import rich_click as click
 
 from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
+    chosen_file,
     chosen_policy,
     chosen_task,
-    chosen_test,
     data_options,
+    is_alone,
     json_option,
     model_argument,
     policy_options,
@@ -34,7 +35,7 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     MODEL is anything that 'beex predict' accepts. If it computes all exits, the command also measures
     the accuracy at each of them. Without DATA, it evaluates all rows of the file --test.
     """
-    alone = options["test"] is not None and options["data"] is options["train"] is None
+    alone = is_alone(options, "test")
     if alone and split != "test":
         raise BeexError(f"--split {split} needs DATA; add it, or leave out --split.")
     task = None if alone else chosen_task(options)
@@ -42,7 +43,7 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
 
     runner = runtime.load(model)
     if task is None:
-        task = chosen_test(options, runner.labels, runner.config.is_regression)
+        task = chosen_file(options, "test", runner.labels, runner.config.is_regression)
     rule = chosen_policy(runner.policy, options)
     found = runtime.evaluate_runner(runner, task, getattr(task, split), rule)
     if not alone:

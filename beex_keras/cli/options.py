@@ -115,17 +115,24 @@ def chosen_task(options: dict[str, Any]) -> "Task":
     return load_task(chosen_data(options), **given(options, *names, "task_kind"))
 
 
-def chosen_test(options: dict[str, Any], labels: tuple[str, ...], number: bool) -> "Task":
-    """The task of the file --test alone, for a model with these labels, or one that answers a number."""
-    from beex_keras.data.registry import load_test
+def is_alone(options: dict[str, Any], split: str) -> bool:
+    """Whether the file of a split is given without DATA."""
+    return options[split] is not None and options["data"] is options["train"] is None
+
+
+def chosen_file(
+    options: dict[str, Any], split: str, labels: tuple[str, ...], number: bool
+) -> "Task":
+    """The task of a split's file alone, for a model with these labels, or one that answers a number."""
+    from beex_keras.data.registry import load_file
     from beex_keras.data.rows import Columns
 
-    for name in ("validation", "data_dir", "task_kind"):
-        if options[name] is not None:
+    for name in ("validation", "test", "data_dir", "task_kind"):
+        if name != split and options[name] is not None:
             raise BeexError(f"--{name.replace('_', '-')} needs DATA; add it, or leave this out.")
     columns = given(options, "text_column", "pair_column", "label_column")
     named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
-    return load_test(options["test"], named, labels, number)
+    return load_file(options[split], named, labels, number)
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

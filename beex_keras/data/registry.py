@@ -120,8 +120,8 @@ def _load(
     return _own(parts, columns, class_names(data, columns), kind=task_kind)
 
 
-def load_test(path: FilePath, columns: Columns, labels: tuple[str, ...], number: bool) -> Task:
-    """The task of a trained model that has just one file of labelled texts: each split has all of them.
+def load_file(path: FilePath, columns: Columns, labels: tuple[str, ...], number: bool) -> Task:
+    """The task of a trained model and one file of labelled texts: each split has all of them.
 
     Args:
         path: of the file; errors as `read_rows`.
@@ -135,7 +135,9 @@ def load_test(path: FilePath, columns: Columns, labels: tuple[str, ...], number:
     rows = read_rows(path, columns)
     split = rows.targets() if number else rows.split(list(labels))
     metric = "pearson" if number else "accuracy"
-    return Task(Path(path).name, labels, split, split, split, metric, f"test: {Path(path).name}")
+    return Task(
+        Path(path).name, labels, split, split, split, metric, f"all splits: {Path(path).name}"
+    )
 
 
 def _own(

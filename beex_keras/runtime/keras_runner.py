@@ -78,7 +78,7 @@ def model_directory(path: str | os.PathLike[str]) -> Path:
             return candidate
     if (Path(path) / "run.json").is_file():
         raise BeexError(f"The training in {path} is not finished; give its command again.")
-    fix = "give a run folder of `beex train` or a directory of save_pretrained"
+    fix = "give a run folder of `beex train`, a directory of save_pretrained or a .beex file"
     raise BeexError(f"{path} is not a folder with a Keras model; {fix}.")
 
 
