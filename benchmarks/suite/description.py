@@ -188,7 +188,9 @@ class Suite:
             data.get(task, ""),
             {role: value for role, value in start.items() if role not in earlier},
             {
-                role: self.trial(value.get("task", task), value["variant"], seed, data)
+                role: self.trial(
+                    value.get("task", task), value["variant"], value.get("seed", seed), data
+                )
                 for role, value in earlier.items()
             },
             own.get("arguments", {}),
@@ -278,11 +280,11 @@ def _check_order(
         if not isinstance(value, dict) and role != "twin_of":
             continue
         given = set(value) if isinstance(value, dict) else set()
-        if role == "init_layers" or not {"variant"} <= given <= {"variant", "task"}:
+        if role == "init_layers" or not {"variant"} <= given <= {"variant", "task", "seed"}:
             raise BeexError(
                 f"start.{role} of the suite {path} is {value}; another training is given as "
-                '{ variant = "its name" }, with a task = "its name" if it is of another one, for '
-                "init, teacher or twin_of."
+                '{ variant = "its name" }, with a task = "its name" if it is of another one and with a '
+                "seed = NUMBER if all seeds share one, for init, teacher or twin_of."
             )
         _check_order(value["variant"], variants, path, (*later, name))
 

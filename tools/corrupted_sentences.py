@@ -1,0 +1,202 @@
+"""Writes sentences as they are and with an error, with the labels of CoLA, as a start for tasks of grammar.
+
+    python tools/film_sentences.py --sst DATA/glue/SST-2 -o film_sentences.txt
+    python tools/corrupted_sentences.py film_sentences.txt --most 42000 -o corrupted.csv
+
+MiniLM was trained to give sentences of like meaning like embeddings, so it has forgotten much of grammar. A model that
+tells corrupted sentences from others learns it again, before the task.
+
+A word changes places with the next one, moves, is left out, is put in, takes another form, or becomes one that follows
+the word before it elsewhere. Some errors leave a sentence grammatical, so the labels are not reliable. The result is
+the same with the same seed.
+
+Source: detecting replaced words as ELECTRA (Clark et al., 2020), the errors are our reading.
+"""
+
+import itertools
+import random
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+from film_sentences import as_csv
+
+from beex_keras.errors import BeexError
+from beex_keras.files import read_text, write_atomically
+
+LABELS = "unacceptable", "acceptable"
+
+_WORDS = 4, 14
+"""How many words a sentence has at least and at most; most of CoLA's have no more."""
+
+_FUNCTION_WORDS = 120
+"""So many of the most frequent words are those that are put in."""
+
+_AGAIN = 0.15
+"""The probability of one more error."""
+
+_CLASSES = tuple(
+    frozenset(words.split())
+    for words in (
+        "am are be been being is was were",
+        "had has have having",
+        "did do does doing done",
+        "can could may might must shall should to will would",
+        "a an the",
+        "i me my myself",
+        "he him himself his",
+        "her hers herself she",
+        "their theirs them themselves they",
+        "our us we",
+        "that these this those",
+        "what which who whom whose",
+        "any each every no some",
+        "many much",
+        "at by for from in into of on to with",
+        "and because but or that",
+        "as than that",
+    )
+)
+"""Closed classes, in which a word has the others as forms."""
+
+_ENDINGS = "s", "es", "ed", "d", "ing", "ly", "er", "est", "n", "en"
+
+
+class Corruptor:
+    """Puts an error into a sentence of words and marks.
+
+    Args:
+        sentences: as tuples of words and marks; what words there are and what follows what is counted in them.
+        draw: what it draws from.
+    """
+
+    def __init__(self, sentences: Sequence[tuple[str, ...]], draw: random.Random) -> None:
+        self._draw = draw
+        counts: Counter[str] = Counter()
+        self._next: dict[str, Counter[str]] = defaultdict(Counter)
+        for sentence in sentences:
+            words = [word.lower() for word in sentence]
+            counts.update(words)
+            for word, following in itertools.pairwise(words):
+                self._next[word][following] += 1
+        self._known = {word for word, count in counts.items() if count > 3}
+        self._function = [word for word in _most_common(counts) if word.isalpha()]
+        self._errors = {
+            self._swap: 3,
+            self._move: 2,
+            self._omit_function: 2,
+            self._omit: 2,
+            self._insert: 2,
+            self._repeat: 2,
+            self._inflect: 5,
+            self._replace: 3,
+        }
+
+    def __call__(self, sentence: tuple[str, ...]) -> tuple[str, ...]:
+        """The sentence with one error, or seldom more; its last mark stays."""
+        *words, end = sentence
+        corrupted = words
+        while corrupted == words or self._draw.random() < _AGAIN:
+            error = self._draw.choices(list(self._errors), list(self._errors.values()))[0]
+            corrupted = error(list(corrupted), self._draw.randrange(len(corrupted) - 1))
+        corrupted[0] = corrupted[0][:1].upper() + corrupted[0][1:]
+        return *corrupted, end
+
+    # Each takes words, which it may change, and a place that is not the last one.
+
+    def _swap(self, words: list[str], place: int) -> list[str]:
+        words[place : place + 2] = words[place + 1], words[place]
+        return words
+
+    def _move(self, words: list[str], place: int) -> list[str]:
+        word = words.pop(place)
+        words.insert(self._draw.randrange(len(words) + 1), word)
+        return words
+
+    def _omit(self, words: list[str], place: int) -> list[str]:
+        return words[:place] + words[place + 1 :] if len(words) > 3 else words
+
+    def _omit_function(self, words: list[str], place: int) -> list[str]:
+        places = [i for i, word in enumerate(words) if word.lower() in self._function]
+        return self._omit(words, self._draw.choice(places)) if places else words
+
+    def _insert(self, words: list[str], place: int) -> list[str]:
+        words.insert(place + 1, self._draw.choice(self._function))
+        return words
+
+    def _repeat(self, words: list[str], place: int) -> list[str]:
+        words.insert(place, self._draw.choice(words))
+        return words
+
+    def _inflect(self, words: list[str], place: int) -> list[str]:
+        forms = {i: found for i, word in enumerate(words) if (found := self._forms(word.lower()))}
+        if forms:
+            place = self._draw.choice(list(forms))
+            words[place] = self._draw.choice(forms[place])
+        return words
+
+    def _replace(self, words: list[str], place: int) -> list[str]:
+        if following := self._next[words[place].lower()]:
+            words[place + 1] = self._draw.choices(list(following), list(following.values()))[0]
+        return words
+
+    def _forms(self, word: str) -> list[str]:
+        forms = set().union(*(words for words in _CLASSES if word in words))
+        stems = {word} | {
+            stem
+            for ending in _ENDINGS
+            if word.endswith(ending) and len(word) > len(ending) + 2
+            for stem in (word.removesuffix(ending), word.removesuffix(ending) + "e")
+        }
+        made = {stem + ending for stem in stems for ending in ("", *_ENDINGS)}
+        made |= {stem[:-1] + "ing" for stem in stems if stem.endswith("e")}
+        return sorted(
+            (forms | (made & self._known if word.isalpha() and len(word) > 2 else set())) - {word}
+        )
+
+
+def _most_common(counts: Counter[str]) -> list[str]:
+    return [word for word, _ in counts.most_common(_FUNCTION_WORDS)]
+
+
+def tokens(text: str) -> tuple[str, ...]:
+    """Words and marks."""
+    return tuple(re.findall(r"[\w']+|[^\w\s]", text))
+
+
+def plain(texts: Iterator[str]) -> Iterator[tuple[str, ...]]:
+    """Whole sentences of few words, without figures or quotations."""
+    for text in texts:
+        found = tokens(text)
+        words = sum(word[0].isalpha() for word in found)
+        if re.fullmatch(r"[A-Z][A-Za-z ,'-]+[.!?]", text) and _WORDS[0] <= words <= _WORDS[1]:
+            yield found
+
+
+@click.command(help=(__doc__ or "").split("\n")[0])
+@click.argument("sentences", type=click.Path(path_type=Path))
+@click.option("--most", type=click.IntRange(1), help="How many sentences to take; all by default.")
+@click.option("--seed", default=0, show_default=True, help="Number that all follows from.")
+@click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
+def main(sentences: Path, most: int | None, seed: int, output: Path) -> None:
+    """See the module."""
+    try:
+        draw = random.Random(seed)
+        lines = read_text(sentences, "file of sentences").splitlines()
+        whole = list(dict.fromkeys(plain(line.strip() for line in lines)))
+        draw.shuffle(whole)
+        taken = whole[:most]
+        corrupt = Corruptor(whole, draw)
+        rows = [(" ".join(sentence), LABELS[1]) for sentence in taken]
+        rows += [(" ".join(corrupt(sentence)), LABELS[0]) for sentence in taken]
+        draw.shuffle(rows)
+        write_atomically(output, as_csv(rows))
+    except (BeexError, OSError) as error:
+        raise click.ClickException(str(error)) from error
+    click.echo(f"{output}: {len(rows):,} texts of {len(taken):,} sentences.")
+
+
+if __name__ == "__main__":
+    main()
