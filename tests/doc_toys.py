@@ -41,6 +41,10 @@ def toys(tmp_path_factory) -> Path:
     for name, columns in tables.items():
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
+    of_cola = {"negative": "unacceptable", "positive": "acceptable"}
+    with (folder / "corrupted.csv").open("w", newline="") as file:
+        labelled = [(row["text"], of_cola[row["label"]]) for row in rows]
+        csv.writer(file).writerows([("text", "label"), *labelled])
     for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
     of_cards = {
@@ -176,7 +180,7 @@ def no_trainings(small, toys, monkeypatch):
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()
         for source in filter(None, (init, teacher)):
-            known = {"minilm", "twin", *beex.pretrained.names(), *done}
+            known = {"minilm", "twin", *binary_minilm.FILES, *beex.pretrained.names(), *done}
             is_model = source.endswith(".beex") and Path(source).stat().st_size
             assert source in known or is_model, f"where is {source} from?"
         # The same command on a finished run only reads it.
