@@ -3,14 +3,14 @@
     python tools/film_sentences.py --sst DATA/glue/SST-2 -o film_sentences.txt
     python tools/corrupted_sentences.py film_sentences.txt --most 42000 -o corrupted.csv
 
-MiniLM was trained to give sentences of like meaning like embeddings, so it has forgotten much of grammar. A model that
-tells corrupted sentences from others learns it again, before the task.
+MiniLM was trained to give sentences of like meaning like embeddings, whatever their grammar. A model that first learns to
+tell corrupted sentences from others has seen some grammar before the task.
 
 A word changes places with the next one, moves, is left out, is put in, takes another form, or becomes one that follows
 the word before it elsewhere. Some errors leave a sentence grammatical, so the labels are not reliable. The result is
 the same with the same seed.
 
-Source: detecting replaced words as ELECTRA (Clark et al., 2020), the errors are our reading.
+Source: words replaced by others as in ELECTRA (Clark et al., 2020); the other errors are our reading.
 """
 
 import itertools
@@ -32,7 +32,7 @@ _WORDS = 4, 14
 """How many words a sentence has at least and at most; most of CoLA's have no more."""
 
 _FUNCTION_WORDS = 120
-"""So many of the most frequent words are those that are put in."""
+"""Words that are put in are drawn from so many of the most frequent words and marks."""
 
 _AGAIN = 0.15
 """The probability of one more error."""
@@ -68,7 +68,7 @@ class Corruptor:
     """Puts an error into a sentence of words and marks.
 
     Args:
-        sentences: as tuples of words and marks; what words there are and what follows what is counted in them.
+        sentences: as tuples of words and marks; they tell which words there are, and what follows each.
         draw: what it draws from.
     """
 
@@ -82,7 +82,8 @@ class Corruptor:
             for word, following in itertools.pairwise(words):
                 self._next[word][following] += 1
         self._known = {word for word, count in counts.items() if count > 3}
-        self._function = [word for word in _most_common(counts) if word.isalpha()]
+        frequent = counts.most_common(_FUNCTION_WORDS)
+        self._function = [word for word, _ in frequent if word.isalpha()]
         self._errors = {
             self._swap: 3,
             self._move: 2,
@@ -152,13 +153,9 @@ class Corruptor:
         }
         made = {stem + ending for stem in stems for ending in ("", *_ENDINGS)}
         made |= {stem[:-1] + "ing" for stem in stems if stem.endswith("e")}
-        return sorted(
-            (forms | (made & self._known if word.isalpha() and len(word) > 2 else set())) - {word}
-        )
-
-
-def _most_common(counts: Counter[str]) -> list[str]:
-    return [word for word, _ in counts.most_common(_FUNCTION_WORDS)]
+        if word.isalpha() and len(word) > 2:
+            forms |= made & self._known
+        return sorted(forms - {word})
 
 
 def tokens(text: str) -> tuple[str, ...]:

@@ -60,7 +60,7 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 def _chosen(
     model: str, task: "Task | None", options: dict[str, Any], allowed: dict[str, float]
 ) -> tuple["Calibration", "BEExformerClassifier | None"]:
-    """The calibration, and the Keras model that it is for; a file is closed again."""
+    """The calibration, and the Keras model of a run folder; a file is closed, so that it can be replaced."""
     from beex_keras import exits
     from beex_keras.evaluation import calibrate as choose
     from beex_keras.evaluation.accounting import relative_costs
