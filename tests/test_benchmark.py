@@ -15,7 +15,7 @@ from toy_suite import TOY
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig
-from suite import collect, run, summary, tables
+from suite import collect, figures, run, summary, tables
 from suite.description import load_suite
 from suite.process import run_trial
 from suite.run import load_tasks
@@ -254,6 +254,15 @@ def test_report_shows_what_is_there_and_what_is_not():
     assert "- binary is not trained yet on two (seed 0)." in text
     assert "twin on two, seed 1, failed: No disk is left." in text
     assert "![A figure](figures/a.png)" in text
+
+
+def test_a_variant_that_is_trained_as_a_start_alone_has_no_figure(tmp_path):
+    pytest.importorskip("matplotlib")
+    trials = toy_results()["trials"]
+    trials = [{**t, "task": "a start"} if t["variant"] == "binary" else t for t in trials]
+    drawn = {name for name, _ in figures.save_figures(toy_results(trials=trials), tmp_path)}
+    assert {"flops-twin.png", "exits-twin.png", "overthinking-twin.png"} <= drawn
+    assert not any("binary" in name for name in drawn)
 
 
 def test_baselines_are_kept_until_their_code_changes(toy, tmp_path, monkeypatch):

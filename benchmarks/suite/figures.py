@@ -181,8 +181,8 @@ def save_figures(results: Results, folder: Path) -> list[tuple[str, str]]:
     Raises:
         BeexError: matplotlib is missing.
     """
-    _, variants = summary.main_table(results)
-    trained = [v for v in variants if any(t["variant"] == v for t in results["trials"])]
+    tasks, variants = summary.main_table(results)
+    trained = [v for v in variants if any(summary.trials(results, t, v) for t in tasks)]
     if not trained:
         return []
     drawn: dict[str, tuple[str, Figure]] = {}
