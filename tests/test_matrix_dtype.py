@@ -15,7 +15,12 @@ CPU = "processor\t: 0\nmodel name\t: amx_bf16\nflags\t\t: fpu avx512f {}\nbugs\t
 
 @pytest.mark.parametrize(
     ("flags", "expected"),
-    [("amx_tile amx_bf16", "bfloat16"), ("avx512_bf16", "float32"), (None, "float32")],
+    [
+        ("amx_tile amx_bf16", "bfloat16"),
+        ("avx512_bf16 avx512_vnni", "bfloat16"),
+        ("avx512_vnni avx_vnni", "float32"),
+        (None, "float32"),
+    ],
 )
 def test_it_follows_from_the_instructions_of_the_processor(tmp_path, monkeypatch, flags, expected):
     file = tmp_path / "cpuinfo"

@@ -12,6 +12,9 @@ from beex_keras.errors import BeexWarning
 from beex_keras.models import BEExformerClassifier
 
 _CPU = Path("/proc/cpuinfo")
+_BFLOAT16 = {"amx_bf16", "avx512_bf16"}
+"""Linux's names of the instructions that multiply matrices in bfloat16."""
+
 _SLOWER = 1.5
 """From this cost on it is the processor, and not the noise of a measurement."""
 
@@ -44,16 +47,17 @@ def matrix_dtype(model: BEExformerClassifier, name: str) -> Iterator[None]:
 
 @functools.cache
 def default() -> str:
-    """Returns the default dtype: "bfloat16" on a processor with AMX-BF16, else "float32".
+    """Returns the default dtype: "bfloat16" on a processor with AMX-BF16 or AVX512-BF16, else "float32".
 
     The list of the processor's instructions decides, and not a measurement, so that the same command finds the same
     dtype again. Only Linux has this list. With a GPU the dtype is "float32".
 
-    Source: the instructions are AMX-BF16 (Intel, "Architecture Instruction Set Extensions Programming Reference").
+    Source: the instructions are AMX-BF16 and AVX512-BF16 (Intel, "Architecture Instruction Set Extensions Programming
+    Reference"); AMD's processors have the second ones from Zen 4 on.
     """
     if _CPU.exists() and not tf.config.list_physical_devices("GPU"):
         flags = _CPU.read_text("utf-8", "replace").partition("\nflags")[2].partition("\n")[0]
-        if "amx_bf16" in flags.split():
+        if not _BFLOAT16.isdisjoint(flags.split()):
             return "bfloat16"
     return "float32"
 
