@@ -1,14 +1,16 @@
 """How well calibrated exits hold on texts that calibration has not seen.
 
-    python benchmarks/calibration.py RUN...
+    python benchmarks/calibration.py [RUN...]
 
-RUN is the folder of a suite (`make benchmark OUTPUT=RUN`), whose trainings keep the logits of all exits. The
-validation and test texts of each training are put together, and divided anew at random into as many of each.
-The policy `confidence` is calibrated on the first, and measured on the others, by the mean over draws, then
-over the trainings of a task, then over tasks. "counts" are the same rule with labels in the place of
-probabilities. Regressions are left out, and so are twins, of which the last exit alone learns.
+RUN is the folder of a suite (`make benchmark OUTPUT=RUN`), whose trainings keep the logits of all exits; without
+one, those of small trainings that are recorded here. The validation and test texts of each training are put
+together, and divided anew at random into some for calibration and the others. The policy `confidence` is calibrated
+on the first, and measured on the others, by the mean over draws, then over the trainings of a task, then over tasks.
+"each text alone" is the same rule without a fit over all texts: a text loses what it loses there. Regressions are
+left out, and so are twins, of which the last exit alone learns.
 """
 
+import itertools
 import json
 from collections import defaultdict
 from pathlib import Path
@@ -27,28 +29,37 @@ from suite.trial import DONE, TRIAL_FILE, read_logits, state
 
 _POINT = 0.01
 _ESTIMATES = {
-    "probabilities": calibration.scaled_probabilities,
-    "counts": lambda logits, labels: np.eye(logits.shape[1])[labels],
+    "all texts": calibration.expected_loss,
+    "each text alone": lambda logits, answers, worth: worth[:, -1:] - worth,
 }
+_RECORDED = Path(__file__).parent / "recorded"
 
 
 @click.command()
-@click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
+@click.argument("runs", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--draws", default=20, show_default=True)
-@click.option("--tolerance", multiple=True, default=(0.001, 0.003, 0.005, 0.01), show_default=True)
+@click.option("--tolerance", multiple=True, default=(0.002, 0.004, 0.008), show_default=True)
+@click.option(
+    "--texts",
+    multiple=True,
+    type=click.IntRange(1),
+    help="For calibration; as many as each had if left out.",
+)
 @click.option("--margin", default=1.0, show_default=True)
 @json_option
 def main(
     runs: tuple[Path, ...],
     draws: int,
     tolerance: tuple[float, ...],
+    texts: tuple[int, ...],
     margin: float,
     as_json: bool,
 ) -> None:
     """Draw validation and test texts anew, and measure what calibrated exits cost and save."""
-    found: dict[tuple[str, float], dict[str, list[list[float]]]] = defaultdict(
+    found: dict[tuple[str, int | None, float], dict[str, list[list[float]]]] = defaultdict(
         lambda: defaultdict(list)
     )
+    runs = runs or (_RECORDED,)
     trials = [folder for run in runs for folder in sorted(run.glob("trials/*")) if _is_used(folder)]
     if not trials:
         raise BeexError(f"No training of classes with several exits is done in {runs[0]}.")
@@ -60,14 +71,20 @@ def main(
         random = np.random.default_rng(SEED)
         for _ in range(draws):
             order = random.permutation(len(labels))
-            places = order[: len(parts["validation"])], order[len(parts["validation"]) :]
-            seen, unseen = ((logits[part], labels[part]) for part in places)
-            for allowed in tolerance:
-                for kind in _ESTIMATES:
-                    found[kind, allowed][task].append(_measure(kind, seen, unseen, allowed, margin))
+            for count in texts or (None,):
+                first = count or len(parts["validation"])
+                seen, unseen = ((logits[part], labels[part]) for part in np.split(order, [first]))
+                for allowed, kind in itertools.product(tolerance, _ESTIMATES):
+                    figures = _measure(kind, seen, unseen, allowed, margin)
+                    found[kind, count, allowed][task].append(figures)
     rows = [
-        {"loss from": kind, "tolerance, points": 100 * allowed, **_means(by_task)}
-        for (kind, allowed), by_task in found.items()
+        {
+            "loss from": kind,
+            **({"texts": count} if texts else {}),
+            "tolerance, points": 100 * allowed,
+            **_means(by_task),
+        }
+        for (kind, count, allowed), by_task in found.items()
     ]
     about = f"{len(trials)} trainings, {draws} draws each, margin {margin:g}"
     show(rows, about, as_json, draws=draws, tasks=len(next(iter(found.values()))))
@@ -88,7 +105,7 @@ def _measure(
     margin: float,
 ) -> list[float]:
     """Accuracy lost on the unseen texts, and the share of the blocks that is saved there."""
-    with mock.patch.object(calibration, "scaled_probabilities", _ESTIMATES[kind]):
+    with mock.patch.object(calibration, "expected_loss", _ESTIMATES[kind]):
         chosen = calibrate(exits.Confidence(), *seen, tolerance=tolerance, margin=margin).policy
     figures = evaluate(*unseen, chosen)
     return [figures.exit_scores[-1] - figures.score, figures.flops_saved]

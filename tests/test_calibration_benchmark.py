@@ -36,26 +36,27 @@ def test_texts_drawn_anew_lose_nothing_where_the_exit_knows_what_it_knows(run, c
     main([str(run), "--draws", "2", "--tolerance", "0.05", "--json"], standalone_mode=False)
     found = json.loads(capsys.readouterr().out)
     assert (found["setting"]["tasks"], found["setting"]["draws"]) == (2, 2)
-    assert [row["loss from"] for row in found["rows"]] == ["probabilities", "counts"]
+    assert [row["loss from"] for row in found["rows"]] == ["all texts", "each text alone"]
     for row in found["rows"]:
         assert row["points lost"] == pytest.approx(0, abs=1.5)
         assert row["blocks saved"] == pytest.approx(0.25, abs=0.03)
 
 
-def test_counts_trust_an_exit_that_is_right_where_the_last_one_is_wrong(run, capsys):
-    """The last one's probabilities cannot know it."""
+def test_few_texts_that_agree_are_no_proof(run, capsys):
+    """All that calibration sees has the same answer at both exits; one of 20 others has not."""
     for file in run.glob("trials/*weights-only/logits.npz"):
         parts = dict(np.load(file))
         for part in ("validation", "test"):
-            rows, labels = np.arange(400), parts[f"{part}_labels"]
-            parts[part][rows[:40], 1] = parts[part][rows[:40], 1, ::-1]
-            parts[part][rows, 0] = 0
-            parts[part][rows, 0, labels] = 4
+            parts[part][:, 0] = 0.1 * parts[part][:, 1]
+            parts[part][::20, 0] = parts[part][::20, 0, ::-1]
         np.savez(file, **parts)
-    main([str(run), "--draws", "1", "--tolerance", "0", "--json"], standalone_mode=False)
-    probabilities, counts = json.loads(capsys.readouterr().out)["rows"]
-    assert counts["points lost"] < probabilities["points lost"] == 0
-    assert counts["blocks saved"] > probabilities["blocks saved"] == 0
+    options = ["--draws", "9", "--tolerance", "0.02", "--texts", "8", "--texts", "400", "--json"]
+    main([str(run), *options], standalone_mode=False)
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    few, alone = rows[:2]
+    assert [row["texts"] for row in rows] == [8, 8, 400, 400]
+    assert few["points lost"] == few["blocks saved"] == 0
+    assert alone["points lost"] > 2 and alone["blocks saved"] > 0.2
 
 
 def test_a_folder_without_trainings_is_refused(tmp_path):

@@ -6,6 +6,7 @@ import tensorflow as tf
 
 from beex_keras import BeexError, calibrate, exits
 from beex_keras.evaluation import evaluate
+from beex_keras.evaluation.exit_loss import expected_loss
 from beex_keras.evaluation.temperature import scaled_probabilities
 from beex_keras.exits import Confidence, Entropy, FixedDepth, FractionalEntropy, Patience
 
@@ -109,10 +110,10 @@ def noisy(count):
 
 
 def losses(logits, labels, taken):
-    """How much less probable a right answer is at the exits taken than at full depth, text by text."""
-    known = scaled_probabilities(logits[:, -1], labels)
-    pairs = zip(logits, taken, known, strict=True)
-    return [p[row[-1].argmax()] - p[row[place].argmax()] for row, place, p in pairs]
+    """How much less probable a right answer is expected to be at the exits taken than at full depth, by text."""
+    known, rows = scaled_probabilities(logits[:, -1], labels), np.arange(len(labels))
+    answers = logits.argmax(axis=2)
+    return expected_loss(logits, answers, known[rows[:, None], answers])[rows, taken]
 
 
 @pytest.mark.parametrize(
@@ -188,14 +189,12 @@ def test_calibration_uses_costs_and_tolerance():
     "margin", [1.0, *(pytest.param(x, marks=pytest.mark.slow) for x in (0.5, 3.0))]
 )
 def test_calibration_leaves_room_for_chance(margin):
-    """Against the loss of each text, one by one."""
     logits, labels = noisy(200)
     found = calibrate(Confidence(), logits, labels, tolerance=0.02, margin=margin)
     bounds = []
     for threshold in found.curve.thresholds:
         lost = losses(logits, labels, Confidence(float(threshold)).choose(logits))
-        deviation = sum((x - sum(lost) / 200) ** 2 for x in lost) ** 0.5 / 200**0.5
-        bounds.append(sum(lost) / 200 + margin * deviation / 200**0.5)
+        bounds.append(np.mean(lost) + margin * np.std(lost) / 200**0.5)
     cheaper = int((found.curve.cost < found.cost).argmax())
     assert max(bounds[:cheaper]) <= 0.02 < bounds[cheaper]
     bolder = calibrate(Confidence(), logits, labels, tolerance=0.02)

@@ -9,12 +9,15 @@ import numpy as np
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.correlation import correlation, ranks
+from beex_keras.evaluation.exit_loss import expected_loss
 from beex_keras.evaluation.scores import OF_NUMBERS, answers
 from beex_keras.evaluation.temperature import scaled_probabilities
 from beex_keras.exits import ExitPolicy
 from beex_keras.value_scale import ValueScale
 
 _MOST_POINTS = 512
+_LEAST_TOLERANCE = 0.0005
+"""Of classes: an expected loss is never zero, and accuracies are told to a tenth of a point."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -108,9 +111,9 @@ def calibrate(
 
     The loss of accuracy of a text is the probability that the answer at full depth is right, less the
     probability that the answer at the exit taken is. Both are probabilities of the last exit, at the
-    temperature that suits the labels. They vary less between samples than a count of right and wrong
-    answers, which most texts leave unchanged. The function tries thresholds from full depth on, each a
-    little cheaper than the one before, as long as
+    temperature that suits the labels. What counts is the loss that is expected of a text as sure as it is
+    at that exit (`expected_loss`), which all texts tell, not only the few whose answers differ. The function
+    tries thresholds from full depth on, each a little cheaper than the one before, as long as
 
     \[
     \mathrm{mean}(\mathrm{lost}) + \mathrm{margin} \cdot
@@ -126,6 +129,8 @@ def calibrate(
     For the metric "matthews" each class has the same weight: a right answer counts \(B / (C \cdot
     \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
     answers the most frequent class would often be as good as any other.
+
+    An expected loss below 0.05 points counts as none, so that texts can leave early with a tolerance of 0.
 
     For a regression the metric takes the place of accuracy: Pearson's or Spearman's correlation, or minus
     the mean absolute error in standard deviations of the targets. The loss of a text is then the loss of
@@ -171,26 +176,29 @@ def calibrate(
     if costs is None:
         costs = np.arange(1, depths + 1) / depths
     answered = answers(exit_logits, value_scale)
+    scores = np.asarray(policy.scores(exit_logits))
+    rows = np.arange(len(labels))
     if is_regression:
-        quality = partial(_quality_of_numbers, labels, metric=metric)
+        judge = partial(_judge_numbers, labels, answered, metric=metric)
     else:
         labels = _class_numbers(labels, exit_logits.shape[2])
         weights = _class_weights(labels, metric, exit_logits.shape[2])
         probabilities = scaled_probabilities(exit_logits[:, -1], labels)
-        quality = partial(_quality_of_classes, labels, weights=weights, probabilities=probabilities)
-    scores = np.asarray(policy.scores(exit_logits))
-    rows = np.arange(len(labels))
-    full, shares = quality(answered[:, -1])
+        worth = (probabilities * weights)[rows[:, np.newaxis], answered]
+        expected = expected_loss(exit_logits, answered, worth)
+        judge = partial(_judge_classes, labels, answered, weights=weights, expected=expected)
+    full, _ = judge(np.full(len(rows), depths - 1))
     points = []
     for threshold in _candidates(policy, scores):
         taken = policy.first(scores, threshold)
-        found, own = quality(answered[rows, taken])
-        lost, error = (shares - own).mean(), (shares - own).std() / np.sqrt(len(rows))
-        points.append((threshold, found, lost, error, costs[taken].mean(), taken.mean() + 1))
+        found, lost = judge(taken)
+        error = lost.std() / np.sqrt(len(rows))
+        points.append((threshold, found, lost.mean(), error, costs[taken].mean(), taken.mean() + 1))
     points.sort(key=lambda point: -point[-1])
     curve = Curve(*(np.array(column) for column in zip(*points, strict=True)))
     # A hair of slack, so that the same answers count as the same.
-    breaks = curve.loss + margin * curve.error > tolerance + 1e-9
+    allowed = tolerance if is_regression else max(tolerance, _LEAST_TOLERANCE)
+    breaks = curve.loss + margin * curve.error > allowed + 1e-9
     # Some policies leave early at any threshold: then the one with the deepest exits is all there is.
     trusted = max(1, int(breaks.argmax())) if breaks.any() else len(points)
     best = min(range(trusted), key=lambda i: (curve.cost[i], curve.loss[i]))
@@ -208,13 +216,26 @@ def _class_numbers(labels: np.ndarray, num_classes: int) -> np.ndarray:
     return labels.astype(np.int64)
 
 
-def _quality_of_classes(
-    labels: np.ndarray, answered: np.ndarray, weights: np.ndarray, probabilities: np.ndarray
+def _judge_classes(
+    labels: np.ndarray,
+    answered: np.ndarray,
+    taken: np.ndarray,
+    weights: np.ndarray,
+    expected: np.ndarray,
 ) -> tuple[float, np.ndarray]:
-    """Accuracy of answers (B,), and how probable it is that each is right (B,), by the classes' weights."""
-    rows, counted = np.arange(len(labels)), weights[answered]
-    accuracy = float(((labels == answered) * counted).mean())
-    return accuracy, probabilities[rows, answered] * counted
+    """Accuracy of the answers (B, N) at the exits taken (B,), and what each text loses there (B,)."""
+    rows = np.arange(len(labels))
+    given = answered[rows, taken]
+    return float(((labels == given) * weights[given]).mean()), expected[rows, taken]
+
+
+def _judge_numbers(
+    labels: np.ndarray, answered: np.ndarray, taken: np.ndarray, metric: str
+) -> tuple[float, np.ndarray]:
+    """The same of a regression, by its metric."""
+    _, full = _quality_of_numbers(labels, answered[:, -1], metric)
+    found, own = _quality_of_numbers(labels, answered[np.arange(len(labels)), taken], metric)
+    return found, full - own
 
 
 def _quality_of_numbers(
