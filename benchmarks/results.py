@@ -6,6 +6,7 @@ The suite is paper; with --suite it is another one, which has a page of its own 
 """
 
 import json
+import re
 import string
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +18,7 @@ from beex_keras.files import read_text, write_atomically
 from suite import figures, summary, tables
 from suite.benchmark import dumps
 from suite.collect import PAPERS_POLICY, fill_gaps, left_behind
+from suite.trial import DONE, LOGITS_FILE, RESULT_FILE, TRIAL_FILE, state
 
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -29,6 +31,7 @@ PAGES = {
 }
 """The page of each suite, in docs, and its file in benchmarks/recorded."""
 
+_BY_DEFAULT, _MOST_BYTES = "weights-only, by default", 200_000
 _FROM_SCRATCH = "weights-only from scratch"
 _BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "1-1-1"}
 
@@ -194,6 +197,19 @@ def peers(results: dict[str, Any], published: dict[str, Any]) -> str:
     return tables.table(["", "", "bits", "MB", *published["columns"]], lines)
 
 
+def keep_logits(folder: Path) -> None:
+    """Records the logits of a benchmark's small trainings by default, so that other calibrations can be tried on them."""
+    for trial in sorted(folder.glob("trials/*")):
+        if state(trial) != DONE or (trial / LOGITS_FILE).stat().st_size > _MOST_BYTES:
+            continue
+        its = json.loads(read_text(trial / TRIAL_FILE, "training"))
+        if its["variant"] == _BY_DEFAULT:
+            kept = RECORDED / "trials" / re.sub(r"\W+", "-", f"{its['task']}-{its['seed']}")
+            kept.mkdir(parents=True, exist_ok=True)
+            for name in (TRIAL_FILE, RESULT_FILE, LOGITS_FILE):
+                write_atomically(kept / name, (trial / name).read_bytes())
+
+
 def read(name: str) -> str:
     """A file of benchmarks/recorded."""
     return read_text(RECORDED / name, "page's file")
@@ -219,6 +235,7 @@ def main(folder: Path | None, keep: bool, suite: str) -> None:
                     err=True,
                 )
         write_atomically(file, dumps(results))
+        keep_logits(folder)
     make, other = (page, "published.json") if is_paper else (warm_page, "results.json")
     text = make(results, json.loads(read(other)), read(f"{name}.template.md"))
     write_atomically(DOCS / f"{name}.md", text)

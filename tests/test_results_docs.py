@@ -10,7 +10,13 @@ import pytest
 import mcu_page
 import peers_page
 import results
+from beex_keras import exits
+from beex_keras.evaluation.accounting import relative_costs
+from beex_keras.models import BEExformerConfig
+from beex_keras.training import TrainingConfig
+from suite.collect import policy_figures
 from suite.description import load_suite
+from suite.trial import read_logits
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -91,3 +97,53 @@ def test_every_recorded_training_is_one_of_its_suite(suite, file):
     assert {v for table in found["tables"].values() for v in table["variants"]} <= {
         variant for _, variant, _ in trials
     }
+
+
+TRIALS = sorted((results.RECORDED / "trials").iterdir())
+
+
+@pytest.mark.parametrize("folder", TRIALS, ids=lambda folder: folder.name)
+def test_recorded_logits_give_the_recorded_exit(folder):
+    """By today's rule: after a change of calibration the rows are those of no command."""
+    spec = json.loads((folder / "result.json").read_text("utf-8"))
+    (row,) = (
+        trial
+        for name in WARM
+        for trial in recorded(name)["trials"]
+        if all(trial[key] == spec[key] for key in ("task", "variant", "seed"))
+    )
+    policy = exits.get(spec["training"]["policy"])
+    known = row["policies"][policy.name]
+    costs = relative_costs(BEExformerConfig.from_dict(spec["trained"]))
+    training = TrainingConfig(**spec["training"])
+    found = policy_figures(
+        policy, read_logits(folder), costs, training, list(row["exits"]), "curve" in known
+    )
+    assert row["code"] == spec["code"]
+    assert found["policy"].pop(policy.parameter) == pytest.approx(
+        known["policy"].pop(policy.parameter), rel=1e-5
+    )
+    assert found == known
+
+
+def test_small_trainings_by_default_are_recorded(tmp_path, monkeypatch):
+    monkeypatch.setattr(results, "RECORDED", tmp_path / "recorded")
+
+    def trial(name, variant, size=10, done=True):
+        folder = tmp_path / "run/trials" / name
+        folder.mkdir(parents=True)
+        spec = {"task": "glue/rte", "variant": variant, "seed": len(name)}
+        (folder / "trial.json").write_text(json.dumps(spec))
+        (folder / "logits.npz").write_bytes(bytes(size))
+        if done:
+            (folder / "result.json").write_text("{}")
+
+    trial("a", "weights-only, by default")
+    trial("bb", "float32 twin")
+    trial("ccc", "weights-only, by default", size=10**6)
+    trial("dddd", "weights-only, by default", done=False)
+    results.keep_logits(tmp_path / "run")
+    (kept,) = (tmp_path / "recorded/trials").iterdir()
+    assert kept.name == "glue-rte-1"
+    assert (kept / "logits.npz").read_bytes() == bytes(10)
+    assert {file.name for file in kept.iterdir()} == {"trial.json", "logits.npz", "result.json"}
