@@ -38,7 +38,7 @@ _RECORDED = Path(__file__).parent / "recorded"
 @click.command()
 @click.argument("runs", nargs=-1, type=click.Path(exists=True, path_type=Path))
 @click.option("--draws", default=20, show_default=True)
-@click.option("--tolerance", multiple=True, default=(0.002, 0.004, 0.008), show_default=True)
+@click.option("--tolerance", multiple=True, default=(0.001, 0.003, 0.005, 0.01), show_default=True)
 @click.option(
     "--texts",
     multiple=True,
@@ -68,6 +68,10 @@ def main(
         parts = read_logits(folder)
         logits = np.concatenate([parts["validation"], parts["test"]])
         labels = np.concatenate([parts["validation_labels"], parts["test_labels"]])
+        if len(labels) <= max(texts, default=0):
+            raise BeexError(
+                f"{folder} has {len(labels):,} texts; give a smaller number to --texts."
+            )
         random = np.random.default_rng(SEED)
         for _ in range(draws):
             order = random.permutation(len(labels))

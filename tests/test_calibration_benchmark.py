@@ -62,3 +62,8 @@ def test_few_texts_that_agree_are_no_proof(run, capsys):
 def test_a_folder_without_trainings_is_refused(tmp_path):
     with pytest.raises(BeexError, match="No training of classes"):
         main([str(tmp_path)], standalone_mode=False)
+
+
+def test_more_texts_than_there_are_are_refused(run):
+    with pytest.raises(BeexError, match="has 800 texts; give a smaller number to --texts"):
+        main([str(run), "--texts", "800"], standalone_mode=False)

@@ -7,23 +7,23 @@ from beex_keras.numpy_ops import log_softmax
 _MOST_STEPS = 50
 _SMALL = 1e-12
 _PRIOR = 0.01
-"""Of the slope, its variance inverted: only texts that no line separates from others set it."""
+"""The inverse variance of the slope, which would otherwise have no bound where a line separates the texts."""
 
 
 def expected_loss(exit_logits: np.ndarray, answers: np.ndarray, worth: np.ndarray) -> np.ndarray:
     r"""Returns how much of its accuracy each text loses at each exit, as far as that exit's confidence tells it.
 
-    A text loses only if the exit's answer differs from that of the last exit. Of a few hundred texts a few do,
-    so a mean over those above a threshold follows single texts. All texts together tell how probable a
-    different answer is where the exit \(i\) has the probability \(p\) of its answer, and what one costs:
+    A text loses only if the exit's answer differs from that of the last exit. Of a few hundred texts only a few
+    answers do, so a mean over the texts above a threshold follows single ones. All texts together tell how
+    probable a different answer is if exit \(i\) gives its own the probability \(p\), and what one costs:
 
     \[
     L_i(p) = m_i \, \sigma\!\left(a_i + b_i \log \frac{p}{1 - p}\right)
     \]
 
     \(\sigma(\cdot)\) is a logistic regression over all texts, whether they would leave there or not, and \(m_i\)
-    the mean loss of those with different answers. Both have seen one text more than there are: it is as sure as
-    the mean, it has half a different answer, and half the loss. So few texts never say that nothing is lost.
+    the mean loss of those with different answers. One text is added to both: it is as sure as the mean, half of
+    it has a different answer, and this half loses a half. So few texts never say that nothing is lost.
 
     Args:
         exit_logits: (B, N, C).
