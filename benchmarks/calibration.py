@@ -11,7 +11,6 @@ left out, and so are twins, of which the last exit alone learns.
 """
 
 import itertools
-import json
 from collections import defaultdict
 from pathlib import Path
 from unittest import mock
@@ -23,9 +22,8 @@ from rich.progress import track
 from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import calibrate, calibration, evaluate
-from beex_keras.files import read_text
 from measure import SEED, json_option, show
-from suite.trial import DONE, TRIAL_FILE, read_logits, state
+from suite.trial import DONE, read_logits, read_result, state
 
 _POINT = 0.01
 _ESTIMATES = {
@@ -64,7 +62,7 @@ def main(
     if not trials:
         raise BeexError(f"No training of classes with several exits is done in {runs[0]}.")
     for folder in trials if as_json else track(trials, "Trainings"):
-        task = json.loads(read_text(folder / TRIAL_FILE, "training"))["task"]
+        task = read_result(folder)["task"]
         parts = read_logits(folder)
         logits = np.concatenate([parts["validation"], parts["test"]])
         labels = np.concatenate([parts["validation_labels"], parts["test_labels"]])
@@ -97,7 +95,7 @@ def main(
 def _is_used(folder: Path) -> bool:
     if state(folder) != DONE:
         return False
-    trial = json.loads(read_text(folder / TRIAL_FILE, "training"))
+    trial = read_result(folder)
     return "twin" not in trial["variant"] and read_logits(folder)["test"].shape[2] > 1
 
 

@@ -18,7 +18,7 @@ from beex_keras.files import read_text, write_atomically
 from suite import figures, summary, tables
 from suite.benchmark import dumps
 from suite.collect import PAPERS_POLICY, fill_gaps, left_behind
-from suite.trial import DONE, LOGITS_FILE, RESULT_FILE, TRIAL_FILE, state
+from suite.trial import DONE, LOGITS_FILE, RESULT_FILE, read_result, state
 
 RECORDED = Path(__file__).parent / "recorded"
 DOCS = Path(__file__).parents[1] / "docs"
@@ -31,7 +31,8 @@ PAGES = {
 }
 """The page of each suite, in docs, and its file in benchmarks/recorded."""
 
-_BY_DEFAULT, _MOST_BYTES = "weights-only, by default", 200_000
+_BY_DEFAULT = "weights-only, by default"
+_MOST_BYTES = 200_000  # of a training's logits to record; those of 150 classes take megabytes
 _FROM_SCRATCH = "weights-only from scratch"
 _BITS = {"float32 twin": "32-32-32", "weights-only": "1-1-32", "fully binary": "1-1-1"}
 
@@ -198,15 +199,15 @@ def peers(results: dict[str, Any], published: dict[str, Any]) -> str:
 
 
 def keep_logits(folder: Path) -> None:
-    """Records the logits of a benchmark's small trainings by default, so that other calibrations can be tried on them."""
+    """Records the logits of a benchmark's trainings by default, so that other calibrations can be tried on them."""
     for trial in sorted(folder.glob("trials/*")):
         if state(trial) != DONE or (trial / LOGITS_FILE).stat().st_size > _MOST_BYTES:
             continue
-        its = json.loads(read_text(trial / TRIAL_FILE, "training"))
+        its = read_result(trial)
         if its["variant"] == _BY_DEFAULT:
             kept = RECORDED / "trials" / re.sub(r"\W+", "-", f"{its['task']}-{its['seed']}")
             kept.mkdir(parents=True, exist_ok=True)
-            for name in (TRIAL_FILE, RESULT_FILE, LOGITS_FILE):
+            for name in (RESULT_FILE, LOGITS_FILE):
                 write_atomically(kept / name, (trial / name).read_bytes())
 
 

@@ -16,8 +16,7 @@ def run(tmp_path):
     for task, variant in [("a", "weights-only"), ("b", "weights-only"), ("a", "float32 twin")]:
         folder = tmp_path / "trials" / f"{task}-{variant}"
         folder.mkdir(parents=True)
-        (folder / "trial.json").write_text(json.dumps({"task": task, "variant": variant}))
-        (folder / "result.json").write_text("{}")
+        (folder / "result.json").write_text(json.dumps({"task": task, "variant": variant}))
         parts = {}
         for part in ("validation", "test"):
             labels = random.integers(0, 2, 400)

@@ -201,6 +201,21 @@ def test_calibration_leaves_room_for_chance(margin):
     assert bolder.cost < found.cost
 
 
+def test_no_tolerance_is_a_twentieth_of_a_point():
+    """The first exit has all answers of the last one, and half of them are surer."""
+    logits = np.zeros((2000, 2, 2), np.float32)
+    logits[:, :, 0] = 8.0
+    logits[::2, 0] /= 4
+    found = calibrate(Confidence(), logits, np.zeros(2000, int))
+    assert 0 < found.loss <= 0.0005 and found.depth == 1
+    assert (
+        found.policy
+        == calibrate(Confidence(), logits, np.zeros(2000, int), tolerance=0.0005).policy
+    )
+    few = slice(0, 20)
+    assert calibrate(Confidence(), logits[few], np.zeros(20, int)).depth == 2
+
+
 def test_a_threshold_beyond_a_bad_one_is_not_trusted():
     """Of two groups of texts, one loses by leaving early, and the other, less sure one gains as much."""
     logits = np.zeros((40, 2, 2), np.float32)

@@ -133,10 +133,9 @@ def test_small_trainings_by_default_are_recorded(tmp_path, monkeypatch):
         folder = tmp_path / "run/trials" / name
         folder.mkdir(parents=True)
         spec = {"task": "glue/rte", "variant": variant, "seed": len(name)}
-        (folder / "trial.json").write_text(json.dumps(spec))
         (folder / "logits.npz").write_bytes(bytes(size))
         if done:
-            (folder / "result.json").write_text("{}")
+            (folder / "result.json").write_text(json.dumps(spec))
 
     trial("a", "weights-only, by default")
     trial("bb", "float32 twin")
@@ -146,4 +145,4 @@ def test_small_trainings_by_default_are_recorded(tmp_path, monkeypatch):
     (kept,) = (tmp_path / "recorded/trials").iterdir()
     assert kept.name == "glue-rte-1"
     assert (kept / "logits.npz").read_bytes() == bytes(10)
-    assert {file.name for file in kept.iterdir()} == {"trial.json", "logits.npz", "result.json"}
+    assert {file.name for file in kept.iterdir()} == {"logits.npz", "result.json"}

@@ -17,7 +17,7 @@ from beex_keras.value_scale import ValueScale
 
 _MOST_POINTS = 512
 _LEAST_TOLERANCE = 0.0005
-"""Of classes: an expected loss is never zero, and accuracies are told to a tenth of a point."""
+"""Of classes: half of the last digit of a figure in points. An expected loss is never zero."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +130,7 @@ def calibrate(
     \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
     answers the most frequent class would often be as good as any other.
 
-    An expected loss below 0.05 points counts as none, so that texts can leave early with a tolerance of 0.
+    Of classes a tolerance below 0.05 points counts as 0.05 points, because an expected loss is never zero.
 
     For a regression the metric takes the place of accuracy: Pearson's or Spearman's correlation, or minus
     the mean absolute error in standard deviations of the targets. The loss of a text is then the loss of
@@ -179,7 +179,8 @@ def calibrate(
     scores = np.asarray(policy.scores(exit_logits))
     rows = np.arange(len(labels))
     if is_regression:
-        judge = partial(_judge_numbers, labels, answered, metric=metric)
+        _, shares = _quality_of_numbers(labels, answered[:, -1], metric)
+        judge = partial(_judge_numbers, labels, answered, metric=metric, shares=shares)
     else:
         labels = _class_numbers(labels, exit_logits.shape[2])
         weights = _class_weights(labels, metric, exit_logits.shape[2])
@@ -230,12 +231,11 @@ def _judge_classes(
 
 
 def _judge_numbers(
-    labels: np.ndarray, answered: np.ndarray, taken: np.ndarray, metric: str
+    labels: np.ndarray, answered: np.ndarray, taken: np.ndarray, metric: str, shares: np.ndarray
 ) -> tuple[float, np.ndarray]:
-    """The same of a regression, by its metric."""
-    _, full = _quality_of_numbers(labels, answered[:, -1], metric)
+    """The same of a regression, by its metric; `shares` (B,) are those of the texts at full depth."""
     found, own = _quality_of_numbers(labels, answered[np.arange(len(labels)), taken], metric)
-    return found, full - own
+    return found, shares - own
 
 
 def _quality_of_numbers(

@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from beex_keras.evaluation.newton import maximum
 from beex_keras.numpy_ops import log_softmax
 
-_MOST_STEPS = 50
 _SMALL = 1e-12
 _PRIOR = 0.01
 """The inverse variance of the slope, which would otherwise have no bound where a line separates the texts."""
@@ -13,8 +13,8 @@ _PRIOR = 0.01
 def expected_loss(exit_logits: np.ndarray, answers: np.ndarray, worth: np.ndarray) -> np.ndarray:
     r"""Returns how much of its accuracy each text loses at each exit, as far as that exit's confidence tells it.
 
-    A text loses only if the exit's answer differs from that of the last exit. Of a few hundred texts only a few
-    answers do, so a mean over the texts above a threshold follows single ones. All texts together tell how
+    A text loses only if the exit's answer differs from that of the last exit. Of a few hundred answers only
+    a few do, so a mean over the texts above a threshold follows single ones. All texts together tell how
     probable a different answer is if exit \(i\) gives its own the probability \(p\), and what one costs:
 
     \[
@@ -70,18 +70,12 @@ def _probability(scores: np.ndarray, happens: np.ndarray) -> np.ndarray:
         odds = features @ line
         return float((told * odds - np.logaddexp(0, odds)).sum() - (prior * line**2).sum() / 2)
 
-    line = np.zeros(2)
-    best = objective(line)
-    for _ in range(_MOST_STEPS):  # of Newton's method, halved until they help
+    def derivatives(line: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = _sigmoid(features @ line)
-        gradient = features.T @ (told - p) - prior * line
         curvature = (features.T * (p * (1 - p))) @ features + np.diag(prior)
-        step = np.linalg.solve(curvature, gradient)
-        if step @ gradient < _SMALL * len(told):
-            break
-        while (found := objective(line + step)) < best:
-            step = step / 2
-        line, best = line + step, found
+        return features.T @ (told - p) - prior * line, curvature
+
+    line = maximum(objective, derivatives, np.zeros(2), _SMALL * len(told))
     return _sigmoid(features[:-1] @ line)
 
 

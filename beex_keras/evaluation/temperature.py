@@ -2,9 +2,9 @@
 
 import numpy as np
 
+from beex_keras.evaluation.newton import maximum
 from beex_keras.numpy_ops import log_softmax
 
-_MOST_STEPS = 50
 _SMALL = 1e-12
 
 
@@ -38,20 +38,15 @@ def scaled_probabilities(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     z = z - z.mean(axis=-1, keepdims=True)
     told = z[np.arange(len(labels)), labels]
 
-    def objective(a: float) -> float:
+    def objective(a: np.ndarray) -> float:
         gained = log_softmax(a * z)[np.arange(len(labels)), labels].sum()
-        return float(gained - (a - 1) ** 2 / 2)
+        return float(gained - (a[0] - 1) ** 2 / 2)
 
-    a, best = 1.0, objective(1.0)
-    for _ in range(_MOST_STEPS):  # of Newton's method, halved until they help
+    def derivatives(a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         p = np.exp(log_softmax(a * z))
         expected = (p * z).sum(axis=-1)
-        gradient = (told - expected).sum() - (a - 1)
         curvature = (p * z * z).sum() - (expected**2).sum() + 1
-        step = gradient / curvature
-        if step * gradient < _SMALL * len(labels):
-            break
-        while (found := objective(a + step)) < best:
-            step = step / 2
-        a, best = a + step, found
+        return (told - expected).sum() - (a - 1), np.array([[curvature]])
+
+    a = maximum(objective, derivatives, np.ones(1), _SMALL * len(labels))
     return np.exp(log_softmax(a * z))

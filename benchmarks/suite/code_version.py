@@ -18,7 +18,10 @@ SOURCES = (
     *("layers", "models", "text", "training"),
     *(f"data/{name}.py" for name in ("task", "same_text", "pipeline")),
     *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "correlation")),
-    *(f"evaluation/{name}.py" for name in ("exit_logits", "exit_loss", "scores", "temperature")),
+    *(
+        f"evaluation/{name}.py"
+        for name in ("exit_logits", "exit_loss", "newton", "scores", "temperature")
+    ),
 )
 _LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
 
