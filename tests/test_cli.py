@@ -256,6 +256,28 @@ def test_calibrate_keeps_the_policy_in_the_model(folder, tmp_path, capsys):
 
 
 @needs_engine
+def test_a_run_that_is_calibrated_again_converts_with_a_calibration_of_its_own(folder, tmp_path):
+    """Of what the file computes, as the engine measures it there."""
+    run, file, calibrated = (tmp_path / name for name in ("run", "model.beex", "again.beex"))
+    shutil.copytree(folder / "run", run)
+    options = [*data(folder), "--policy=entropy", "--tolerance=0.05"]
+    assert beex("calibrate", run, *options) == 0
+    assert beex("convert", run, "-o", file) == 0
+    shutil.copy(file, calibrated)
+    assert beex("calibrate", calibrated, *options) == 0
+    found, measured = load(file), load(calibrated)
+    assert found.config.activation_bits == 8
+    known, own = found.metadata.calibration, measured.metadata.calibration
+    tau = found.policy.get_config()["tau"]
+    assert [known["policy"].pop("tau"), own["policy"].pop("tau")] == pytest.approx([tau, tau])
+    assert known.pop("policy") == own.pop("policy") == {"name": "entropy"}
+    assert known == pytest.approx(own)
+    wide = tmp_path / "wide.beex"
+    assert beex("convert", run, "-o", wide, "--activations", "32") == 0
+    assert load(wide).policy == load(run).policy
+
+
+@needs_engine
 def test_calibrate_keeps_the_policy_in_a_file(folder, tmp_path, capsys):
     file = shutil.copy(folder / "model.beex", tmp_path)
     before, rows = load(file), load_task(**toy_files(folder)).validation

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from beex_keras.data import Task
     from beex_keras.evaluation.calibration import Calibration
     from beex_keras.models import BEExformerClassifier
-    from beex_keras.runtime import KerasRunner, Runner
+    from beex_keras.runtime import Runner
 
 
 @click.command()
@@ -39,6 +39,8 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     """Choose a MODEL's exit threshold on the validation split, and keep it in MODEL.
 
     MODEL is a run folder or a .beex file. Without DATA, the command uses all rows of the file --validation.
+
+    A weights-only run has a second threshold, for the activations of 8 bits to which it is converted.
     """
     allowed = {name: options[name] for name in ("tolerance", "margin")}
     TrainingConfig(**allowed)  # raises where they are out of range
@@ -46,10 +48,11 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     task = None if alone else chosen_task(options)
     from beex_keras.evaluation import plots
 
-    found, classifier = _chosen(model, task, options, allowed)
+    both, classifier = _chosen(model, task, options, allowed)
+    found = both[0]
     if figure:  # first, since its name may be wrong
         plots.save(plots.trade_off(found), figure)
-    _keep(found, classifier, model)
+    _keep(both, classifier, model)
     if task is not None:
         warn_of_learned_rows(model, task, "validation", options)
     figures = found.to_dict()
@@ -59,8 +62,11 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 
 def _chosen(
     model: str, task: "Task | None", options: dict[str, Any], allowed: dict[str, float]
-) -> tuple["Calibration", "BEExformerClassifier | None"]:
-    """The calibration, and the Keras model of a run folder; a file is closed, so that it can be replaced."""
+) -> tuple[list["Calibration"], "BEExformerClassifier | None"]:
+    """The calibration, of a weights-only run also the one for activations of 8 bits; and the run's Keras model.
+
+    A file is closed, so that it can be replaced.
+    """
     from beex_keras import exits
     from beex_keras.evaluation import calibrate as choose
     from beex_keras.evaluation.accounting import relative_costs
@@ -69,12 +75,21 @@ def _chosen(
     runner = _load(model)
     if task is None:
         task = chosen_file(options, "validation", runner.labels, runner.config.is_regression)
-    labels = known_labels(runner, task, task.validation)
-    logits, costs = split_logits(runner, task.validation), relative_costs(runner.config)
+    labels, costs = known_labels(runner, task, task.validation), relative_costs(runner.config)
     policy = exits.get(options["policy"] or exits.default(task.is_regression))
-    scale = runner.value_scale
-    found = choose(policy, logits, labels, costs, **allowed, metric=task.metric, value_scale=scale)
-    return found, None if Path(model).is_file() else cast("KerasRunner", runner).classifier
+    of_task = {"metric": task.metric, "value_scale": runner.value_scale}
+    classifier, runners = None, [runner]
+    if not Path(model).is_file():
+        from beex_keras.runtime import KerasRunner
+
+        classifier = cast(KerasRunner, runner).classifier
+        if classifier.config.precision.name == "weights-only":
+            runners.append(KerasRunner(classifier.with_activations(8)))
+    found = [
+        choose(policy, split_logits(each, task.validation), labels, costs, **allowed, **of_task)
+        for each in runners
+    ]
+    return found, classifier
 
 
 def _load(model: str) -> "Runner":
@@ -89,7 +104,8 @@ def _load(model: str) -> "Runner":
     return runtime.load(path)
 
 
-def _keep(found: "Calibration", classifier: "BEExformerClassifier | None", model: str) -> None:
+def _keep(both: list["Calibration"], classifier: "BEExformerClassifier | None", model: str) -> None:
+    found = both[0]
     if classifier is None:
         from beex_keras.export import beex
 
@@ -97,6 +113,11 @@ def _keep(found: "Calibration", classifier: "BEExformerClassifier | None", model
         write_atomically(model, beex.rewrite(data, policy=found.policy, calibration=figures))
         return
     from beex_keras.runtime import model_directory
+    from beex_keras.training import run_folder
 
+    if (Path(model) / run_folder.RESULTS).is_file():
+        bits = classifier.config.activation_bits, 8
+        figures = {number: each.to_dict() for number, each in zip(bits, both, strict=False)}
+        run_folder.save_calibrations(Path(model), figures)
     classifier.policy = found.policy
     classifier.save_pretrained(model_directory(model))

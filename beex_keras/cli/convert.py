@@ -1,6 +1,6 @@
 """`beex convert`: a trained model as a file for a device, or as a C project."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -180,7 +180,7 @@ def _source(
 def _changed(
     classifier: "BEExformerClassifier",
     asked: str | None,
-    known: dict[int, dict[str, Any] | None],
+    known: Mapping[int, dict[str, Any] | None],
     options: dict[str, Any],
 ) -> tuple["BEExformerClassifier", dict[str, Any] | None]:
     bits = _activations(classifier.config, asked)
@@ -198,23 +198,19 @@ def _activations(config: "BEExformerConfig", asked: str | None) -> int | None:
     return 8 if config.precision.name == "weights-only" else None
 
 
-def _calibrations(path: Path, config: "BEExformerConfig") -> dict[int, dict[str, Any] | None]:
-    """Figures of a run folder's calibrations by bits of activations; a weights-only run has two."""
+def _calibrations(path: Path, config: "BEExformerConfig") -> Mapping[int, dict[str, Any] | None]:
+    """Figures of a run folder's calibrations by bits of activations."""
     from beex_keras.training import run_folder
 
     if not (path / run_folder.RESULTS).is_file():
         return {}
-    results = run_folder.read_results(path)
-    found = {config.activation_bits: results["calibration"]}
-    if "w1a8" in results:
-        found[8] = results["w1a8"]["calibration"]
-    return found
+    return run_folder.read_calibrations(path, config.activation_bits)
 
 
 def _calibrated(
     model: "BEExformerClassifier | Metadata",
     bits: int | None,
-    known: dict[int, dict[str, Any] | None],
+    known: Mapping[int, dict[str, Any] | None],
     options: dict[str, Any],
 ) -> tuple["ExitPolicy", dict[str, Any] | None]:
     """The exit policy, and the figures of its calibration if that was with such activations."""

@@ -38,10 +38,10 @@ _ARGUMENTS = (
     "--init",
     type=click.Path(),
     panel="Start",
-    help="Start from these weights: 'minilm', a folder of a BERT-style encoder, a run folder, a "
-    ".keras or .beex file, the name of a packaged model, or 'none' for random ones. The default for English texts "
-    "with at most 200,000 labels and no --preset is a packaged binary MiniLM; with --unlabelled or '--teacher twin' "
-    "it is 'minilm'.",
+    help="Start from these weights: 'minilm', 'binary-minilm' or 'binary-minilm-pairs', a folder of a BERT-style "
+    "encoder, a run folder, a .keras or .beex file, the name of a packaged model, or 'none' for random ones. The "
+    "default for English texts with at most 200,000 labels and no --preset is a packaged binary MiniLM; with "
+    "--unlabelled or '--teacher twin' it is 'minilm'.",
 )
 @click.option(
     "--teacher",

@@ -22,8 +22,9 @@ def expected_loss(exit_logits: np.ndarray, answers: np.ndarray, worth: np.ndarra
     \]
 
     \(\sigma(\cdot)\) is a logistic regression over all texts, whether they would leave there or not, and \(m_i\)
-    the mean loss of those with different answers. One text is added to both: it is as sure as the mean, half of
-    it has a different answer, and this half loses a half. So few texts never say that nothing is lost.
+    the mean loss of those with different answers. One text is added to both. In the regression it is as sure as the
+    mean, and a half of it has a different answer; in the mean loss it loses a half. So few texts never say that
+    nothing is lost.
 
     Args:
         exit_logits: (B, N, C).

@@ -17,7 +17,7 @@ except ImportError:  # Windows
     fcntl = None  # type: ignore[assignment]
 
 SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
-HISTORY, RESULTS = "history.json", "results.json"
+HISTORY, RESULTS, CALIBRATIONS = "history.json", "results.json", "calibrations.json"
 _RESTORE = "restore the file, or train into a new folder"
 
 
@@ -134,6 +134,27 @@ def read_results(directory: Path) -> dict[str, Any]:
     file = directory / RESULTS
     results: dict[str, Any] = parse_json(read_text(file, "results"), str(file), _RESTORE)
     return results
+
+
+def save_calibrations(directory: Path, figures: dict[int, dict[str, Any]]) -> None:
+    """Keeps the figures of a later calibration, by bits of activations."""
+    write_atomically(directory / CALIBRATIONS, json.dumps(figures, indent=2) + "\n")
+
+
+def read_calibrations(directory: Path, bits: int) -> dict[int, dict[str, Any]]:
+    """Figures of the last calibration of a finished run, by bits of activations; a weights-only run has two.
+
+    The run's own activations have this number of `bits`.
+    """
+    file = directory / CALIBRATIONS
+    if file.is_file():
+        later = parse_json(read_text(file, "calibrations"), str(file), _RESTORE)
+        return {int(number): figures for number, figures in later.items()}
+    results = read_results(directory)
+    found = {bits: results["calibration"]}
+    if "w1a8" in results:
+        found[8] = results["w1a8"]["calibration"]
+    return found
 
 
 def _differences(found: Any, wanted: dict[str, Any]) -> list[str]:

@@ -242,8 +242,8 @@ def warm_start(
     path, packaged = Path(source), pretrained.names()
     if not path.exists() and os.fspath(source) not in packaged:
         raise BeexError(
-            f"There is nothing to start from at {source}; give '{MINILM}', a BERT-style encoder's "
-            f"folder, a run folder, a .keras or .beex file, or one of {', '.join(packaged)}."
+            f"There is nothing to start from at {source}; give {', '.join((MINILM, *binary_minilm.FILES))}, "
+            f"a BERT-style encoder's folder, a run folder, a .keras or .beex file, or one of {', '.join(packaged)}."
         )
     if (path / "run.json").is_file() and not (path / "model").is_dir():
         raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
