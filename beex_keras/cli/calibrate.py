@@ -61,7 +61,7 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 
 
 def _chosen(
-    model: str, task: "Task | None", options: dict[str, Any], allowed: dict[str, float]
+    model: str, task: "Task | None", options: dict[str, Any], allowed: dict[str, Any]
 ) -> tuple[list["Calibration"], "BEExformerClassifier | None"]:
     """The calibration, of a weights-only run also the one for activations of 8 bits; and the run's Keras model.
 
@@ -77,7 +77,7 @@ def _chosen(
         task = chosen_file(options, "validation", runner.labels, runner.config.is_regression)
     labels, costs = known_labels(runner, task, task.validation), relative_costs(runner.config)
     policy = exits.get(options["policy"] or exits.default(task.is_regression))
-    of_task = {"metric": task.metric, "value_scale": runner.value_scale}
+    chosen = {**allowed, "metric": task.metric, "value_scale": runner.value_scale}
     classifier, runners = None, [runner]
     if not Path(model).is_file():
         from beex_keras.runtime import KerasRunner
@@ -86,7 +86,7 @@ def _chosen(
         if classifier.config.precision.name == "weights-only":
             runners.append(KerasRunner(classifier.with_activations(8)))
     found = [
-        choose(policy, split_logits(each, task.validation), labels, costs, **allowed, **of_task)
+        choose(policy, split_logits(each, task.validation), labels, costs, **chosen)
         for each in runners
     ]
     return found, classifier
@@ -117,7 +117,7 @@ def _keep(both: list["Calibration"], classifier: "BEExformerClassifier | None", 
 
     if (Path(model) / run_folder.RESULTS).is_file():
         bits = classifier.config.activation_bits, 8
-        figures = {number: each.to_dict() for number, each in zip(bits, both, strict=False)}
-        run_folder.save_calibrations(Path(model), figures)
+        by_bits = {number: each.to_dict() for number, each in zip(bits, both, strict=False)}
+        run_folder.save_calibrations(Path(model), by_bits)
     classifier.policy = found.policy
     classifier.save_pretrained(model_directory(model))
