@@ -88,6 +88,8 @@ FAULTY_FILES = [
     ("t.jsonl", [*GOOD, '{"text": "x", "label": 1.5}'], "'label' on line 13 of .* holds a float"),
     ("t.jsonl", [*GOOD, '{"text": "x", "label": ""}'], "'label' on line 13 of .* is empty"),
     ("t.jsonl", [*GOOD, '{"text": "\\ud800", "label": "a"}'], "line 13 of .* not valid Unicode"),
+    ("t.jsonl", [*GOOD, '{"text": "x", "label": "\\ud800"}'], "line 13 of .* character U\\+D800"),
+    ("t.jsonl", [*GOOD, '{"text": "x", "label": "a\\nb"}'], "line 13 of .* character U\\+000A"),
     (
         "t.jsonl",
         [*GOOD, '{"text": "x"}'],

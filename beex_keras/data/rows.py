@@ -1,6 +1,7 @@
 """From rows of texts and labels, wherever they came from, to a task."""
 
 import dataclasses
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -17,6 +18,9 @@ KINDS = ("classification", "regression")
 
 _FEW_WRONG = 0.1
 """Up to this share of labels that are no numbers among decimal ones are mistakes, and no classes. Our reading."""
+
+_UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Characters that no label can have, since an answer is a line of UTF-8: controls, and half of a surrogate pair."""
 
 NumberedRow = tuple[int, Mapping[str, Any]]
 """The number that a row has in its source, and its values by column."""
@@ -222,6 +226,9 @@ def _label(row: Mapping[str, Any], column: str, where: str) -> str:
     label = str(value).strip()
     if not label:
         raise BeexError(f"{place} is empty; give every row a label.")
+    if unfit := _UNFIT.search(label):
+        found = f"the character U+{ord(unfit[0]):04X}"
+        raise BeexError(f"{place} has a label with {found}, which no name can have; remove it.")
     return label
 
 
