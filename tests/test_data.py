@@ -67,6 +67,13 @@ def test_csv_quotes_and_tsv_without_quotes(tmp_path):
     assert task.train.texts == ['"an open quote', 'b"', "c", "d"]
 
 
+def test_a_space_before_a_quote(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("text, label\n" + '"well, good", "x"\n"bad", "y"\n' * 3)
+    task = load_task(file, validation=file, test=file)
+    assert task.labels == ("x", "y") and task.train.texts[0] == "well, good"
+
+
 def test_json_strings_may_hold_line_separators(tmp_path):
     file = tmp_path / "t.jsonl"
     rows = [{"text": f"a\u2028b\x85{i}", "label": i % 2} for i in range(6)]

@@ -75,6 +75,29 @@ def test_names_of_integer_labels():
     assert load_task(HubDataset(data, ["no", "yes"])).labels == ("no", "yes")
 
 
+def test_each_split_has_names_of_its_own():
+    names = ["no", "perhaps", "yes"]
+    train = {"text": TEXTS, "label": [2 * (i % 2) for i in range(40)]}  # nobody says perhaps
+    test = {"text": TEXTS, "label": [i % 2 for i in range(40)]}
+    task = load_task(HubDataset(train, names), test=HubDataset(test, ["yes", "no"]))
+    assert task.labels == ("no", "yes")
+    assert task.test.labels.tolist() == [1, 0] * 20
+    for same in (train, (TEXTS, ["no", "yes"] * 20)):
+        task = load_task(HubDataset(train, names), test=same)
+        assert task.test.labels.tolist() == [0, 1] * 20
+
+
+def test_whole_numbers_of_a_column_of_floats():
+    labels = [f"{i % 11}{'.0' if i % 3 else ''}" for i in range(40)]
+    task = load_task((TEXTS, labels), test=(TEXTS, labels))
+    assert task.labels == tuple(map(str, range(11)))
+    assert task.test.labels.tolist() == [i % 11 for i in range(40)]
+    assert load_task((TEXTS, ["01", "1.50"] * 20), task_kind="classification").labels == (
+        "01",
+        "1.50",
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "message"),
     [
@@ -90,6 +113,16 @@ def test_names_of_integer_labels():
         (7, "A int is no data to train on; give"),
         ("nothing", "no task 'nothing' and no such file"),
         ((TEXTS, ["bad"] * 40), "Every row of the train data has the label 'bad'"),
+        (
+            HubDataset({"text": TEXTS, "label": [i % 3 - 1 for i in range(40)]}, ["no", "yes"]),
+            "'label' on row 1 of the train data holds -1, which stands for no label",
+        ),
+        ((TEXTS, ["2", *["1,5", "3"] * 19, "4"]), "row 2 .* holds '1,5', .* with a point"),
+        ((TEXTS, list(range(40))), "same is true of 39 other labels. .* --task-kind regression"),
+        (
+            ([*TEXTS[3:], "Hello", "hello", "hello "], [*LABELS[3:], *["new"] * 3]),
+            "'new' is on 3 rows of the train data, but in only 1 different text; at least 3",
+        ),
     ],
 )
 def test_faulty_forms_are_explained(data, message):

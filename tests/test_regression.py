@@ -1,6 +1,7 @@
 """Models that answer a number are trained, found again, and teach."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -58,6 +59,19 @@ def test_its_run_is_found_again_and_predicts(run):
     value, empty, depth, text = beex("predict", run.directory, texts[0]).rstrip("\n").split("\t")
     assert (float(value), empty, text) == (pytest.approx(found[0].value, abs=1e-4), "", texts[0])
     assert depth == f"exit {found[0].exit}/3"
+
+
+@pytest.mark.parametrize(
+    ("command", "found"), [("evaluate", '"metric": "pearson"'), ("calibrate", '"name": "change"')]
+)
+def test_a_file_of_whole_numbers_is_measured_as_the_model_answers(run, tmp_path, command, found):
+    texts, values = rated(80, 2)
+    lines = [f"{text},{round(value)}" for text, value in zip(texts, values, strict=True)]
+    file, copy = tmp_path / "rated.csv", tmp_path / "run"
+    file.write_text("\n".join(["text,label", *lines]) + "\n", "utf-8")
+    shutil.copytree(run.directory, copy)
+    files = [file, "--validation", file, "--test", file]
+    assert found in beex(command, copy, *files, "--json")
 
 
 def test_keras_fits_targets_in_the_users_units(run):

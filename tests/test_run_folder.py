@@ -36,6 +36,9 @@ def test_a_refused_training_can_be_corrected(toy_run, tmp_path):
     with pytest.raises(BeexError, match="The exit policy 'change' reads the change of a number"):
         train(policy="change", **words)
     assert not (tmp_path / "run").exists()
+    with pytest.raises(BeexError, match="A vocabulary of 5 tokens has no room"):
+        train(**{**words, "vocabulary_size": 5})
+    assert not (tmp_path / "run").exists()
     train(**words)
     with pytest.raises(BeexError, match=r"other settings \(policy\)"):
         train(policy="entropy", **words)

@@ -67,6 +67,31 @@ def test_says_what_it_read(tmp_path, no_steps, capsys):
     assert "warning: The classes No, no differ only in case." in lines
 
 
+def test_says_what_makes_accuracy_misleading(tmp_path, no_steps, capsys):
+    texts = [*(f"{FILL[i % 6]} {i} ok" for i in range(90)), "an odd one", "An odd  one"]
+    labels = [*("usual" if i % 10 else "rare" for i in range(90)), "usual", "rare"]
+    held_out = {
+        "validation": (texts[50:55], labels[50:55]),
+        "test": (["new", *texts[:3]], labels[:4]),
+    }
+    settings = {"preset": "micro", "init": "none", "epochs": 1, "verbose": 1}
+    train((texts, labels), tmp_path / "run", **held_out, **settings)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1:5] == [
+        "warning: 5 of the 5 validation texts are training texts, too, so the accuracy there is too high.",
+        "warning: 3 of the 4 test texts are training texts, too, so the accuracy there is too high.",
+        "warning: 1 training text has more than one label.",
+        "The class usual has 89% of the 92 training texts, so a model that always answers it has that accuracy.",
+    ]
+
+
+def test_says_that_whole_numbers_are_classes(tmp_path, no_steps, capsys):
+    texts, numbers = [f"{FILL[i % 6]} {i} ok" for i in range(90)], [i % 15 for i in range(90)]
+    settings = {"preset": "micro", "init": "none", "epochs": 1, "verbose": 1}
+    train((texts, numbers), tmp_path / "run", **settings)
+    assert "Each whole number is a class; --task-kind regression" in capsys.readouterr().err
+
+
 def test_texts_that_do_not_look_like_english(tmp_path, no_steps, capsys):
     texts = [f"überschrift zweifelhaft {i} höchstwahrscheinlich" for i in range(60)]
     train((texts, [i % 2 for i in range(60)]), tmp_path / "run", epochs=1, verbose=1)

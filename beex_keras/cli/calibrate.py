@@ -7,6 +7,7 @@ import rich_click as click
 
 from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
+    chosen_data,
     chosen_file,
     chosen_task,
     data_options,
@@ -44,16 +45,16 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
     """
     allowed = {name: options[name] for name in ("tolerance", "margin")}
     TrainingConfig(**allowed)  # raises where they are out of range
-    alone = is_alone(options, "validation")
-    task = None if alone else chosen_task(options)
+    if not is_alone(options, "validation"):
+        chosen_data(options)  # raises before the model is loaded, which takes longer
     from beex_keras.evaluation import plots
 
-    both, classifier = _chosen(model, task, options, allowed)
+    both, classifier, task = _chosen(model, options, allowed)
     found = both[0]
     if figure:  # first, since its name may be wrong
         plots.save(plots.trade_off(found), figure)
     _keep(both, classifier, model)
-    if task is not None:
+    if not is_alone(options, "validation"):
         warn_of_learned_rows(model, task, "validation", options)
     figures = found.to_dict()
     row = {**figures, "policy": repr(found.policy)}
@@ -61,9 +62,9 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 
 
 def _chosen(
-    model: str, task: "Task | None", options: dict[str, Any], allowed: dict[str, Any]
-) -> tuple[list["Calibration"], "BEExformerClassifier | None"]:
-    """The calibration, of a weights-only run also the one for activations of 8 bits; and the run's Keras model.
+    model: str, options: dict[str, Any], allowed: dict[str, Any]
+) -> tuple[list["Calibration"], "BEExformerClassifier | None", "Task"]:
+    """The calibration, of a weights-only run also the one for activations of 8 bits; the run's Keras model; the task.
 
     A file is closed, so that it can be replaced.
     """
@@ -73,8 +74,11 @@ def _chosen(
     from beex_keras.runtime.measure import known_labels, split_logits
 
     runner = _load(model)
-    if task is None:
-        task = chosen_file(options, "validation", runner.labels, runner.config.is_regression)
+    is_regression = runner.config.is_regression
+    if is_alone(options, "validation"):
+        task = chosen_file(options, "validation", runner.labels, is_regression)
+    else:
+        task = chosen_task(options, is_regression)
     labels, costs = known_labels(runner, task, task.validation), relative_costs(runner.config)
     policy = exits.get(options["policy"] or exits.default(task.is_regression))
     chosen = {**allowed, "metric": task.metric, "value_scale": runner.value_scale}
@@ -89,7 +93,7 @@ def _chosen(
         choose(policy, split_logits(each, task.validation), labels, costs, **chosen)
         for each in runners
     ]
-    return found, classifier
+    return found, classifier, task
 
 
 def _load(model: str) -> "Runner":

@@ -6,6 +6,7 @@ import rich_click as click
 
 from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
+    chosen_data,
     chosen_file,
     chosen_policy,
     chosen_task,
@@ -38,14 +39,19 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     alone = is_alone(options, "test")
     if alone and split != "test":
         raise BeexError(f"--split {split} needs DATA; add it, or leave out --split.")
-    task = None if alone else chosen_task(options)
+    if not alone:
+        chosen_data(options)  # raises before the model is loaded, which takes longer
     from beex_keras import runtime
 
     runner = runtime.load(model)
-    if task is None:
-        task = chosen_file(options, "test", runner.labels, runner.config.is_regression)
-    rule = chosen_policy(runner.policy, options)
-    found = runtime.evaluate_runner(runner, task, getattr(task, split), rule)
+    is_regression = runner.config.is_regression
+    if alone:
+        task = chosen_file(options, "test", runner.labels, is_regression)
+    else:
+        task = chosen_task(options, is_regression)
+    rule, rows = chosen_policy(runner.policy, options), task.splits()[split]
+    found = runtime.evaluate_runner(runner, task, rows, rule)
     if not alone:
         warn_of_learned_rows(model, task, split, options)
-    print_figures(found.to_dict(), as_json, found.rows, f"{task.name}, {split} split")
+    title = f"{task.name}, {split} split of {len(rows):,} texts"
+    print_figures(found.to_dict(), as_json, found.rows, title)

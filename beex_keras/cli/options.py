@@ -1,6 +1,7 @@
 """Options that several commands share, and options that stand for a setting."""
 
 import json
+import os
 import typing
 from collections.abc import Callable
 from functools import partial
@@ -107,12 +108,15 @@ def chosen_data(options: dict[str, Any]) -> str:
     return data or train
 
 
-def chosen_task(options: dict[str, Any]) -> "Task":
-    """The task that `data_options` name."""
+def chosen_task(options: dict[str, Any], is_regression: bool | None = None) -> "Task":
+    """The task that `data_options` name; labels of a file are what a model, if there is one, answers."""
     from beex_keras.data import load_task
 
     names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
-    return load_task(chosen_data(options), **given(options, *names, "task_kind"))
+    data, found = chosen_data(options), given(options, *names, "task_kind")
+    if is_regression is not None and os.path.isfile(data):
+        found = {"task_kind": KINDS[is_regression], **found}
+    return load_task(data, **found)
 
 
 def is_alone(options: dict[str, Any], split: str) -> bool:

@@ -155,6 +155,9 @@ def _own(
             notes.append(f"{name}: {Path(part).name}")
         elif part is not None:
             rows[name] = take_rows(part, columns, name)
+        if part is not None:
+            # Numbers of two sources may stand for other names.
+            rows[name].name_labels(class_names(part, columns) or names)
     task = task or ("files" if isinstance(parts["train"], str | os.PathLike) else "data")
     return make_task(rows, task, notes, names, kind)
 

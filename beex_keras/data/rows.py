@@ -2,11 +2,13 @@
 
 import dataclasses
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from beex_keras.data import same_text
 from beex_keras.data.numbers import as_number
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
@@ -21,6 +23,9 @@ _FEW_WRONG = 0.1
 
 _UNFIT = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 """Characters that no label can have, since an answer is a line of UTF-8: controls, and half of a surrogate pair."""
+
+_WHOLE = re.compile(r"(-?\d+)\.0+", re.ASCII)
+"""A whole number as a column of floats is written."""
 
 NumberedRow = tuple[int, Mapping[str, Any]]
 """The number that a row has in its source, and its values by column."""
@@ -81,9 +86,14 @@ class Rows:
         return None not in numbers and any(number % 1 for number in numbers)  # type: ignore[operator]
 
     def check_kind(self) -> None:
-        """Raises `BeexError` if nearly all labels are numbers, not all whole, and some are none."""
+        """Raises `BeexError` if labels are numbers with decimal commas, or nearly all are numbers, and not all whole."""
         numbers = [as_number(label) for label in self.labels]
         wrong = [row for row, number in enumerate(numbers) if number is None]
+        if wrong and None not in [as_number(label.replace(",", ".")) for label in self.labels]:
+            where, label = self._where(self._numbers[wrong[0]]), self.labels[wrong[0]]
+            holds = f"The column '{self.column}' on {where} holds '{label}', and all other rows have numbers"
+            fix = "write decimals with a point, or say task_kind='classification' (--task-kind classification)"
+            raise BeexError(f"{holds}; {fix}.")
         if 0 < len(wrong) <= _FEW_WRONG * len(numbers) and any(
             (number or 0) % 1 for number in numbers
         ):
@@ -98,6 +108,26 @@ class Rows:
             holds = f"The column '{self.column}' on {self._where(number)} holds a float"
             raise BeexError(f"{holds}; give the label as a string or an integer.")
 
+    def are_whole(self) -> bool:
+        """Whether the labels are whole numbers."""
+        numbers = [as_number(label) for label in self.labels]
+        return None not in numbers and not any(number % 1 for number in numbers)  # type: ignore[operator]
+
+    def name_labels(self, names: Sequence[str]) -> None:
+        """Gives the labels 0, 1, 2, ... these names, if all labels are such numbers.
+
+        Raises:
+            BeexError: a label is -1, by which data sets mark rows without one.
+        """
+        numbers = {str(number): name for number, name in enumerate(names)}
+        if not names or not set(self.labels) <= {*numbers, "-1"}:
+            return
+        if "-1" in self.labels:
+            number = self._numbers[self.labels.index("-1")]
+            holds = f"The column '{self.column}' on {self._where(number)} holds -1, which stands for no label"
+            raise BeexError(f"{holds}; remove such rows.")
+        self.labels = [numbers[label] for label in self.labels]
+
     def targets(self) -> Split:
         """The rows with labels as numbers; raises `BeexError` for one that is none."""
         for label, number in zip(self.labels, self._numbers, strict=True):
@@ -109,12 +139,32 @@ class Rows:
     def split(self, classes: list[str]) -> Split:
         """The rows with labels as class numbers; raises `BeexError` for one that has none."""
         numbers = {label: number for number, label in enumerate(classes)}
-        for label, number in zip(self.labels, self._numbers, strict=True):
-            if label not in numbers:
-                unknown = f"The label '{label}' on {self._where(number)} does not occur in training"
-                raise BeexError(f"{unknown}; the classes are {', '.join(classes)}.")
-        labels = np.array([numbers[label] for label in self.labels], np.int32)
-        return Split(self.texts, self.pairs, labels)
+        found = [numbers.get(label, numbers.get(_whole(label))) for label in self.labels]
+        if None in found:
+            row = found.index(None)
+            unknown = f"The label '{self.labels[row]}' on {self._where(self._numbers[row])}"
+            known = f"the classes are {', '.join(classes)}"
+            raise BeexError(f"{unknown} does not occur in training; {known}.")
+        return Split(self.texts, self.pairs, np.array(found, np.int32))
+
+    def check_counts(self, needed: int) -> None:
+        """Raises `BeexError` unless each label has so many different texts."""
+        texts = same_text.keys(self.texts, self.pairs)
+        different = Counter(label for label, _ in set(zip(self.labels, texts, strict=True)))
+        few = sorted(label for label, count in different.items() if count < needed)
+        if not few:
+            return
+        rows, texts_of = self.labels.count(few[0]), different[few[0]]
+        place = f"{rows} row{'s' if rows > 1 else ''} of {self.source}"
+        place += (
+            f", but in only {texts_of} different text{'s' if texts_of > 1 else ''}"
+            if texts_of < rows
+            else ""
+        )
+        more = f"at least {needed} are needed for training and the splits that are missing"
+        others = f" The same is true of {len(few) - 1:,} other labels." if len(few) > 1 else ""
+        kind = " If the labels are amounts, add --task-kind regression." if self.are_whole() else ""
+        raise BeexError(f"The label '{few[0]}' is on {place}; {more}.{others}{kind}")
 
     def _where(self, number: int) -> str:
         return f"{self.unit} {number} of {self.source}"
@@ -146,8 +196,8 @@ def make_task(
     """A task whose classes are the labels of "train"; splits that are missing are taken out of it.
 
     Of a `kind` from `KINDS`; if None, it is a regression where labels are numbers and not all whole.
-    Classes are in numerical order if all labels are whole numbers, else in alphabetical order. The
-    labels 0, 1, 2, ... get the `class_names` where the rows have just these.
+    Classes are in the order of `class_names` if labels are these. Else they are in numerical order if all labels
+    are whole numbers ("1.0" is then "1"), and otherwise in alphabetical order.
 
     Raises:
         BeexError: a label is not known from training, or a class has too few rows; a target is no
@@ -161,24 +211,31 @@ def make_task(
         return _regression(train, others, name, notes)
     for part in rows.values():
         part.check_classes()
-    try:
-        classes = sorted(set(train.labels), key=lambda label: (int(label), label))
-    except ValueError:  # not all are numbers
-        classes = sorted(set(train.labels))
+    if train.are_whole():
+        train.labels = list(map(_whole, train.labels))
+    classes = _in_order(set(train.labels), class_names)
     if len(classes) < 2:
         same = f"Every row of {train.source} has the label '{classes[0]}'"
         raise BeexError(f"{same}; give at least two classes.")
-    needed = 1 + others.count(None)
-    for label in classes:
-        if (count := train.labels.count(label)) < needed:
-            place = f"{count} row{'s' if count > 1 else ''} of {train.source}"
-            more = f"at least {needed} are needed for training and the splits that are missing"
-            raise BeexError(f"The label '{label}' is on {place}, but {more}.")
+    train.check_counts(1 + others.count(None))
     splits = [None if part is None else part.split(classes) for part in others]
     parts, made = complete_splits(train.split(classes), *splits)
-    if classes == [str(number) for number in range(len(class_names))]:
-        classes = list(class_names)
     return Task(name, tuple(classes), *parts, "accuracy", "; ".join([*notes, *made]))
+
+
+def _whole(label: str) -> str:
+    """A label without the zeros behind the point of a whole number."""
+    found = _WHOLE.fullmatch(label)
+    return found[1] if found else label
+
+
+def _in_order(labels: set[str], names: Sequence[str]) -> list[str]:
+    if labels <= set(names):
+        return [name for name in names if name in labels]
+    try:
+        return sorted(labels, key=lambda label: (int(label), label))
+    except ValueError:  # not all are numbers
+        return sorted(labels)
 
 
 def _check_pairs(rows: Mapping[str, Rows]) -> None:

@@ -1,5 +1,14 @@
 """When two rows are the same text: whatever their case and spacing, and of symmetric pairs in either order."""
 
+from collections.abc import Sequence
+
+
+def keys(texts: Sequence[str], pairs: Sequence[str] | None) -> list[tuple[str, ...]]:
+    """The `key` of each text, or of each pair."""
+    if pairs is None:
+        return list(map(key, texts))
+    return list(map(key, texts, pairs))
+
 
 def key(text: str, pair: str | None = None, both_orders: bool = False) -> tuple[str, ...]:
     """What rows of the same text, or of the same pair, have in common.

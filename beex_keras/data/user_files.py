@@ -67,7 +67,9 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     first = content.partition("\n")[0]
     others = [mark for mark in ";\t" if mark in first]
     delimiter = "," if "," in first or not others else others[0]
-    reader = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
+    # A space after a comma would hide the quote behind it.
+    form: dict[str, Any] = {"delimiter": delimiter, "skipinitialspace": True, "strict": True}
+    reader = csv.reader(io.StringIO(content, newline=""), **form)
     start = 1
     header: list[str] | None = None
     while True:

@@ -352,9 +352,10 @@ class Trainer:
         lower_case = self.init is None or self.init.lower_case
         with distribution.chief_first(self.strategy):
             run_folder.open_run(self.folder, settings, create=self.chief)
-            return run_folder.open_preprocessor(
-                self.folder, length, lower_case, self.new_vocabulary
-            )
+            with run_folder.removed_if_refused(self.folder) if self.chief else nullcontext():
+                return run_folder.open_preprocessor(
+                    self.folder, length, lower_case, self.new_vocabulary
+                )
 
     def new_vocabulary(self) -> Sequence[str]:
         if self.vocabulary is not None:
