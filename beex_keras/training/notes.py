@@ -48,7 +48,8 @@ def _of_repeated_texts(task: Task) -> list[str]:
     known, lines = set(keys["train"]), []
     for name in ("validation", "test"):
         if learned := sum(key in known for key in keys[name]):
-            again = f"{learned:,} of the {len(keys[name]):,} {name} texts are training texts, too"
+            are = "is a training text" if learned == 1 else "are training texts"
+            again = f"{learned:,} of the {len(keys[name]):,} {name} texts {are}, too"
             lines.append(f"warning: {again}, so the accuracy there is too high.")
     return lines
 
