@@ -24,4 +24,6 @@ def test_rows_with_a_file_of_their_own(toy_run, capsys):
     assert beex("evaluate", run, data, test, "--json") == 0
     assert beex("evaluate", run, test, "--json") == 0
     assert beex("evaluate", run, data, "--split", "train", "--json") == 0
-    assert "warning" not in capsys.readouterr().err
+    assert beex("evaluate", run, test) == 0
+    printed = capsys.readouterr()
+    assert "test split of 60 texts" in printed.out and "warning" not in printed.err

@@ -78,8 +78,8 @@ def test_says_what_makes_accuracy_misleading(tmp_path, no_steps, capsys):
     train((texts, labels), tmp_path / "run", **held_out, **settings)
     lines = capsys.readouterr().err.splitlines()
     assert lines[1:5] == [
-        "warning: 5 of the 5 validation texts are training texts, too, so the accuracy there is too high.",
-        "warning: 3 of the 4 test texts are training texts, too, so the accuracy there is too high.",
+        "warning: 5 of the 5 validation texts are training texts, too, so the accuracy there may be too high.",
+        "warning: 3 of the 4 test texts are training texts, too, so the accuracy there may be too high.",
         "warning: 1 training text has more than one label.",
         "The class usual has 89% of the 92 training texts, so a model that always answers it has that accuracy.",
     ]

@@ -7,13 +7,11 @@ import rich_click as click
 
 from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
-    chosen_data,
-    chosen_file,
     chosen_task,
     data_options,
-    is_alone,
     json_option,
     model_argument,
+    require_data,
     setting,
 )
 from beex_keras.cli.terminal import print_figures
@@ -41,21 +39,22 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 
     MODEL is a run folder or a .beex file. Without DATA, the command uses all rows of the file --validation.
 
-    A weights-only run has a second threshold, for the activations of 8 bits to which it is converted.
+    A weights-only run gets a second threshold, for the 8-bit activations that 'beex convert' gives it.
     """
     allowed = {name: options[name] for name in ("tolerance", "margin")}
     TrainingConfig(**allowed)  # raises where they are out of range
-    if not is_alone(options, "validation"):
-        chosen_data(options)  # raises before the model is loaded, which takes longer
+    require_data(options, "validation")
     from beex_keras.evaluation import plots
 
-    both, classifier, task = _chosen(model, options, allowed)
-    found = both[0]
+    by_bits, classifier, task = _chosen(model, options, allowed)
+    found = next(iter(by_bits.values()))
     if figure:  # first, since its name may be wrong
         plots.save(plots.trade_off(found), figure)
-    _keep(both, classifier, model)
-    if not is_alone(options, "validation"):
-        warn_of_learned_rows(model, task, "validation", options)
+    if classifier is None:
+        _keep_in_file(found, model)
+    else:
+        _keep_in_run(by_bits, classifier, model)
+    warn_of_learned_rows(model, task, "validation", options)
     figures = found.to_dict()
     row = {**figures, "policy": repr(found.policy)}
     print_figures(figures, as_json, lambda: [row], "Validation split")
@@ -63,8 +62,8 @@ def calibrate(model: str, figure: str | None, as_json: bool, **options: Any) -> 
 
 def _chosen(
     model: str, options: dict[str, Any], allowed: dict[str, Any]
-) -> tuple[list["Calibration"], "BEExformerClassifier | None", "Task"]:
-    """The calibration, of a weights-only run also the one for activations of 8 bits; the run's Keras model; the task.
+) -> tuple[dict[int, "Calibration"], "BEExformerClassifier | None", "Task"]:
+    """Calibrations by bits of activations, the model's own first; the Keras model of a run; and the task.
 
     A file is closed, so that it can be replaced.
     """
@@ -74,11 +73,7 @@ def _chosen(
     from beex_keras.runtime.measure import known_labels, split_logits
 
     runner = _load(model)
-    is_regression = runner.config.is_regression
-    if is_alone(options, "validation"):
-        task = chosen_file(options, "validation", runner.labels, is_regression)
-    else:
-        task = chosen_task(options, is_regression)
+    task = chosen_task(options, "validation", runner)
     labels, costs = known_labels(runner, task, task.validation), relative_costs(runner.config)
     policy = exits.get(options["policy"] or exits.default(task.is_regression))
     chosen = {**allowed, "metric": task.metric, "value_scale": runner.value_scale}
@@ -89,11 +84,13 @@ def _chosen(
         classifier = cast(KerasRunner, runner).classifier
         if classifier.config.precision.name == "weights-only":
             runners.append(KerasRunner(classifier.with_activations(8)))
-    found = [
-        choose(policy, split_logits(each, task.validation), labels, costs, **chosen)
+    by_bits = {
+        each.config.activation_bits: choose(
+            policy, split_logits(each, task.validation), labels, costs, **chosen
+        )
         for each in runners
-    ]
-    return found, classifier, task
+    }
+    return by_bits, classifier, task
 
 
 def _load(model: str) -> "Runner":
@@ -108,20 +105,21 @@ def _load(model: str) -> "Runner":
     return runtime.load(path)
 
 
-def _keep(both: list["Calibration"], classifier: "BEExformerClassifier | None", model: str) -> None:
-    found = both[0]
-    if classifier is None:
-        from beex_keras.export import beex
+def _keep_in_file(found: "Calibration", file: str) -> None:
+    from beex_keras.export import beex
 
-        data, figures = read_bytes(model, "model"), found.to_dict()
-        write_atomically(model, beex.rewrite(data, policy=found.policy, calibration=figures))
-        return
+    data, figures = read_bytes(file, "model"), found.to_dict()
+    write_atomically(file, beex.rewrite(data, policy=found.policy, calibration=figures))
+
+
+def _keep_in_run(
+    by_bits: dict[int, "Calibration"], classifier: "BEExformerClassifier", model: str
+) -> None:
     from beex_keras.runtime import model_directory
     from beex_keras.training import run_folder
 
     if (Path(model) / run_folder.RESULTS).is_file():
-        bits = classifier.config.activation_bits, 8
-        by_bits = {number: each.to_dict() for number, each in zip(bits, both, strict=False)}
-        run_folder.save_calibrations(Path(model), by_bits)
-    classifier.policy = found.policy
+        figures = {bits: found.to_dict() for bits, found in by_bits.items()}
+        run_folder.save_calibrations(Path(model), figures)
+    classifier.policy = by_bits[classifier.config.activation_bits].policy
     classifier.save_pretrained(model_directory(model))

@@ -6,8 +6,6 @@ import rich_click as click
 
 from beex_keras.cli.held_out import warn_of_learned_rows
 from beex_keras.cli.options import (
-    chosen_data,
-    chosen_file,
     chosen_policy,
     chosen_task,
     data_options,
@@ -15,6 +13,7 @@ from beex_keras.cli.options import (
     json_option,
     model_argument,
     policy_options,
+    require_data,
 )
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
@@ -36,22 +35,15 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     MODEL is anything that 'beex predict' accepts. If it computes all exits, the command also measures
     the accuracy at each of them. Without DATA, it evaluates all rows of the file --test.
     """
-    alone = is_alone(options, "test")
-    if alone and split != "test":
+    if is_alone(options, "test") and split != "test":
         raise BeexError(f"--split {split} needs DATA; add it, or leave out --split.")
-    if not alone:
-        chosen_data(options)  # raises before the model is loaded, which takes longer
+    require_data(options, "test")
     from beex_keras import runtime
 
     runner = runtime.load(model)
-    is_regression = runner.config.is_regression
-    if alone:
-        task = chosen_file(options, "test", runner.labels, is_regression)
-    else:
-        task = chosen_task(options, is_regression)
+    task = chosen_task(options, "test", runner)
     rule, rows = chosen_policy(runner.policy, options), task.splits()[split]
     found = runtime.evaluate_runner(runner, task, rows, rule)
-    if not alone:
-        warn_of_learned_rows(model, task, split, options)
+    warn_of_learned_rows(model, task, split, options)
     title = f"{task.name}, {split} split of {len(rows):,} texts"
     print_figures(found.to_dict(), as_json, found.rows, title)

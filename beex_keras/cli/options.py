@@ -17,6 +17,7 @@ from beex_keras.training.recipe import TrainingConfig
 if TYPE_CHECKING:
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
+    from beex_keras.runtime import Runner
 
 Decorator = Callable[[Any], Any]
 
@@ -108,26 +109,34 @@ def chosen_data(options: dict[str, Any]) -> str:
     return data or train
 
 
-def chosen_task(options: dict[str, Any], is_regression: bool | None = None) -> "Task":
-    """The task that `data_options` name; labels of a file are what a model, if there is one, answers."""
-    from beex_keras.data import load_task
-
-    names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
-    data, found = chosen_data(options), given(options, *names, "task_kind")
-    if is_regression is not None and os.path.isfile(data):
-        found = {"task_kind": KINDS[is_regression], **found}
-    return load_task(data, **found)
-
-
 def is_alone(options: dict[str, Any], split: str) -> bool:
     """Whether the file of a split is given without DATA."""
     return options[split] is not None and options["data"] is options["train"] is None
 
 
-def chosen_file(
+def require_data(options: dict[str, Any], split: str) -> None:
+    """Raises `BeexError` unless DATA or the file of a split is given: before a model is loaded, which takes longer."""
+    if not is_alone(options, split):
+        chosen_data(options)
+
+
+def chosen_task(options: dict[str, Any], split: str, runner: "Runner") -> "Task":
+    """The task that `data_options` name, or that of a split's file alone; its labels are what the model answers."""
+    from beex_keras.data import load_task
+
+    is_regression = runner.config.is_regression
+    if is_alone(options, split):
+        return _chosen_file(options, split, runner.labels, is_regression)
+    names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
+    data, found = chosen_data(options), given(options, *names, "task_kind")
+    if os.path.isfile(data):  # a named task has a kind of its own
+        found = {"task_kind": KINDS[is_regression], **found}
+    return load_task(data, **found)
+
+
+def _chosen_file(
     options: dict[str, Any], split: str, labels: tuple[str, ...], number: bool
 ) -> "Task":
-    """The task of a split's file alone, for a model with these labels, or one that answers a number."""
     from beex_keras.data.registry import load_file
     from beex_keras.data.rows import Columns
 

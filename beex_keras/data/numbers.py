@@ -13,3 +13,9 @@ def as_number(text: str) -> float | None:
     """
     value = float(text) if _NUMBER.fullmatch(text) else math.inf
     return value if math.isfinite(value) else None
+
+
+def is_whole(text: str) -> bool:
+    """Whether a text is a whole number, such as "3" or "3.0"."""
+    value = as_number(text)
+    return value is not None and value % 1 == 0

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.data import same_text
-from beex_keras.data.numbers import as_number
+from beex_keras.data.numbers import as_number, is_whole
 from beex_keras.data.splits import complete_splits
 from beex_keras.data.task import Split, Task
 from beex_keras.errors import BeexError
@@ -91,8 +91,8 @@ class Rows:
         wrong = [row for row, number in enumerate(numbers) if number is None]
         if wrong and None not in [as_number(label.replace(",", ".")) for label in self.labels]:
             where, label = self._where(self._numbers[wrong[0]]), self.labels[wrong[0]]
-            holds = f"The column '{self.column}' on {where} holds '{label}', and all other rows have numbers"
-            fix = "write decimals with a point, or say task_kind='classification' (--task-kind classification)"
+            holds = f"The column '{self.column}' on {where} holds '{label}', a number with a decimal comma"
+            fix = "write it with a point, or say task_kind='classification' (--task-kind classification)"
             raise BeexError(f"{holds}; {fix}.")
         if 0 < len(wrong) <= _FEW_WRONG * len(numbers) and any(
             (number or 0) % 1 for number in numbers
@@ -110,8 +110,7 @@ class Rows:
 
     def are_whole(self) -> bool:
         """Whether the labels are whole numbers."""
-        numbers = [as_number(label) for label in self.labels]
-        return None not in numbers and not any(number % 1 for number in numbers)  # type: ignore[operator]
+        return all(map(is_whole, set(self.labels)))
 
     def name_labels(self, names: Sequence[str]) -> None:
         """Gives the labels 0, 1, 2, ... these names, if all labels are such numbers.
@@ -154,17 +153,18 @@ class Rows:
         few = sorted(label for label, count in different.items() if count < needed)
         if not few:
             return
-        rows, texts_of = self.labels.count(few[0]), different[few[0]]
-        place = f"{rows} row{'s' if rows > 1 else ''} of {self.source}"
-        place += (
-            f", but in only {texts_of} different text{'s' if texts_of > 1 else ''}"
-            if texts_of < rows
-            else ""
-        )
+        rows, count = self.labels.count(few[0]), different[few[0]]
+        place = f"on {rows} row{'s' if rows > 1 else ''} of {self.source}"
+        if count < rows:
+            place += f", but in only {count} different text{'s' if count > 1 else ''}"
         more = f"at least {needed} are needed for training and the splits that are missing"
-        others = f" The same is true of {len(few) - 1:,} other labels." if len(few) > 1 else ""
-        kind = " If the labels are amounts, add --task-kind regression." if self.are_whole() else ""
-        raise BeexError(f"The label '{few[0]}' is on {place}; {more}.{others}{kind}")
+        sentences = [f"The label '{few[0]}' is {place}; {more}."]
+        if len(few) > 1:
+            sentences.append(f"The same is true of {len(few) - 1:,} other labels.")
+        if self.are_whole():
+            kind = "task_kind='regression' (--task-kind regression)"
+            sentences.append(f"If the labels are amounts, say {kind}.")
+        raise BeexError(" ".join(sentences))
 
     def _where(self, number: int) -> str:
         return f"{self.unit} {number} of {self.source}"
@@ -217,7 +217,8 @@ def make_task(
     if len(classes) < 2:
         same = f"Every row of {train.source} has the label '{classes[0]}'"
         raise BeexError(f"{same}; give at least two classes.")
-    train.check_counts(1 + others.count(None))
+    if None in others:
+        train.check_counts(1 + others.count(None))
     splits = [None if part is None else part.split(classes) for part in others]
     parts, made = complete_splits(train.split(classes), *splits)
     return Task(name, tuple(classes), *parts, "accuracy", "; ".join([*notes, *made]))

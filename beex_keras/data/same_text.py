@@ -3,11 +3,13 @@
 from collections.abc import Sequence
 
 
-def keys(texts: Sequence[str], pairs: Sequence[str] | None) -> list[tuple[str, ...]]:
+def keys(
+    texts: Sequence[str], pairs: Sequence[str] | None, both_orders: bool = False
+) -> list[tuple[str, ...]]:
     """The `key` of each text, or of each pair."""
     if pairs is None:
-        return list(map(key, texts))
-    return list(map(key, texts, pairs))
+        return [key(text) for text in texts]
+    return [key(text, pair, both_orders) for text, pair in zip(texts, pairs, strict=True)]
 
 
 def key(text: str, pair: str | None = None, both_orders: bool = False) -> tuple[str, ...]:

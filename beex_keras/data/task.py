@@ -102,8 +102,10 @@ class Task:
             raise BeexError(
                 "Single texts have no order; leave out both_orders, or name a pair column."
             )
-        held_out = {key for split in (self.validation, self.test) for key in _symmetric(split)}
-        kept = [row for row, key in enumerate(_symmetric(train)) if key not in held_out]
+        splits = train, self.validation, self.test
+        keys, *others = (same_text.keys(part.texts, part.pairs, True) for part in splits)
+        held_out = {key for part in others for key in part}
+        kept = [row for row, key in enumerate(keys) if key not in held_out]
         notes = f"{self.notes}; train has each pair in both orders"
         if left := len(train) - len(kept):
             notes += f", but for {left:,} that are held out"
@@ -120,12 +122,6 @@ class Task:
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
         return _hash(*self.splits().values(), more=more)
-
-
-def _symmetric(split: Split) -> list[tuple[str, ...]]:
-    """The keys of its pairs, each the same in either order."""
-    rows = zip(split.texts, split.pairs or (), strict=True)
-    return [same_text.key(text, pair, both_orders=True) for text, pair in rows]
 
 
 def _hash(*splits: Split, more: Iterable[str] = ()) -> str:

@@ -67,9 +67,12 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
     first = content.partition("\n")[0]
     others = [mark for mark in ";\t" if mark in first]
     delimiter = "," if "," in first or not others else others[0]
-    # A space after a comma would hide the quote behind it.
-    form: dict[str, Any] = {"delimiter": delimiter, "skipinitialspace": True, "strict": True}
-    reader = csv.reader(io.StringIO(content, newline=""), **form)
+    reader = csv.reader(
+        io.StringIO(content, newline=""),
+        delimiter=delimiter,
+        skipinitialspace=True,  # a quote behind it opens a value, too
+        strict=True,
+    )
     start = 1
     header: list[str] | None = None
     while True:

@@ -1,11 +1,12 @@
 """What a training says before its first step: what it has read, and what it chose where the call is silent."""
 
-import re
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from beex_keras.data import Task, same_text
+from beex_keras.data.numbers import is_whole
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import binary_minilm
 from beex_keras.training.settings import FEW, Resolved
@@ -18,9 +19,9 @@ _OF_BINARY = (
 _OF_FOREIGN = "The start is random weights, since the texts do not look like English; if they are, add --init {name}."
 _OF_TWIN = "The float32 twin is trained first, and teaches the model; --teacher none leaves it out."
 
-_FREQUENT, _MANY_NUMBERS, _WHOLE = 0.8, 10, re.compile(r"[+-]?\d+", re.ASCII)
-"""From which share of the texts a class is frequent, and of how many whole numbers as classes a training says that they
-are. Our reading."""
+_FREQUENT, _MANY_NUMBERS = 0.8, 10
+"""Above which share of the texts a class is frequent, and above how many whole numbers as classes a training says that
+they are. Our reading."""
 
 _CUT, _POSITIONS = 0.01, 512
 """From which share of cut training texts a training says so, and how many tokens MiniLM and the packaged starts read at
@@ -39,28 +40,31 @@ def _of_data(task: Task) -> list[str]:
     sizes = f"{len(task.train):,} for training, {len(task.validation):,} for validation, {len(task.test):,} for the test"
     answers = "numbers as labels" if task.is_regression else f"{len(task.labels)} classes"
     lines = [f"{'Pairs' if task.is_pair else 'Texts'}: {sizes}, with {answers}."]
-    lines += _of_repeated_texts(task)
-    return lines if task.is_regression else [*lines, *_of_classes(task)]
+    keys = {
+        name: same_text.keys(split.texts, split.pairs, task.both_orders)
+        for name, split in task.splits().items()
+    }
+    lines += _of_repeated_texts(keys)
+    return lines if task.is_regression else [*lines, *_of_classes(task, keys["train"])]
 
 
-def _of_repeated_texts(task: Task) -> list[str]:
-    keys = {name: same_text.keys(of.texts, of.pairs) for name, of in task.splits().items()}
+def _of_repeated_texts(keys: Mapping[str, Sequence[tuple[str, ...]]]) -> list[str]:
     known, lines = set(keys["train"]), []
     for name in ("validation", "test"):
         if learned := sum(key in known for key in keys[name]):
             are = "is a training text" if learned == 1 else "are training texts"
             again = f"{learned:,} of the {len(keys[name]):,} {name} texts {are}, too"
-            lines.append(f"warning: {again}, so the accuracy there is too high.")
+            lines.append(f"warning: {again}, so the accuracy there may be too high.")
     return lines
 
 
-def _of_classes(task: Task) -> list[str]:
-    lines, labels, count = [], task.train.labels, len(task.train)
+def _of_classes(task: Task, texts: Sequence[tuple[str, ...]]) -> list[str]:
+    """`texts` are the keys of the training split."""
+    lines, labels = [], task.train.labels
     alike = Counter(label.casefold() for label in task.labels)
     twice = [label for label in task.labels if alike[label.casefold()] > 1]
     if twice:
         lines.append(f"warning: The classes {', '.join(twice)} differ only in case.")
-    texts = same_text.keys(task.train.texts, task.train.pairs)
     labels_of = Counter(text for text, _ in set(zip(texts, labels.tolist(), strict=True)))
     if unclear := sum(number > 1 for number in labels_of.values()):
         have = "text has" if unclear == 1 else "texts have"
@@ -68,9 +72,11 @@ def _of_classes(task: Task) -> list[str]:
     most = int(np.bincount(labels).argmax())
     share = float(np.mean(labels == most))
     if share > _FREQUENT:
-        often = f"The class {task.labels[most]} has {share:.0%} of the {count:,} training texts"
+        often = (
+            f"The class {task.labels[most]} has {share:.0%} of the {len(labels):,} training texts"
+        )
         lines.append(f"{often}, so a model that always answers it has that accuracy.")
-    if len(task.labels) > _MANY_NUMBERS and all(map(_WHOLE.fullmatch, task.labels)):
+    if len(task.labels) > _MANY_NUMBERS and all(map(is_whole, task.labels)):
         lines.append("Each whole number is a class; --task-kind regression takes them as amounts.")
     return lines
 

@@ -148,7 +148,8 @@ def read_calibrations(directory: Path, bits: int) -> dict[int, dict[str, Any]]:
     """
     file = directory / CALIBRATIONS
     if file.is_file():
-        later = parse_json(read_text(file, "calibrations"), str(file), _RESTORE)
+        fix = "remove it, and calibrate again"
+        later = parse_json(read_text(file, "calibrations"), str(file), fix)
         return {int(number): figures for number, figures in later.items()}
     results = read_results(directory)
     found = {bits: results["calibration"]}

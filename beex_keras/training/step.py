@@ -1,7 +1,7 @@
 r"""The gradient step: all exits learn at once from labels, and from a teacher if there is one.
 
-The loss of a plain training is `SoftRoutingLoss`, \(L\). The paper needs no
-teacher; with few labels `train` has one by default. It is for a deep model that starts from real weights: what a block makes of a text can
+The loss of a plain training is `SoftRoutingLoss`, \(L\). The paper needs no teacher; with few labels `train` has
+one by default. A teacher is for a deep model that starts from real weights: what a block makes of a text can
 be held to what the real one makes of it, which every token tells, in every channel, where a label tells
 one thing of a text. The loss is then
 
