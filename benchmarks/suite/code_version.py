@@ -16,7 +16,7 @@ SOURCES = (
     *("quantizers.py", "precision.py", "losses.py", "exits.py", "metrics.py", "fields.py"),
     *("numpy_ops.py", "tensor_ops.py", "value_scale.py"),
     *("layers", "models", "text", "training"),
-    *(f"data/{name}.py" for name in ("task", "same_text", "pipeline")),
+    *(f"data/{name}.py" for name in ("task", "same_text", "numbers", "pipeline")),
     *(f"evaluation/{name}.py" for name in ("accounting", "calibration", "correlation")),
     *(
         f"evaluation/{name}.py"
