@@ -18,6 +18,7 @@ TRAIN = ["train", *OUT]
 MISTAKES = {
     "unknown command": (["classify"], "No such command"),
     "unknown option": (["predict", RUN, "--loud"], "--loud"),
+    "a text that begins with a dash": (["predict", FILE, "-good film"], "Put '--' before"),
     "unknown task": ([*TRAIN, "imdb"], "imdb"),
     "unknown preset": (["train", "--preset", "huge", *OUT], "huge"),
     "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),

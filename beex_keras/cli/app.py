@@ -67,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         click.echo(error.format_message())
         sys.exit(2)
     except click.ClickException as error:
-        _fail(error.format_message())
+        _fail(_sentence(error))
     except BeexError as error:
         _fail(str(error))
     except (BrokenPipeError, SystemExit) as error:
@@ -82,6 +82,13 @@ def main(arguments: list[str] | None = None) -> None:
             raise
         _fail(f"Cannot read or write {error.filename or 'the output'}: {error.strerror}.")
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _sentence(error: click.ClickException) -> str:
+    sentence = error.format_message()
+    if isinstance(error, click.NoSuchOption) and error.ctx and error.ctx.command is predict:
+        return f"{sentence} Put '--' before texts that begin with a dash."
+    return sentence
 
 
 def _leave_quietly(error: BaseException) -> None:
