@@ -15,6 +15,8 @@ from toy import toy_rows
 
 import beex_keras as beex
 from beex_keras import BEExformerClassifier
+from beex_keras.data.rows import Columns
+from beex_keras.data.user_files import read_rows
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import binary_minilm, warm_start
 from beex_keras.training.warm_starts import ModelStart
@@ -111,6 +113,7 @@ def pair_files(tmp_path, monkeypatch):
     monkeypatch.setattr(alike, "_HELD_OUT", 20)
     monkeypatch.setattr(alike, "_NEAR", (5, 30))
     lines = list({row["text"] for row in toy_rows(300, 1)})
+    lines[::3] = [f'"{line}" , they say' for line in lines[::3]]
     (tmp_path / "texts.txt").write_text("\n".join(sorted(lines)), "utf-8")
 
     def write(name, *options):
@@ -125,8 +128,14 @@ def pair_files(tmp_path, monkeypatch):
 def rows_of(folder):
     found = {}
     for split in ("train", "validation", "test"):
-        with (folder / f"{split}.tsv").open(encoding="utf-8", newline="") as lines:
-            found[split] = list(csv.DictReader(lines, delimiter="\t"))
+        file = folder / f"{split}.csv"
+        with file.open(encoding="utf-8", newline="") as lines:
+            found[split] = list(csv.DictReader(lines))
+        # A training reads what the tool has written.
+        read = read_rows(file, Columns("text", "pair"))
+        assert [read.texts, read.pairs, read.labels] == [
+            [row[name] for row in found[split]] for name in ("text", "pair", "label")
+        ]
     return found
 
 

@@ -5,7 +5,7 @@
 A model that reads both texts of a pair together learns to compare them from these, without a label of any task. The
 pairs are of four kinds: neighbours among all embeddings, sentences that are near, sentences by chance, and a sentence with
 a copy that was changed: words dropped, replaced, added, or put in another order. The cosine of both embeddings is
-the label. OUTPUT gets train.tsv, validation.tsv and test.tsv with the columns text, pair and label.
+the label. OUTPUT gets train.csv, validation.csv and test.csv with the columns text, pair and label.
 
 Source: the answers of a model that embeds texts as labels for one that reads pairs, the other way round than Augmented
 SBERT (Thakur et al., 2021).
@@ -114,10 +114,10 @@ def pairs_of(texts: list[str], count: int, embed: Embedder, seed: int) -> list[P
     return found
 
 
-def as_tsv(pairs: list[Pair]) -> str:
+def as_csv(pairs: list[Pair]) -> str:
     """The columns text, pair and label."""
     file = io.StringIO()
-    writer = csv.writer(file, delimiter="\t", lineterminator="\n")
+    writer = csv.writer(file, lineterminator="\n")
     writer.writerow(("text", "pair", "label"))
     writer.writerows((first, second, f"{cosine:.4f}") for first, second, cosine in pairs)
     return file.getvalue()
@@ -148,7 +148,7 @@ def main(files: tuple[Path, ...], pairs: int, seed: int, output: Path) -> None:
             "train": found[2 * _HELD_OUT :],
         }
         for name, some in splits.items():
-            write_atomically(output / f"{name}.tsv", as_tsv(some))
+            write_atomically(output / f"{name}.csv", as_csv(some))
     except (BeexError, OSError) as error:
         raise click.ClickException(str(error)) from error
     click.echo(f"{output}: {len(found):,} pairs of {len(texts):,} sentences.")

@@ -60,7 +60,7 @@ def main(pairs: Path, output: Path) -> None:
     """See the module."""
     try:
         names = {"data": "train", "validation": "validation", "test": "test"}
-        files = {role: pairs / f"{name}.tsv" for role, name in names.items()}
+        files = {role: pairs / f"{name}.csv" for role, name in names.items()}
         teacher, file = output / "teacher", FILES[PAIRS_NAME]
         beex.train(output=teacher, **files, **_OF_BOTH, **_TEACHER)
         student = beex.train(
