@@ -2,8 +2,10 @@
 
 import io
 import json
+import os
 import subprocess
 import sys
+import threading
 
 import pytest
 from commands import exit_code as beex
@@ -44,6 +46,20 @@ def test_texts_from_a_file_and_from_standard_input(toy_run, tmp_path, capsys, mo
     assert beex("predict", toy_run / "model.tflite") == 0
     assert from_file == capsys.readouterr()
     assert from_file.out.count("\n") == 2 and from_file.err == ""
+
+
+@needs_engine
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no named pipes.")
+def test_a_pipe_is_read_once_also_for_a_progress_bar(tmp_path, capsys, monkeypatch):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    for module in ("predict", "terminal"):
+        monkeypatch.setattr(f"beex_keras.cli.{module}.is_progress_shown", lambda: True)
+    writer = threading.Thread(target=pipe.write_text, args=("a good film\na poor plot\n",))
+    writer.start()
+    assert beex("predict", "sst2-micro", "--file", pipe) == 0
+    writer.join()
+    assert capsys.readouterr().out.count("\n") == 2
 
 
 @pytest.mark.parametrize("line_end", ["\n", "\r\n"], ids=["LF", "CRLF"])

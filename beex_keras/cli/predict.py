@@ -3,14 +3,19 @@
 import itertools
 import json
 import os
-import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import rich_click as click
 
 from beex_keras.cli.options import Decorator, chosen_policy, json_option, policy_options
-from beex_keras.cli.terminal import Record, make_record, read_records, show_progress
+from beex_keras.cli.terminal import (
+    Record,
+    is_progress_shown,
+    make_record,
+    read_records,
+    show_progress,
+)
 from beex_keras.errors import BeexError
 from beex_keras.files import open_lines
 
@@ -163,8 +168,8 @@ def _check_columns(file: str | None, pairs: bool) -> None:
 
 def _count_lines(file: str | None) -> int | None:
     """How many there will be, for a progress bar that is shown."""
-    if file is None or not sys.stderr.isatty():
-        return None
+    if file is None or not is_progress_shown() or not os.path.isfile(file):
+        return None  # a pipe can be read only once
     with open_lines(file, "text file") as lines:
         return sum(1 for _ in lines)
 

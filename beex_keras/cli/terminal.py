@@ -33,7 +33,11 @@ def quiet_libraries() -> Iterator[None]:
         logging.getLogger(name).setLevel(logging.ERROR)
     sys.stderr.flush()
     python_stderr, descriptor = sys.stderr, os.dup(2)
-    with open(os.devnull, "wb") as null, open(descriptor, "w", buffering=1) as ours:
+    with (
+        open(os.devnull, "wb") as null,
+        # As `app.main` sets standard error up.
+        open(descriptor, "w", buffering=1, encoding="utf-8", errors="backslashreplace") as ours,
+    ):
         os.dup2(null.fileno(), 2)
         if python_stderr is sys.__stderr__:
             sys.stderr = ours
@@ -144,9 +148,14 @@ def _json_item(values: dict[str, Any], number: int, columns: tuple[str, str], pa
     return (first, second) if pairs else first
 
 
+def is_progress_shown() -> bool:
+    """Whether a person sees standard error, and the output goes elsewhere."""
+    return sys.stderr.isatty() and not sys.stdout.isatty()
+
+
 def show_progress(items: Iterable[Any], total: int | None) -> Iterator[Any]:
-    """The items, with a bar on standard error where a person sees it and the output goes elsewhere."""
-    if sys.stdout.isatty() or not sys.stderr.isatty():
+    """The items, with a bar on standard error if it `is_progress_shown`."""
+    if not is_progress_shown():
         yield from items
         return
     from rich.console import Console
