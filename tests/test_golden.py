@@ -13,6 +13,8 @@ from conftest import needs_engine
 
 import beex_keras as beex
 from beex_keras.export import beex as beex_format
+from beex_keras.export.beex.size_report import summarize_file
+from beex_keras.runtime import library
 
 GOLDEN = Path(__file__).with_name("golden")
 FILES = sorted(GOLDEN.glob("*.beex"))
@@ -41,6 +43,16 @@ def test_a_file_of_format_4_is_read_as_ever(file):
     answers = runner.classify(known["texts"], known["pairs"])
     for name, values in (("label", "labels"), ("exit", "exits"), ("truncated", "truncated")):
         assert [getattr(answer, name) for answer in answers] == known[values]
+
+
+@needs_engine
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_summary_has_the_memory_that_the_engine_needs(file):
+    data, engine = np.frombuffer(file.read_bytes(), np.uint8), library.load()
+    model = np.zeros(engine.beex_model_bytes(), np.uint8)
+    assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
+    report = summarize_file(data.tobytes())
+    assert report.arena == engine.beex_arena_size(model.ctypes.data)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

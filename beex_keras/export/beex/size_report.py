@@ -73,5 +73,7 @@ def summarize_file(data: bytes, source: str = "The model", length: int | None = 
     """The report of a file; errors as `summarize`, or the file is not ours or damaged."""
     about = read(data, source)
     config = about.config.replace(max_length=about.length)
-    report = summarize(config, length, read_header(data)["weight_bits"] == 8)
-    return dataclasses.replace(report, total=len(data))
+    header = read_header(data)
+    report = summarize(config, length, header["weight_bits"] == 8)
+    # An older file needs another arena than one that is written today.
+    return dataclasses.replace(report, total=len(data), arena=header["arena_size"])
