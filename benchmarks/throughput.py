@@ -67,7 +67,7 @@ def main(
     for run in runs:
         classifier = load_classifier(run)
         if policy is not None:
-            classifier.policy = calibrated(exits.get(policy), classifier, loaded.validation)
+            classifier.policy = calibrated(exits.get(policy), classifier, loaded)
         ways, count, depth = _ways(classifier, loaded.test)
         found = medians(ways, repeats, as_json)
         for name, seconds in found.items():
@@ -123,14 +123,17 @@ def _random_texts(model: str, count: int) -> Iterator[str]:
     return (" ".join(generator.choices(words, k=generator.randint(3, 20))) for _ in range(count))
 
 
-def calibrated(policy: Any, classifier: Any, validation: Any) -> Any:
+def calibrated(policy: Any, classifier: Any, task: Any) -> Any:
     """The policy with a threshold that loses half a point on validation data."""
     from beex_keras import calibrate
     from beex_keras.runtime import KerasRunner
+    from beex_keras.runtime.measure import known_labels, split_logits
 
     keras = KerasRunner(classifier)
-    logits = keras.exit_logits(keras.encode(validation.texts, validation.pairs))
-    return calibrate(policy, logits, validation.labels, tolerance=0.005).policy
+    logits = split_logits(keras, task.validation)
+    labels = known_labels(keras, task, task.validation)
+    chosen = {"metric": task.metric, "value_scale": keras.value_scale}
+    return calibrate(policy, logits, labels, tolerance=0.005, **chosen).policy
 
 
 def _ways(classifier: Any, test: Any) -> tuple[dict[str, Any], int, float]:

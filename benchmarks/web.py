@@ -71,8 +71,8 @@ def main(
     has_flag = subprocess.run([node, FLAG, "-e", "0"], capture_output=True).returncode == 0
     command = [node, *([FLAG] if has_flag else []), str(script)]
     found = json.loads(called(command, json.dumps(request)))
-    least = {name: statistics.median(seconds) for name, seconds in found["seconds"].items()}
-    other = least[list(least)[-1]]
+    medians = {name: statistics.median(seconds) for name, seconds in found["seconds"].items()}
+    other = medians[list(medians)[-1]]
     rows = [
         {
             "contender": name,
@@ -80,7 +80,7 @@ def main(
             "texts/s": round(len(texts) / seconds, 1),
             "ratio": round(other / seconds, 2),
         }
-        for name, seconds in least.items()
+        for name, seconds in medians.items()
     ]
     lengths = [len(row) for row in request["rows"]]
     setting = {

@@ -16,6 +16,7 @@ import numpy as np
 import runtimes
 
 import streaming
+from beex_keras.export.beex import POLICY_KINDS
 from measure import SEED, Work, json_option, medians, rounds_option, show
 
 ROOT = Path(__file__).parents[2]
@@ -99,7 +100,7 @@ def _opened(data: np.ndarray) -> tuple[np.ndarray, int]:
     return model, engine.beex_arena_size(model.ctypes.data)
 
 
-_FIXED_DEPTH = 4  # BEEX_FIXED_DEPTH of tflite/engine/beex.h
+_FIXED_DEPTH = POLICY_KINDS.index("fixed_depth")
 _MOST_LOGITS = 1000  # blocks times classes
 _STARTS = {
     "TFLite": runtimes.start_tflite,

@@ -27,15 +27,10 @@ from contenders import (
 from installed import bytes_installed
 from rich.progress import track
 
-from beex_keras import load_task
+from beex_keras import load_task, pretrained
 from measure import SEED, data_option, json_option, rounds_option, show
 from startup import measured
 
-_PACKAGED = {
-    "glue/sst2": ("sst2-minilm", "sst2-minilm-binary", "sst2-micro"),
-    "clinc": ("clinc-minilm", "clinc-micro"),
-    "snips": ("snips-micro",),
-}
 _BATCHES = (1, 32)
 _STARTS = 5
 
@@ -65,7 +60,8 @@ def measure(
     for name in tasks:
         task = load_task(name, data_dir=data_dir)
         present = [one for one in PEERS if fitted_seeds(folder, name, one.module)]
-        for model in (*_PACKAGED.get(name, ()), *_of_task(models, name)):
+        packaged = [model for model in pretrained.names() if pretrained.card(model)["task"] == name]
+        for model in (*packaged, *_of_task(models, name)):
             present += ours(model, task.labels)
         rows += _measure_task(task, present, folder, texts, rounds, as_json)
     show(rows, "Beside others, one thread", as_json, rounds=rounds, texts=texts)
