@@ -71,7 +71,7 @@ def fit(task: "Task", folder: Path, seed: int) -> None:
 
     torch.manual_seed(seed)
     copy_tokenizer(folder)
-    model = classifier(len(task.labels))
+    model = classifier(len(task.labels)).train()  # with dropout; from_pretrained gives it without
     encoded = _encoded(folder, task.train.texts)
     labels = torch.tensor(task.train.labels, dtype=torch.int64)
     epochs = _EPOCHS[len(encoded) > _MANY]
@@ -90,6 +90,7 @@ def fit(task: "Task", folder: Path, seed: int) -> None:
     saved = time.monotonic()
     for step in range(begin, steps):
         rows = _batch(encoded, step, seed)
+        torch.manual_seed(seed * steps + step)  # a resumed training drops the same numbers
         inputs, mask = _padded([encoded[row] for row in rows])
         with torch.autocast("cpu", torch.bfloat16):
             logits = model(inputs, mask, torch.zeros_like(inputs))
