@@ -1,7 +1,6 @@
 """Tables for people; programs get the same rows as JSON."""
 
 import numbers
-import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,7 +28,7 @@ def show(
     tables = rows if isinstance(rows, Mapping) else {title: rows}
     for name, part in tables.items():
         table = _table(part)
-        if sys.stdout.isatty():
+        if console.file.isatty():
             width = Measurement.get(console, console.options, table).maximum
             _narrow(table, width - Console().width)
         if name:

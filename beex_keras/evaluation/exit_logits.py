@@ -7,6 +7,11 @@ import numpy as np
 from beex_keras.backend import tf
 
 
+def real_lengths(ids: np.ndarray) -> np.ndarray:
+    """Tokens up to the last that is not padding, at least 1: ids (B, T) → (B,). Ids given by hand may have holes."""
+    return np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1, initial=1)
+
+
 def predict_exit_logits(
     model: tf.keras.Model, ids: np.ndarray, batch_size: int = 256
 ) -> np.ndarray:
@@ -22,8 +27,7 @@ def predict_exit_logits(
         >>> beex.evaluation.predict_exit_logits(model, np.array([[2, 7, 3, 0]], np.int32)).shape
         (1, 2, 2)
     """
-    # Up to the last token that is not padding: ids given by hand may have holes.
-    lengths = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1, initial=1)
+    lengths = real_lengths(ids)
     order = np.argsort(lengths, kind="stable")
 
     def batches() -> Iterator[np.ndarray]:

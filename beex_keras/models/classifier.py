@@ -160,8 +160,7 @@ class BEExformerClassifier(tf.keras.Model):
         pairs = array[:, 1].tolist() if array.ndim == 2 else None
         texts = (array[:, 0] if array.ndim == 2 else array).tolist()
         ids = self._require_preprocessor().encode(texts, pairs)
-        longest = max(int((ids != 0).sum(axis=1).max(initial=1)), 1)
-        return ids[:, :longest]
+        return ids[:, : (ids != 0).sum(axis=1).max(initial=1)]
 
     def to_label_ids(self, y: Any) -> Any:
         """Turns label names into class numbers, and targets of a regression into standardized ones.

@@ -52,7 +52,7 @@ class BEExformerConfig:
         gate_width: G, the number of hidden channels of the SLFN's gate; None means `hidden_width`.
         num_blocks: N, the number of blocks, each of which has an exit.
         num_classes: C, the number of classes; 1 makes the model a regression, which answers a number.
-        weight_bits: bits of the weights in the eight matrices of a block, 1 or 32.
+        weight_bits: bits of the weights in the matrices of a block, 1 or 32.
         activation_bits: bits of the activations that these matrices read: 32, or with `weight_bits` 1 also
             8 (W1A8) or 1 (a fully binary model).
         embedding_bits: bits of the weights in the token table, 1 or 32.

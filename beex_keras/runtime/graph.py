@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
+from beex_keras.evaluation.exit_logits import real_lengths
 from beex_keras.export.tflite import lce, metadata
 from beex_keras.export.tflite.resize import Resizer
 from beex_keras.runtime.runner import check_threads
@@ -58,9 +59,7 @@ class Graph:
         """
         most = self.metadata.length
         step = most if len(ids) < _FEW else max(8, -(-most // _LENGTHS))
-        # Tokens up to the last that is not padding: ids given by hand may have holes.
-        real = np.max(np.where(ids != 0, np.arange(1, ids.shape[1] + 1), 1), axis=1)
-        padded = np.minimum(-(-real // step) * step, most)
+        padded = np.minimum(-(-real_lengths(ids) // step) * step, most)
         for length in np.unique(padded).tolist():
             rows = np.flatnonzero(padded == length)
             tokens = np.zeros((len(rows), length), np.int32)

@@ -19,7 +19,7 @@ from beex_keras.runtime.predictions import (
     predictions,
     value_predictions,
 )
-from beex_keras.text.preprocessor import TextPreprocessor, Texts, fault, too_long
+from beex_keras.text.preprocessor import TextPreprocessor, Texts, check_numbers, fault, too_long
 from beex_keras.value_scale import ValueScale
 
 if TYPE_CHECKING:
@@ -240,9 +240,8 @@ def check_texts(texts: Any, pairs: Any) -> None:
         raise BeexError("Texts are needed, but one string was given; put it in a list.")
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
         raise BeexError("Texts are needed, but a table was given; give its column with the texts.")
-    if pairs is not None and len(texts) != len(pairs):
-        counts = f"{len(texts)} texts came with {len(pairs)} second texts"
-        raise BeexError(f"{counts}; give one for each.")
+    if pairs is not None:
+        check_numbers(texts, pairs)
 
 
 def check_threads(num_threads: int) -> None:

@@ -99,9 +99,7 @@ class TextPreprocessor:
         _check_strings(texts, "Text")
         if pairs is not None:
             _check_strings(pairs, "Second text")
-            if len(pairs) != len(texts):
-                counts = f"{len(texts)} texts came with {len(pairs)} second texts"
-                raise BeexError(f"{counts}; give one for each.")
+            check_numbers(texts, pairs)
         if self.truncate if truncate is None else truncate:
             return
         lengths = self.lengths(texts, pairs)
@@ -124,6 +122,13 @@ class TextPreprocessor:
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> "TextPreprocessor":
         return cls(**config)
+
+
+def check_numbers(texts: Texts, pairs: Texts) -> None:
+    """Raises `BeexError` unless each text has a second one."""
+    if len(pairs) != len(texts):
+        counts = f"{len(texts)} texts came with {len(pairs)} second texts"
+        raise BeexError(f"{counts}; give one for each.")
 
 
 def too_long(name: str, tokens: int, most: int) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.training.cluster import meet, read_cluster
+from beex_keras.training.recipe import RunOptions
 
 STRATEGIES = ("none", "mirrored", "multiworker")
 
@@ -30,7 +31,9 @@ _LOST_SENTENCE = (
 
 
 def make_strategy(
-    name: str, wait_seconds: float = 300.0, report: Callable[[str], None] = lambda sentence: None
+    name: str,
+    wait_seconds: float = RunOptions.wait_seconds,
+    report: Callable[[str], None] = lambda sentence: None,
 ) -> tf.distribute.Strategy:
     """The strategy of that name; one of several workers has to be made before TensorFlow computes.
 

@@ -16,6 +16,7 @@ from beex_keras.errors import BeexError
 from beex_keras.files import atomic_path, check_room, write_atomically
 from beex_keras.models.saving import room_for, save_weights
 from beex_keras.training import distribution, run_folder
+from beex_keras.training.recipe import RunOptions
 
 BEST_WEIGHTS, CHECKPOINTS = "best.weights.h5", "checkpoints"
 """What `fit` leaves in a run folder beside the logs: a file and a folder."""
@@ -33,7 +34,7 @@ def fit(
     patience: int = 0,
     callbacks: Sequence[tf.keras.callbacks.Callback] = (),
     trackables: Mapping[str, Any] | None = None,
-    checkpoint_seconds: float = 60.0,
+    checkpoint_seconds: float = RunOptions.checkpoint_seconds,
     verbose: int | str = "auto",
 ) -> None:
     """Trains a compiled model to its last epoch, from the last checkpoint if there is one.

@@ -14,7 +14,7 @@ from beex_keras.errors import BeexError
 from beex_keras.models import BEExformer, BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import load_classifier
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.training import binary_minilm
+from beex_keras.training import binary_minilm, run_folder
 from beex_keras.training.bert import MINILM, BertCheckpoint, load_bert_weights, read_bert
 from beex_keras.training.transfer import BITS, Transfer, check_start, part_of, sample, transfer
 from beex_keras.value_scale import ValueScale
@@ -201,7 +201,7 @@ def is_bert(source: str | os.PathLike[str] | WarmStart) -> bool:
     path = Path(source)
     if os.fspath(source) == MINILM or (path / "model.safetensors").is_file():
         return True
-    ours = ("run.json", "model.weights.h5", "model")
+    ours = (run_folder.SETTINGS, "model.weights.h5", run_folder.MODEL)
     return path.is_dir() and not any((path / part).exists() for part in ours)
 
 
@@ -245,8 +245,6 @@ def warm_start(
             f"There is nothing to start from at {source}; give {', '.join((MINILM, *binary_minilm.FILES))}, "
             f"a BERT-style encoder's folder, a run folder, a .keras or .beex file, or one of {', '.join(packaged)}."
         )
-    if (path / "run.json").is_file() and not (path / "model").is_dir():
-        raise BeexError(f"The run in {source} is not finished, so nothing can start from it yet.")
     classifier = load_classifier(source)
     if classifier.preprocessor is None:
         raise BeexError(f"The model in {source} has no vocabulary to go on with.")

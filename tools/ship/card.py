@@ -23,7 +23,8 @@ from beex_keras.export.mcu.board import boards
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
 from beex_keras.runtime import CRunner, Prediction, ValuePrediction, evaluate_runner
-from beex_keras.training import baselines, warm_start
+from beex_keras.text import read_vocabulary
+from beex_keras.training import baselines, run_folder, warm_start
 from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"
@@ -89,9 +90,9 @@ def read_runs(folders: tuple[Path, ...]) -> list[Finished]:
 
 
 def _finished(folder: Path) -> Finished:
-    if not (folder / "results.json").is_file():
+    if not (folder / run_folder.RESULTS).is_file():
         raise BeexError(f"{folder} is not a finished run; give run folders of beex train.")
-    files = (folder / "run.json", folder / "results.json")
+    files = (folder / run_folder.SETTINGS, folder / run_folder.RESULTS)
     return Finished(folder, *(json.loads(read_text(file, "run")) for file in files))
 
 
@@ -218,7 +219,7 @@ def describe(
     )
     if about["task"] != task.name:
         raise BeexError(f"The description is of {about['task']}, the runs are of {task.name}.")
-    vocabulary = read_text(chosen.folder / "vocab.txt", "vocabulary").splitlines()
+    vocabulary = read_vocabulary(chosen.folder / run_folder.VOCABULARY)
     if chosen.settings["data"] not in (task.fingerprint(), task.fingerprint(vocabulary)):
         raise BeexError(
             "The data has changed since the runs were trained; give the --data-dir of then."

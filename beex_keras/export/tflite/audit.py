@@ -46,7 +46,7 @@ def audit(
 ) -> AuditReport:
     """Finds every binary matrix of the configuration in the converted file.
 
-    All are stored at one bit. Fully binary: the filters of exactly 8·N LceBconv2d. Weights-only:
+    All are stored at one bit. Fully binary: the filter of one LceBconv2d for each. Weights-only:
     constants that LceDequantize unpacks for a FULLY_CONNECTED. The embedding: a constant whose rows
     are unpacked behind GATHER. With `matrices` the stored signs must equal them, weight for weight;
     without, shapes must. In a file that exits by itself each must stand in the branch of its block,

@@ -3,11 +3,12 @@
 import dataclasses
 import hashlib
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
-from beex_keras.export.description import describe, is_segment_name, segment_name
+from beex_keras.export.description import EXITS, describe, is_segment_name, segment_name
 from beex_keras.export.matrices import binary_matrices
 from beex_keras.export.tflite import (
     fixedpoint,
@@ -66,12 +67,7 @@ def convert(
         >>> beex.export.audit(data, config).matrices["block_1/attention/query"]
         'FULLY_CONNECTED'
     """
-    if exit not in ("in-graph", "all-outputs"):
-        raise BeexError(f"exit={exit!r} must be 'in-graph' or 'all-outputs'.")
-    if threshold_input and exit != "in-graph":
-        raise BeexError(
-            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
-        )
+    _check_exit(exit, threshold_input, EXITS[:2])
     parts = freeze.freeze_parts(classifier, length)
     first = 1
     blocks, inputs = len(parts.blocks), [graphs.TOKEN_IDS]
@@ -151,6 +147,7 @@ def export_file(
         >>> sizes["binary"] < sizes["total"]
         True
     """
+    _check_exit(exit, threshold_input, EXITS)
     if Path(path).suffix.lower() in (".beex", ".c", ".h"):
         what, fix = "a .tflite file", "end its name in .tflite"
         if exit == "segments":
@@ -160,10 +157,6 @@ def export_file(
         data = convert(classifier, length, calibration, exit, threshold_input, plan_memory)
         write_atomically(path, data)
         return dataclasses.asdict(file_sizes(data))
-    if threshold_input:
-        raise BeexError(
-            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
-        )
     check_replaceable(path, is_segment_name)
     files = convert_segments(classifier, length, calibration, plan_memory)
     with atomic_path(path) as directory:
@@ -172,6 +165,15 @@ def export_file(
             (directory / segment_name(number)).write_bytes(data)
     sizes = [dataclasses.asdict(file_sizes(data)) for data in files]
     return {kind: sum(figures[kind] for figures in sizes) for kind in sizes[0]}
+
+
+def _check_exit(exit: str, threshold_input: bool, known: Sequence[str]) -> None:
+    if exit not in known:
+        raise BeexError(f"exit={exit!r} must be {' or '.join(map(repr, known))}.")
+    if threshold_input and exit != "in-graph":
+        raise BeexError(
+            "A threshold can be an input only of a file that exits by itself; leave out threshold_input."
+        )
 
 
 def _compiled(
