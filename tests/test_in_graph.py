@@ -114,6 +114,8 @@ def test_threshold_input_needs_a_file_that_exits():
         export.convert(built("float", **PAIRS), exit="all-outputs", threshold_input=True)
     with pytest.raises(BeexError, match="must be 'in-graph' or 'all-outputs'"):
         export.convert(built("float", **PAIRS), exit="in_graph")
+    with pytest.raises(BeexError, match="or 'all-outputs' or 'segments'"):
+        export.export_file(built("float", **PAIRS), "model.tflite", exit="segment")
 
 
 # === Form ===

@@ -56,5 +56,14 @@ def test_no_digit_is_lost_in_a_narrow_terminal(capsys, monkeypatch, width):
     assert max(map(len, out.splitlines())) < 75
 
 
+@pytest.mark.parametrize("wide", [True, False])
+def test_a_table_on_standard_error_is_as_wide_as_that_allows(capsys, monkeypatch, wide):
+    monkeypatch.setattr("sys.stdout.isatty", lambda: wide)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: not wide)
+    monkeypatch.setenv("COLUMNS", "60")
+    tables.show([{"text": "word " * 100, "n": 1}], to_stderr=True)
+    assert (max(map(len, capsys.readouterr().err.splitlines())) > 400) == wide
+
+
 def test_no_rows(capsys):
     printed(capsys, [], "Empty")

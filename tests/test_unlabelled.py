@@ -115,6 +115,17 @@ def test_new_texts_follow_those_with_labels(tmp_path):
     assert about["unlabelled"] == 2 and about["known already"] == 2 and about["faulty lines"] == 2
 
 
+@pytest.mark.parametrize("missing", [[], ["texts.ids", "texts.answers"]])
+def test_texts_that_a_training_has_removed_are_written_again(tmp_path, missing):
+    first, _ = written(tmp_path, [b"a b", b"c c c"])
+    rows = first.ids.read(range(4))
+    for name in missing:
+        (tmp_path / name).unlink()
+    again, _ = written(tmp_path, [b"a b", b"c c c"])
+    np.testing.assert_array_equal(again.ids.read(range(4)), rows)
+    assert again.labels.tolist() == first.labels.tolist()
+
+
 def test_pairs_stand_on_a_line_with_a_tab(tmp_path):
     asked = []
 

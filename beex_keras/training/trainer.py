@@ -99,9 +99,10 @@ def train(
         training: the configuration of the training, in place of settings.
         init: where the initial weights come from: "minilm", "binary-minilm" or "binary-minilm-pairs", a folder
             of a BERT-style encoder, a run folder, a ``.keras`` or ``.beex`` file, the name of a packaged model, or a
-            `WarmStart`; they are random if "none". By default a binary model with at most 200,000 labelled texts in English starts from a
-            packaged binary MiniLM, see `beex_keras.training.binary_minilm`, unless the call gives a preset, a size
-            that this does not fit, a vocabulary, `model` or `training`; others start from random weights.
+            `WarmStart`; they are random if "none". By default a binary model with at most 200,000 labelled texts in
+            English starts from a packaged binary MiniLM, see `beex_keras.training.binary_minilm`, unless the call
+            gives a preset, a size that this does not fit, a vocabulary, `model` or `training`; others start from
+            random weights.
         teacher: a model from which the training learns beside the labels, given like `init`, see
             `beex_keras.training.teacher`; or "twin", the float32 twin, which is then trained first, in the
             folder `twin` of the run; or "none". By default a binary model that starts from an encoder learns

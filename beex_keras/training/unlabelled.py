@@ -122,7 +122,7 @@ def write_texts(
 
     A file has a text a line, or a pair with a tab between its texts, as `beex predict` reads it. Lines that
     are empty, too long, no UTF-8 or no pair are left out, with one warning. Texts of the labelled splits are
-    left out, too, whatever their case and spacing. A folder that has these files already is only opened.
+    left out, too, whatever their case and spacing. Ids, answers and description that the folder has are only opened.
 
     Args:
         folder: of the run.
@@ -136,7 +136,7 @@ def write_texts(
     Raises:
         BeexError: a file cannot be read.
     """
-    # A training that has ended leaves the description alone.
+    # A training that has ended keeps the description, and removes the others.
     if not all((folder / name).exists() for name in (IDS, ANSWERS, ABOUT)):
         about = _write(folder, task, paths, preprocessor, answer, say)
         write_atomically(folder / ABOUT, json.dumps(about, indent=2) + "\n")
