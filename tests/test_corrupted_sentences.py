@@ -41,11 +41,13 @@ def run(tmp_path):
     lines = "\n".join([*SENTENCES, "", *REFUSED])
     (tmp_path / "sentences.txt").write_text(f"{lines}\n", "utf-8")
 
-    def run(*options):
+    def run(*options, table=True):
         file = tmp_path / "out.csv"
         words = [str(tmp_path / "sentences.txt"), "-o", str(file), *options]
         done = CliRunner().invoke(corrupted_sentences.main, words)
         assert done.exit_code == 0, done.output
+        if not table:
+            return file.read_text("utf-8").splitlines()
         with file.open(encoding="utf-8", newline="") as lines:
             return [(row["text"], row["label"]) for row in csv.DictReader(lines)]
 
@@ -102,3 +104,31 @@ def test_words_are_inflected_to_words_that_occur():
     corrupt = Corruptor([tokens(text) for text in texts], random.Random(0))
     assert corrupt._forms("walk") == ["walked", "walks"]
     assert corrupt._forms("making") == ["make", "makes"]
+
+
+def test_the_training_texts_of_a_task_come_with_errors_and_no_labels(tmp_path, run):
+    """None of them is a text of the task, and none of a task's other parts."""
+    (tmp_path / "in.csv").write_text(
+        "text,label\n" + "".join(f"{text[:-1]},{i % 2}\n" for i, text in enumerate(4 * SENTENCES)),
+        "utf-8",
+    )
+    made = run("--of", str(tmp_path / "in.csv"), "--times", "3", table=False)
+    assert len(made) == len(set(made)) > 12 and made == run(
+        "--of", str(tmp_path / "in.csv"), "--times", "3", table=False
+    )
+    assert not {*made} & {text[:-1] for text in SENTENCES}
+    assert all(text.endswith(".") and " ." not in text for text in made)
+
+
+def test_pairs_get_no_errors(tmp_path):
+    (tmp_path / "MRPC").mkdir()
+    rows = "".join(f"{i % 2}\t1\t2\tA text {i}.\tAnother {i}.\n" for i in range(40))
+    for name in ("train", "dev"):
+        head = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
+        (tmp_path / "MRPC" / f"{name}.tsv").write_text(head + rows, "utf-8")
+    (tmp_path / "sentences.txt").write_text("\n".join(SENTENCES), "utf-8")
+    out = tmp_path / "out.txt"
+    words = [tmp_path / "sentences.txt", "--of", "glue/mrpc", "--data-dir", tmp_path, "-o", out]
+    done = CliRunner().invoke(corrupted_sentences.main, list(map(str, words)))
+    assert done.exit_code == 1 and "has pairs of texts; give a task of single ones" in done.output
+    assert not out.exists()

@@ -1,6 +1,7 @@
 """Suites: what they plan, what a training starts from, and which ones are refused."""
 
 import dataclasses
+import hashlib
 import json
 
 import numpy as np
@@ -113,6 +114,34 @@ def test_cell_starts_from_an_encoder_with_few_texts(toy, no_steps):
     settings = json.loads((folder / "run" / "run.json").read_text("utf-8"))
     assert settings["init"] == settings["teacher"]
     assert settings["init"]["layers"] == [0, 2]
+
+
+def test_a_file_of_unlabelled_texts_is_the_one_that_the_suite_means(toy):
+    """Its hash is part of the training's key, and another file is refused."""
+    texts = b"first text\nsecond text\n"
+    (toy / "more.txt").write_bytes(texts)
+    unlabelled = (
+        f'unlabelled = {{ file = "more.txt", sha256 = "{hashlib.sha256(texts).hexdigest()}" }}'
+    )
+    (toy / "toy.toml").write_text(
+        TOY.replace('metrics = ["f1"]', unlabelled).replace(
+            "plain = {}",
+            'plain = { start = { teacher = { variant = "long" }, unlabelled = true } }',
+        ),
+        "utf-8",
+    )
+    described = load_suite(toy / "toy.toml")
+    tasks, _ = load_tasks(described, str(toy))
+    assert described.unlabelled(tasks["toy"], str(toy)) == ["first text", "second text"]
+    trial = described.trial("toy", "plain", 0, {"toy": "data"})
+    described.values["tasks"]["toy"]["unlabelled"] = {"file": "more.txt", "sha256": "0" * 16}
+    assert described.trial("toy", "plain", 0, {"toy": "data"}).key != trial.key
+    with pytest.raises(BeexError, match="more.txt is another file than the suite means"):
+        described.unlabelled(tasks["toy"], str(toy))
+    text = (toy / "toy.toml").read_text("utf-8")
+    (toy / "toy.toml").write_text(text.replace(unlabelled, "unlabelled = true"), "utf-8")
+    with pytest.raises(BeexError, match="gives unlabelled = True; give a task's file"):
+        load_suite(toy / "toy.toml")
 
 
 @pytest.mark.parametrize("shared", [False, True])

@@ -2,6 +2,7 @@
 
     python tools/film_sentences.py --sst DATA/glue/SST-2 -o film_sentences.txt
     python tools/corrupted_sentences.py film_sentences.txt --most 42000 -o corrupted.csv
+    python tools/corrupted_sentences.py film_sentences.txt --of glue/cola --data-dir DATA -o cola_errors.txt
 
 MiniLM was trained to give sentences of like meaning like embeddings, whatever their grammar. A model that first learns to
 tell corrupted sentences from others has seen some grammar before the task.
@@ -10,6 +11,9 @@ A word changes places with the next one, moves, is left out, is put in, takes an
 the word before it elsewhere. Some errors leave a sentence grammatical, so the labels are not reliable. The result is
 the same with the same seed.
 
+With `--of` the sentences are a task's training texts, of which many are wrong already. They come with errors only, and
+without labels, for a teacher to answer. SENTENCES then only tell what follows what.
+
 Source: words replaced by others as in ELECTRA (Clark et al., 2020); the other errors are our reading.
 """
 
@@ -17,12 +21,13 @@ import itertools
 import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import click
 from film_sentences import as_csv
 
+from beex_keras.data import load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text, write_atomically
 
@@ -36,6 +41,9 @@ _FUNCTION_WORDS = 120
 
 _AGAIN = 0.15
 """The probability of one more error."""
+
+_WEIGHT = 5
+"""How often the texts of a task count beside sentences of other sources, where words follow each other."""
 
 _CLASSES = tuple(
     frozenset(words.split())
@@ -172,17 +180,77 @@ def plain(texts: Iterator[str]) -> Iterator[tuple[str, ...]]:
             yield found
 
 
+def of_task(
+    texts: Sequence[str],
+    held_out: Iterable[str],
+    others: Sequence[tuple[str, ...]],
+    times: int,
+    draw: random.Random,
+) -> list[str]:
+    """Each text so many times with errors, in a random order.
+
+    Args:
+        texts: of a task; those of fewer than four words and marks are left out.
+        held_out: texts that must not occur.
+        others: sentences that tell what follows what, beside `texts`.
+        times: how often each text comes; fewer where two errors give the same.
+        draw: what it draws from.
+    """
+    own = [tokens(text) for text in texts]
+    corrupt = Corruptor([*others, *(own * _WEIGHT)], draw)
+    made = {}
+    for sentence in own:
+        if len(sentence) < _WORDS[0]:
+            continue
+        whole = sentence if sentence[-1] in ".!?" else (*sentence, ".")
+        for _ in range(times):
+            made[_joined(corrupt(whole))] = None
+    rows = sorted(made.keys() - {*texts, *held_out})
+    draw.shuffle(rows)
+    return rows
+
+
+def _joined(words: Iterable[str]) -> str:
+    return re.sub(r" ([.,!?;])", r"\1", " ".join(words))
+
+
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("sentences", type=click.Path(path_type=Path))
 @click.option("--most", type=click.IntRange(1), help="How many sentences to take; all by default.")
+@click.option("--of", "task", help="Task whose training texts get errors, without labels.")
+@click.option("--data-dir", type=click.Path(path_type=Path), help="Folder of the task's data.")
+@click.option(
+    "--times",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    help="How often each text of the task is changed.",
+)
 @click.option("--seed", default=0, show_default=True, help="Number that all follows from.")
 @click.option("-o", "--output", type=click.Path(path_type=Path), required=True)
-def main(sentences: Path, most: int | None, seed: int, output: Path) -> None:
+def main(
+    sentences: Path,
+    most: int | None,
+    task: str | None,
+    data_dir: Path | None,
+    times: int,
+    seed: int,
+    output: Path,
+) -> None:
     """See the module."""
     try:
         draw = random.Random(seed)
         lines = read_text(sentences, "file of sentences").splitlines()
         whole = list(dict.fromkeys(plain(line.strip() for line in lines)))
+        if task is not None:
+            given = load_task(task, data_dir=data_dir)
+            if given.train.pairs is not None:
+                raise BeexError(f"{task} has pairs of texts; give a task of single ones.")
+            held_out = [*given.validation.texts, *given.test.texts]
+            texts = of_task(given.train.texts, held_out, whole[:most], times, draw)
+            write_atomically(output, "".join(f"{text}\n" for text in texts))
+            click.echo(f"{output}: {len(texts):,} texts.")
+            return
         draw.shuffle(whole)
         taken = whole[:most]
         corrupt = Corruptor(whole, draw)

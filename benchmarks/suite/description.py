@@ -1,6 +1,7 @@
 """What a benchmark measures, as data: trainings of task, variant and seed, from one TOML file."""
 
 import dataclasses
+import hashlib
 import itertools
 import os
 import sys
@@ -27,7 +28,7 @@ else:
 _FOLDER = Path(__file__).parent / "suites"
 _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
-    "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training",
+    "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training unlabelled",
     "variant": "preset model training arguments start",
     "start": "init init_layers teacher unlabelled twin_of",
     "group": "table tasks variants seeds",
@@ -126,7 +127,13 @@ class Suite:
         return load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
 
     def unlabelled(self, task: Task, data_dir: str | os.PathLike[str] | None) -> list[str]:
-        """Lines of the training texts that a loaded task left out, without their labels."""
+        """Lines of the task's file of texts without labels, or of the training texts that a loaded task left out.
+
+        Raises:
+            BeexError: the file is missing, or is not the one that the suite means.
+        """
+        if given := self._of("tasks", task.name).get("unlabelled"):
+            return _lines_of_file(Path(data_dir or ".") / given["file"], given["sha256"])
         kept = set(_lines(task.train))
         return [line for line in _lines(self._whole(task.name, data_dir).train) if line not in kept]
 
@@ -177,8 +184,11 @@ class Suite:
             raise BeexError(
                 f"The suite {self.name} sets training.{name} of {variant} on {task}; it is {why}."
             )
-        start = own.get("start", {})
+        start = dict(own.get("start", {}))
         earlier = {role: value for role, value in start.items() if isinstance(value, dict)}
+        # The hash is part of what the result follows from.
+        if start.get("unlabelled") and "unlabelled" in self._of("tasks", task):
+            start["unlabelled"] = self._of("tasks", task)["unlabelled"]
         return Trial(
             task,
             variant,
@@ -209,6 +219,17 @@ def _lines(split: Split) -> list[str]:
     if split.pairs is None:
         return list(split.texts)
     return ["\t".join(row) for row in zip(split.texts, split.pairs, strict=True)]
+
+
+def _lines_of_file(path: Path, sha256: str) -> list[str]:
+    text = read_text(path, "file of unlabelled texts")
+    found = hashlib.sha256(text.encode()).hexdigest()
+    if not found.startswith(sha256):
+        raise BeexError(
+            f"{path} is another file than the suite means: its SHA-256 begins with {found[:16]} and not "
+            f"with {sha256}; make it again as the suite's comment says."
+        )
+    return text.splitlines()
 
 
 def _draw_per_label(split: Split, rows: int) -> Split:
@@ -245,6 +266,7 @@ def load_suite(name: str | os.PathLike[str]) -> Suite:
         for entry in values.get(f"{kind}s", {}).values():
             _check_names(kind, entry, path)
             _check_names("start", entry.get("start", {}), path)
+            _check_unlabelled(entry.get("unlabelled"), path)
     for variant in values.get("variants", {}):
         _check_order(variant, values["variants"], path)
     groups = tuple(_group(entry, values, path) for entry in values.get("groups", []))
@@ -262,6 +284,14 @@ def _group(entry: Any, values: dict[str, Any], path: Path) -> Group:
         _check_variant(variant, values.get("variants", {}), path)
     seeds = entry.get("seeds", values.get("seeds", [0]))
     return Group(entry["table"], *map(tuple, (entry["tasks"], entry["variants"], seeds)))
+
+
+def _check_unlabelled(value: Any, path: Path) -> None:
+    if value is not None and (not isinstance(value, dict) or {*value} != {"file", "sha256"}):
+        raise BeexError(
+            f"The suite {path} gives unlabelled = {value}; give a task's file of texts without labels as "
+            '{ file = "its name in the data folder", sha256 = "how its SHA-256 begins" }.'
+        )
 
 
 def _check_variant(name: str, variants: Mapping[str, Any], path: Path) -> None:
