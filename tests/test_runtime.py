@@ -168,6 +168,7 @@ def test_progress_of_a_list_is_shown(file, capsys):
     expected = beex_keras.pipeline(file)(texts)
     assert capsys.readouterr().out == ""
     assert beex_keras.pipeline(file, progress=True)(texts) == expected
+    assert beex_keras.pipeline(file, progress=True)(iter(texts)) == expected
     assert "Texts" in capsys.readouterr().out
 
 
@@ -302,6 +303,9 @@ def test_what_is_no_list_of_texts_is_refused():
     for table in ({"text": ["a", "b"]}, SimpleNamespace(columns=["text"])):
         with pytest.raises(BeexError, match="a table was given; give its column with the texts"):
             classify(table)
+    for value in (None, 5):
+        with pytest.raises(BeexError, match=f"{value} was given; give a text or a list of texts"):
+            classify(value)
     for policy in ("confidence", 0.7):
         with pytest.raises(BeexError, match="is no exit policy; give one, such as"):
             runtime.pipeline("sst2-micro", policy=policy)

@@ -3,7 +3,7 @@
 import dataclasses
 import itertools
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Sequence, Sized
 from typing import Any, Literal
 
 from beex_keras import exits
@@ -92,7 +92,8 @@ class Pipeline:
         if self.progress:
             from rich.progress import track
 
-            return list(track(answers, "Texts", total=len(texts)))
+            total = len(texts) if isinstance(texts, Sized) else None
+            return list(track(answers, "Texts", total=total))
         return list(answers)
 
     def stream(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> Iterator[Answer]:

@@ -235,11 +235,15 @@ def _items(texts: Texts, pairs: Texts | None) -> Sequence[Any]:
 
 
 def check_texts(texts: Any, pairs: Any) -> None:
-    """Raises `BeexError` for a string or a table in place of many texts, or lists that differ in length."""
+    """Raises `BeexError` for what is not many texts, such as a string or a table, or lists that differ in length."""
     if isinstance(texts, str | bytes):
         raise BeexError("Texts are needed, but one string was given; put it in a list.")
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
         raise BeexError("Texts are needed, but a table was given; give its column with the texts.")
+    if not hasattr(texts, "__iter__") and not hasattr(texts, "__aiter__"):
+        raise BeexError(
+            f"Texts are needed, but {texts!r} was given; give a text or a list of texts."
+        )
     if pairs is not None:
         check_numbers(texts, pairs)
 
