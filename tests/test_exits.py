@@ -249,6 +249,21 @@ def test_calibration_for_matthews_gives_each_class_the_same_weight():
     assert by_f1.policy == calibrate(Confidence(), logits, labels).policy
 
 
+def test_the_tolerance_for_matthews_is_one_of_the_correlation():
+    """Where each class is answered as often as it occurs, the correlation loses what is tolerated."""
+    matthews_corrcoef = pytest.importorskip("sklearn.metrics").matthews_corrcoef
+    random, rows = np.random.default_rng(0), 100_000
+    last = random.normal(0, 2, rows)
+    labels = (random.random(rows) < 1 / (1 + np.exp(-last))).astype(int)
+    logits = np.zeros((rows, 2, 2), np.float32)
+    logits[:, 0, 1], logits[:, 1, 1] = last + random.normal(0, 1, rows), last
+    found = calibrate(Confidence(), logits, labels, tolerance=0.03, metric="matthews")
+    answers = logits.argmax(axis=2)
+    taken = answers[np.arange(rows), found.policy.choose(logits)]
+    lost = matthews_corrcoef(labels, answers[:, 1]) - matthews_corrcoef(labels, taken)
+    assert lost == pytest.approx(0.03, abs=0.005)
+
+
 def test_evaluation_counts_by_hand():
     logits = np.zeros((4, 2, 2), np.float32)
     logits[0, :, 0] = 9  # certain of 0 at both exits

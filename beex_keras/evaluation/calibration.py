@@ -51,7 +51,7 @@ class Calibration:
         curve: all points tried.
         index: the chosen point of the curve.
         full_depth_accuracy: accuracy of the last exit on the same data.
-        tolerance: largest loss of accuracy that was allowed.
+        tolerance: largest loss of accuracy that was allowed, weighted as in `calibrate`.
         margin: number of standard errors that were added to the loss.
         num_samples: size of the validation data.
         metric: the metric of the task, see `calibrate`.
@@ -127,8 +127,11 @@ def calibrate(
     neighbouring scores, so the last bit of a score does not decide an exit.
 
     For the metric "matthews" each class has the same weight: a right answer counts \(B / (C \cdot
-    \text{texts of its class})\), and accuracy is the mean recall. With plain accuracy, an exit that only
-    answers the most frequent class would often be as good as any other.
+    \text{texts of its class})\), and accuracy is the mean recall \(r\). With plain accuracy, an exit that only
+    answers the most frequent class would often be as good as any other. The tolerance is in the correlation's
+    unit, which the informedness \((C r - 1)/(C - 1)\) has too: of two classes it is the correlation of answers
+    that give each class as often as it occurs. A tolerance of the mean recall is therefore smaller by the
+    factor \((C - 1)/C\).
 
     Of classes a tolerance below 0.05 points counts as 0.05 points, because an expected loss is never zero.
 
@@ -141,7 +144,8 @@ def calibrate(
         exit_logits: logits (B, N, C) of validation data; never use the data on which results are reported.
         labels: class numbers (B,), or targets of a regression in the user's units.
         costs: (N,) cost of leaving at each exit relative to full depth; i/N if None.
-        tolerance: largest loss of accuracy that is allowed, such as 0.005 for half a point.
+        tolerance: largest loss of accuracy, or of the correlation, that is allowed, such as 0.005 for half a
+            point.
         margin: number of standard errors that are added to the loss.
         metric: the metric of the task: "accuracy", "matthews" or "f1"; for a regression "pearson",
             "spearman" or "mean_absolute_error".
@@ -151,9 +155,10 @@ def calibrate(
         BeexError: no samples, or shapes, labels, policy or metric that do not fit.
 
     Source: fixed-sequence testing as in "Learn then Test" (Angelopoulos et al., 2021), of the difference in
-    quality between the exit taken and the last one, as for exits by Jazbec et al. (2024). The standard
-    error in place of an exact test gives no guarantee on few texts. It, the probabilities in place of
-    labels, and the weights are our reading.
+    quality between the exit taken and the last one, as for exits by Jazbec et al. (2024). The informedness is
+    Youden's index (1950), and for more classes that of Powers (2011). The standard error in place of an exact
+    test gives no guarantee on few texts. It, the probabilities in place of labels, and the weights are our
+    reading.
 
     Example:
         >>> logits = [[[0, 3], [0, 4]], [[1, 0], [0, 2]], [[5, 0], [6, 0]]]
@@ -184,6 +189,7 @@ def calibrate(
     else:
         labels = _class_numbers(labels, exit_logits.shape[2])
         weights = _class_weights(labels, metric, exit_logits.shape[2])
+        tolerance *= _unit(labels, metric)
         probabilities = scaled_probabilities(exit_logits[:, -1], labels)
         worth = (probabilities * weights)[rows[:, np.newaxis], answered]
         expected = expected_loss(exit_logits, answered, worth)
@@ -258,6 +264,12 @@ def _class_weights(labels: np.ndarray, metric: str, num_classes: int) -> np.ndar
     if metric != "matthews":
         return np.ones(len(counts))
     return np.where(counts, len(labels) / (np.maximum(counts, 1) * np.count_nonzero(counts)), 0.0)
+
+
+def _unit(labels: np.ndarray, metric: str) -> float:
+    """How much of the accuracy that `calibrate` measures is worth as much as one of the metric."""
+    classes = len(np.unique(labels))
+    return (classes - 1) / classes if metric == "matthews" and classes > 1 else 1.0
 
 
 def chance(labels: np.ndarray, metric: str = "accuracy") -> float:
