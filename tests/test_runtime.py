@@ -303,6 +303,8 @@ def test_what_is_no_list_of_texts_is_refused():
     for table in ({"text": ["a", "b"]}, SimpleNamespace(columns=["text"])):
         with pytest.raises(BeexError, match="a table was given; give its column with the texts"):
             classify(table)
+    rows = type("Rows", (), {"__getitem__": lambda self, row: ["a good film"][row]})
+    assert len(classify(rows())) == 1
     for value in (None, 5):
         with pytest.raises(BeexError, match=f"{value} was given; give a text or a list of texts"):
             classify(value)

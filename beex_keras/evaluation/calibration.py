@@ -267,7 +267,7 @@ def _class_weights(labels: np.ndarray, metric: str, num_classes: int) -> np.ndar
 
 
 def _unit(labels: np.ndarray, metric: str) -> float:
-    """How much of the accuracy that `calibrate` measures is worth as much as one of the metric."""
+    """The loss of mean recall that is a loss of 1 of the correlation; 1 for every other metric."""
     classes = len(np.unique(labels))
     return (classes - 1) / classes if metric == "matthews" and classes > 1 else 1.0
 

@@ -240,7 +240,7 @@ def check_texts(texts: Any, pairs: Any) -> None:
         raise BeexError("Texts are needed, but one string was given; put it in a list.")
     if isinstance(texts, Mapping) or hasattr(texts, "columns") or hasattr(texts, "column_names"):
         raise BeexError("Texts are needed, but a table was given; give its column with the texts.")
-    if not hasattr(texts, "__iter__") and not hasattr(texts, "__aiter__"):
+    if not any(hasattr(texts, name) for name in ("__iter__", "__aiter__", "__getitem__")):
         raise BeexError(
             f"Texts are needed, but {texts!r} was given; give a text or a list of texts."
         )
