@@ -42,9 +42,10 @@ def toys(tmp_path_factory) -> Path:
         with (folder / f"{name}.csv").open("w", newline="") as file:
             csv.writer(file).writerows([columns, *(row.values() for row in rows)])
     of_cola = {"negative": "unacceptable", "positive": "acceptable"}
-    with (folder / "corrupted.csv").open("w", newline="") as file:
-        labelled = [(row["text"], of_cola[row["label"]]) for row in rows]
-        csv.writer(file).writerows([("text", "label"), *labelled])
+    for name in ("corrupted", "corrupted_all"):
+        with (folder / f"{name}.csv").open("w", newline="") as file:
+            labelled = [(row["text"], of_cola[row["label"]]) for row in rows]
+            csv.writer(file).writerows([("text", "label"), *labelled])
     for name in ("texts", "reviews.txt", "texts.txt"):
         (folder / name).write_text("\n".join(texts) + "\n")
     of_cards = {
@@ -52,7 +53,7 @@ def toys(tmp_path_factory) -> Path:
         for name in beex.pretrained.names()
         for texts in beex.pretrained.card(name).get("unlabelled") or ()
     }
-    for name in ("more.txt", "film_sentences.txt", *of_cards):
+    for name in ("more.txt", "film_sentences.txt", "cola_errors.txt", *of_cards):
         (folder / name).write_text("".join(f"{text} again\n" for text in texts))
     (folder / "more.jsonl").write_text("".join(json.dumps({"text": t}) + "\n" for t in texts))
     for name in ("DATA", "GLUE"):
