@@ -109,6 +109,7 @@ FAULTY_FILES = [
     ("t.tsv", [], "has no rows"),
     ("t.csv", ["text,label"], "has no rows"),
     ("t.csv", ["sentence,target", "a,b"], "no column 'text' .* columns are sentence, target"),
+    ("t.csv", ["good,a", "bad,b"], "on the first line of .* or add a first line with the names"),
     ("t.csv", ["text,label", '"open,a', "b,c"], "begins on line 2 of .* is not valid CSV"),
     ("t.csv", ["text,label", "a,b", "a,b,c"], "Line 3 of .* has 3 columns, but its header has 2"),
     ("t.tsv", ["text\tlabel", "a"], "Line 2 of .* has 1 columns, but its header has 2"),

@@ -178,12 +178,13 @@ def check_columns(columns: Columns) -> None:
             raise BeexError(f"The column '{name}' is named twice; each column holds one thing.")
 
 
-def missing_column(where: str, column: str, columns: Iterable[Any]) -> str:
+def missing_column(where: str, column: str, columns: Iterable[Any], *other_fixes: str) -> str:
     """The error for a row, or data, without a column."""
     present = ", ".join(map(str, columns)) or "none"
     present = present if len(present) < 200 else f"{present[:200]} ..."
     fix = "name yours by text_column, pair_column or label_column (--text-column and so on)"
-    return f"There is no column '{column}' on {where}, whose columns are {present}; {fix}."
+    fixes = ", or ".join([fix, *other_fixes])
+    return f"There is no column '{column}' on {where}, whose columns are {present}; {fixes}."
 
 
 def make_task(

@@ -1,14 +1,15 @@
 """Rows of the user's own JSON lines, CSV and TSV files."""
 
 import csv
+import functools
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from beex_keras.data.rows import Columns, NumberedRow, Rows
+from beex_keras.data.rows import Columns, NumberedRow, Rows, missing_column
 from beex_keras.errors import BeexError
 from beex_keras.files import parse_json, read_text
 
@@ -27,7 +28,12 @@ def read_rows(path: FilePath, columns: Columns) -> Rows:
         BeexError: the file cannot be read or understood, or its rows are faulty, see `Rows`.
     """
     path = Path(path)
-    readers = {".jsonl": _json_rows, ".json": _json_rows, ".csv": _csv_rows, ".tsv": _tsv_rows}
+    readers: dict[str, Callable[[str, Path], Iterator[NumberedRow]]] = {
+        ".jsonl": _json_rows,
+        ".json": _json_rows,
+        ".csv": functools.partial(_csv_rows, wanted=columns),
+        ".tsv": functools.partial(_tsv_rows, wanted=columns),
+    }
     if path.is_dir() or path.suffix.lower() not in readers:
         wrong = "is a directory" if path.is_dir() else f"ends in '{path.suffix}'"
         raise BeexError(f"{path} {wrong}; give a .jsonl, .json, .csv or .tsv file.")
@@ -62,7 +68,7 @@ def _json_array(content: str, path: Path) -> Iterator[NumberedRow]:
         yield number, row
 
 
-def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
+def _csv_rows(content: str, path: Path, wanted: Columns) -> Iterator[NumberedRow]:
     csv.field_size_limit(2**31 - 1)  # a text may be longer than the module's 128 KB
     first = content.partition("\n")[0]
     others = [mark for mark in ";\t" if mark in first]
@@ -84,18 +90,19 @@ def _csv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
         if values is None:
             return
         if header is None:
-            header = _header(values, path)
+            header = _header(values, path, wanted)
         elif values:
             yield start, _by_column(header, values, start, path)
         start = reader.line_num + 1
 
 
-def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
+def _tsv_rows(content: str, path: Path, wanted: Columns) -> Iterator[NumberedRow]:
     lines = [line.removesuffix("\r") for line in content.split("\n")]
-    header = _header(lines[0].split("\t"), path)
+    names = lines[0].split("\t")
     fix = "write it without quotes, or as a .csv file"
-    if all(_QUOTED.fullmatch(name) for name in header):
+    if all(_QUOTED.fullmatch(name) for name in names):
         raise BeexError(f"The header of {path} has quotes around its names; {fix}.")
+    header = _header(names, path, wanted)
     quoted, count = set(header), 0
     for number, line in enumerate(lines[1:], 2):
         if line:
@@ -112,8 +119,13 @@ def _tsv_rows(content: str, path: Path) -> Iterator[NumberedRow]:
         raise BeexError(f"All values of {min(quoted)} in {path} have quotes around them; {fix}.")
 
 
-def _header(names: list[str], path: Path) -> list[str]:
+def _header(names: list[str], path: Path, wanted: Columns) -> list[str]:
     names = [name.strip() for name in names]
+    for column in wanted:
+        if any(names) and column not in names:
+            # A file without a header has a text there.
+            fix = "add a first line with the names of the columns"
+            raise BeexError(missing_column(f"the first line of {path}", column, names, fix))
     for name in names:
         if name and names.count(name) > 1:
             raise BeexError(f"{path} has two columns '{name}'; rename or remove one.")
