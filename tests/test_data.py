@@ -113,7 +113,7 @@ FAULTY_FILES = [
     ("t.csv", ["text,label", '"open,a', "b,c"], "begins on line 2 of .* is not valid CSV"),
     ("t.csv", ["text,label", "a,b", "a,b,c"], "Line 3 of .* has 3 columns, but its header has 2"),
     ("t.tsv", ["text\tlabel", "a"], "Line 2 of .* has 1 columns, but its header has 2"),
-    ("t.tsv", ["text,label", "a,b"], "no column 'text' .* columns are text,label"),
+    ("t.tsv", ["text,label", "a,b"], "no column 'text' on the first .* columns are text,label"),
     ("t.tsv", ["text\tlabel", '"so ""good"""\ta'], "Line 2 of .* has quotes as a CSV file"),
     (
         "t.tsv",

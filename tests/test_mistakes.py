@@ -21,6 +21,10 @@ MISTAKES = {
     "a text that begins with a dash": (["predict", FILE, "-good film"], "Put '--' before"),
     "unknown task": ([*TRAIN, "imdb"], "imdb"),
     "unknown preset": (["train", "--preset", "huge", *OUT], "huge"),
+    "seed out of range": (
+        [*TRAIN, "{0}/train.jsonl", "--seed", "4294967296"],
+        "seed=4294967296 is too large; the largest is 4294967295",
+    ),
     "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),
     "unknown setting": ([*TRAIN, "{0}/train.jsonl", "--set", "layers=3"], "layers"),
     "setting given twice": ([*TRAIN, "--epochs", "1", "--set", "epochs=2"], "given twice"),

@@ -298,6 +298,27 @@ def test_paths_that_hold_no_model(tmp_path, file):
         runtime.load(file, num_threads=0)
 
 
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_texts_are_taken_in_their_order_whatever_holds_them(num_threads):
+    texts = ["a good film", "a boring, awful film", "great and lovely", "bad"]
+    # As a shuffled column of a data frame, whose rows keep their numbers.
+    column = type(
+        "Column",
+        (),
+        {
+            "__iter__": lambda self: iter(texts),
+            "__len__": lambda self: len(texts),
+            "__getitem__": lambda self, row: texts[[2, 1, 3, 0][row]],
+        },
+    )
+    runner = runtime.load("sst2-micro", num_threads=num_threads)
+    expected, ids = runner.classify(texts), runner.encode(texts)
+    for held in (column(), tuple(texts), np.array(texts)):
+        assert runner.classify(held) == runner.answer(held) == expected
+        np.testing.assert_array_equal(runner.encode(held), ids)
+    assert runner.classify(text for text in texts) == expected
+
+
 def test_what_is_no_list_of_texts_is_refused():
     classify = runtime.pipeline("sst2-micro")
     for table in ({"text": ["a", "b"]}, SimpleNamespace(columns=["text"])):

@@ -6,7 +6,7 @@ import mmap
 import os
 import threading
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -94,7 +94,7 @@ class CRunner(Runner):
 
     def answer(
         self,
-        items: Sequence[Any],
+        items: Iterable[Any],
         policy: exits.ExitPolicy | None = None,
         truncate: bool = True,
         top_k: int | None = None,
@@ -102,18 +102,19 @@ class CRunner(Runner):
     ) -> list[Answer]:
         if self._pool is None:
             return super().answer(items, policy, truncate, top_k, start)
+        every = list(items)
 
         # What Python does for texts, one thread does at a time. Each does all of it for its own part,
         # and the engine computes other parts meanwhile.
         def answer_part(engine: "_Engine", first: int, last: int) -> list[Answer]:
             self._own.engine = engine
             try:
-                some = items[first:last]
+                some = every[first:last]
                 return Runner.answer(self, some, policy, truncate, top_k, start + first)
             finally:
                 del self._own.engine
 
-        return list(itertools.chain.from_iterable(self._divide(len(items), answer_part)))
+        return list(itertools.chain.from_iterable(self._divide(len(every), answer_part)))
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, exits.FixedDepth(self.config.num_blocks))[0]

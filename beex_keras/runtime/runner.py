@@ -1,6 +1,6 @@
 """One interface for every engine that runs a classifier."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -103,7 +103,7 @@ class Runner:
 
     def answer(
         self,
-        items: Sequence[Any],
+        items: Iterable[Any],
         policy: ExitPolicy | None = None,
         truncate: bool = True,
         top_k: int | None = None,
@@ -121,15 +121,13 @@ class Runner:
             BeexError: the model has no preprocessor, or exits by itself with another policy.
         """
         self._require_vocabulary()
+        items = list(items)  # a pandas Series is indexed by its labels, and a generator not at all
         answers: list[Any] = [
             self._failure(item, number) for number, item in enumerate(items, start + 1)
         ]
         rows = np.array([row for row, failure in enumerate(answers) if failure is None], int)
         texts = [items[row] for row in rows]
-        first, second = texts, None
-        if self.reads_pairs:
-            first, second = [item[0] for item in texts], [item[1] for item in texts]
-        ids, lengths = self.tokenize(first, second)
+        ids, lengths = self.tokenize(*_sides(texts, self.reads_pairs))
         truncated = lengths > self.text_length
         if not truncate:
             for row in np.flatnonzero(truncated):
@@ -154,10 +152,11 @@ class Runner:
             BeexError: as `classify`.
         """
         self._require_vocabulary()
-        for number, item in enumerate(_items(texts, pairs), 1):
+        items = _items(texts, pairs)
+        for number, item in enumerate(items, 1):
             if failure := self._failure(item, number):
                 raise BeexError(failure.error)
-        return self.tokenize(texts, pairs)[0]
+        return self.tokenize(*_sides(items, self.reads_pairs))[0]
 
     def tokenize(self, texts: Texts, pairs: Texts | None = None) -> tuple[np.ndarray, np.ndarray]:
         """Turns valid texts into ids, int32 (B, T), and counts their tokens (B,) before a cut."""
@@ -228,10 +227,17 @@ class Runner:
         return ids.astype(np.int32)
 
 
-def _items(texts: Texts, pairs: Texts | None) -> Sequence[Any]:
+def _items(texts: Texts, pairs: Texts | None) -> list[Any]:
     """What is to be classified: texts, or tuples of two."""
     check_texts(texts, pairs)
-    return texts if pairs is None else list(zip(texts, pairs, strict=True))
+    return list(texts) if pairs is None else list(zip(texts, pairs, strict=True))
+
+
+def _sides(items: list[Any], are_pairs: bool) -> tuple[list[str], list[str] | None]:
+    """The texts of items, and the second texts of pairs."""
+    if not are_pairs:
+        return items, None
+    return [first for first, _ in items], [second for _, second in items]
 
 
 def check_texts(texts: Any, pairs: Any) -> None:

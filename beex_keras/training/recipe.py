@@ -4,6 +4,7 @@ import dataclasses
 from typing import Any, Literal
 
 from beex_keras import fields
+from beex_keras.errors import BeexError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,6 +85,8 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         fields.check_choices(self)
         fields.check_whole(self, epochs=1, batch_size=1, patience=0, seed=0)
+        if self.seed >= 2**32:
+            raise BeexError(f"seed={self.seed} is too large; the largest is {2**32 - 1}.")
         fields.check_positive(self, "learning_rate", "clip_norm", "head_rate", "layer_decay")
         fields.check_positive(self, "hidden_weight")
         fields.check_share(self, "warmup", "weight_decay", "label_smoothing", "tolerance")
