@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from small_encoder import SHAPE, VOCABULARY
 from toy import write_toy_files
 
@@ -13,7 +12,6 @@ from beex_keras.data import Split
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig, binary_minilm, results, settings
 from beex_keras.training.arguments import Arguments
-from beex_keras.training.distillation import better_twin
 from beex_keras.training.trainer import Trainer
 
 
@@ -128,31 +126,15 @@ def test_many_labels_have_no_teacher_unless_asked(encoders):
     assert resolved(20_001, unlabelled=True).twin is not None
 
 
-def test_with_unlabelled_texts_a_second_twin_learns_from_the_first(encoders):
+def test_with_few_labels_the_twin_answers_unlabelled_texts(encoders):
     found = resolved(2_000, 65_000, unlabelled=True)
-    second, first = found.twin, found.twin.twin
-    assert first.twin is None and first.model == second.model
-    assert name_of(first.init) == name_of(second.init) == "minilm"
-    assert (first.training.soft_targets, second.training.soft_targets) == (0.0, 0.7)
-    assert [of.training.epochs for of in (first, second, found)] == [6, 1, 1]
-    assert [of.training.batch_size for of in (first, second, found)] == [32, 64, 64]
-    assert resolved(2_000, 15_000, unlabelled=True).twin.training.epochs == 2
+    assert found.twin.twin is None
+    assert (found.training.soft_targets, found.twin.training.soft_targets) == (0.7, 0.0)
+    assert [of.training.epochs for of in (found.twin, found)] == [6, 1]
+    assert [of.training.batch_size for of in (found.twin, found)] == [32, 64]
+    assert resolved(2_000, 15_000, unlabelled=True).training.epochs == 2
     short = resolved(2_000, 65_000, unlabelled=True, epochs=3)
-    assert {of.training.epochs for of in (short, short.twin, short.twin.twin)} == {3}
-    # A float32 model is the second twin itself, and many labels need none.
-    assert resolved(2_000, 65_000, unlabelled=True, bits="float").twin.twin is None
-    assert resolved(10_001, 65_000, unlabelled=True).twin.twin is None
-
-
-def test_minilm_as_it_is_answers_beside_the_first_twin(encoders, encoder_folder):
-    found = resolved(2_000, 65_000, unlabelled=True)
-    assert [of.with_frozen for of in (found, found.twin, found.twin.twin)] == [False, True, False]
-    # A float32 model learns from both itself.
-    assert resolved(2_000, 65_000, unlabelled=True, bits="float").with_frozen
-    for other in (resolved(2_000), resolved(10_001, 65_000, unlabelled=True)):
-        assert not (other.with_frozen or (other.twin is not None and other.twin.with_frozen))
-    other = resolved(2_000, 65_000, unlabelled=True, init=str(encoder_folder / "encoder"))
-    assert other.twin.twin is not None and not other.twin.with_frozen
+    assert {of.training.epochs for of in (short, short.twin)} == {3}
 
 
 def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
@@ -167,10 +149,9 @@ def test_each_pair_counts_once_and_no_token_of_it_is_hidden(encoders):
     assert asked.model.token_dropout == 0.2
 
 
-def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
+def test_the_twin_learns_from_the_labels_and_the_student_from_all_texts(
     eager, encoders, tmp_path, monkeypatch
 ):
-    pytest.importorskip("sklearn")
     monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
     seen = []
     real = Trainer.lessons
@@ -188,67 +169,15 @@ def test_the_second_twin_learns_from_both_answers_and_the_student_from_it(
     (tmp_path / "more.txt").write_text("a great film\nso bad\n" * 20, "utf-8")
     words |= {"unlabelled": tmp_path / "more.txt", "vocabulary_size": 100}
     run = train(output=tmp_path / "run", init="minilm", **words)
-    # The first twin has the labels, the second answers to all texts, and the student the second twin.
-    assert seen == [(30, False, False, 0.0), (70, False, True, 0.7), (70, True, False, 0.7)]
-    student, second, first = (
+    assert seen == [(30, False, False, 0.0), (70, True, False, 0.7)]
+    student, twin = (
         json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
-        for name in (".", "twin", "twin/twin")
+        for name in (".", "twin")
     )
-    about = {"kind": "twin", "epochs": 1, "init": second["init"]}
-    assert student["teacher"] == second["teacher"] == about and second["with_frozen"]
-    assert student["unlabelled"] == second["unlabelled"]
-    assert "teacher" not in first and "unlabelled" not in first
-    assert (tmp_path / "run" / "twin" / "twin" / "results.json").exists()
+    assert student["teacher"] == {"kind": "twin", "epochs": 1, "init": twin["init"]}
+    assert "unlabelled" in student and not {"teacher", "unlabelled"} & twin.keys()
     again = train(output=tmp_path / "run", init="minilm", **words)
     np.testing.assert_allclose(again.exit_logits["test"], run.exit_logits["test"], atol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "teacher"),
-    [(0.8, 0.9, "second"), (0.9, 0.8, "first"), (0.8, 0.8, "second")],
-)
-def test_the_twin_that_is_better_on_validation_data_teaches(tmp_path, first, second, teacher):
-    folders = {"first": tmp_path / "twin" / "twin", "second": tmp_path / "twin"}
-    folders["first"].mkdir(parents=True)
-    for name, score in (("first", first), ("second", second)):
-        found = {"calibration": {"validation_full_depth_accuracy": score}}
-        (folders[name] / "results.json").write_text(json.dumps(found))
-    said = []
-    assert better_twin([folders["second"], folders["first"]], said.append) == folders[teacher]
-    assert said == [
-        f"the {teacher} twin teaches; their scores on validation data are {100 * first:.1f}, {100 * second:.1f}"
-    ]
-
-
-def test_a_twin_that_has_learned_nothing_starts_again_for_longer(
-    eager, encoders, tmp_path, monkeypatch, capsys
-):
-    """No word tells the labels; the process ends within the longer training, and a second one goes on."""
-    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    files = write_toy_files(tmp_path, 32, 20)
-    for file in files.values():
-        rows = [json.loads(line) for line in file.read_text("utf-8").splitlines()]
-        rows = [{**row, "label": n % 2} for n, row in enumerate(rows)]
-        file.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
-    words = {**files, **SHAPE, "num_blocks": 1, "verbose": 2, "vocabulary_size": 100}
-
-    class Interrupt(tf.keras.callbacks.Callback):
-        def on_epoch_end(self, epoch, logs=None):
-            if epoch == 1:  # of three; the first training has one
-                raise KeyboardInterrupt
-
-    options = {"output": tmp_path / "parts", "init": "minilm", **words}
-    with pytest.raises(KeyboardInterrupt):
-        train(**options, callbacks=[Interrupt()], checkpoint_seconds=0)
-    assert "After epoch 1 the twin is no better than chance" in capsys.readouterr().out
-    runs = [train(**options), train(**{**options, "output": tmp_path / "whole"})]
-    for run in runs:
-        history = json.loads((run.directory / "twin" / "history.json").read_text("utf-8"))
-        assert len(history["loss"]) == 3
-        assert len(run.history["loss"]) == 1  # only the twin's
-    np.testing.assert_array_equal(*(run.exit_logits["test"] for run in runs))
-    # The number of epochs that a call gives bounds all of them.
-    assert resolved(500).twin.may_take_longer and not resolved(500, epochs=1).twin.may_take_longer
 
 
 def test_nobody_teaches_where_that_is_said_or_nothing_is_binarized(encoders):
@@ -364,12 +293,12 @@ def test_texts_in_another_language_start_from_random_weights(eager, encoders, tm
 def test_unlabelled_texts_alone_ask_for_minilm(encoders):
     found, named = (resolved(500, 900, init=init, unlabelled=True) for init in (None, "minilm"))
     assert name_of(found.init) == "binary-minilm" and found.twin is not None
-    assert found.training == named.training and found.twin.with_frozen
+    assert found.training == named.training
     assert not found.start_by_default
     by_twin = resolved(500, 900, init=None, teacher="twin", unlabelled=True)
-    assert by_twin.twin.with_frozen and by_twin.training == named.training
+    assert by_twin.training == named.training
     foreign = resolved(500, 900, init=None, unlabelled=True, data={"is_known_language": False})
-    assert foreign.init is foreign.twin.init is None and not foreign.twin.with_frozen
+    assert foreign.init is foreign.twin.init is None
     assert (foreign.model.weight_bits, foreign.twin.model.weight_bits) == (1, 32)
 
 

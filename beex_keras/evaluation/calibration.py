@@ -272,23 +272,6 @@ def _unit(labels: np.ndarray, metric: str) -> float:
     return (classes - 1) / classes if metric == "matthews" and classes > 1 else 1.0
 
 
-def chance(labels: np.ndarray, metric: str = "accuracy") -> float:
-    """Returns the accuracy of the best answer that is the same for all texts, as `calibrate` measures it.
-
-    Args:
-        labels: class numbers (B,).
-        metric: as in `calibrate`, of classes.
-
-    Example:
-        >>> from beex_keras.evaluation.calibration import chance
-        >>> labels = np.array([0, 0, 0, 1])
-        >>> chance(labels), chance(labels, "matthews")
-        (0.75, 0.5)
-    """
-    counts = np.bincount(labels)
-    return float((counts * _class_weights(labels, metric, len(counts))).max() / len(labels))
-
-
 def _candidates(policy: ExitPolicy, scores: np.ndarray) -> np.ndarray:
     """Thresholds that give every distinct set of exits (thinned to quantiles if too many)."""
     if policy.counts:

@@ -1,4 +1,4 @@
-"""MiniLM as it is, with a linear model on its embeddings: a baseline, and a teacher that is soon trained."""
+"""A baseline: a linear model on the embeddings of a MiniLM that is not trained further."""
 
 import dataclasses
 import functools
@@ -11,8 +11,6 @@ from beex_keras.data import Split, Task
 from beex_keras.training.linear import OF_EMBEDDINGS, best_linear
 
 _LENGTH, _BATCH = 128, 64
-_LEAST = 1e-6
-"""The least probability, so that its logarithm is a number."""
 
 
 class Embedder:
@@ -54,7 +52,7 @@ class Embedder:
 
 @dataclasses.dataclass(frozen=True)
 class FrozenMiniLM:
-    """A linear model on MiniLM's embeddings, which answers texts as the last exit of a classifier does.
+    """A linear model on MiniLM's embeddings.
 
     Attributes:
         embed: computes embeddings (n, D).
@@ -66,7 +64,7 @@ class FrozenMiniLM:
     model: Any
     task: Task
 
-    # Kept for one task: a model that it teaches is compared with it when the training ends.
+    # Kept for one task, since a benchmark asks for several figures of the same task.
     @classmethod
     @functools.lru_cache(maxsize=1)
     def fit(cls, task: Task) -> "FrozenMiniLM":
@@ -80,17 +78,6 @@ class FrozenMiniLM:
     def predict(self, split: Split) -> np.ndarray:
         """Class numbers of n texts, or values: (n,)."""
         return self.model.predict(_features(self.embed, split.texts, split.pairs))
-
-    def logits(self, texts: Sequence[str], pairs: Sequence[str] | None) -> np.ndarray:
-        """The logits (n, C) of texts, or standardized values (n, 1)."""
-        features, scale = _features(self.embed, texts, pairs), self.task.value_scale
-        if scale is not None:
-            return scale.standardize(self.model.predict(features)[:, None])
-        logits = np.full((len(features), len(self.task.labels)), np.log(_LEAST))
-        # A class that training lacks has no column.
-        found = self.model.predict_proba(features)
-        logits[:, self.model.classes_] = np.log(found.clip(_LEAST))
-        return logits
 
 
 def name_of(task: Task) -> str:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from beex_keras import exits
 from beex_keras.data import Task
-from beex_keras.evaluation.calibration import Calibration, calibrate, chance
+from beex_keras.evaluation.calibration import Calibration, calibrate
 from beex_keras.evaluation.scores import Evaluation, evaluate, score, standard_error
 from beex_keras.files import write_atomically
 from beex_keras.models import BEExformerClassifier
@@ -80,17 +80,11 @@ class HeldOut:
 
     @property
     def slack(self) -> Callable[[float], float] | None:
-        """By less than this chance alone makes an epoch seem better than the best score so far."""
+        """Largest difference from the best score that counts as noise of the validation split."""
         margin, count = self.config.margin, len(self.task.validation)
         if not margin:
             return None
         return lambda best: margin * standard_error(best, count, self.task.metric)
-
-    def exceeds_chance(self, scores: Sequence[float]) -> bool:
-        """Whether one of the scores on validation data does, by two standard errors."""
-        labels, metric = self.task.validation.labels, self.task.metric
-        least = chance(labels, metric)
-        return max(scores) > least + 2 * standard_error(least, len(labels), metric)
 
     def measure(self, model: BEExformerClassifier, folder: Path) -> Run:
         """Calibrates the exit of the model of a run folder on validation data and evaluates it on test data."""

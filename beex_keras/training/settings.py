@@ -2,7 +2,7 @@
 
 `docs/warm_starts.md` and `docs/few_labels.md` list the defaults; here they stand in the order in which they are settled.
 `resolve` reads the start and decides whether there is a twin. `_shape` has the model's size and precision. `_Case` has the
-recipe, and the twins'.
+recipe, and the twin's.
 """
 
 import dataclasses
@@ -138,8 +138,6 @@ class Resolved:
     init: WarmStart | None
     teacher: WarmStart | None = None
     twin: "Resolved | None" = None  # which is trained first, to be the teacher
-    with_frozen: bool = False  # whether the embeddings that the twin started from teach beside it
-    may_take_longer: bool = False  # whether it starts over with more epochs if it learns nothing
     start_by_default: bool = False  # whether the call says nothing of what `init` is
     is_foreign: bool = False  # whether only the texts' language keeps it from the default start
 
@@ -319,15 +317,12 @@ class _Case:
         return TrainingConfig(**given)
 
     def taught_by_twin(self, found: Resolved) -> Resolved:
-        """The same with the twin, and with the second twin where there is one."""
+        """Returns the same settings with the twin as the teacher."""
         twin, init = self.twin(found.training), found.init
-        with_frozen = self.is_answered and self.from_minilm
-        if self.is_answered and self.is_binary:
-            twin, with_frozen = self.second(twin, found.training, with_frozen), False
         named = self.from_minilm and binary_minilm.fits(found.model)
         if self.is_taught and self.has_few_to_teach and named:
             init = warm_start(binary_minilm.name_for(self.data.is_pair))
-        return dataclasses.replace(found, init=init, twin=twin, with_frozen=with_frozen)
+        return dataclasses.replace(found, init=init, twin=twin)
 
     def twin(self, training: TrainingConfig) -> Resolved:
         """The float32 twin that is to teach a model of this recipe.
@@ -346,24 +341,9 @@ class _Case:
             if self.from_binary_encoder:
                 own |= REAL_TRAINING
             recipe = TrainingConfig.warm(False, epochs=epochs, **own)
-            open_end = self.epochs is None and not self.data.is_regression
-            return Resolved(model, recipe, init, may_take_longer=open_end)
+            return Resolved(model, recipe, init)
         epochs = self.epochs or max(epochs, training.epochs)
         return Resolved(model, TrainingConfig(epochs=epochs, **own), init)
-
-    def second(self, twin: Resolved, training: TrainingConfig, with_frozen: bool) -> Resolved:
-        """A twin that learns anew, from the labels and from what `twin` answers to all texts.
-
-        Source: a student of its teacher's shape as Furlanello et al. (2018, "Born-Again Neural Networks"), on
-        unlabelled texts as Xie et al. (2020, "Self-Training with Noisy Student"): dropout is the noise.
-        """
-        config = dataclasses.replace(
-            twin.training,
-            epochs=self.epochs or self.epochs_of(self.data.count, ANSWERED),
-            batch_size=training.batch_size,
-            soft_targets=TAUGHT_TRAINING["soft_targets"],
-        )
-        return Resolved(twin.model, config, twin.init, twin=twin, with_frozen=with_frozen)
 
 
 def is_taught(by_twin: bool, is_encoder: bool, bits: Mapping[str, int], weight_bits: int) -> bool:

@@ -21,7 +21,6 @@ from beex_keras.backend import tf
 from beex_keras.data import Task, load_task, make_dataset, steps_per_epoch
 from beex_keras.errors import BeexError
 from beex_keras.evaluation.accounting import relative_costs
-from beex_keras.files import write_atomically
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
@@ -31,14 +30,13 @@ from beex_keras.training import (
     binary_minilm,
     distribution,
     epochs,
-    linear,
     notes,
     run_folder,
 )
 from beex_keras.training.annealing import Annealing
 from beex_keras.training.arguments import NONE, TWIN, Arguments, Source
 from beex_keras.training.callbacks import CalibratedAccuracy
-from beex_keras.training.distillation import Distillation, Lessons, better_twin
+from beex_keras.training.distillation import Distillation, Lessons
 from beex_keras.training.matrix_dtype import matrix_dtype
 from beex_keras.training.optimizer import make_optimizer
 from beex_keras.training.recipe import RunOptions, TrainingConfig
@@ -56,9 +54,6 @@ from beex_keras.training.unlabelled import (
     sample_texts,
 )
 from beex_keras.training.warm_starts import is_real, warm_start
-
-_LONGER, _LONGER_MARK = 3, "longer"
-"""How many times as many epochs a twin has that has learned nothing, and the file that says so."""
 
 
 def train(
@@ -203,8 +198,6 @@ class Trainer:
         learns = found.twin or self.teacher or self.config.soft_targets
         if learns and self.strategy.num_replicas_in_sync > 1:
             raise BeexError("Learning from a teacher needs one replica; train without a strategy.")
-        if found.with_frozen:
-            linear.require("minilm")
         self.model_config = found.model.replace(
             num_classes=len(self.task.labels), num_segments=2 if self.task.is_pair else 1
         )
@@ -218,11 +211,8 @@ class Trainer:
 
     def trainer_of_twin(self, its: Resolved) -> "Trainer":
         """The trainer of the twin, which has the same data and vocabulary."""
-        unlabelled = () if its.twin is None else self.unlabelled
         folder = self.folder / TWIN
-        return dataclasses.replace(
-            self, found=its, folder=folder, unlabelled=unlabelled, is_twin=True
-        )
+        return dataclasses.replace(self, found=its, folder=folder, unlabelled=(), is_twin=True)
 
     @property
     def identity(self) -> dict[str, Any]:
@@ -269,14 +259,11 @@ class Trainer:
         if self.twin is not None:
             # With other tokens its blocks could not be learned from.
             self.twin.vocabulary = preprocessor.vocabulary
-            self.teacher = warm_start(self.train_twins())
+            self.teacher = warm_start(self.twin.run().directory)
             is_binary = self.model_config.weight_bits == 1
             if is_binary and self.init is not None and is_real(self.init.bits):
                 self.init = self.teacher  # real weights that know the task already
         self.fit(model)
-        if self.found.may_take_longer and not self.is_longer and not self.has_learned():
-            model = self.start_over(preprocessor)
-            self.fit(model)
         if not self.chief:
             return None
         model = distribution.local_copy(model)
@@ -299,41 +286,6 @@ class Trainer:
         for name in (IDS, ANSWERS):
             (self.folder / name).unlink(missing_ok=True)
 
-    @property
-    def is_longer(self) -> bool:
-        """Whether the training has started over."""
-        return (self.folder / _LONGER_MARK).exists()
-
-    @property
-    def num_epochs(self) -> int:
-        """As the settings have it, or more where the training has started over."""
-        return self.config.epochs * (_LONGER if self.is_longer else 1)
-
-    def has_learned(self) -> bool:
-        """Whether the score of an epoch on validation data exceeds chance by two standard errors."""
-        return self.held_out.exceeds_chance(run_folder.read_history(self.folder)[MONITOR])
-
-    def start_over(self, preprocessor: TextPreprocessor) -> BEExformerClassifier:
-        """Removes what the training has left, and makes a model for a longer one."""
-        epochs.remove_weights(self.folder)
-        (self.folder / run_folder.HISTORY).unlink()
-        # The last step: a process that ends before it does the same again.
-        write_atomically(self.folder / _LONGER_MARK, "")
-        self.say(
-            f"After epoch {self.config.epochs} the twin is no better than chance on validation data; "
-            f"it starts again, for {self.num_epochs} epochs."
-        )
-        tf.keras.utils.set_random_seed(self.config.seed)
-        return self.new_model(preprocessor)
-
-    def train_twins(self) -> Path:
-        """Trains the twin, and its own twin before it; returns the folder of the one that teaches."""
-        assert self.twin is not None
-        twins = [self.twin.run().directory]
-        if self.twin.twin is not None:
-            twins.append(self.twin.twin.folder)
-        return better_twin(twins, self.say)
-
     def open_folder(self) -> TextPreprocessor:
         """Makes the run folder, or checks that it holds this very run; the run's preprocessor."""
         sources = {"init": self.init, "teacher": self.teacher}
@@ -347,7 +299,6 @@ class Trainer:
             **{name: source.identity for name, source in sources.items() if source is not None},
             **({} if self.twin is None else {"teacher": self.twin.identity}),
             **({"unlabelled": file_names(self.unlabelled)} if self.unlabelled else {}),
-            **({"with_frozen": True} if self.found.with_frozen else {}),
         }
         length = self.model_config.max_length
         lower_case = self.init is None or self.init.lower_case
@@ -384,7 +335,7 @@ class Trainer:
         lessons = self.lessons(model)
         texts = lessons.texts
         steps = steps_per_epoch(texts.ids, config.batch_size)
-        all_steps = self.num_epochs * steps
+        all_steps = config.epochs * steps
         with distribution.scope(self.strategy):
             model.compile(
                 make_optimizer(config, all_steps, model.config),
@@ -418,7 +369,7 @@ class Trainer:
                 model,
                 make_epoch,
                 steps,
-                self.num_epochs,
+                config.epochs,
                 self.folder,
                 monitor=MONITOR,
                 slack=self.held_out.slack,
@@ -434,7 +385,7 @@ class Trainer:
         own = self.ids["train"], self.targets
         if self.teacher is None:
             return Lessons(Texts(*own), share=self.config.soft_targets)
-        parts = self.unlabelled, self.found.with_frozen, self.folder, self.say
+        parts = self.unlabelled, self.folder, self.say
         return Distillation(self.task, self.teacher, *parts).lessons(model, *own, self.config)
 
     def say(self, line: str) -> None:
