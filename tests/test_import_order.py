@@ -8,7 +8,6 @@ from itertools import islice
 from pathlib import Path
 
 from beex_keras.export.mcu import single_header
-from suite.code_version import SOURCES
 
 ROOT = Path(__file__).parents[1]
 TFLITE = ROOT / "tflite"
@@ -106,33 +105,6 @@ def module_graph() -> Graph:
 
 def test_modules_use_what_stands_below():
     check(module_graph(), LAYERS, lambda module: [*module.split("."), "__init__"][1])
-
-
-INDIFFERENT = {
-    "errors",
-    "_version",
-    "lazy",
-    "backend",
-    "files",
-    "data.row_file",
-    "runtime.library",
-    "export.description",
-    "pretrained",
-}
-"""What a training imports without a part in its result."""
-
-
-def test_what_a_training_imports_counts_in_the_code_version():
-    graph = module_graph()
-    sources = {source.removesuffix(".py").replace("/", ".") for source in SOURCES}
-    names = {module: module.removeprefix("beex_keras").lstrip(".") for module in graph}
-
-    def counts(module: str) -> bool:
-        return names[module] in sources or names[module].split(".")[0] in sources
-
-    found = set().union(*(others for module, others in graph.items() if counts(module)))
-    packages = {module.rpartition(".")[0] for module in graph}
-    assert {names[m] for m in found - packages if not counts(m)} == INDIFFERENT
 
 
 # === C ===

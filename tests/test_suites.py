@@ -15,12 +15,11 @@ from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import settings
 from beex_keras.training.arguments import Arguments
-from suite import code_version, description, run
+from suite import description
 from suite.__main__ import main
 from suite.description import load_suite
 from suite.process import run_trial
 from suite.run import load_tasks
-from suite.trial import RESULT_FILE, state
 
 
 def test_cells_in_the_order_of_groups_and_each_name_once(toy):
@@ -57,7 +56,7 @@ def test_key_follows_from_settings_data_and_code_alone(toy, monkeypatch):
     described.values["variants"]["the same"] = {"model": {"width": 16}}
     assert described.trial("toy", "the same", 0, {"toy": "data"}).key == plain.key
     key, settings = plain.key, plain.settings
-    monkeypatch.setattr("suite.trial.code_version", lambda: "another")
+    monkeypatch.setattr("suite.trial.RECIPE_VERSION", 0)
     assert plain.key != key and plain.settings == settings
 
 
@@ -212,7 +211,7 @@ def test_faulty_suites(toy, old, new, message):
 
 @pytest.mark.parametrize(
     ("options", "word"),
-    [(["--suite", "glue"], "paper, warm"), (["--suite", "paper", "--reuse", "0"], "version 0")],
+    [(["--suite", "glue"], "paper, warm"), (["--suite", "absent.toml"], "absent.toml")],
 )
 def test_mistakes_end_in_a_sentence(tmp_path, options, word):
     result = CliRunner().invoke(main, [*options, "-o", str(tmp_path / "out")])
@@ -271,32 +270,6 @@ def test_paper_suite_has_what_the_evaluation_needs():
         "rotten_tomatoes",
     } == set(paper.tasks)
     assert all(len(group.seeds) >= 3 for group in paper.groups)
-
-
-def test_code_that_decides_a_training_is_where_the_version_looks_for_it():
-    for name in code_version.SOURCES:
-        assert (code_version.PACKAGE / name).exists(), name
-
-
-def test_docstrings_and_comments_are_no_code():
-    bare = "def f(x):\n    return x + 1\n"
-    told = '"""A module."""\n\n\ndef f(x):  # adds\n    """Adds."""\n    return (x +\n        1)\n'
-    assert code_version.meaning(bare) == code_version.meaning(told)
-    assert code_version.meaning(bare) != code_version.meaning(bare.replace("1", "2"))
-
-
-def test_trainings_of_another_code_version_are_reused_if_asked(toy):
-    described = load_suite(toy / "toy.toml")
-    trials = [described.trial("toy", "plain", seed, {"toy": "data"}) for seed in (0, 1)]
-    old = toy / trials[0].folder_by("old")
-    old.mkdir()
-    (old / RESULT_FILE).write_text('{"code": "old"}', "utf-8")
-    with pytest.raises(BeexError, match="No training .* by code version older"):
-        run.reuse(trials, toy, "older")
-    assert run.reuse(trials, toy, "old") == 1
-    assert [state(toy / trial.folder) for trial in trials] == ["done", "missing"]
-    assert run.trained_by(toy / trials[0].folder) == "old"
-    assert run.reuse(trials, toy, "old") == 0  # asked again, it finds its work done
 
 
 def test_a_variant_may_start_from_another_preset(toy):

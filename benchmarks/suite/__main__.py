@@ -31,11 +31,6 @@ from beex_keras.errors import BeexError
 @click.option("--jobs", type=click.IntRange(min=1), default=1, help="Trainings side by side.")
 @click.option("--threads", type=click.IntRange(min=1), default=1, help="Threads of each training.")
 @click.option("--train/--no-train", default=True, help="Train what is missing, or only report.")
-@click.option(
-    "--reuse",
-    metavar="CODE",
-    help="Take over trainings by another version of the code that gives the same results.",
-)
 @click.option("-o", "--output", type=click.Path(), required=True, help="Folder of the benchmark.")
 @json_option
 def main(suite: str, output: str, as_json: bool, **options) -> None:

@@ -24,7 +24,6 @@ def benchmark(
     jobs: int = 1,
     threads: int = 1,
     train: bool = True,
-    reuse: str | None = None,
     verbose: bool = True,
 ) -> dict[str, Any]:
     """Runs a suite and reports on it.
@@ -40,23 +39,19 @@ def benchmark(
         jobs: trainings side by side.
         threads: that each may use.
         train: train what is missing; otherwise report on what is there.
-        reuse: another code version whose trainings to take over, see `suite.run.reuse`.
         verbose: show progress on standard error.
 
     Returns:
         The results, as in `results.json`; see `suite.collect.collect`.
 
     Raises:
-        BeexError: an unknown or faulty suite, none of its tasks can be loaded, or nothing is there
-            to be taken over.
+        BeexError: an unknown or faulty suite, or none of its tasks can be loaded.
     """
     directory = Path(directory)
     folder = directory / "trials"
     described = load_suite(suite)
     tasks, skipped = run.load_tasks(described, data_dir)
     trials = described.trials(tasks)
-    if reuse is not None:
-        run.reuse(trials, folder, reuse)
     progress = _Progress(len(trials), verbose)
     if train:
         run.run_trials(trials, suite, folder, data_dir, jobs, threads, progress.report)

@@ -29,8 +29,8 @@ from beex_keras.training.baselines import Baseline
 from beex_keras.training.recipe import TrainingConfig
 from beex_keras.training.run_folder import RESULTS, SETTINGS, read_results
 from beex_keras.value_scale import ValueScale
-from suite.code_version import library_versions
 from suite.description import Suite
+from suite.recipe_version import library_versions
 from suite.trial import (
     DONE,
     FAILED,

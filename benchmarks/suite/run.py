@@ -14,7 +14,7 @@ from beex_keras.errors import BeexError
 from beex_keras.files import write_atomically
 from suite.description import Suite
 from suite.process import ELSEWHERE
-from suite.trial import DONE, FAILED, FAILURE_FILE, MISSING, TRIAL_FILE, Trial, read_result, state
+from suite.trial import DONE, FAILED, FAILURE_FILE, MISSING, TRIAL_FILE, Trial, state
 
 RUNNING, IN_WORK_ELSEWHERE = "running", "in work elsewhere"
 Report = Callable[[Trial, str], None]
@@ -38,36 +38,6 @@ def load_tasks(suite: Suite, data_dir: str | None) -> tuple[dict[str, Task], dic
             f"None of the suite's tasks can be loaded; the first says: {next(iter(skipped.values()))}"
         )
     return tasks, skipped
-
-
-def reuse(trials: list[Trial], directory: Path, code: str) -> int:
-    """Takes over the finished trainings of another version of the code; returns how many.
-
-    For a change of the code that is known to leave every result as it was, so that nothing need be
-    trained again. Each result keeps the version that it was trained by.
-
-    Args:
-        trials: that may be taken over, if they are not trained by the present code.
-        directory: of the trials.
-        code: the other version, see `suite.code_version`.
-
-    Raises:
-        BeexError: the folder has no training by that version.
-    """
-    folders = [(directory / trial.folder_by(code), directory / trial.folder) for trial in trials]
-    known = [(old, new) for old, new in folders if state(old) == DONE]
-    if not known and code not in {trained_by(new) for _, new in folders}:
-        raise BeexError(
-            f"No training in {directory} was done by code version {code}; the results.json of the "
-            "benchmark names the versions."
-        )
-    moved = [old.rename(new) for old, new in dict(known).items() if not new.exists()]
-    return len(moved)
-
-
-def trained_by(folder: Path) -> str | None:
-    """The version of the code that a finished training was done by."""
-    return read_result(folder)["code"] if state(folder) == DONE else None
 
 
 def environment(threads: int) -> dict[str, str]:

@@ -13,7 +13,7 @@ from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
 from beex_keras.training import binary_minilm
 from beex_keras.training.recipe import TrainingConfig
-from suite.code_version import code_version
+from suite.recipe_version import RECIPE_VERSION, library_versions
 
 TRIAL_FILE, LOGITS_FILE, RESULT_FILE = "trial.json", "logits.npz", "result.json"
 FAILURE_FILE, LOCK_FILE, RUN_FOLDER = "failure.txt", "lock", "run"
@@ -59,34 +59,31 @@ class Trial:
         The names of task and variant do not count, so that a training that two tables need is
         done once.
         """
-        return self.key_by(code_version())
+        starts = [_digest(binary_minilm.FILES[name]) for name in sorted(binary_minilm.FILES)]
+        code = [RECIPE_VERSION, library_versions(), starts]
+        return self._hash(json.dumps(code, sort_keys=True))
 
     @property
     def settings(self) -> str:
         """Hash of settings and data: the key, whatever the code."""
-        return self.key_by("")
+        return self._hash("")
 
-    def key_by(self, code: str) -> str:
-        """The key under another version of the code."""
+    def _hash(self, code: str) -> str:
         parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
         # One name is another model in another release.
         packaged = {
-            role: hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+            role: _digest(file)
             for role, source in self.start.items()
             if (file := _packaged_file(source)) is not None
         }
-        earlier = {role: trial.key_by(code) for role, trial in self.earlier.items()}
+        earlier = {role: trial._hash(code) for role, trial in self.earlier.items()}
         parts += filter(None, (self.start, packaged, earlier, self.arguments))
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def folder(self) -> str:
         """Name of its folder, readable and unique."""
-        return self.folder_by(code_version())
-
-    def folder_by(self, code: str) -> str:
-        """The name under another version of the code."""
-        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key_by(code)}"
+        return f"{self.task.replace('/', '-')}-{self.seed}-{self.key}"
 
     def to_dict(self) -> dict[str, Any]:
         """What trial.json holds."""
@@ -96,8 +93,12 @@ class Trial:
             "training": self.training.to_dict(),
             "arguments": self.arguments,
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
-            "code": code_version(),
+            "code": f"recipe {RECIPE_VERSION}",
         }
+
+
+def _digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def _packaged_file(source: Any) -> Path | None:

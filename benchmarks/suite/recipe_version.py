@@ -1,0 +1,16 @@
+"""The version of the training code, which a person raises."""
+
+from importlib.metadata import version
+
+RECIPE_VERSION = 1
+"""Raise this number, and add a line below, in each change after which the same settings, data and seed give another model.
+
+1. The code that this number was introduced with.
+"""
+
+_LIBRARIES = ("tensorflow", "tf-keras", "tensorflow-text", "larq", "numpy")
+
+
+def library_versions() -> dict[str, str]:
+    """Versions of the libraries that a training's result depends on."""
+    return {name: version(name) for name in _LIBRARIES}
