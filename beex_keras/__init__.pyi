@@ -10,6 +10,7 @@ from . import (
     pretrained,
     quantizers,
     runtime,
+    tasks,
     text,
     training,
 )
@@ -32,9 +33,9 @@ from .models import BEExformer, BEExformerClassifier, BEExformerConfig
 from .precision import Precision
 from .quantizers import PolynomialSign
 from .runtime import Failure, Prediction, ValuePrediction, load, pipeline
+from .tasks import TargetScaler
 from .text import TextPreprocessor
 from .training import TrainingConfig, train
-from .value_scale import ValueScale
 
 __all__ = [
     "BEExformer",
@@ -54,10 +55,10 @@ __all__ = [
     "Precision",
     "Prediction",
     "SoftRoutingLoss",
+    "TargetScaler",
     "TextPreprocessor",
     "TrainingConfig",
     "ValuePrediction",
-    "ValueScale",
     "__version__",
     "calibrate",
     "convert",
@@ -75,6 +76,7 @@ __all__ = [
     "pretrained",
     "quantizers",
     "runtime",
+    "tasks",
     "text",
     "train",
     "training",

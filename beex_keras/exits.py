@@ -1,9 +1,9 @@
-r"""Exit policies: when does another block no longer pay?
+r"""Exit policies: the rules that stop a text's computation at an exit.
 
 A policy gives each exit a score and compares it with a threshold. The score of exit i may depend on
-the exits before it through a small state, so that one rule serves three ways: over all exits at
-once (`ExitPolicy.choose`), step by step in a graph that stops, and in the C engine. Arrays are computed
-by NumPy, tensors by TensorFlow.
+earlier exits through a small state. So the same rule runs over all exits at once
+(`ExitPolicy.choose`), step by step in a graph, and in the C engine. NumPy computes arrays, and
+TensorFlow computes tensors.
 
 Notation: \(p\) the softmax of an exit's logits, \(H_i = -\sum p \ln p\) the entropy at exit i.
 """
@@ -54,35 +54,34 @@ class ExitPolicy:
         parameter: the name of the threshold in the constructor.
         threshold: the number that calibration chooses.
         below: an exit is taken at score < threshold if true, at score ≥ threshold if false.
-        counts: whether the score and so the threshold is a whole number of at least 1.
-        earliest: the first exit, counted from 1, that it can take.
-        of_classes, of_numbers: whether it reads the logits of a classifier, and of a regression.
+        integer_threshold: whether the threshold is a whole number of at least 1.
+        min_exit: the first exit that the policy can take, counted from 1.
+        problem_types: the problem types whose logits the policy can read.
 
     Raises:
-        BeexError: the threshold is not finite, or no whole number where exits or answers are counted.
+        BeexError: the threshold is not finite, or not a whole number although the policy needs one.
 
     Example:
         >>> policy = beex.exits.get("confidence").with_threshold(0.8)
-        >>> policy.stops(np.array([0.7, 0.9], np.float32))
+        >>> policy.should_exit(np.array([0.7, 0.9], np.float32))
         array([False,  True])
     """
 
     name: ClassVar[str]
     parameter: ClassVar[str]
     below: bool = True
-    counts: ClassVar[bool] = False
-    earliest: ClassVar[int] = 1
-    of_classes: ClassVar[bool] = True
-    of_numbers: ClassVar[bool] = False
+    integer_threshold: ClassVar[bool] = False
+    min_exit: ClassVar[int] = 1
+    problem_types: ClassVar[tuple[str, ...]] = ("classification",)
 
     def __init__(self, threshold: float) -> None:
         if isinstance(threshold, np.generic):
             threshold = threshold.item()
         if not isinstance(threshold, int | float) or not abs(threshold) <= _MOST:
             raise BeexError(f"{self.parameter}={threshold!r} must be a finite number.")
-        if self.counts and (threshold != int(threshold) or threshold < 1):
+        if self.integer_threshold and (threshold != int(threshold) or threshold < 1):
             raise BeexError(f"{self.parameter}={threshold!r} must be a whole number of at least 1.")
-        self.threshold = int(threshold) if self.counts else threshold
+        self.threshold = int(threshold) if self.integer_threshold else threshold
 
     def initial_state(self, logits: Values) -> State:
         """The state before the first exit; `logits` (B, C) gives only the shape."""
@@ -92,17 +91,16 @@ class ExitPolicy:
         """The score of exit `index` (0-based), (B, C) → (B,), and the state for the next exit."""
         raise NotImplementedError
 
-    def stops(self, score: Values, threshold: Values | None = None) -> Values:
-        """Whether an exit with this score is taken: (B,) → bool (B,).
+    def should_exit(self, score: Values, threshold: Values | None = None) -> Values:
+        """Whether a text with this score leaves: (B,) → bool (B,).
 
-        A tensor may take the place of the policy's own threshold.
+        `threshold` may be a tensor; the policy's own is used if None.
         """
-        own = self.threshold if threshold is None else threshold
-        threshold = _ops(score).cast(own, score)
+        threshold = _ops(score).cast(self.threshold if threshold is None else threshold, score)
         return score < threshold if self.below else score >= threshold
 
-    def deepest(self, num_exits: int) -> int:
-        """The last exit, counted from 1, that this policy can take in a model with `num_exits` exits."""
+    def max_exit(self, num_exits: int) -> int:
+        """The last exit that the policy can take in a model with `num_exits` exits, counted from 1."""
         return num_exits
 
     def scores(self, exit_logits: Values) -> Values:
@@ -116,17 +114,17 @@ class ExitPolicy:
             scores.append(score)
         return ops.stack(scores, axis=1)
 
-    def first(self, scores: Values, threshold: Values | None = None) -> Values:
-        """The 0-based exit taken by each row, from all scores, (B, N) → int32 (B,); the last if none stops.
+    def exit_index(self, scores: Values, threshold: Values | None = None) -> Values:
+        """The first exit where a text should leave, or the last one: scores (B, N) → int32 (B,), from 0.
 
-        A number or a tensor may take the place of the policy's own threshold.
+        `threshold` may be a tensor; the policy's own is used if None.
         """
-        stops = self.stops(scores, threshold)
-        return _ops(stops).first_or_last(stops)
+        leaves = self.should_exit(scores, threshold)
+        return _ops(leaves).first_or_last(leaves)
 
     def choose(self, exit_logits: Values) -> Values:
-        """The 0-based exit taken by each row, (B, N, C) → int32 (B,); the last if none stops."""
-        return self.first(self.scores(exit_logits))
+        """The exit that each text takes: logits (B, N, C) → int32 (B,), counted from 0."""
+        return self.exit_index(self.scores(exit_logits))
 
     def with_threshold(self, threshold: float) -> "ExitPolicy":
         """The same policy with another threshold."""
@@ -244,7 +242,8 @@ class Patience(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    name, parameter, below, counts, of_numbers = "patience", "k", False, True, True
+    name, parameter, below, integer_threshold = "patience", "k", False, True
+    problem_types = ("classification", "regression")
 
     def __init__(self, k: int = 1) -> None:
         super().__init__(k)
@@ -270,7 +269,8 @@ class FixedDepth(ExitPolicy):
         array([0], dtype=int32)
     """
 
-    name, parameter, below, counts, of_numbers = "fixed_depth", "n", False, True, True
+    name, parameter, below, integer_threshold = "fixed_depth", "n", False, True
+    problem_types = ("classification", "regression")
 
     def __init__(self, n: int = 1) -> None:
         super().__init__(n)
@@ -278,19 +278,20 @@ class FixedDepth(ExitPolicy):
     def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
         return _ops(logits).fill(logits, float(index + 1)), state
 
-    def deepest(self, num_exits: int) -> int:
+    def max_exit(self, num_exits: int) -> int:
         return min(int(self.threshold), num_exits)
 
 
 class Change(ExitPolicy):
-    r"""For regressions: stop where the answer has changed little at this exit and the ones before it.
+    r"""For regressions: stop where the answer changed little at this exit and the ones before it.
 
     \[ s_i = |z_i - z_{i-1}| + \tfrac{1}{2} s_{i-1} < \varepsilon, \qquad s_1 = 4 \]
 
     \(z_i\) is the logit of exit i, which is the answer in standard deviations of the training targets. A change
     counts half as much with each exit after it, so two exits that agree by chance are not enough. The first
-    exit has no change yet; the 4 stands for an answer that may still become any other. It is never taken, unless
-    it is the last. The rule is our reading: it does for numbers what patience does for classes.
+    exit has no change yet: \(s_1 = 4\) stands for an answer that may still become any other, and the policy
+    takes this exit only if the model has no other. The rule is our reading: it does for numbers what
+    patience does for classes.
 
     Example:
         >>> exit_logits = [[[0.2], [0.9], [0.95]]]
@@ -298,7 +299,7 @@ class Change(ExitPolicy):
         array([2], dtype=int32)
     """
 
-    name, parameter, earliest, of_classes, of_numbers = "change", "epsilon", 2, False, True
+    name, parameter, min_exit, problem_types = "change", "epsilon", 2, ("regression",)
     _FIRST, _NEVER = 4.0, 1e9
 
     def __init__(self, epsilon: float = 1.0) -> None:
@@ -306,7 +307,7 @@ class Change(ExitPolicy):
 
     def score(self, index: int, logits: Values, state: State) -> tuple[Values, State]:
         ops = _ops(logits)
-        now = ops.max_last(logits)  # of the one that there is
+        now = ops.max_last(logits)  # drops the last dimension, which is 1
         if not state:
             return ops.fill(logits, self._NEVER), (now,)
         before, *changed = state
@@ -323,39 +324,35 @@ DEFAULT = "confidence"
 """The policy of the recipe: the one that saves the most at equal score (docs/results.md)."""
 
 
-def default(is_regression: bool) -> str:
-    """The default policy: `DEFAULT` for a classifier, "change" for a regression.
+def default(problem_type: str) -> str:
+    """The name of the default policy of a problem type.
 
     Example:
-        >>> beex.exits.default(is_regression=True)
+        >>> beex.exits.default("regression")
         'change'
     """
-    return Change.name if is_regression else DEFAULT
+    return Change.name if problem_type == "regression" else DEFAULT
 
 
-def check(policy: ExitPolicy, is_regression: bool) -> None:
-    """Checks that a policy is one, and can read the logits of a classifier, or of a regression.
+def check(policy: ExitPolicy, problem_type: str) -> None:
+    """Checks that a policy can read the logits of a model of this problem type.
 
     Raises:
-        BeexError: it is none, or it cannot.
+        BeexError: `policy` is not an `ExitPolicy`, or cannot read such logits.
 
     Example:
-        >>> beex.exits.check(beex.Confidence(), is_regression=False)
+        >>> beex.exits.check(beex.Confidence(), "classification")
     """
     if not isinstance(policy, ExitPolicy):
         given = f"The policy {policy!r} is no exit policy"
         raise BeexError(f"{given}; give one, such as beex_keras.Confidence(0.9).")
-    if policy.of_numbers if is_regression else policy.of_classes:
+    if problem_type in policy.problem_types:
         return
-    fit = [
-        name
-        for name, kind in POLICIES.items()
-        if (kind.of_numbers if is_regression else kind.of_classes)
-    ]
-    why = "reads the probabilities of classes, and this model answers a number"
-    if not is_regression:
-        why = "reads the change of a number, and this model answers a class"
-    raise BeexError(f"The exit policy '{policy.name}' {why}; choose {', '.join(fit)}.")
+    fit = ", ".join(n for n, kind in POLICIES.items() if problem_type in kind.problem_types)
+    why = "reads the change of a number, and this model answers a class"
+    if problem_type == "regression":
+        why = "reads the probabilities of classes, and this model answers a number"
+    raise BeexError(f"The exit policy '{policy.name}' {why}; choose {fit}.")
 
 
 def get(name: str, **arguments: Any) -> ExitPolicy:

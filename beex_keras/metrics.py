@@ -5,7 +5,7 @@ from typing import Any
 from beex_keras import exits
 from beex_keras.backend import tf
 from beex_keras.exits import ExitPolicy
-from beex_keras.value_scale import ValueScale
+from beex_keras.tasks import TargetScaler
 
 
 def _correct(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
@@ -196,7 +196,7 @@ def _chosen(
 
 
 def exit_metrics(
-    num_exits: int, policy: ExitPolicy, value_scale: ValueScale | None = None
+    num_exits: int, policy: ExitPolicy, value_scale: TargetScaler | None = None
 ) -> list[tf.keras.metrics.Metric]:
     """Returns the accuracy at each exit and with the policy, and the mean depth of the policy.
 

@@ -83,8 +83,8 @@ class Precision:
         return self.activations == 1
 
     @property
-    def is_exact(self) -> bool:
-        """Whether every engine finds the same numbers: what is added up lies on grids; see `layers.grid`."""
+    def bit_exact(self) -> bool:
+        """Whether every engine gives the same bits; see `layers.fixed_point`."""
         return self.activations < 32
 
     def bits(self) -> dict[str, int]:

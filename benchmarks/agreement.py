@@ -43,7 +43,7 @@ UNTRAINED = [
         (4, 1, "slfn"),  # a regression
     )
 ]
-FORMS = ("exiting", "segments", "all exits", "engine")
+FORMS = ("exiting", "all exits", "engine")
 
 
 def model_options(command: Any) -> Any:
@@ -74,10 +74,10 @@ def chosen_models(
     Returns:
         Name, classifier and, of a trained one, validation data; the sentences; the training texts.
     """
-    from beex_keras import load_task
-    from beex_keras.runtime import load_classifier
+    import corpora
+    from beex_keras.runtime.keras_runner import load_classifier
 
-    loaded = load_task(task, data_dir=data_dir)
+    loaded = corpora.load(task, data_dir)
     chosen = np.random.default_rng(seed).permutation(len(loaded.test))[:sentences]
     models = [(Path(run).name, load_classifier(run), loaded.validation) for run in runs]
     texts = list(loaded.train.texts)
@@ -121,7 +121,7 @@ def random_models(
         values = {"vocabulary_size": len(vocabulary), "max_length": 48, **changes}
         config = BEExformerConfig.preset("micro", **values)
         labels = tuple(f"class {number}" for number in range(config.num_classes))
-        if config.is_regression:
+        if config.problem_type == "regression":
             labels = ("value",)
         preprocessor = TextPreprocessor(vocabulary, config.max_length)
         model = shaken(BEExformerClassifier(config, preprocessor, labels), seed)
@@ -151,13 +151,13 @@ def policies(
     from beex_keras import calibrate, exits
 
     split = validation or test
-    known = keras.exit_logits(keras.encode(split.texts, split.pairs))
-    is_regression = keras.config.is_regression
-    of_task: dict[str, Any] = {"tolerance": 0.005, "value_scale": keras.value_scale}
-    if is_regression:
+    known = keras.exit_logits(keras.encode(split.inputs()))
+    problem_type = keras.config.problem_type
+    of_task: dict[str, Any] = {"tolerance": 0.005, "value_scale": keras.task.scaler}
+    if problem_type == "regression":
         of_task["metric"] = "pearson"
     for kind in exits.POLICIES.values():
-        if not (kind.of_numbers if is_regression else kind.of_classes):
+        if problem_type not in kind.problem_types:
             continue
         if validation is None:
             yield kind.__name__, dividing(kind(), known)
@@ -170,21 +170,17 @@ def _compare(
 ) -> dict[str, Any]:
     """How many labels or exits differ from Keras', by policy, in any of the forms."""
     from beex_keras.export import beex as beex_format
-    from beex_keras.export import convert, convert_segments
-    from beex_keras.runtime import CRunner, KerasRunner, LCERunner, SegmentRunner
+    from beex_keras.export import to_tflite
+    from beex_keras.runtime import CRunner, KerasRunner, LCERunner
 
     keras = KerasRunner(classifier)
-    ids = keras.encode(test.texts, test.pairs)
+    ids = keras.encode(test.inputs())
     reference = keras.exit_logits(ids)
     runners: list[Any] = []
     found = [reference]
     if "all exits" in forms:
-        runners.append(LCERunner(convert(classifier, exit="all-outputs")))
-        # One text after the other, as a device runs it, beside batches.
-        found += [np.concatenate([runners[-1].exit_logits(row[np.newaxis]) for row in ids])]
+        runners.append(LCERunner(to_tflite(classifier, exit="all-outputs")))
         found += [runners[-1].exit_logits(ids)]
-    if "segments" in forms:
-        runners.append(SegmentRunner(convert_segments(classifier)))
     if "engine" in forms:
         runners.append(CRunner(beex_format.convert(classifier)))
         found += [runners[-1].exit_logits(ids)]
@@ -195,7 +191,7 @@ def _compare(
         logits = reference[np.arange(len(ids)), exits]
         classifier.policy = policy
         differing = np.zeros(len(ids), bool)
-        exiting = [LCERunner(convert(classifier))] if "exiting" in forms else []
+        exiting = [LCERunner(to_tflite(classifier))] if "exiting" in forms else []
         for runner in (*exiting, *runners):
             decided = runner.decide(ids, policy)
             same = decided.exits == exits
@@ -208,7 +204,7 @@ def _compare(
 
 def dividing(policy: "ExitPolicy", exit_logits: np.ndarray) -> "ExitPolicy":
     """The policy with a threshold in the middle of the scores that occur."""
-    if policy.counts or exit_logits.shape[1] == 1:
+    if policy.integer_threshold or exit_logits.shape[1] == 1:
         return policy
     scores = np.unique(np.asarray(policy.scores(exit_logits))[:, :-1])
     middle = len(scores) // 2

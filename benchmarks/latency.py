@@ -35,8 +35,9 @@ def main(preset: str, blocks: int, runs: int, as_json: bool) -> None:
 
     from beex_keras import BEExformerClassifier, BEExformerConfig
     from beex_keras.exits import FixedDepth
-    from beex_keras.export import convert
-    from beex_keras.export.tflite import flatbuffer, fuse
+    from beex_keras.export import to_tflite
+    from beex_keras.export.tflite import flatbuffer
+    from beex_keras.export.tflite.passes import fuse
 
     rows = []
     for mode, bits in MODES.items():
@@ -45,9 +46,9 @@ def main(preset: str, blocks: int, runs: int, as_json: bool) -> None:
         generator = np.random.default_rng(SEED)
         model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])
         with mock.patch.object(fuse, "fuse", lambda model: None):
-            files = {"unfused": convert(model, exit="all-outputs")}
-        files[_BASE] = convert(model, exit="all-outputs")
-        adaptive = convert(model, threshold_input=True)
+            files = {"unfused": to_tflite(model, exit="all-outputs")}
+        files[_BASE] = to_tflite(model, exit="all-outputs")
+        adaptive = to_tflite(model, threshold_input=True)
         ids = generator.integers(5, config.vocabulary_size, (1, config.max_length), np.int32)
         inputs = {name: [ids] for name in files}
         for depth in range(1, blocks + 1):

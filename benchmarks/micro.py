@@ -61,16 +61,16 @@ def main(wide: bool, as_json: bool, **options: Any) -> None:
 
 def _compare(classifier: "BEExformerClassifier", test: Any, validation: Any) -> dict[str, Any]:
     """How many exits or labels differ between the interpreters, by policy."""
-    from beex_keras.export import convert
+    from beex_keras.export import to_tflite
     from beex_keras.runtime import KerasRunner, LCERunner
 
     keras = KerasRunner(classifier)
-    ids = keras.encode(test.texts, test.pairs)
+    ids = keras.encode(test.inputs())
     row: dict[str, Any] = {}
     largest = 0.0
     for name, policy in policies(keras, test, validation):
         classifier.policy = policy
-        data = convert(classifier, plan_memory=True)
+        data = to_tflite(classifier, plan_memory=True)
         expected = LCERunner(data).decide(ids)
         micro = tflm_host.Micro(data)
         found = [micro.run(text[np.newaxis], outputs=2) for text in ids]
@@ -85,16 +85,16 @@ def _compare(classifier: "BEExformerClassifier", test: Any, validation: Any) -> 
 def _arenas(classifier: "BEExformerClassifier", test: Any) -> dict[str, int]:
     """The arena by whether weights are unpacked in it and whether the file has a plan of it."""
     from beex_keras import exits
-    from beex_keras.export import convert
+    from beex_keras.export import to_tflite
     from beex_keras.runtime import KerasRunner
 
     first = test.rows(np.arange(1))
-    ids = np.asarray(KerasRunner(classifier).encode(first.texts, first.pairs))
-    is_regression = classifier.config.is_regression
+    ids = np.asarray(KerasRunner(classifier).encode(first.inputs()))
+    is_regression = classifier.config.problem_type == "regression"
     classifier.policy = exits.Change(0.0) if is_regression else exits.Entropy(0.0)  # of all blocks
     row: dict[str, int] = {}
     for suffix, planned in (("", False), (", planned", True)):
-        data = convert(classifier, plan_memory=planned)
+        data = to_tflite(classifier, plan_memory=planned)
         for name, ops in (("unpacked", tflm_host.UNPACKED), ("packed", tflm_host.PACKED)):
             micro = tflm_host.Micro(data, ops=ops)
             micro.run(ids, outputs=2)

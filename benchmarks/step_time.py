@@ -1,10 +1,8 @@
-"""Time of a training step, binarized against the float32 twin, in both types of matrix products, in turns.
+"""Time of a training step of binary models and of the float32 twin, in both dtypes of matrix products, in turns.
 
 python benchmarks/step_time.py --preset tiny
 """
 
-import warnings
-from contextlib import ExitStack
 from functools import partial
 
 import click
@@ -23,7 +21,6 @@ from measure import SEED, json_option, medians, show
 def main(preset: str, batch_size: int, length: int, steps: int, as_json: bool) -> None:
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
     from beex_keras.training import TrainingConfig
-    from beex_keras.training.matrix_dtype import matrix_dtype
     from beex_keras.training.optimizer import make_optimizer
 
     weights_only = BEExformerConfig.preset(preset)
@@ -36,24 +33,21 @@ def main(preset: str, batch_size: int, length: int, steps: int, as_json: bool) -
     ids = generator.integers(5, weights_only.vocabulary_size, (batch_size, length))
     labels = np.zeros(batch_size, np.int32)
     works = {}
-    with ExitStack() as stack, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that bfloat16 is slower here, which the table says
-        for name, config in configs.items():
-            for precision in ("float32", "bfloat16"):
-                model = BEExformerClassifier(config)
-                model.compile(make_optimizer(TrainingConfig(), 1000, config))
-                stack.enter_context(matrix_dtype(model, precision))
-                works[name, precision] = partial(model.train_on_batch, ids, labels)
-        found = medians(works, steps, as_json)
+    for name, config in configs.items():
+        for dtype in ("float32", "bfloat16"):
+            model = BEExformerClassifier(config, matmul_dtype=dtype)
+            model.compile(make_optimizer(TrainingConfig(), 1000, config))
+            works[name, dtype] = partial(model.train_on_batch, ids, labels)
+    found = medians(works, steps, as_json)
     rows = [
         {
             "model": name,
-            "products": precision,
+            "products": dtype,
             "median ms": 1000 * seconds,
             "of the twin": seconds / found["float32 twin", "float32"],
             "of float32": seconds / found[name, "float32"],
         }
-        for (name, precision), seconds in found.items()
+        for (name, dtype), seconds in found.items()
     ]
     title = f"Training step: {preset}, batch {batch_size}, {length} tokens"
     show(rows, title, as_json, rounds=steps)

@@ -26,7 +26,7 @@ _RECORDED = Path(__file__).parent / "recorded"
 _CARDS = Path(beex_keras.pretrained.__file__).parent
 
 GROUPS = {
-    "weights-only, by default": "by default",
+    "weights-only, taught by the twin": "taught by the twin",
     "weights-only, with unlabelled texts": "with unlabelled texts",
     "weights-only, taught by the twin, 2 epochs": "with unlabelled texts",
     "weights-only, taught by the second twin, 1 epoch": "with unlabelled texts",

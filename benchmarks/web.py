@@ -20,7 +20,8 @@ from pathlib import Path
 
 import click
 
-from beex_keras import load, load_task, pretrained
+import corpora
+from beex_keras import load, pretrained
 from measure import data_option, json_option, show, task_option
 
 ROOT = Path(__file__).parents[1]
@@ -53,7 +54,7 @@ def main(
     if not PACKAGE.is_dir():
         raise click.ClickException("There is no build/web/beex-keras; run `make web` first.")
     file = pretrained.find(model)
-    texts = load_task(task, data_dir=data_dir).test.texts[:count]
+    texts = corpora.load(task, data_dir).test.texts[:count]
     ids = load(file).encode(texts)
     request = {
         "index": str(PACKAGE / "index.js"),

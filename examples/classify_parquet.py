@@ -20,14 +20,15 @@ import rich_click as click
 import beex_keras as beex
 from beex_keras import tables
 
-_OF_CLASSES = {"label": "string", "score": "double"}
-_OF_NUMBERS = {"value": "double"}
-_OF_ALL = {"exit": "int32", "truncated": "bool", "error": "string"}
+_ANSWERS = {
+    "classification": {"label": "string", "score": "double"},
+    "regression": {"value": "double"},
+}
 
 
-def columns(is_regression: bool) -> dict[str, str]:
+def columns(problem_type: str) -> dict[str, str]:
     """Attributes of a model's predictions and of failures, and their types."""
-    return {**(_OF_NUMBERS if is_regression else _OF_CLASSES), **_OF_ALL}
+    return {**_ANSWERS[problem_type], "exit": "int32", "truncated": "bool", "error": "string"}
 
 
 class Classifier:
@@ -35,7 +36,7 @@ class Classifier:
 
     def __init__(self, model: str, column: str, prefix: str, num_threads: int) -> None:
         self.classify = beex.pipeline(model, on_error="return", num_threads=num_threads)
-        self.columns = columns(self.classify.runner.config.is_regression)
+        self.columns = columns(self.classify.runner.task.problem_type)
         self.column, self.prefix = column, prefix
 
     def __call__(self, batch: Any) -> Any:
@@ -75,7 +76,7 @@ def main(
 
     try:
         # What is wrong with it is better said here than by a worker.
-        added = columns(beex.load(model).config.is_regression)
+        added = columns(beex.load(model).task.problem_type)
     except beex.BeexError as error:
         raise click.UsageError(str(error)) from None
     names = dataset.dataset(source).schema.names

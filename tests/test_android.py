@@ -21,7 +21,7 @@ from pages import JAVA, KOTLIN, PAGES, ROOT
 
 import beex_keras as beex
 from beex_keras import export, pretrained
-from beex_keras.export.beex import header
+from beex_keras.export.beex import read_header
 from beex_keras.runtime import library
 
 pytest.importorskip("lief", reason="no lief, which reads libraries: make sets it up")
@@ -266,7 +266,7 @@ def bits(value: float) -> str:
 def expected(file: Path, texts: list[str]) -> list[list[str]]:
     """Exit, whether it was cut, label, and bits of the score, of Python's own library; or of the number."""
     engine = library.load()
-    values = header.read_header(data := file.read_bytes())
+    values = read_header(data := file.read_bytes())
     size = engine.beex_best_arena_size
     model, running, words = (
         ctypes.create_string_buffer(engine.beex_model_bytes()),
@@ -335,7 +335,7 @@ def numbers(tmp_path_factory) -> dict[Path, list[str]]:
     run(score_bits.build(target, COMPILER, "-O0", program=program), "-w", folder, 150)
     texts = {}
     for file in sorted(folder.iterdir()):
-        values = header.read_header(file.read_bytes())
+        values = read_header(file.read_bytes())
         if values["task"] and values["has_vocabulary"]:
             is_pair = values["num_segments"] > 1
             texts[file] = ["b bb\tbbb", "a b c\tb"] if is_pair else ["b bb", "bbb a"]
@@ -387,18 +387,18 @@ def test_long_checks_in_java(desktop, check):
 def tflite(tmp_path_factory) -> Path:
     """sst2-micro, exiting by itself; and beside it with all exits, and a model of numbers with its tokens."""
     folder = tmp_path_factory.mktemp("tflite")
-    model = beex.runtime.load_classifier("sst2-micro")
-    export.export_file(model, folder / "model.tflite")
-    export.export_file(model, folder / "all.tflite", exit="all-outputs")
+    model = beex.BEExformerClassifier.from_pretrained("sst2-micro")
+    export.convert(model, folder / "model.tflite")
+    export.convert(model, folder / "all.tflite", exit="all-outputs")
     beex.backend.tf.keras.utils.set_random_seed(3)
     number = beex.BEExformerClassifier(
         # In batches float sums round otherwise, after which an activation of 8 bits may fall on the next step.
         model.config.replace(num_classes=1, activation_bits=32),
         model.preprocessor,
         policy=beex.Change(2.05),
-        value_scale=beex.ValueScale(3.0, 1.5, 2.0, 5.0),
+        value_scale=beex.TargetScaler(3.0, 1.5, 2.0, 5.0),
     )
-    export.export_file(number, folder / "number.tflite")
+    export.convert(number, folder / "number.tflite")
     return folder / "model.tflite"
 
 

@@ -97,7 +97,7 @@ def test_numbers_count_from_the_first_text_of_the_stream():
 def test_long_texts_are_cut_and_say_so(kind):
     runner = beex.load(MODEL)
     if kind == "keras":
-        runner = beex.runtime.KerasRunner(beex.runtime.load_classifier(MODEL))
+        runner = beex.runtime.KerasRunner(beex.BEExformerClassifier.from_pretrained(MODEL))
     room = runner.length - 2
     exact, over = ("play " * count for count in (room, room + 1))
     answers = beex.runtime.Pipeline(runner)([exact, over])

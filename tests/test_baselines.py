@@ -1,19 +1,18 @@
-"""The baselines on texts whose answer is known."""
+"""The baselines on texts with known answers."""
 
-import json
 import sys
 from collections.abc import Callable
 
 import numpy as np
 import pytest
-from small_encoder import write_encoder
-from toy import data_options, toy_files, write_toy_files
+from safetensors.numpy import load_file
+from small_encoder import MINILM_PACKAGE, VOCABULARY, reference
 
-from beex_keras import cli, load_task, train
+import baselines
+from baselines import frozen
 from beex_keras.data import Split, Task
 from beex_keras.errors import BeexError
 from beex_keras.evaluation import score
-from beex_keras.training import baselines, bert, frozen, results, settings
 
 pytest.importorskip("sklearn")
 
@@ -36,7 +35,7 @@ def task(train, test, pairs=(None, None), metric="accuracy") -> Task:
 
 
 def accuracy(predictions: Callable[[Task], np.ndarray], task: Task) -> float:
-    """Of a baseline on the test split."""
+    """The accuracy of a baseline on the test split."""
     return float(np.mean(predictions(task) == task.test.labels))
 
 
@@ -95,7 +94,7 @@ def test_scikit_learn_is_asked_for_when_missing(monkeypatch):
         baselines.tfidf_predictions(task(WORDS, [("x", 1)]))
 
 
-# === Of a regression ===
+# === Regression ===
 
 
 def rated(pairs=None, count: int = 40) -> Task:
@@ -121,7 +120,7 @@ def test_ridge_learns_how_much_words_say():
 
 
 def test_cosine_and_features_of_embeddings(monkeypatch):
-    """Of embeddings that are known: the angle between a text's and its pair's is its target."""
+    """The target of each pair is the cosine of the two known embeddings, times five."""
     random = np.random.default_rng(0)
     angles = random.uniform(0, np.pi / 2, 90)
     known = {f"t{i}": [np.cos(a), np.sin(a)] for i, a in enumerate(angles)} | {"p": [1.0, 0.0]}
@@ -140,37 +139,16 @@ def test_cosine_and_features_of_embeddings(monkeypatch):
     assert score(task.test.labels, frozen.predictions(task), "pearson") > 0.98
 
 
-# === Beside a training that starts from it ===
+# === The embeddings of MiniLM ===
 
 
-def test_a_start_from_minilm_stands_beside_what_it_has_untrained(
-    eager, tmp_path, monkeypatch, capsys
-):
-    """With a small encoder in MiniLM's place: random, but the toy's words tell the classes."""
-    write_encoder(tmp_path / "encoder")
-    write_toy_files(tmp_path)
-    monkeypatch.setattr(bert, "_minilm", lambda: tmp_path / "encoder")
-    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
-    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 12}
-    words = [part for name in shape for part in ("--set", f"{name}={shape[name]}")]
-    words += ["--epochs", "1", "--teacher", "twin", "-o", str(tmp_path / "run"), "--json"]
-    figures = []
-    for _ in range(2):  # the second time from the finished run
-        with pytest.raises(SystemExit) as end:
-            cli.main(["train", *data_options(tmp_path), "--init", "minilm", *words])
-        assert end.value.code == 0
-        figures.append(json.loads(capsys.readouterr().out)["baselines"])
-    assert figures[0] == figures[1]
-    toy = load_task(**toy_files(tmp_path))
-    expected = score(toy.test.labels, frozen.predictions(toy))
-    assert figures[0] == {"frozen MiniLM + logistic regression": expected}
-    assert expected > 0.6
-    # The twin is only asked for its answers.
-    assert "baselines" not in json.loads((tmp_path / "run/twin/results.json").read_text("utf-8"))
-    # A table for people has it below the exits.
-    with pytest.raises(SystemExit):
-        cli.main(["train", *data_options(tmp_path), "--init", "minilm", *words[:-1]])
-    assert "frozen MiniLM" in capsys.readouterr().out
-    monkeypatch.setattr(results, "_FEW_LABELS", 3)
-    run = train(**toy_files(tmp_path), output=tmp_path / "more", init="minilm", epochs=1, **shape)
-    assert run.baselines == {}
+def test_an_embedding_is_the_mean_of_the_last_layers_outputs(encoders, encoder_folder):
+    tensors = load_file(encoder_folder / MINILM_PACKAGE / "model" / "model.safetensors")
+    texts = ["the good film", "a really boring plot"]
+    expected = []
+    for text in texts:
+        rows = [VOCABULARY.index(token) for token in ("[CLS]", *text.split(), "[SEP]")]
+        mean = reference(tensors, rows)[-1].mean(axis=0)
+        expected.append(mean / np.linalg.norm(mean))
+    # The model approximates GELU; the reference has its definition.
+    np.testing.assert_allclose(frozen.Embedder()(texts), expected, atol=1e-3)

@@ -7,13 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from toy import toy_rows, write_toy_files
 from toy_suite import TOY
 
 from beex_keras import BeexError, exits
-from beex_keras.models import BEExformerClassifier
 from suite.__main__ import main
 from suite.benchmark import benchmark
 from suite.description import load_suite
@@ -97,30 +95,6 @@ def test_what_a_benchmark_leaves(toy, no_steps, capsys):
     assert results["trials"][0]["w1a8"]["exit"] == pytest.approx(both, abs=1e-6)
     assert json.loads((output / "results.json").read_text("utf-8")) == results
     left_behind(output)
-
-
-def test_a_twin_is_measured_where_it_was_trained(toy, no_steps):
-    variants = """
-        [variants]
-        taught = { start = { teacher = "twin" } }
-        "its twin" = { start = { twin_of = { variant = "taught" } } }"""
-    groups = TOY.replace("[variants]", variants).replace('["plain", "long"]', '["its twin"]')
-    (toy / "toy.toml").write_text(groups, "utf-8")
-    described = load_suite(toy / "toy.toml")
-    tasks, _ = load_tasks(described, str(toy))
-    taught, twin, *_ = described.trials(tasks)
-    folders = [toy / "trials" / trial.folder for trial in (taught, twin)]
-    for trial, folder in zip((taught, twin), folders, strict=True):
-        folder.mkdir(parents=True)
-        (folder / "trial.json").write_text(json.dumps(trial.to_dict()), "utf-8")
-        run_trial(folder, described, str(toy))
-    model = BEExformerClassifier.from_pretrained(folders[0] / "run" / "twin" / "model")
-    assert model.config.weight_bits == 32 and not (folders[1] / "run").exists()
-    found, test = read_logits(folders[1]), tasks["toy"].test
-    np.testing.assert_allclose(
-        found["test"], model.predict(model.preprocessor.encode(test.texts), verbose=0), atol=1e-5
-    )
-    assert (found["test_labels"] == test.labels).all()
 
 
 @pytest.mark.slow

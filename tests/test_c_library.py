@@ -16,8 +16,10 @@ from pages import CMAKE, INI, ROOT, SHELL
 
 import beex_keras
 from beex_keras import BeexError, pretrained
-from beex_keras.export.mcu import board, emulation, single_header, write_arrays
+from beex_keras.export.mcu import single_header, write_arrays
+from beex_keras.export.mcu.memory import FIRMWARE
 from beex_keras.runtime import load
+from mcu import emulation
 
 PAGE = "docs/c_library.md"
 EXAMPLES = ROOT / "examples" / "c"
@@ -65,11 +67,6 @@ def test_the_version_in_numbers():
     text = (TFLITE / "engine" / "beex.h").read_text("utf-8")
     numbers = re.findall(r"#define BEEX_VERSION_(?:MAJOR|MINOR|PATCH) (\d+)", text)
     assert ".".join(numbers) == beex_keras.__version__
-
-
-def test_sources_of_the_cmake_builds():
-    text = (TFLITE / "sources.cmake").read_text("utf-8")
-    assert tuple(re.findall(r"\S+\.c\b", text)) == single_header.PARTS
 
 
 def test_sources_of_platformio():
@@ -397,7 +394,7 @@ def test_example_for_a_board(board_example):
 def test_example_for_a_board_on_one(board_example):
     """With the firmware's start-up and printing, and no C library's stdio or heap."""
     for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c"):
-        shutil.copy(board.FIRMWARE / name, board_example)
+        shutil.copy(FIRMWARE / name, board_example)
     sources = "board.c model.c engine.c startup.c semihosting.c counter.c"
     output = board_example / "build"
     found = emulation.emulate(board_example, "mps2-an500", output, [], SOURCES=sources)

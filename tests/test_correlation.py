@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 from answered_numbers import logits_of, recent_changes, targets_of
 
-from beex_keras import BeexError, Change, Confidence, SoftRoutingLoss, ValueScale, calibrate
+from beex_keras import BeexError, Change, Confidence, SoftRoutingLoss, TargetScaler, calibrate
 from beex_keras.evaluation import evaluate, score
-from beex_keras.evaluation.correlation import correlation, ranks
+from beex_keras.evaluation.scores import correlation, ranks
 from beex_keras.metrics import ExitCorrelation, PolicyError
 
-STARS = ValueScale(3.2, 1.3, 1, 5)
+STARS = TargetScaler(3.2, 1.3, 1, 5)
 RULE = Change(1.4)
 
 
@@ -116,9 +116,9 @@ def test_calibration_takes_the_cheapest_threshold_within_the_tolerance(metric):
 
 
 def test_metrics_and_models_go_together():
-    with pytest.raises(BeexError, match="'accuracy' is not one of a regression"):
+    with pytest.raises(BeexError, match="'accuracy' does not fit regression"):
         calibrate(RULE, logits_of(9), targets_of(9))
-    with pytest.raises(BeexError, match="'pearson' is not one of classes"):
+    with pytest.raises(BeexError, match="'pearson' does not fit classification"):
         calibrate(Confidence(), np.zeros((4, 2, 3)), np.zeros(4, int), metric="pearson")
 
 

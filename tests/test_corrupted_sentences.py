@@ -1,4 +1,4 @@
-"""Corrupted sentences: which are taken, that each comes with and without an error, and what errors there are."""
+"""The recipe that writes sentences with and without errors."""
 
 import csv
 import random
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "recipes"))
 import corrupted_sentences
 from corrupted_sentences import Corruptor, tokens
 
@@ -69,24 +69,24 @@ def test_the_same_seed_gives_the_same_texts(run):
 
 
 @pytest.mark.parametrize(
-    ("error", "what"),
+    ("error", "is_right"),
     [
-        ("_swap", lambda old, new: sorted(new) == sorted(old)),
-        ("_move", lambda old, new: sorted(new) == sorted(old)),
-        ("_omit", lambda old, new: len(new) == len(old) - 1 and not Counter(new) - Counter(old)),
-        ("_insert", lambda old, new: len(new) == len(old) + 1 and not Counter(old) - Counter(new)),
-        ("_repeat", lambda old, new: len(new) == len(old) + 1 and set(new) == set(old)),
-        ("_inflect", lambda old, new: len(new) == len(old) and sum(map(str.__ne__, old, new)) <= 1),
-        ("_replace", lambda old, new: len(new) == len(old) and sum(map(str.__ne__, old, new)) <= 1),
+        ("swap", lambda old, new: sorted(new) == sorted(old)),
+        ("move", lambda old, new: sorted(new) == sorted(old)),
+        ("omit", lambda old, new: len(new) == len(old) - 1 and not Counter(new) - Counter(old)),
+        ("insert", lambda old, new: len(new) == len(old) + 1 and not Counter(old) - Counter(new)),
+        ("repeat", lambda old, new: len(new) == len(old) + 1 and set(new) == set(old)),
+        ("inflect", lambda old, new: len(new) == len(old) and sum(map(str.__ne__, old, new)) <= 1),
+        ("replace", lambda old, new: len(new) == len(old) and sum(map(str.__ne__, old, new)) <= 1),
     ],
 )
-def test_each_error_does_what_its_name_says(corrupt, error, what):
+def test_each_error_does_as_its_name_says(corrupt, error, is_right):
     changed = 0
     for text in SENTENCES:
         *old, _ = words_of(text)
         for place in range(len(old) - 1):
             new = getattr(corrupt, error)(list(old), place)
-            assert what(old, new), (old, new)
+            assert is_right(old, new), (old, new)
             changed += new != old
     assert changed
 
@@ -96,18 +96,18 @@ def test_each_error_does_what_its_name_says(corrupt, error, what):
     [("is", {"am", "was", "be"}), ("him", {"he", "his"}), ("than", {"as", "that"})],
 )
 def test_words_of_closed_classes_have_each_other_as_forms(corrupt, word, forms):
-    assert forms <= set(corrupt._forms(word)) and word not in corrupt._forms(word)
+    assert forms <= set(corrupt.forms(word)) and word not in corrupt.forms(word)
 
 
 def test_words_are_inflected_to_words_that_occur():
     texts = 4 * ["We walk and make it.", "He walks and makes it.", "They walked, making nothing."]
     corrupt = Corruptor([tokens(text) for text in texts], random.Random(0))
-    assert corrupt._forms("walk") == ["walked", "walks"]
-    assert corrupt._forms("making") == ["make", "makes"]
+    assert corrupt.forms("walk") == ["walked", "walks"]
+    assert corrupt.forms("making") == ["make", "makes"]
 
 
 def test_the_training_texts_of_a_task_come_with_errors_and_no_labels(tmp_path, run):
-    """None of them is a text of the task, and none of a task's other parts."""
+    """No text of any split of the task is among them."""
     (tmp_path / "in.csv").write_text(
         "text,label\n" + "".join(f"{text[:-1]},{i % 2}\n" for i, text in enumerate(4 * SENTENCES)),
         "utf-8",
@@ -118,17 +118,3 @@ def test_the_training_texts_of_a_task_come_with_errors_and_no_labels(tmp_path, r
     )
     assert not {*made} & {text[:-1] for text in SENTENCES}
     assert all(text.endswith(".") and " ." not in text for text in made)
-
-
-def test_pairs_get_no_errors(tmp_path):
-    (tmp_path / "MRPC").mkdir()
-    rows = "".join(f"{i % 2}\t1\t2\tA text {i}.\tAnother {i}.\n" for i in range(40))
-    for name in ("train", "dev"):
-        head = "Quality\t#1 ID\t#2 ID\t#1 String\t#2 String\n"
-        (tmp_path / "MRPC" / f"{name}.tsv").write_text(head + rows, "utf-8")
-    (tmp_path / "sentences.txt").write_text("\n".join(SENTENCES), "utf-8")
-    out = tmp_path / "out.txt"
-    words = [tmp_path / "sentences.txt", "--of", "glue/mrpc", "--data-dir", tmp_path, "-o", out]
-    done = CliRunner().invoke(corrupted_sentences.main, list(map(str, words)))
-    assert done.exit_code == 1 and "has pairs of texts; give a task of single ones" in done.output
-    assert not out.exists()

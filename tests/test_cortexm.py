@@ -1,8 +1,9 @@
-"""The kernels of Cortex-M, on an emulated board of each kind, against the reference bit for bit."""
+"""The kernels of Cortex-M equal the reference bit for bit, on an emulated board of each kind."""
 
 import pytest
 
-from beex_keras.export.mcu import board, emulation
+from beex_keras.export.mcu.memory import FIRMWARE
+from mcu import emulation
 
 pytestmark = pytest.mark.skipif(
     not emulation.is_available(), reason="no Arm compiler or emulator: tools/install_emulators.sh"
@@ -29,6 +30,6 @@ STRICT = "-Wall -Wextra -Wpedantic -Werror"
 def test_kernels_equal_the_reference(tmp_path, name):
     flags = f"{STRICT} -DROUNDS={ROUNDS[name]} -DSTEPS=500"
     row = {"BOARDS": name, name: BOARDS[name], "SOURCES": SOURCES, "STACK": "65536"}
-    lines = emulation.emulate(board.FIRMWARE, name, tmp_path, [], CFLAGS=flags, **row)
+    lines = emulation.emulate(FIRMWARE, name, tmp_path, [], CFLAGS=flags, **row)
     implementations = ["portable", "cortexm", *(["mve"] if "m55" in BOARDS[name] else [])]
     assert lines == [f"{kernels}: equal to the reference" for kernels in implementations]

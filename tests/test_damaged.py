@@ -8,7 +8,7 @@ from conftest import MODES, shake, tiny_config
 from beex_keras import export, pipeline
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import graph
+from beex_keras.runtime import lce_runner
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 
@@ -22,7 +22,7 @@ def whole() -> list[bytes]:
         sizes = {"num_blocks": 1, "width": 6, "hidden_width": 8, "content_activation": activation}
         config = tiny_config(**sizes, **MODES["weights-only"])
         model = BEExformerClassifier(config, TextPreprocessor(vocabulary, 12))
-        files.append(export.convert(shake(model, seed)))
+        files.append(export.to_tflite(shake(model, seed)))
     return files
 
 
@@ -54,7 +54,7 @@ def test_no_damaged_file_is_run(whole, tmp_path, monkeypatch, count):
     def never(*_):
         raise AssertionError("a damaged file reached the interpreter")
 
-    monkeypatch.setattr(graph.Graph, "_load", never)
+    monkeypatch.setattr(lce_runner, "_load", never)
     generator = np.random.default_rng(0)
     intact, refused = set(whole), 0
     while refused < count:

@@ -78,7 +78,7 @@ def look_up(page: str, words: list[str]) -> bool:
 
 TOP = ("beex_keras/", "benchmarks/", "docs/", "tests/", "tflite/", "tools/")
 SCRIPTS = (
-    *("benchmarks/agreement.py", "benchmarks/engine", "benchmarks/mcu.py", "benchmarks/suite"),
+    *("benchmarks/agreement.py", "benchmarks/engine", "benchmarks/mcu", "benchmarks/suite"),
     *("benchmarks/throughput.py", "benchmarks/web.py"),
     *("examples/classify_parquet.py", "tools/ship"),
 )

@@ -61,8 +61,8 @@ PUBLIC = (
 )
 
 RESULTS = {
-    *("Split", "Task", "Calibration", "Curve", "Evaluation", "Decisions", "Run", "WarmStart"),
-    *("Runner", "Board", "DoesNotFit", "ProjectReport"),
+    *("Split", "Task", "Calibration", "Curve", "Evaluation", "ExitOutputs", "Run", "WarmStart"),
+    *("Runner", "Board", "DoesNotFit", "Footprint"),
 }
 """What other functions return or raise, whose examples show it."""
 

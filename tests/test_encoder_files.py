@@ -9,7 +9,8 @@ import pytest
 from small_encoder import VOCABULARY, write_encoder
 
 from beex_keras import BeexError
-from beex_keras.training import bert, warm_start
+from beex_keras.models import bert
+from beex_keras.training import warm_start
 
 
 def test_encoders_that_cannot_be_read_are_refused(tmp_path):

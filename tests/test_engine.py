@@ -25,7 +25,7 @@ import beex_keras
 from beex_keras import exits, runtime
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
-from beex_keras.export.beex import dictionary, packing
+from beex_keras.export.beex import packing
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import CRunner, KerasRunner, library
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
@@ -203,7 +203,8 @@ def test_tokenizer_equals_tensorflow_text(lower_case, pairs, count):
     texts += ["a" * 100, "a" * 101, "é" * 50, "é" * 51, "unaffable" * 12, "[SEP]", "\0 a\0b \0"]
     others = generator.sample(texts, len(texts)) if pairs else None
     ids = preprocessor.encode(texts, others)
-    np.testing.assert_array_equal(engine.encode(texts, others), ids)
+    read = list(zip(texts, others, strict=True)) if pairs else texts
+    np.testing.assert_array_equal(engine.encode(read), ids)
     assert len(np.unique(ids)) > 20
 
 
@@ -235,20 +236,21 @@ def test_vocabulary_order_does_not_matter():
 def test_classify_equals_keras():
     model = build(num_segments=2)
     texts = [random_text(random.Random(seed), 4) for seed in range(30)]
+    pairs = list(zip(texts, texts[::-1], strict=True))
     keras, engine = KerasRunner(model), CRunner(beex_format.convert(model))
     for policy in (None, *POLICIES):
-        ours, theirs = (r.classify(texts, texts[::-1], policy, True) for r in (engine, keras))
+        ours, theirs = (r.classify(pairs, policy=policy) for r in (engine, keras))
         assert [(p.label, p.exit) for p in ours] == [(p.label, p.exit) for p in theirs]
         assert [p.score for p in ours] == pytest.approx([p.score for p in theirs], abs=1e-5)
 
 
-@pytest.mark.parametrize("pairs", [None, ["a"]])
-def test_long_text_is_refused_in_the_same_words(pairs):
-    model = build() if pairs is None else build(**PAIRS)
+@pytest.mark.parametrize("text", ["a " * 20, ("a " * 20, "a")])
+def test_long_text_is_refused_in_the_same_words(text):
+    model = build() if isinstance(text, str) else build(**PAIRS)
     sentences = []
     for engine in (KerasRunner(model), CRunner(beex_format.convert(model))):
         with pytest.raises(BeexError) as error:
-            engine.classify(["a " * 20], pairs, truncate=False)
+            engine.classify([text], truncate=False)
         sentences.append(str(error.value))
     assert sentences[0] == sentences[1]
 
@@ -326,21 +328,21 @@ def test_other_versions_are_refused():
 def test_dictionary_is_its_own_inverse():
     generator = random.Random(0)
     words = {bytes(generator.choices(b"abc", k=generator.randrange(1, 9))): i for i in range(300)}
-    assert dictionary.unpack_dictionary(dictionary.pack_dictionary(words)) == words
-    assert dictionary.unpack_dictionary(dictionary.pack_dictionary({})) == {}
+    assert packing.unpack_dictionary(packing.pack_dictionary(words)) == words
+    assert packing.unpack_dictionary(packing.pack_dictionary({})) == {}
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (64, 8), (65, 9), (130, 17), (12, 12)])
 def test_packing_puts_each_weight_where_the_format_says(shape):
     negative = np.random.default_rng(0).random(shape) < 0.5
     inputs, outputs = shape
-    binary, real = packing.pack_binary(negative), packing.pack_real(negative)
+    binary, real = packing.pack_signs(negative, True), packing.pack_signs(negative, False)
     assert binary.shape == (-(-outputs // 8), -(-inputs // 64), 8)
-    assert real.shape == (-(-outputs // 16), -(-inputs // 4))
+    assert real.shape == (-(-outputs // 16), -(-inputs // 4), 1)
     for i in range(inputs):
         for o in range(outputs):
             assert int(binary[o // 8, i // 64, o % 8]) >> i % 64 & 1 == negative[i, o]
-            assert int(real[o // 16, i // 4]) >> (o % 16 * 4 + i % 4) & 1 == negative[i, o]
+            assert int(real[o // 16, i // 4, 0]) >> (o % 16 * 4 + i % 4) & 1 == negative[i, o]
     assert sum(bin(word).count("1") for word in binary.ravel().tolist()) == negative.sum()
 
 
@@ -414,7 +416,7 @@ def test_what_cannot_be_stored_is_refused():
     with pytest.raises(BeexError, match="block_2/attention are too large"):
         beex_format.convert(large)
     with pytest.raises(BeexError, match="255"):
-        dictionary.pack_dictionary({b"x" * 256: 0})
+        packing.pack_dictionary({b"x" * 256: 0})
 
 
 def test_mistakes_are_named(monkeypatch, tmp_path):

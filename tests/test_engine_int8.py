@@ -88,7 +88,7 @@ def expected_logits(model: BEExformerClassifier, ids: np.ndarray) -> np.ndarray:
     logits = []
     for block, head in zip(model.backbone.blocks, model.heads, strict=True):
         x = norm(x + attention(x, block.attention, config), block.attention_norm)
-        x = norm(x + network(x, block.network(), config), block.slfn_norm)
+        x = norm(x + network(x, block.feed_forward(), config), block.slfn_norm)
         logits.append(x.mean(axis=0) @ real(head.dense.kernel) + real(head.dense.bias))
     return np.array(logits)
 

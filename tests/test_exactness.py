@@ -17,9 +17,10 @@ from conftest import COMPILER, needs_emulators, needs_engine
 from score_bits import MODELS, SMALL, available, build, scores, texts
 
 from beex_keras import pretrained
-from beex_keras.export import mcu
-from beex_keras.export.mcu import emulation, single_header
+from beex_keras.export.mcu import single_header, write_project
+from beex_keras.export.mcu.memory import FIRMWARE
 from beex_keras.runtime import library, load
+from mcu import emulation
 
 BOARDS = ("netduinoplus2", "mps2-an500", "mps3-an547", "mps2-an385")
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64")
@@ -340,7 +341,7 @@ def test_boards_give_the_same_bits(expected, tmp_path, board):
         if board not in {row["board"] for row in pretrained.card(model)["boards"]}:
             continue
         folder = tmp_path / model
-        mcu.write_project(pretrained.find(model).read_bytes(), folder, {})
+        write_project(pretrained.find(model).read_bytes(), folder, {})
         program = (folder / "main.c").read_text()
         assert SCORE in program
         (folder / "main.c").write_text(program.replace(SCORE, BITS))
@@ -374,8 +375,6 @@ SOURCES = "startup.c semihosting.c counter.c newlib.c ../tests/selftest_main.c "
 @pytest.mark.parametrize("board", ROOMY)
 def test_self_test_passes_on_boards(tmp_path, board):
     row = {"BOARDS": board, board: ROOMY[board], "SOURCES": SOURCES, "STACK": "65536"}
-    _, *lines = emulation.emulate(
-        mcu.board.FIRMWARE, board, tmp_path, [], OPTIMIZE="-O2 -std=gnu17", **row
-    )
+    _, *lines = emulation.emulate(FIRMWARE, board, tmp_path, [], OPTIMIZE="-O2 -std=gnu17", **row)
     kernels = ["portable", "cortexm", *(["mve"] if "m55" in ROOMY[board] else [])]
     assert lines == [f"{name}: passed" for name in kernels]

@@ -1,4 +1,4 @@
-"""The examples do what they say, on a toy in place of the packaged texts."""
+"""The demo on a toy task in place of the film reviews."""
 
 import importlib.util
 import json
@@ -6,29 +6,23 @@ from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
-from small_encoder import write_binary
+from small_encoder import SHAPE
 from toy import write_toy_files
 
 import beex_keras as beex
 from beex_keras.models.config import PRESETS
-from beex_keras.training import binary_minilm, settings
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
 @pytest.mark.slow
-def test_the_demo_compares_and_classifies(tmp_path, monkeypatch):
+def test_the_demo_compares_and_classifies(encoders, tmp_path, monkeypatch):
     spec = importlib.util.spec_from_file_location("demo", EXAMPLES / "demo.py")
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
     task = beex.load_task(**write_toy_files(tmp_path, 80, 30))
     monkeypatch.setattr(beex, "load_task", lambda name: task)
-    size = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 2, "max_length": 64}
-    monkeypatch.setitem(PRESETS, "minilm", {**PRESETS["minilm"], **size})
-    file = tmp_path / "binary.beex"
-    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.NAME, file)
-    write_binary(file)
-    monkeypatch.setattr(settings, "epochs_of", lambda *count, **kind: 1)
+    monkeypatch.setitem(PRESETS, "minilm", {**PRESETS["minilm"], **SHAPE})
     arguments = ["-o", str(tmp_path / "run"), "--json"]
     result = CliRunner().invoke(demo.main, arguments)
     assert result.exit_code == 0, result.output
@@ -39,7 +33,7 @@ def test_the_demo_compares_and_classifies(tmp_path, monkeypatch):
     assert converted["accuracy"] == keras["accuracy"]
     start = json.loads((tmp_path / "run" / "run" / "run.json").read_text("utf-8"))["init"]
     assert start["name"] == "binary-minilm"
-    config = beex.runtime.load_classifier(tmp_path / "run" / "run").config
+    config = beex.BEExformerClassifier.from_pretrained(tmp_path / "run" / "run").config
     binary = beex.export.beex.weights_size(config, config.max_length)
     assert rows["its weights in float32"]["bytes"] > 4 * binary
     assert [example["label"] in task.labels for example in figures["examples"]] == [True] * 4

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beex_keras.evaluation.exit_loss import expected_loss
+from beex_keras.evaluation.reliability import expected_loss
 
 
 def drawn(count, classes=3, seed=0):

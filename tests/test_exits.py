@@ -6,8 +6,7 @@ import tensorflow as tf
 
 from beex_keras import BeexError, calibrate, exits
 from beex_keras.evaluation import evaluate
-from beex_keras.evaluation.exit_loss import expected_loss
-from beex_keras.evaluation.temperature import scaled_probabilities
+from beex_keras.evaluation.reliability import expected_loss, scaled_probabilities
 from beex_keras.exits import Confidence, Entropy, FixedDepth, FractionalEntropy, Patience
 
 ALL = [
@@ -75,7 +74,7 @@ def test_step_by_step_in_a_graph_takes_the_same_exit(policy):
         open_ = tf.constant(True)
         for index in range(row.shape[1]):
             score, state = policy.score(index, row[:, index], state)
-            stop = policy.stops(score)[0] & open_
+            stop = policy.should_exit(score)[0] & open_
             taken = tf.where(stop, index, taken)
             open_ = open_ & ~stop
         return taken

@@ -1,6 +1,7 @@
 """Export: equal values, everything binary really binary, and a file that describes itself."""
 
 import dataclasses
+import json
 import os
 import sys
 
@@ -13,10 +14,13 @@ from converted_graphs import interpret
 from beex_keras import export
 from beex_keras.errors import BeexError
 from beex_keras.exits import Patience
+from beex_keras.export.description import to_json
 from beex_keras.export.matrices import EMBEDDING, matrix_shapes
-from beex_keras.export.tflite import flatbuffer, freeze, graphs, lce, metadata, onebit
+from beex_keras.export.tflite import flatbuffer, graphs, lce, metadata
+from beex_keras.export.tflite.passes import one_bit
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
+from beex_keras.runtime import LCERunner
 
 ROWS = 8
 
@@ -47,7 +51,7 @@ def fully_binary() -> tuple[BEExformerClassifier, bytes]:
 def weights_only() -> tuple[BEExformerClassifier, bytes]:
     """With all that people can put into a file, but a vocabulary."""
     model = build("weights-only", num_blocks=1)
-    return model, export.convert(model, calibration={"accuracy": 0.5}, exit="all-outputs")
+    return model, export.to_tflite(model, calibration={"accuracy": 0.5}, exit="all-outputs")
 
 
 def padded_ids(length: int = 12) -> np.ndarray:
@@ -87,7 +91,7 @@ def test_fully_binary_file_flips_no_sign():
     ids = random_ids(150, 24, 200)
     for row, real in enumerate(np.random.default_rng(0).integers(1, 25, len(ids))):
         ids[row, real:] = 0
-    difference = interpret(export.convert(model, exit="all-outputs"), ids) - model(ids)
+    difference = interpret(export.to_tflite(model, exit="all-outputs"), ids) - model(ids)
     # One flipped sign would show as a thousand times as much.
     assert np.abs(difference).max() < 1e-5
 
@@ -104,7 +108,7 @@ def test_plain_feed_forward_network(kind):
 
 def test_shorter_length(weights_only):
     model, _ = weights_only
-    data = export.convert(model, length=7, exit="all-outputs")
+    data = export.to_tflite(model, length=7, exit="all-outputs")
     ids = padded_ids(7)
     np.testing.assert_allclose(interpret(data, ids), model(ids), rtol=0, atol=1e-5)
     assert metadata.read(data).length == 7
@@ -113,7 +117,7 @@ def test_shorter_length(weights_only):
 @pytest.mark.parametrize("length", [0, 2, 13, 5.0, True, "8"])
 def test_impossible_length(weights_only, length):
     with pytest.raises(BeexError, match="length="):
-        export.convert(weights_only[0], length=length)
+        export.to_tflite(weights_only[0], length=length)
 
 
 def test_input_output_and_signature_are_named(exported):
@@ -149,12 +153,12 @@ def test_nothing_constant_is_computed_on_the_device(exported):
 
 def test_a_table_too_large_for_the_converters_folding_is_constant():
     model = build("weights-only", vocabulary_size=30_000, num_blocks=1)
-    report = export.audit(export.convert(model), model.config, export.binary_matrices(model))
+    report = export.audit(export.to_tflite(model), model.config, export.binary_matrices(model))
     assert not {"GREATER_EQUAL", "SELECT", "SELECT_V2"} & set(report.operations)
 
 
 def test_training_leaves_no_trace(weights_only):
-    parts = freeze.freeze_parts(weights_only[0], 12)
+    parts = graphs.freeze_classifier(weights_only[0], 12)
     graph = graphs.all_exits(parts).get_concrete_function().graph
     nodes = [*graph.as_graph_def().node]
     for function in graph.as_graph_def().library.function:
@@ -187,7 +191,7 @@ def test_audit_by_shape_alone(exported):
 @pytest.mark.parametrize("mode", ["weights-only", "fully-binary"])
 def test_audit_refuses_a_float_file(mode):
     data = converted("float", num_blocks=1)
-    with pytest.raises(BeexError, match="embedding/token is binary by its configuration"):
+    with pytest.raises(BeexError, match="embedding/token is binary, but no GATHER"):
         export.audit(data, tiny_config(**MODES[mode], num_blocks=1))
     config = tiny_config(**{**MODES[mode], "embedding_bits": 32}, num_blocks=1)
     with pytest.raises(BeexError, match="block_1/attention/query is binary"):
@@ -211,9 +215,9 @@ def test_audit_refuses_one_wrong_weight(kind, request):
     [("pack_tables", "embedding/token"), ("pack_kernels", "block_1/attention/query")],
 )
 def test_audit_refuses_signs_stored_as_float(weights_only, step, name, monkeypatch, frozen_once):
-    monkeypatch.setattr(onebit, step, lambda model: None)
-    with pytest.raises(BeexError, match=f"{name} is binary by its configuration"):
-        export.convert(weights_only[0])
+    monkeypatch.setattr(one_bit, step, lambda model: None)
+    with pytest.raises(BeexError, match=f"{name} is binary, but no"):
+        export.to_tflite(weights_only[0])
 
 
 @pytest.mark.parametrize("name", ["embedding/token", "block_1/slfn/gate_out"])
@@ -234,9 +238,9 @@ def test_audit_refuses_one_wrong_bit(weights_only, name):
 
 def test_audit_refuses_scaled_kernels(weights_only, monkeypatch):
     """Without barriers the converter multiplies scales into the kernels."""
-    monkeypatch.setattr(freeze, "_protect", lambda graph: graph)
+    monkeypatch.setattr(graphs, "_protect", lambda graph: graph)
     with pytest.raises(BeexError, match="block_1/attention/query is binary"):
-        export.convert(weights_only[0])
+        export.to_tflite(weights_only[0])
 
 
 def test_audit_refuses_a_product_that_is_no_convolution(fully_binary, monkeypatch):
@@ -245,7 +249,7 @@ def test_audit_refuses_a_product_that_is_no_convolution(fully_binary, monkeypatc
         PointwiseConv, "convolution_op", lambda self, x, kernel: tf.matmul(x, kernel[0, 0])
     )
     with pytest.raises(BeexError, match="block_1/attention/query is binary"):
-        export.convert(fully_binary[0])
+        export.to_tflite(fully_binary[0])
 
 
 def test_audit_refuses_foreign_ops(weights_only):
@@ -300,15 +304,15 @@ def test_parsing_rubbish(data):
 def test_account_adds_up(exported):
     model, data = exported
     account = export.file_sizes(data)
-    parts = {k: v for k, v in vars(account).items() if k != "total"}
-    assert sum(parts.values()) == account.total == len(data)
-    assert min(parts.values()) >= 0 and account.vocabulary == 0
+    total = account.pop("total")
+    assert sum(account.values()) == total == len(data)
+    assert min(account.values()) >= 0 and account["vocabulary"] == 0
     packed = 0
     for name, (inputs, outputs) in matrix_shapes(model.config).items():
         # Rows are packed: of the table those of tokens, of a kernel those of its outputs.
         rows, channels = (inputs, outputs) if name == EMBEDDING else (outputs, inputs)
         packed += 4 * rows * -(-channels // 32)
-    assert (account.binary, account.sign) == (packed, 0)
+    assert (account["binary"], account["sign"]) == (packed, 0)
 
 
 # === Metadata ===
@@ -323,6 +327,24 @@ def test_metadata_round_trip(weights_only):
     assert found.calibration == {"accuracy": 0.5}
     assert found.versions["tensorflow"] == tf.__version__
     assert found.preprocessor is None
+
+
+def test_a_block_of_an_older_release_is_read_and_not_run(weights_only):
+    """Earlier releases could write one file for each block."""
+    model = flatbuffer.parse(weights_only[1])
+    values = json.loads(flatbuffer.get_metadata(model, metadata.ENTRY))
+    assert values["segment"] is None and values["model_digest"] is None
+    values |= {"exit": "segments", "segment": 2, "model_digest": "5e9", "sha256": "0" * 64}
+    model.metadata = []
+    flatbuffer.drop_unused(model)
+    flatbuffer.add_metadata(model, metadata.ENTRY, to_json(values))
+    data = metadata.seal(flatbuffer.pack(model))
+    found = metadata.read(data)
+    assert (found.exit, found.labels) == ("segments", ("a", "b", "c", "ü"))
+    with pytest.raises(
+        BeexError, match=r"--exit segments, which has gone; convert the model again"
+    ):
+        LCERunner(data)
 
 
 @pytest.mark.parametrize("version", [2, 4])
@@ -341,21 +363,21 @@ def test_other_formats_of_metadata_are_refused(weights_only, monkeypatch, versio
 def test_calibration_must_be_json(weights_only, frozen_once):
     for figures in ({"x": np.zeros(2)}, {"x": float("nan")}):
         with pytest.raises(BeexError, match="calibration figures"):
-            export.convert(weights_only[0], calibration=figures)
+            export.to_tflite(weights_only[0], calibration=figures)
 
 
 # === The converter ===
 
 
 def test_converter_is_silent(weights_only, capfd):
-    export.convert(weights_only[0])
+    export.to_tflite(weights_only[0])
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_missing_converter(weights_only, monkeypatch, frozen_once):
     monkeypatch.setitem(sys.modules, "larq_compute_engine", None)
     with pytest.raises(BeexError, match="pip install larq-compute-engine"):
-        export.convert(weights_only[0])
+        export.to_tflite(weights_only[0])
 
 
 def test_converter_errors_are_quoted(weights_only, monkeypatch, capfd, frozen_once):
@@ -365,23 +387,30 @@ def test_converter_errors_are_quoted(weights_only, monkeypatch, capfd, frozen_on
 
     monkeypatch.setattr(lce.require(), "convert_saved_model", fail)
     with pytest.raises(BeexError, match="could not convert the model: op X is not supported"):
-        export.convert(weights_only[0])
+        export.to_tflite(weights_only[0])
     assert tuple(capfd.readouterr()) == ("", "")
 
 
 def test_file_is_written_whole_or_not_at_all(weights_only, tmp_path, monkeypatch):
     path = tmp_path / "model.tflite"
-    figures = export.export_file(weights_only[0], path)
+    figures = export.convert(weights_only[0], path)
     assert figures["total"] == path.stat().st_size
     before = path.read_bytes()
-    monkeypatch.setattr(freeze, "_protect", lambda graph: graph)
+    monkeypatch.setattr(graphs, "_protect", lambda graph: graph)
     with pytest.raises(BeexError):
-        export.export_file(weights_only[0], path)
+        export.convert(weights_only[0], path)
     assert path.read_bytes() == before and list(tmp_path.iterdir()) == [path]
 
 
-@pytest.mark.parametrize("suffix", [".beex", ".c", ".h"])
-def test_no_tflite_file_is_called_otherwise(weights_only, tmp_path, suffix):
-    with pytest.raises(BeexError, match=r"is to be a \.tflite file"):
-        export.export_file(weights_only[0], tmp_path / f"model{suffix}")
-    assert not list(tmp_path.iterdir())
+def test_the_suffix_names_the_format(weights_only, tmp_path):
+    figures = export.convert(weights_only[0], tmp_path / "model.beex", length=9)
+    data = (tmp_path / "model.beex").read_bytes()
+    assert (figures["total"], export.beex.read(data).length) == (len(data), 9)
+    for name, options, message in (
+        ("other.h5", {}, r"names no format; end it in \.tflite or \.beex"),
+        ("other.tflite", {"int8_weights": True}, r"is for \.beex files"),
+        ("other.beex", {"plan_memory": True}, r"are for \.tflite files"),
+    ):
+        with pytest.raises(BeexError, match=message):
+            export.convert(weights_only[0], tmp_path / name, **options)
+    assert [path.name for path in tmp_path.iterdir()] == ["model.beex"]

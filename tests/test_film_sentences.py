@@ -1,4 +1,4 @@
-"""Sentences of film reviews: what they are cut into, and that none of SST is among them."""
+"""The recipe that writes sentences of film reviews which do not occur in SST."""
 
 import sys
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "recipes"))
 import film_sentences
 
 REVIEWS = [
@@ -36,7 +36,8 @@ def run(tmp_path, monkeypatch):
 
 def test_sentences_are_cut_out_and_those_of_sst_are_not_among_them(run):
     code, output, lines = run()
-    # One is a text of SST by its letters, one has a long one within it; a short one is no sentence.
+    # "It does n't work." has the letters of a text of SST, and "They say the film …" contains a long text of SST.
+    # "Too short." has too few words.
     assert code == 0 and "2 that occur in SST are left out" in output
     assert sorted(lines) == [
         'A "friend" did so!',

@@ -1,5 +1,6 @@
-"""Firmware on emulated boards: Keras's answers, memory that is what it is said to be, exact counts."""
+"""Firmware on emulated boards gives the answers of Keras, needs the stated memory, and counts exactly."""
 
+import dataclasses
 import functools
 import json
 import random
@@ -12,18 +13,21 @@ import tensorflow as tf
 from commands import exit_code as beex
 from conftest import MODES, needs_emulators, shake
 
-from beex_keras import exits, runtime
+from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.export import mcu
-from beex_keras.export.mcu import board, costs, emulation, requirements
+from beex_keras.export.mcu import memory
+from beex_keras.export.mcu.memory import FIRMWARE
 from beex_keras.models import PRESETS, BEExformerClassifier, BEExformerConfig
-from beex_keras.runtime import CRunner, KerasRunner
+from beex_keras.runtime import CRunner, KerasRunner, keras_runner
+from beex_keras.tasks import TargetScaler
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
-from beex_keras.value_scale import ValueScale
+from mcu import costs, emulation
+from mcu.models import measure_project
 
 SENTENCES = {"netduinoplus2": 8, "mps2-an500": 12, "mps3-an547": 12, "mps2-an385": 4}
-"""How many each board classifies and measures; the last has no floating-point unit."""
+"""The number of sentences for each board; the last board has no floating-point unit."""
 
 slow = pytest.mark.slow
 USUAL = "netduinoplus2"
@@ -41,7 +45,7 @@ SMALL = {
     "max_length": 20,
     "num_segments": 2,
 }
-"""Instead of micro's sizes, where these do not matter; of pairs."""
+"""Sizes of a model of pairs, smaller than preset micro."""
 
 SMALL_GELU = {**SMALL, "content_activation": "gelu", "hidden_width": 37}
 
@@ -50,7 +54,7 @@ STRICT = "-Wall -Wextra -Wpedantic -Werror"
 
 @functools.cache
 def model(mode: str = "fully-binary", **changes) -> BEExformerClassifier:
-    """Of preset micro, with weights as after training and a policy that takes every exit."""
+    """Makes a model of preset micro with random weights, and a policy that takes every exit."""
     tf.keras.utils.set_random_seed(1)
     config = BEExformerConfig.preset(
         "micro", vocabulary_size=len(VOCABULARY), **{**MODES[mode], **changes}
@@ -72,7 +76,7 @@ def sentences(count: int) -> list[str]:
 
 @pytest.fixture(scope="module", autouse=True)
 def compiler(tmp_path_factory):
-    """Every warning is an error, and the engine is compiled once a board."""
+    """Makes warnings errors, and compiles the engine once a board."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CFLAGS", STRICT)
         patch.setenv("CROSS", str(Path(__file__).parents[1] / "tools" / "kept-"))
@@ -82,23 +86,22 @@ def compiler(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def projects(tmp_path_factory):
-    """A kind of model as a project for a board, and its report; each written once."""
+    """Writes a kind of model as a project for a board, once, and measures it."""
 
     @functools.cache
     def project(name: str, mode: str = "fully-binary", **changes):
         folder = tmp_path_factory.mktemp("project") / "folder"
-        return folder, mcu.export_project(model(mode, **changes), folder, name)
+        return folder, measure_project(beex_format.convert(model(mode, **changes)), folder, name)
 
     return project
 
 
 def run(folder, name: str, texts: list[str]):
-    """What a board answers and measures."""
     return emulation.measure(folder, name, folder / "plain", texts)
 
 
-def check_answers(answers, classifier: BEExformerClassifier, texts: list[str], pairs=None) -> None:
-    expected = KerasRunner(classifier).classify(texts, pairs, truncate=True)
+def check_answers(answers, classifier: BEExformerClassifier, texts: list) -> None:
+    expected = KerasRunner(classifier).classify(texts)
     assert [(a[0], a[2]) for a in answers] == [(e.label, e.exit) for e in expected]
     np.testing.assert_allclose([a[1] for a in answers], [e.score for e in expected], atol=1e-4)
 
@@ -115,7 +118,7 @@ def split(lines: list[str]) -> list[tuple[str, float, int]]:
 
 @needs_emulators
 def test_answers_are_those_of_keras(projects):
-    """Other boards answer below, where they measure."""
+    """The tests of counting check the answers of other boards."""
     (folder, _), texts = projects(USUAL), sentences(100)
     lines = [text.encode() for text in texts]
     found = emulation.emulate(folder, USUAL, folder / "plain", lines)
@@ -132,8 +135,8 @@ def test_answers_are_those_of_keras(projects):
 def test_the_last_line_needs_no_end(projects, end):
     (folder, _), texts = projects(USUAL), sentences(2)
     text = "\n".join(texts).encode() + end
-    found = emulation._make("emulate", folder, USUAL, folder / "plain", {}, text).decode()
-    check_answers(split(found.splitlines()), model(), texts)
+    found = emulation.emulate(folder, USUAL, folder / "plain", text)
+    check_answers(split(found), model(), texts)
 
 
 @needs_emulators
@@ -152,7 +155,9 @@ def test_other_kinds_of_models_run_too(projects, name, mode, changes):
     (folder, _), texts = projects(name, mode, **changes), sentences(8)
     lines = [f"{a}\t{b}".encode() for a, b in zip(texts, texts[::-1], strict=True)]
     found = emulation.emulate(folder, name, folder / "plain", [*lines, b"no tab"])
-    check_answers(split(found[:-1]), model(mode, **changes), texts, texts[::-1])
+    check_answers(
+        split(found[:-1]), model(mode, **changes), list(zip(texts, texts[::-1], strict=True))
+    )
     assert found[-1].startswith("error: line 9: the model reads pairs")
 
 
@@ -174,7 +179,7 @@ def test_builds_with_8_bits_answer_as_on_this_machine(name, mode, changes, optio
     lines = [f"{text}\t{text}".encode() for text in texts]
     found = emulation.emulate(tmp_path / "p", name, tmp_path / "b", lines)
     data = beex_format.convert(made, int8_weights="int8_weights" in options)
-    here = CRunner(data).classify(texts, texts)
+    here = CRunner(data).classify(list(zip(texts, texts, strict=True)))
     assert split(found) == [(p.label, pytest.approx(p.score, abs=1e-4), p.exit) for p in here]
 
 
@@ -188,7 +193,7 @@ def test_a_number_stands_in_the_place_of_the_label(tmp_path):
     answers = KerasRunner(classifier).classify(texts)
     middle = float(np.median([answer.value for answer in answers]))
     # Of both signs; clipped; each other one of small and of large numbers.
-    for scale in (ValueScale(-7.5 * middle, 7.5, -0.03), ValueScale(1e6, 3e5, most=1e6)):
+    for scale in (TargetScaler(-7.5 * middle, 7.5, -0.03), TargetScaler(1e6, 3e5, most=1e6)):
         classifier.value_scale = scale
         mcu.export_project(classifier, tmp_path / "p", USUAL)
         lines = [text.encode() for text in texts]
@@ -231,24 +236,24 @@ int main(void) {
 
 
 def board_program(folder, source: str):
-    """A folder with a program of our own in the place of the classifier."""
+    """Writes a program of one source in place of the classifier."""
     folder.mkdir()
     (folder / "program.c").write_text(source)
     for name in ("Makefile", "memory.ld", "board.h", "startup.c", "semihosting.c", "counter.c"):
-        shutil.copy(board.FIRMWARE / name, folder)
+        shutil.copy(FIRMWARE / name, folder)
     return {"SOURCES": "program.c startup.c semihosting.c counter.c"}
 
 
 @needs_emulators
 @each_board
 def test_the_counter_counts_instructions(tmp_path, name):
-    """Of a loop of two, up to more than the timer's 24 bits; an interrupt takes some, too."""
+    """The loop has two instructions, and overflows the timer's 24 bits; interrupts add a few."""
     check_counts(tmp_path, name)
 
 
 @needs_emulators
 def test_the_counter_knows_a_clock_of_no_whole_megahertz(tmp_path):
-    """Of another board's row than the Makefile has."""
+    """The row of the board is not in the Makefile."""
     row = "cortex-m3 soft 12500000 0x0 256K 0x20000000 64K lm3s6965evb"
     check_counts(tmp_path, "lm3s6965evb", BOARDS="lm3s6965evb", lm3s6965evb=row)
 
@@ -263,9 +268,9 @@ def check_counts(tmp_path, name, **variables):
 @needs_emulators
 @each_board
 def test_instructions_are_the_same_in_every_run(projects, name):
-    (folder, report), texts = projects(name), sentences(SENTENCES[name])
-    first, memory = run(folder, name, texts)
-    assert run(folder, name, texts) == (first, memory)
+    (folder, project), texts = projects(name), sentences(SENTENCES[name])
+    first, used = run(folder, name, texts)
+    assert run(folder, name, texts) == (first, used)
     check_answers([(m.label, m.score, m.exit) for m in first], model(), texts)
     for text in first:
         # Each exit takes what the one before took, and a block.
@@ -274,8 +279,8 @@ def test_instructions_are_the_same_in_every_run(projects, name):
         assert steps.max() < 1.1 * steps.min()
     tokens = (model().preprocessor.encode(texts) != 0).sum(axis=1)
     assert [m.tokens for m in first] == tokens.tolist()
-    longest = first[tokens.tolist().index(report.tokens)]
-    np.testing.assert_allclose(longest.exits, report.instructions, rtol=0.01)
+    longest = first[tokens.tolist().index(project.tokens)]
+    np.testing.assert_allclose(longest.exits, project.instructions, rtol=0.01)
 
 
 # === Memory ===
@@ -283,10 +288,10 @@ def test_instructions_are_the_same_in_every_run(projects, name):
 
 @needs_emulators
 @each_board
-def test_memory_is_what_it_is_said_to_be(projects, name):
-    """With exactly so much RAM it works; with 1 KB less it does not link, or runs out of stack."""
-    (folder, report), texts = projects(name), sentences(3)
-    found = report.footprint
+def test_a_program_runs_with_the_stated_memory_and_not_with_less(projects, name):
+    """The stated RAM is enough; with 1 KB less the program does not link, or its stack overflows."""
+    (folder, project), texts = projects(name), sentences(3)
+    found = project.footprint
     expected = emulation.emulate(folder, name, folder / "plain", [t.encode() for t in texts])
 
     def answers(**variables):
@@ -300,17 +305,17 @@ def test_memory_is_what_it_is_said_to_be(projects, name):
         answers(RAM=str(found.ram - 1024), STACK=str(found.stack - 1024))
     with pytest.raises(BeexError, match="FLASH.*overflowed"):
         answers(FLASH=str(found.flash - 64))
-    _, memory = run(folder, name, texts)
-    assert found.arena - 64 < memory.arena <= found.arena
-    assert found.stack - 1024 < memory.stack <= found.stack
+    _, used = run(folder, name, texts)
+    assert found.arena - 64 < used.arena <= found.arena
+    assert found.stack - 1024 < used.stack <= found.stack
 
 
 @needs_emulators
 def test_micro_fits_the_smallest_board(projects):
-    """But for the words of a real vocabulary, which are up to 70 KB."""
-    _, report = projects("netduinoplus2")
-    assert report.footprint.ram <= 64 * 1024
-    assert report.footprint.flash <= (256 - 70) * 1024
+    """A real vocabulary, of up to 70 KB, is not part of this model."""
+    _, project = projects("netduinoplus2")
+    assert project.footprint.ram <= 64 * 1024
+    assert project.footprint.flash <= (256 - 70) * 1024
 
 
 @needs_emulators
@@ -343,33 +348,27 @@ def test_size_of_weights_is_known_beforehand(mode, network, tmp_path):
 # === Export ===
 
 
-@pytest.fixture(params=[pytest.param("emulated", marks=needs_emulators), "by the table"])
-def tools(request, monkeypatch):
-    if request.param == "by the table":
-        monkeypatch.setattr(emulation, "is_available", lambda: False)
-
-
-def test_a_project_holds_the_model_and_says_what_it_takes(tools, tmp_path):
-    report = mcu.export_project(model(), tmp_path / "p", ram=128 * 1024, flash=2**20)
-    found, data = report.footprint, beex_format.convert(model())
+def test_a_project_holds_the_model_and_states_its_memory(tmp_path):
+    found = mcu.export_project(model(), tmp_path / "p", ram=128 * 1024, flash=2**20)
+    data = beex_format.convert(model())
     assert found.model == len(data)
     assert found.arena == beex_format.arena_size(model().config, 64)
     assert found.flash == found.model + found.code
     assert found.ram == found.arena + found.stack + found.data
-    assert len(report.instructions) == 4
     text = (tmp_path / "p" / "model.c").read_text()
     numbers = text[text.index("{\n") + 1 : text.rindex("}")]
     assert bytes(map(int, numbers.split(","))) == data
 
 
-def test_what_does_not_fit_is_refused_with_what_would(tools, tmp_path):
+def test_a_model_that_does_not_fit_is_refused_with_a_length_that_fits(tmp_path):
     with pytest.raises(mcu.DoesNotFit, match="bytes of RAM.*--length") as error:
         mcu.export_project(model(), tmp_path / "p", ram=40 * 1024)
     assert not (tmp_path / "p").exists()
-    assert {row["part"] for row in error.value.rows} >= {"model", "arena", "stack", "together"}
+    assert error.value.footprint.ram > error.value.footprint.board.ram == 40 * 1024
     length = int(str(error.value).split("--length ")[1].split(";")[0].rstrip("."))
-    report = mcu.export_project(model(), tmp_path / "p", ram=40 * 1024, length=length)
-    assert report.tokens == length
+    found = mcu.export_project(model(), tmp_path / "p", ram=40 * 1024, length=length)
+    assert found.ram <= 40 * 1024
+    assert f"#define MODEL_LENGTH {length} " in (tmp_path / "p" / "model.h").read_text()
 
 
 def test_a_project_keeps_what_people_change(tmp_path):
@@ -389,8 +388,7 @@ def test_a_project_keeps_what_people_change(tmp_path):
 
 @pytest.fixture
 def command(monkeypatch, tmp_path):
-    monkeypatch.setattr(emulation, "is_available", lambda: False)
-    monkeypatch.setattr(runtime, "load_classifier", lambda path: model())
+    monkeypatch.setattr(keras_runner, "load_classifier", lambda path: model())
     return "convert", tmp_path, "-o", tmp_path / "p"
 
 
@@ -398,9 +396,12 @@ def test_command_line(command, tmp_path, capsys):
     options = ("--target", "mcu", "--ram", "128K", "--flash", "1M")
     assert beex(*command, *options, "--json") == 0
     report = json.loads(capsys.readouterr().out)
-    assert (report["ram"], report["flash"], report["tokens"]) == (128 * 1024, 2**20, 64)
+    assert (report["ram"], report["flash"]) == (128 * 1024, 2**20)
+    assert report["footprint"]["ram"] <= report["ram"]
     assert beex(*command, *options) == 0
-    assert "of full depth" in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert f"{report['footprint']['stack']:,}" in printed
+    assert "emulate < texts" in printed
     assert beex(*command, "--target", "mcu", "--ram", "40K") == 2
     errors = capsys.readouterr().err
     for word in ("together", "40,960", "error: The model takes", "would fit: --length"):
@@ -413,7 +414,7 @@ def test_mistakes_are_named(command, capsys):
         ("--target", "mcu", "--ram", "lots"): "--ram lots",
         ("--target", "mcu", "--board", "arduino"): "netduinoplus2",
         ("--target", "mcu", "--format", "beex"): "--format",
-        ("--target", "mcu", "--exit", "segments"): "--exit",
+        ("--target", "mcu", "--exit", "all-outputs"): "--exit",
     }
     for options, words in mistakes.items():
         assert beex(*command, *options) == 2
@@ -422,22 +423,27 @@ def test_mistakes_are_named(command, capsys):
 
 @needs_emulators
 @each_board
-def test_the_table_of_costs_is_near_emulation(projects, name):
-    _, report = projects(name)
-    config, kind, found = model().config, "fully binary", report.footprint
-    expected = costs.instructions(name, config, kind, report.tokens)
-    np.testing.assert_allclose(expected, report.instructions, rtol=0.15)
-    known = costs.footprint(name, found.model, found.arena, config, kind)
+def test_the_tables_are_near_emulation(projects, name):
+    _, project = projects(name)
+    expected = costs.instructions(name, model().config, "fully binary", project.tokens)
+    np.testing.assert_allclose(expected, project.instructions, rtol=0.15)
+    known, found = (
+        memory.footprint(beex_format.convert(model()), mcu.boards()[name]),
+        project.footprint,
+    )
     assert known.flash == pytest.approx(found.flash, rel=0.05)
     assert known.ram == pytest.approx(found.ram, rel=0.05)
+    assert known.stack >= project.stack_used
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_advice_fits(preset):
-    """Whatever is too large: what is said to fit does, by the same account."""
+def test_a_smaller_preset_is_advised(preset):
+    """Some preset fits a board on which a weights-only model of a larger preset does not."""
     config = BEExformerConfig.preset(preset)
-    model_size = beex_format.weights_size(config, config.max_length) + 30_000
-    arena = beex_format.arena_size(config, config.max_length)
-    found = costs.footprint("netduinoplus2", model_size, arena, config, "weights-only")
-    advice = requirements.alternatives(found, 128 * 1024, 2**20, config, config.max_length)
+    needed = dataclasses.replace(
+        memory.footprint(beex_format.convert(model("weights-only")), mcu.boards()[USUAL]),
+        model=beex_format.weights_size(config, config.max_length) + 30_000,
+        arena=beex_format.arena_size(config, config.max_length),
+    )
+    advice = memory.alternatives(needed, config, config.max_length, is_int8=False)
     assert any("preset" in words for words in advice) or preset == "micro"

@@ -9,7 +9,8 @@ import tensorflow as tf
 from conftest import built, converted, frozen
 from converted_graphs import graph_of, interpret
 
-from beex_keras.export.tflite import flatbuffer, fuse, graphs, lce, tidy
+from beex_keras.export.tflite import flatbuffer, graphs, lce
+from beex_keras.export.tflite.passes import fuse, tidy
 
 GENERATOR = np.random.default_rng(0)
 

@@ -13,7 +13,7 @@ from conftest import needs_engine
 
 import beex_keras as beex
 from beex_keras.export import beex as beex_format
-from beex_keras.export.beex.size_report import summarize_file
+from beex_keras.export import size_report
 from beex_keras.runtime import library
 
 GOLDEN = Path(__file__).with_name("golden")
@@ -37,10 +37,13 @@ def test_there_is_one_of_each_kind():
 def test_a_file_of_format_4_is_read_as_ever(file):
     known = json.loads(file.with_suffix(".json").read_text("utf-8"))
     runner = beex.load(file)
-    ids = runner.encode(known["texts"], known["pairs"])
+    texts = known["texts"]
+    if known["pairs"] is not None:
+        texts = list(zip(texts, known["pairs"], strict=True))
+    ids = runner.encode(texts)
     assert ids.tolist() == known["ids"]
     np.testing.assert_allclose(runner.exit_logits(ids), known["logits"], rtol=0, atol=1e-4)
-    answers = runner.classify(known["texts"], known["pairs"])
+    answers = runner.classify(texts)
     for name, values in (("label", "labels"), ("exit", "exits"), ("truncated", "truncated")):
         assert [getattr(answer, name) for answer in answers] == known[values]
 
@@ -51,8 +54,8 @@ def test_the_summary_has_the_memory_that_the_engine_needs(file):
     data, engine = np.frombuffer(file.read_bytes(), np.uint8), library.load()
     model = np.zeros(engine.beex_model_bytes(), np.uint8)
     assert engine.beex_open(model.ctypes.data, data.ctypes.data, len(data)) == library.OK
-    report = summarize_file(data.tobytes())
-    assert report.arena == engine.beex_arena_size(model.ctypes.data)
+    report = size_report.of_file(data.tobytes())
+    assert report.file["arena"] == engine.beex_arena_size(model.ctypes.data)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)

@@ -15,7 +15,7 @@ TFLITE = ROOT / "tflite"
 LAYERS = (
     {"errors", "_version"},
     {"lazy", "backend", "numpy_ops", "tensor_ops", "files", "fields", "tables"},
-    {"precision", "quantizers", "exits", "pretrained", "text", "value_scale"},
+    {"precision", "quantizers", "exits", "pretrained", "tasks", "text"},
     {"losses", "metrics", "layers"},
     {"models"},
     {"data"},

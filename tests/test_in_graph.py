@@ -10,9 +10,10 @@ from conftest import GELU, built, converted, random_ids
 from agreement import dividing
 from beex_keras import exits, export
 from beex_keras.errors import BeexError
-from beex_keras.export.tflite import converter, flatbuffer, graphs, onebit
+from beex_keras.export.tflite import flatbuffer, graphs
 from beex_keras.export.tflite.flatbuffer import text
-from beex_keras.export.tflite.freeze import Parts
+from beex_keras.export.tflite.graphs import FrozenClassifier
+from beex_keras.export.tflite.passes import one_bit
 from beex_keras.layers.linear import PointwiseConv
 from beex_keras.models import BEExformerClassifier
 
@@ -111,11 +112,9 @@ def test_threshold_as_an_input(mode, policy):
 
 def test_threshold_input_needs_a_file_that_exits():
     with pytest.raises(BeexError, match="only of a file that exits by itself"):
-        export.convert(built("float", **PAIRS), exit="all-outputs", threshold_input=True)
+        export.to_tflite(built("float", **PAIRS), exit="all-outputs", threshold_input=True)
     with pytest.raises(BeexError, match="must be 'in-graph' or 'all-outputs'"):
-        export.convert(built("float", **PAIRS), exit="in_graph")
-    with pytest.raises(BeexError, match="or 'all-outputs' or 'segments'"):
-        export.export_file(built("float", **PAIRS), "model.tflite", exit="segment")
+        export.to_tflite(built("float", **PAIRS), exit="in_graph")
 
 
 # === Form ===
@@ -230,17 +229,17 @@ def test_audit_finds_every_matrix_in_its_branch(exported):
 
 
 def test_audit_refuses_a_branch_left_float(monkeypatch, frozen_once):
-    pack = onebit.pack_kernels
+    pack = one_bit.pack_kernels
 
     def pack_main_only(model: Any) -> None:
         branches, model.subgraphs = model.subgraphs, model.subgraphs[:1]
         pack(model)
         model.subgraphs = branches
 
-    monkeypatch.setattr(onebit, "pack_kernels", pack_main_only)
+    monkeypatch.setattr(one_bit, "pack_kernels", pack_main_only)
     monkeypatch.setattr(flatbuffer, "drop_unused", lambda model: None)
     with pytest.raises(BeexError, match="block_2/attention/query is binary"):
-        export.convert(built("weights-only", **PAIRS))
+        export.to_tflite(built("weights-only", **PAIRS))
 
 
 @pytest.mark.slow
@@ -254,30 +253,30 @@ def test_audit_refuses_a_product_that_is_no_convolution_in_a_branch(monkeypatch)
 
     monkeypatch.setattr(PointwiseConv, "convolution_op", product)
     with pytest.raises(BeexError, match="block_2/slfn/gate_out is binary"):
-        export.convert(model)
+        export.to_tflite(model)
 
 
 def test_audit_refuses_a_block_outside_its_branch(monkeypatch, frozen_once):
-    def eager(parts: Parts, *_: Any) -> graphs.Graph:
+    def eager(frozen: FrozenClassifier, *_: Any) -> graphs.Graph:
         """Computes all blocks and then chooses."""
 
         def forward(token_ids: tf.Tensor) -> dict[str, tf.Tensor]:
-            x, mask = parts.embed(token_ids), parts.mask(token_ids)
-            first = parts.blocks[0](x, mask)
-            second = parts.blocks[1](first, mask)
+            x, mask = frozen.embed(token_ids), frozen.mask(token_ids)
+            first = frozen.blocks[0](x, mask)
+            second = frozen.blocks[1](first, mask)
             logits, index = tf.cond(
-                parts.heads[0](first, mask)[0, 0] > 0,
-                lambda: (parts.heads[0](first, mask), tf.constant([0])),
-                lambda: (parts.heads[1](second, mask), tf.constant([1])),
+                frozen.heads[0](first, mask)[0, 0] > 0,
+                lambda: (frozen.heads[0](first, mask), tf.constant([0])),
+                lambda: (frozen.heads[1](second, mask), tf.constant([1])),
             )
             return {"logits": tf.identity(logits), "exit_index": tf.identity(index)}
 
-        spec = tf.TensorSpec((1, parts.length), tf.int32, "token_ids")
+        spec = tf.TensorSpec((1, frozen.length), tf.int32, "token_ids")
         return tf.function(forward, input_signature=[spec], autograph=False)
 
-    monkeypatch.setattr(converter.graphs, "self_exiting", eager)
+    monkeypatch.setattr(graphs, "self_exiting", eager)
     with pytest.raises(BeexError, match="block_2/attention/query stands outside the branch"):
-        export.convert(built("weights-only", num_blocks=2, **PAIRS))
+        export.to_tflite(built("weights-only", num_blocks=2, **PAIRS))
 
 
 def test_audit_refuses_a_constant_outside_its_branch(exported):

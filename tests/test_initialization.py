@@ -1,11 +1,14 @@
-import dataclasses
+"""Models that start from the weights of an encoder or of another model."""
+
 import functools
+import itertools
 import json
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from conftest import MODES, needs_engine
+from interrupted import Interrupt, same_weights
 from small_encoder import (
     LAYERS,
     POSITIONS,
@@ -17,22 +20,20 @@ from small_encoder import (
 )
 from toy import toy_rows, write_toy_files
 
-from beex_keras import BeexError, TrainingConfig, exits, load_task
+from beex_keras import BeexError, TrainingConfig, convert, exits, load_task
 from beex_keras.evaluation import predict_exit_logits
 from beex_keras.export import beex as beex_format
 from beex_keras.losses import SoftRoutingLoss
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import CRunner, KerasRunner
+from beex_keras.runtime.model_runner import exit_logits, runner_of
 from beex_keras.text import TextPreprocessor
 from beex_keras.training import train, warm_start
-from beex_keras.training.annealing import Annealing
-from beex_keras.training.inference import exit_logits, runner_of
+from beex_keras.training.callbacks import AnnealBinarization
 from beex_keras.training.optimizer import make_optimizer
-from beex_keras.training.teacher import make_teacher
+from beex_keras.training.warm_starts import make_teacher
 
 TEXTS = [row["text"] for row in toy_rows(40, 7)]
-
-
 LABELS = ("negative", "positive")
 CHARACTERS = {*"axyz", "##x", "##y", "##z"}
 
@@ -44,7 +45,7 @@ def shared(source, **changes):
 
 
 def started(source, layers=None, **changes):
-    """A model that has its first weights, their start and the ids of some texts."""
+    """A model with its first weights, its parts that turn binary, and the ids of some texts."""
     start = warm_start(source, layers)
     config = config_of(**changes)
     preprocessor = TextPreprocessor(
@@ -71,10 +72,10 @@ def rows_of(model, row):
 @pytest.mark.parametrize("layers", [None, (0, 2), (2,)])
 def test_float32_start_computes_what_the_encoder_does(encoder, layers):
     folder, tensors = encoder
-    model, start, ids = started(
+    model, parts, ids = started(
         folder, layers, num_blocks=len(layers or range(LAYERS)), **MODES["float"]
     )
-    assert start.real == ()
+    assert parts == ()
     for row in unpadded(ids)[:5]:
         outputs = tf.nest.flatten(model.backbone(row[None]))
         expected = reference(tensors, rows_of(model, row), layers or range(LAYERS))
@@ -112,40 +113,39 @@ def test_an_encoder_teaches_by_a_gate_of_one_channel_what_it_computes(encoder):
         np.testing.assert_allclose(its, own, atol=1e-5)
 
 
-def begin(model, start, ids):
-    """Outputs of the blocks before the first step, real tokens only; the model is unchanged."""
+def begin(model, parts, ids):
+    """Outputs of the blocks before the first step, real tokens only."""
     own = model(ids).numpy()
-    annealing = Annealing(start, steps=10)
-    with annealing.quantizers(model):
-        annealing.on_train_batch_begin(0)
-        outputs = [x.numpy()[ids != 0] for x in model.backbone(ids)]
-        annealing.on_epoch_end(0)
-        np.testing.assert_array_equal(model(ids), own)
+    binarizers = [[*model.backbone.binarizers()[part].values()] for part in parts]
+    for binarizer in itertools.chain.from_iterable(binarizers):
+        binarizer.fraction = 0.0
+    outputs = [x.numpy()[ids != 0] for x in model.backbone(ids)]
+    AnnealBinarization(binarizers, steps=10).on_epoch_end(0)
     np.testing.assert_array_equal(model(ids), own)
     return outputs
 
 
 def test_annealed_model_begins_as_the_real_one(encoder):
     real, _, ids = shared(encoder[0], **MODES["float"])
-    model, start, _ = shared(encoder[0])
-    assert start.real == ("weights", "embedding")
-    for mine, its in zip(begin(model, start, ids[:8]), real.backbone(ids[:8]), strict=True):
+    model, parts, _ = shared(encoder[0])
+    assert parts == ("weights", "embedding")
+    for mine, its in zip(begin(model, parts, ids[:8]), real.backbone(ids[:8]), strict=True):
         np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=5e-3)
 
 
 def test_fully_binary_model_begins_as_the_weights_only_one(encoder, tmp_path):
     source, _, ids = shared(encoder[0])
     source.save_pretrained(tmp_path / "model")
-    model, start, _ = started(tmp_path, **MODES["fully-binary"])
-    assert start.real == ("activations",)
-    for mine, its in zip(begin(model, start, ids[:8]), source.backbone(ids[:8]), strict=True):
+    model, parts, _ = started(tmp_path, **MODES["fully-binary"])
+    assert parts == ("activations",)
+    for mine, its in zip(begin(model, parts, ids[:8]), source.backbone(ids[:8]), strict=True):
         # It computes on a grid, with an exponential of its own.
         np.testing.assert_allclose(mine, its.numpy()[ids[:8] != 0], atol=0.15)
 
 
 def test_fully_binary_start_approximates_by_least_squares(encoder):
     """No other centre and spread is nearer to what a matrix of the weights-only model reads."""
-    model, start, ids = shared(encoder[0], **MODES["fully-binary"])
+    model, _, ids = shared(encoder[0], **MODES["fully-binary"])
     source, _, _ = shared(encoder[0])
     network = source.backbone.blocks[0].slfn
     z = np.concatenate(
@@ -161,24 +161,10 @@ def test_fully_binary_start_approximates_by_least_squares(encoder):
     h = z * 0.5 * (1 + np.tanh(np.sqrt(2 / np.pi) * (z + 0.044715 * z**3)))
     design = np.stack([np.ones_like(z), np.where(z >= 0, 1.0, -1.0)], axis=1)
     centre, spread = np.linalg.lstsq(design.astype(np.float64), h, rcond=None)[0]
-    found = start.activations[0]["slfn/content_out"]
-    np.testing.assert_allclose([found.centre, found.spread], [centre, spread], rtol=1e-3)
     mine, its = model.backbone.blocks[0].slfn.content_out, network.content_out
     np.testing.assert_allclose(mine.alpha, its.alpha.numpy() * spread, rtol=1e-3)
-
-
-def test_parts_turn_binary_one_after_another(encoder):
-    model, start, _ = shared(encoder[0], **MODES["fully-binary"])
-    annealing = Annealing(start, steps=6)
-    seen = []
-    with annealing.quantizers(model):
-        for step in range(8):
-            annealing.on_train_batch_begin(step)
-            seen.append([float(annealing._mix[part]) for part in start.real])
-            annealing.on_train_batch_end(step)
-    ramp = [0, 0.5, 1, 1, 1, 1, 1, 1, 1, 1]
-    expected = np.array([ramp[:8], [0, 0, *ramp[:6]], [0, 0, 0, 0, *ramp[:4]]]).T
-    np.testing.assert_allclose(seen, expected)
+    shift = centre * its.alpha * np.sign(its.kernel).sum(axis=(0, 1, 2))
+    np.testing.assert_allclose(mine.bias - its.bias, shift, rtol=1e-3, atol=1e-5)
 
 
 def test_narrower_model_starts_from_principal_components(encoder):
@@ -219,70 +205,52 @@ def task(tmp_path_factory):
     return load_task(**write_toy_files(tmp_path_factory.mktemp("toy")))
 
 
-RECIPE = TrainingConfig(epochs=2, batch_size=16, learning_rate=3e-3, anneal=0.6, head_rate=3.0)
+CONFIG = TrainingConfig(
+    epochs=2,
+    batch_size=16,
+    learning_rate=3e-3,
+    binarization_fraction=0.6,
+    exit_lr_multiplier=3.0,
+)
 
 
 @pytest.mark.slow
 def test_training_from_an_encoder_resumes_to_the_same_weights(encoder, task, tmp_path):
-    config = config_of(num_blocks=1, **MODES["fully-binary"])
-    runs = [
-        train(
-            task,
-            tmp_path / "whole",
-            model=config,
-            training=RECIPE,
-            init=warm_start(encoder[0]),
-            verbose=0,
-        )
-    ]
+    shape = config_of(num_blocks=1, **MODES["fully-binary"])
+    start = warm_start(encoder[0])
+    config = CONFIG.replace(model=shape, init=start, save_steps=4)
+    whole = train(task, tmp_path / "whole", config, verbose=0)
 
-    class Interrupt(tf.keras.callbacks.Callback):
-        steps = 0
-
-        def on_train_batch_end(self, batch, logs=None):
-            self.steps += 1
-            if self.steps == 9:
-                raise KeyboardInterrupt
-
-    arguments = {"init": warm_start(encoder[0]), "verbose": 0}
     with pytest.raises(KeyboardInterrupt):
-        train(
-            task,
-            tmp_path / "cut",
-            model=config,
-            training=RECIPE,
-            checkpoint_seconds=0,
-            callbacks=[Interrupt()],
-            **arguments,
-        )
-    runs.append(train(task, tmp_path / "cut", model=config, training=RECIPE, **arguments))
-    for one, other in zip(*(run.model.get_weights() for run in runs), strict=True):
-        np.testing.assert_array_equal(one, other)
+        train(task, tmp_path / "cut", config, callbacks=[Interrupt(0, 8)], verbose=0)
+    cut = train(task, tmp_path / "cut", config, verbose=0)
+    assert same_weights(cut.model, whole.model)
     settings = json.loads((tmp_path / "whole" / "run.json").read_text())
-    assert settings["init"] == warm_start(encoder[0]).identity
+    assert settings["init"] == start.identity
 
 
 @needs_engine
-def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_path):
+def test_the_engine_validates_a_model_that_is_being_annealed(encoder, task, tmp_path, eager):
     """Weights and activations."""
     compared = []
 
     class Compare(tf.keras.callbacks.Callback):
         def on_epoch_end(self, epoch, logs=None):
-            ids = self.model.preprocessor.encode(TEXTS)
-            keras = predict_exit_logits(self.model, ids)
+            model = self.model.student
+            ids = model.preprocessor.encode(TEXTS)
+            keras = predict_exit_logits(model, ids)
             with pytest.MonkeyPatch.context() as without:
                 without.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
-                engine = exit_logits(self.model, ids)
+                engine = exit_logits(model, ids)
             np.testing.assert_allclose(engine, keras, atol=1e-3)
             compared.append(np.ptp(keras))
 
     # Over more epochs than one, so that the first ends in the middle.
-    recipe = dataclasses.replace(RECIPE, anneal=0.9)
-    config = config_of(num_blocks=1, **MODES["fully-binary"])
-    words = {"init": warm_start(encoder[0]), "callbacks": [Compare()], "verbose": 0}
-    train(task, tmp_path / "run", model=config, training=recipe, **words)
-    assert len(compared) == recipe.epochs and min(compared) > 0.1
+    shape = config_of(num_blocks=1, **MODES["fully-binary"])
+    options = {"binarization_fraction": 0.9, "batch_size": 50}
+    config = CONFIG.replace(model=shape, init=warm_start(encoder[0]), **options)
+    train(task, tmp_path / "run", config, callbacks=[Compare()], verbose=0)
+    assert len(compared) == config.epochs and min(compared) > 0.1
 
 
 @needs_engine
@@ -297,22 +265,19 @@ def test_keras_validates_a_model_that_no_file_can_hold(encoder):
     np.testing.assert_array_equal(exit_logits(model, ids), predict_exit_logits(model, ids))
 
 
-def test_training_from_chance_has_nothing_to_anneal(task, tmp_path):
-    with pytest.raises(BeexError, match="anneal means nothing without init"):
-        train(task, tmp_path / "run", model=config_of(), training=RECIPE, verbose=0)
-    assert not (tmp_path / "run").exists()
-
-
-def test_binary_model_starts_from_a_run_and_learns_from_it(toy_run, task, tmp_path):
+def test_binary_model_starts_from_a_run_and_learns_from_it(toy_run, task, tmp_path, eager):
     """BiT's last step: from a run with binary weights, the activations."""
     start = warm_start(toy_run / "run")
     first = start.source
     assert start.vocabulary(5, []) == list(first.preprocessor.vocabulary)
-    config = first.config.replace(num_blocks=1, **MODES["fully-binary"])
-    recipe = dataclasses.replace(RECIPE, epochs=1, batch_size=50, hidden_weight=1.0)
-    second = train(
-        task, tmp_path / "run", model=config, training=recipe, init=start, teacher=start, verbose=0
+    config = CONFIG.replace(
+        model=first.config.replace(num_blocks=1, **MODES["fully-binary"]),
+        init=start,
+        teacher=start,
+        epochs=1,
+        batch_size=50,
     )
+    second = train(task, tmp_path / "run", config, verbose=0)
     assert second.model.config.activation_bits == 1
     assert second.model.preprocessor.vocabulary == first.preprocessor.vocabulary
     settings = json.loads((tmp_path / "run" / "run.json").read_text())
@@ -324,7 +289,7 @@ def test_model_starts_from_a_file(encoder, tmp_path, mode):
     """The signs are all there, and latent weights near enough to a flip to learn from there."""
     model, _, ids = started(encoder[0], num_blocks=1, **MODES[mode])
     model.policy = exits.FixedDepth(1)
-    beex_format.export_file(model, tmp_path / "m.beex")
+    convert(model, tmp_path / "m.beex")
     model.save(tmp_path / "m.keras")
     config = model.config.replace(max_length=14)
     for file in ("m.keras", "m.beex"):
@@ -332,11 +297,11 @@ def test_model_starts_from_a_file(encoder, tmp_path, mode):
         start.check(config)
         assert start.vocabulary(5, []) == list(model.preprocessor.vocabulary)
         mine = BEExformerClassifier(config, model.preprocessor, labels=LABELS)
-        assert start.apply(mine, ids).real == ()
+        assert start.apply(mine, ids) == ()
         np.testing.assert_allclose(mine(ids), model(ids), atol=1e-5)
         assert start.identity != warm_start(encoder[0]).identity
-    recipe = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
-    mine.compile(make_optimizer(recipe, 15, config), SoftRoutingLoss(), run_eagerly=True)
+    training = TrainingConfig(epochs=1, batch_size=8, learning_rate=1e-2)
+    mine.compile(make_optimizer(training, 15, config), SoftRoutingLoss(), run_eagerly=True)
     mine.fit(ids, np.arange(len(ids)) % 2, batch_size=8, epochs=3, verbose=0)
     changed = [
         ((linear.kernel.numpy() >= 0) != (its.linears()[name].kernel.numpy() >= 0)).mean()
@@ -406,7 +371,7 @@ def test_real_weights_start_as_what_binary_ones_are(encoder, tmp_path, of_source
     start = warm_start(tmp_path / "model")
     real = BEExformerClassifier(model.config.twin(), model.preprocessor, labels=LABELS)
     start.check(real.config)
-    assert start.apply(real, ids).real == ()
+    assert start.apply(real, ids) == ()
     np.testing.assert_allclose(real(ids), model(ids), atol=1e-5)
 
 

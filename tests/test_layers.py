@@ -6,8 +6,8 @@ import tensorflow as tf
 from conftest import random_ids, shake
 
 from beex_keras import BeexError, layers
-from beex_keras.layers.activations import EXACT
 from beex_keras.layers.attention import power_weights
+from beex_keras.layers.feed_forward import BIT_EXACT_ACTIVATIONS
 from beex_keras.precision import KINDS, Precision
 from beex_keras.quantizers import QUANTIZERS
 
@@ -19,7 +19,7 @@ def sign(x):
     return np.where(x >= 0, 1.0, -1.0)
 
 
-def on_grid(x, bits):
+def to_fixed_point(x, bits):
     """Multiples of 2^-bits in float64; everything if `bits` is None."""
     x = np.asarray(x, np.float64)
     return x if bits is None else np.round(x * 2**bits) / 2**bits
@@ -43,9 +43,9 @@ def reference_linear(layer, x):
         scale = np.abs(x).max(axis=-1, keepdims=True) / 127
         x = scale * np.round(x / scale)
     bits = 12 if layer.precision.is_fully_binary else None
-    bias = on_grid(layer.bias.numpy(), bits)
+    bias = to_fixed_point(layer.bias.numpy(), bits)
     if layer.precision.is_binary:
-        return x @ sign(kernel) * on_grid(layer.alpha.numpy(), bits) + bias
+        return x @ sign(kernel) * to_fixed_point(layer.alpha.numpy(), bits) + bias
     return x @ kernel + bias
 
 
@@ -114,7 +114,7 @@ def test_segments_follow_from_the_separator():
     np.testing.assert_allclose(layer(ids), expected, atol=1e-6)
 
 
-def test_positions_lie_on_a_grid():
+def test_positions_are_fixed_point_numbers():
     layer = build(layers.Embedding(50, 6, max_length=9), random_ids(2, 7))
     expected = np.round(layer.position.numpy().astype(np.float64) * 2**16) / 2**16
     np.testing.assert_array_equal(layer.positions, expected)
@@ -132,14 +132,14 @@ def test_layer_norm_equals_keras():
 @pytest.mark.parametrize(("square_bits", "size"), [(8, 2), (0, 0.5), (0, 2), (0, 200)])
 def test_exact_layer_norm_is_near_and_independent_of_order(square_bits, size):
     generator = np.random.default_rng(0)
-    x = on_grid(generator.normal(0, size, (2000, 96)), 12).astype(np.float32)
+    x = to_fixed_point(generator.normal(0, size, (2000, 96)), 12).astype(np.float32)
     layer = build(layers.LayerNorm(exact=True, square_bits=square_bits), x)
     plain = layers.LayerNorm()
     plain.build(x.shape)
     plain.set_weights(layer.get_weights())
     y = layer(x).numpy()
     np.testing.assert_allclose(y, plain(x), atol=2e-3)
-    np.testing.assert_array_equal(y, on_grid(y, 12))
+    np.testing.assert_array_equal(y, to_fixed_point(y, 12))
     order = generator.permutation(96)
     layer.set_weights([w[order] for w in layer.get_weights()])
     np.testing.assert_array_equal(layer(x[:, order]), y[:, order])
@@ -167,11 +167,12 @@ def test_attention_against_float64(kind):
         layers.MultiHeadAttention(12, 3, Precision.named(kind)), tf.constant(x), padding_mask=mask
     )
     exact = x.astype(np.float64)
-    on_grids = kind in ("w1a8", "fully-binary")
+    bit_exact = kind in ("w1a8", "fully-binary")
     bits = {"w1a8": (6, 6, 4), "fully-binary": (6, 6, 6)}.get(kind, (None, None, None))
     parts = layer.query, layer.key, layer.value
     q, k, v = (
-        on_grid(reference_linear(part, exact), b) for part, b in zip(parts, bits, strict=True)
+        to_fixed_point(reference_linear(part, exact), b)
+        for part, b in zip(parts, bits, strict=True)
     )
     context = np.zeros_like(q)
     for row in range(2):
@@ -181,12 +182,12 @@ def test_attention_against_float64(kind):
             scores[:, ~mask[row]] = -np.inf
             scores -= scores.max(axis=1, keepdims=True)
             weights = np.exp(scores)
-            if on_grids:
-                weights = on_grid(np.maximum(0, 1 + scores / 64) ** 64, 10)
+            if bit_exact:
+                weights = to_fixed_point(np.maximum(0, 1 + scores / 64) ** 64, 10)
             weights /= weights.sum(axis=1, keepdims=True)
             context[row, :, columns] = weights @ v[row, :, columns]
     y = layer(x, padding_mask=mask).numpy()
-    expected = on_grid(reference_linear(layer.project, context), 12 if on_grids else None)
+    expected = to_fixed_point(reference_linear(layer.project, context), 12 if bit_exact else None)
     np.testing.assert_allclose(y, expected, rtol=1e-4, atol=1e-4)
     scales = 4 * 12 if kind != "float" else 0
     assert layer.count_params() == 4 * (12 * 12 + 12) + scales
@@ -207,7 +208,7 @@ DEFINITIONS = {"sigmoid": sigmoid, "tanh": np.tanh, "gelu": gelu}
 def activated(name, kind, z):
     """With 8 bits by the exact functions: a small difference may be a whole step behind them."""
     if kind == "w1a8":
-        return EXACT[name](tf.constant(z, tf.float32)).numpy().astype(np.float64)
+        return BIT_EXACT_ACTIVATIONS[name](tf.constant(z, tf.float32)).numpy().astype(np.float64)
     return DEFINITIONS[name](z)
 
 
@@ -217,7 +218,7 @@ def test_exact_activations_are_near_their_definitions(name):
     with tf.GradientTape() as tape:
         x = tf.constant(z, tf.float32)
         tape.watch(x)
-        y = EXACT[name](x)
+        y = BIT_EXACT_ACTIVATIONS[name](x)
     slope = tape.gradient(y, x)
     error = {"sigmoid": 4e-5, "tanh": 7e-5, "gelu": 8e-4}[name]
     np.testing.assert_allclose(y, DEFINITIONS[name](z), atol=error, rtol=2e-4 * (name == "gelu"))
@@ -226,14 +227,14 @@ def test_exact_activations_are_near_their_definitions(name):
         assert (np.abs(y - z * (1 + np.tanh(inner)) / 2) <= 1.2e-4 * np.abs(z) + 1e-6).all()
     usual = np.gradient(DEFINITIONS[name](z), z)
     np.testing.assert_allclose(slope, usual, atol=3e-3)
-    far = EXACT[name](tf.constant([-3e38, 3e38]))
+    far = BIT_EXACT_ACTIVATIONS[name](tf.constant([-3e38, 3e38]))
     assert np.isfinite(far).all()
 
 
 def test_8_bit_attention_is_independent_of_the_order_of_tokens():
     """Bit for bit, where values are large and many tokens have the same weight."""
     generator = np.random.default_rng(0)
-    x = on_grid(generator.normal(size=(4, 64, 48)), 12).astype(np.float32)
+    x = to_fixed_point(generator.normal(size=(4, 64, 48)), 12).astype(np.float32)
     layer = build(layers.MultiHeadAttention(48, 3, Precision.named("w1a8")), tf.constant(x))
     layer.query.alpha.assign(0.02 * tf.ones(48))
     layer.value.bias.assign(8.0 * tf.ones(48))
@@ -246,7 +247,7 @@ def test_8_bit_attention_is_independent_of_the_order_of_tokens():
 def test_8_bit_blocks_give_the_same_bits_in_graphs_and_batches(network, gate):
     """TensorFlow's graph optimizer takes products and sums in another order, if it is let."""
     generator = np.random.default_rng(0)
-    x = on_grid(generator.normal(size=(20, 7, 48)), 12).astype(np.float32)
+    x = to_fixed_point(generator.normal(size=(20, 7, 48)), 12).astype(np.float32)
     mask = np.arange(7) < generator.integers(1, 8, (20, 1))
     layer = build(
         layers.BEExformerBlock(48, 3, 70, gate, "gelu", Precision.named("w1a8"), 0.0, network),
@@ -286,7 +287,7 @@ def test_slfn_against_its_equations(kind, gate_activation, content_activation):
     activation = "tanh" if kind == "fully-binary" else content_activation
     hidden_content = activated(activation, kind, hidden_content)
     content = reference_linear(layer.content_out, hidden_content)
-    expected = on_grid(gate * content, 12 if kind in ("w1a8", "fully-binary") else None)
+    expected = to_fixed_point(gate * content, 12 if kind in ("w1a8", "fully-binary") else None)
     tolerance = 5e-4 if content_activation == "tanh" else 5e-3
     np.testing.assert_allclose(layer(x), expected, rtol=tolerance, atol=tolerance)
     scales = 2 * 10 + 2 * 6 if kind != "float" else 0
@@ -375,3 +376,8 @@ def test_unsupported_bits_and_heads_are_refused():
         layers.SelectiveLearnForgetNetwork(4, 4, "relu")
     with pytest.raises(BeexError, match="content_activation"):
         layers.SelectiveLearnForgetNetwork(4, 4, None, "relu")
+
+
+def test_an_unknown_dtype_of_the_products_is_refused():
+    with pytest.raises(BeexError, match="matmul_dtype='float16' must be 'float32' or 'bfloat16'"):
+        layers.BinaryLinear(3, matmul_dtype="float16")

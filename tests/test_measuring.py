@@ -4,17 +4,14 @@ import json
 import sys
 from importlib.metadata import version
 
-import numpy as np
 import pytest
 from click.testing import CliRunner
-from conftest import needs_engine, tiny_config
+from conftest import needs_engine
 
 import beex_keras as beex
 import startup
 import streaming
 import throughput
-from beex_keras.models import BEExformerClassifier
-from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 
 def rows(command, *arguments):
@@ -61,19 +58,6 @@ def test_a_stream_in_processes_of_their_own():
     for row in found:
         assert not row["imports tensorflow"]
         assert row["MB at start"] <= row["peak MB"] and row["MB at the end"] <= row["peak MB"]
-
-
-def test_a_policy_is_calibrated_by_the_metric_of_its_task():
-    words = [*SPECIAL_TOKENS, "good", "bad", "film"]
-    texts = [f"{word} film {'film ' * count}" for word in ("good", "bad") for count in range(9)]
-    values = [number / 2 for number in range(len(texts))]
-    task = beex.load_task((texts, values), (texts, values), (texts, values))
-    config = tiny_config(num_classes=1, vocabulary_size=len(words))
-    scale = beex.ValueScale.of(np.array(values))
-    model = BEExformerClassifier(
-        config, TextPreprocessor(words, config.max_length), value_scale=scale
-    )
-    assert isinstance(throughput.calibrated(beex.Change(1.0), model, task), beex.Change)
 
 
 @needs_engine

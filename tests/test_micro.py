@@ -221,18 +221,6 @@ def test_other_forms_of_the_file():
     found = [micro.run(row[np.newaxis], threshold, outputs=2)[1][0] for row in IDS]
     np.testing.assert_array_equal(found, exits.Confidence(0.4).choose(expected))
 
-    first, middle, last = (
-        tflm_host.Micro(data, arena_size=1 << 20)
-        for data in converted("fully-binary", "segments", plan_memory=True, **PAIRS)
-    )
-    for row, all_exits in zip(IDS[:, np.newaxis], expected, strict=True):
-        logits, hidden = first.run(row, outputs=2)
-        np.testing.assert_allclose(logits[0], all_exits[0], rtol=0, atol=1e-5)
-        logits, hidden = middle.run(hidden, row, outputs=2)
-        np.testing.assert_allclose(logits[0], all_exits[1], rtol=0, atol=1e-5)
-        (logits,) = last.run(hidden, row)
-        np.testing.assert_allclose(logits[0], all_exits[2], rtol=0, atol=1e-5)
-
 
 @needs_micro
 def test_packed_weights_need_an_op_that_reads_them(three_blocks):

@@ -21,23 +21,19 @@ MISTAKES = {
     "a text that begins with a dash": (["predict", FILE, "-good film"], "Put '--' before"),
     "unknown task": ([*TRAIN, "imdb"], "imdb"),
     "unknown preset": (["train", "--preset", "huge", *OUT], "huge"),
-    "seed out of range": (
-        [*TRAIN, "{0}/train.jsonl", "--seed", "4294967296"],
-        "seed=4294967296 is too large; the largest is 4294967295",
-    ),
     "option out of range": ([*TRAIN, "{0}/train.jsonl", "--epochs", "0"], "epochs=0"),
     "unknown setting": ([*TRAIN, "{0}/train.jsonl", "--set", "layers=3"], "layers"),
     "setting given twice": ([*TRAIN, "--epochs", "1", "--set", "epochs=2"], "given twice"),
     "one setting given twice": ([*TRAIN, "--set", "epochs=1", "--set", "epochs=2"], "given twice"),
     "a table as unlabelled texts": (
         [*TRAIN, "{0}/train.jsonl", "--unlabelled", "{0}/train.jsonl", "--teacher", "{0}/run"], "rows of a table"),
-    "setting that the data decides": ([*TRAIN, "--set", "num_classes=3"], "num_classes"),
+    "setting that the data decides": ([*TRAIN, "{0}/train.jsonl", "--set", "num_classes=3"], "num_classes"),
     "setting without value": ([*TRAIN, "{0}/train.jsonl", "--set", "width"], "NAME=VALUE"),
     "sizes that do not go together": ([*TRAIN, "{0}/train.jsonl", "--set", "num_heads=7"], "multiple"),
     "training data given twice": (
         [*TRAIN, "{0}/train.jsonl", "--train", "{0}/train.jsonl"], "leave one"),
     "missing data file": ([*TRAIN, "{0}/none.jsonl"], "none.jsonl"),
-    "directory as data file": ([*TRAIN, "{0}/run"], "directory"),
+    "folder without data files": ([*TRAIN, "{0}/run"], "no train file"),
     "unsupported data file": ([*TRAIN, "{0}/bad.xlsx"], "xlsx"),
     "wrong column": ([*TRAIN, "{0}/train.jsonl", "--text-column", "body"], "body"),
     "bad JSON line": ([*TRAIN, "{0}/bad.jsonl"], "Line 2"),
@@ -46,7 +42,6 @@ MISTAKES = {
     "one class only": ([*TRAIN, "{0}/single.jsonl"], "class"),
     "unknown label in test": (
         [*TRAIN, "{0}/train.jsonl", "--test", "{0}/label.jsonl"], "maybe"),
-    "missing GLUE folder": ([*TRAIN, "glue/sst2", "--data-dir", "{0}/none"], "none"),
     "missing vocabulary": ([*TRAIN, "{0}/train.jsonl", "--set", "vocabulary={0}/v.txt"], "v.txt"),
     "output is a foreign folder": (["train", "{0}/train.jsonl", "-o", "{0}"], "run folder"),
     "other settings in the run": (
@@ -61,13 +56,11 @@ MISTAKES = {
     "a directory as output": (["convert", RUN, "--format", "beex", "-o", "."], "Cannot write ."),
     "a header as an array of C": (["convert", RUN, "--format", "c", "-o", "{0}/x.h"], "model.c"),
     "columns in place of texts": (["predict", FILE, "--file", "{0}/rows.tsv"], "is a TSV file"),
-    "segments as a file": (
-        ["convert", RUN, "--exit", "segments", "-o", "{0}/x.beex"], "leave out its suffix"),
     "missing text file": (["predict", FILE, "--file", "{0}/none.txt"], "none.txt"),
     "policy without threshold": (["predict", RUN, "text", "--policy", "entropy"], "--threshold"),
     "threshold without an end": (
         ["predict", RUN, "text", "--policy", "confidence", "--threshold", "inf"], "finite number"),
-    "a word for true or false": ([*TRAIN, "{0}/train.jsonl", "--set", "pieces=False"], "true or false"),
+    "a word for true or false": ([*TRAIN, "{0}/train.jsonl", "--set", "use_subwords=False"], "true or false"),
     "policy that does not exist": (["predict", RUN, "text", "--policy", "luck"], "luck"),
     "pair for a single-text model": (["predict", RUN, "text", "--pair", "text"], "single"),
     "another policy than the file's": (
@@ -78,8 +71,6 @@ MISTAKES = {
         ["predict", FILE, "--jsonl", "--file", "{0}/train.jsonl", "--text-column", "t", *STOP], "'t'"),
     "threshold input without an exit": (
         ["convert", RUN, "--exit", "all-outputs", "--threshold-input", *OUT], "by itself"),
-    "segments into a foreign folder": (
-        ["convert", RUN, "--exit", "segments", "-o", "{0}"], "not ours"),
     "truncated .tflite": (["predict", "{0}/short.tflite", "text"], "short.tflite"),
     "foreign .tflite": (["predict", "{0}/foreign.tflite", "text"], "foreign.tflite"),
     "corrupted .tflite": (["predict", "{0}/corrupt.tflite", "text"], "corrupt.tflite"),
@@ -109,8 +100,8 @@ MISTAKES = {
         ["evaluate", RUN, "--test", "{0}/label.jsonl"], "'maybe' on line 1"),
     "another split of a test file alone": (
         ["evaluate", RUN, "--test", "{0}/train.jsonl", "--split", "train"], "--split train needs DATA"),
-    "a test file alone with a folder": (
-        ["evaluate", RUN, "--test", "{0}/label.jsonl", "--data-dir", "{0}"], "--data-dir needs DATA"),
+    "a test file alone with a kind of task": (
+        ["evaluate", RUN, "--test", "{0}/label.jsonl", "--task-kind", "regression"], "--task-kind needs DATA"),
     "a file as a text": (["predict", RUN, "{0}/train.jsonl"], "add --file"),
     "a CSV file as texts": (["predict", RUN, "--file", "{0}/x.csv"], "CSV"),
     "JSON lines as texts": (["predict", RUN, "--file", "{0}/train.jsonl"], "add --jsonl"),

@@ -15,7 +15,8 @@ from packaging.version import Version
 
 import beex_keras
 from beex_keras import pretrained
-from beex_keras.export.mcu import board, project, single_header
+from beex_keras.export.mcu import project, single_header
+from beex_keras.export.mcu.memory import FIRMWARE
 from beex_keras.runtime import library
 
 ROOT = Path(__file__).parents[1]
@@ -146,7 +147,7 @@ def test_an_installed_package_carries_models_and_projects_for_microcontrollers(t
     assert header.read_text("utf-8") == single_header.single_header()
     for name in project.FILES:
         shipped = package / "tflite" / "firmware" / name
-        assert shipped.read_bytes() == (board.FIRMWARE / name).read_bytes()
+        assert shipped.read_bytes() == (FIRMWARE / name).read_bytes()
     for file in pretrained.FOLDER.glob("*.*"):
         assert (package / "pretrained" / file.name).read_bytes() == file.read_bytes()
 

@@ -180,7 +180,7 @@ def test_pairs_in_every_form(tmp_path, capsys, read_once):
     config = BEExformerConfig(**sizes, num_segments=2)
     file = tmp_path / "pairs"
     BEExformerClassifier(config, TextPreprocessor(words, 12)).save_pretrained(file)
-    (expected,) = load(file).classify(["a good film"], ["a bad film"])
+    (expected,) = load(file).classify([("a good film", "a bad film")])
     (tmp_path / "lines.txt").write_text("a good film\ta bad film\n", "utf-8")
     (tmp_path / "rows.jsonl").write_text('{"text": "a good film", "text2": "a bad film"}\n')
     for options in (

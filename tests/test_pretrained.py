@@ -15,7 +15,7 @@ from beex_keras import exits, pipeline, pretrained
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import KerasRunner, load, load_classifier
+from beex_keras.runtime import KerasRunner, load
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 ROOT = Path(__file__).parents[1]
@@ -183,8 +183,10 @@ def test_without_the_c_engine_keras_takes_its_place(monkeypatch):
     assert (found.label, found.exit) == (probe["answer"], probe["exit"])
 
 
-def test_load_classifier_takes_a_name():
-    assert load_classifier(NAMES[0]).labels == tuple(pretrained.card(NAMES[0])["labels"])
+def test_from_pretrained_takes_a_name():
+    assert BEExformerClassifier.from_pretrained(NAMES[0]).labels == tuple(
+        pretrained.card(NAMES[0])["labels"]
+    )
 
 
 @pytest.mark.parametrize("model", [None, 5])

@@ -8,14 +8,12 @@ import pytest
 import tensorflow as tf
 from commands import beex
 
-from beex_keras import BeexError, BEExformerConfig, Change, ValueScale, load_task, pipeline
+from beex_keras import BeexError, Change, TargetScaler, load_task, pipeline
 from beex_keras.models import BEExformerClassifier
 from beex_keras.training import TrainingConfig, train, warm_start
 
 RULE = Change(1.4)
 SIZE = {"vocabulary_size": 60, "max_length": 12, "width": 16, "hidden_width": 24, "num_blocks": 3}
-
-
 WORDS = {"awful": -2, "bad": -1, "good": 1, "great": 2}
 
 
@@ -34,17 +32,17 @@ def rated(count: int, seed: int) -> tuple[list[str], list[float]]:
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     task = load_task(rated(240, 0), rated(80, 1), rated(80, 2))
-    config = BEExformerConfig.preset("micro", **SIZE)
-    recipe = TrainingConfig(epochs=6, batch_size=16, learning_rate=1e-2, policy="change")
-    folder = tmp_path_factory.mktemp("rated") / "run"
-    return train(task, folder, model=config, training=recipe, verbose=0)
+    config = TrainingConfig(
+        preset="micro", model=SIZE, epochs=6, batch_size=16, learning_rate=1e-2, policy="change"
+    )
+    return train(task, tmp_path_factory.mktemp("rated") / "run", config, verbose=0)
 
 
 def test_a_regression_is_learned(run):
     assert run.evaluation.score > 0.9
     assert run.evaluation.further_scores["mean_absolute_error"] < 0.5
     assert isinstance(run.calibration.policy, Change)
-    assert run.model.value_scale == ValueScale.of(np.array(rated(240, 0)[1]))
+    assert run.model.value_scale == TargetScaler.fit(np.array(rated(240, 0)[1]))
     assert {"exit_3", "policy", "error", "val_pearson", "val_spearman"} <= run.history.keys()
     results = json.loads((run.directory / "results.json").read_text("utf-8"))
     for part in (results["test"], results["w1a8"]["test"]):
@@ -88,7 +86,7 @@ def test_keras_fits_targets_in_the_users_units(run):
 
 def test_heads_answer_in_the_scale_of_a_new_training(run):
     start = warm_start(run.directory)
-    scale = ValueScale(100.0, 25.0)
+    scale = TargetScaler(100.0, 25.0)
     other = BEExformerClassifier(
         run.model.config, run.model.preprocessor, policy=RULE, value_scale=scale
     )
@@ -105,7 +103,7 @@ def test_heads_answer_in_the_scale_of_a_new_training(run):
 
 def test_the_recipe_takes_the_policy_of_the_task(tmp_path, no_steps):
     data = {"data": rated(60, 0), "validation": rated(30, 1), "test": rated(30, 2)}
-    options = {"preset": "micro", "verbose": 0, **SIZE}
+    options = {"preset": "micro", "verbose": 0, "model": SIZE}
     found = train(output=tmp_path / "a", **data, **options)
     assert isinstance(found.model.policy, Change)
     with pytest.raises(BeexError, match="'confidence' reads the probabilities"):
@@ -117,14 +115,6 @@ def test_the_recipe_takes_the_policy_of_the_task(tmp_path, no_steps):
 def test_a_teacher_of_numbers(run, tmp_path):
     """The student's targets are mixed with what the teacher answers."""
     task = load_task(rated(64, 0), rated(30, 1), rated(30, 2))
-    recipe = TrainingConfig(epochs=1, batch_size=16, soft_targets=0.5, policy="change")
-    found = train(
-        task,
-        tmp_path / "run",
-        model=run.model.config,
-        training=recipe,
-        init=run.directory,
-        teacher=run.directory,
-        verbose=0,
-    )
+    both = {"init": run.directory, "teacher": run.directory, "distillation_alpha": 0.5}
+    found = train(task, tmp_path / "run", epochs=1, batch_size=16, verbose=0, **both)
     assert found.history["val_pearson"][-1] > 0.8

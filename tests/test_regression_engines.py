@@ -15,22 +15,22 @@ from beex_keras import (
     BeexError,
     Change,
     Patience,
+    TargetScaler,
     TextPreprocessor,
     ValuePrediction,
-    ValueScale,
     export,
     pipeline,
 )
 from beex_keras.export import beex as beex_format
 from beex_keras.export.tflite import flatbuffer
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import CRunner, KerasRunner, LCERunner, Pipeline, SegmentRunner
+from beex_keras.runtime import CRunner, KerasRunner, LCERunner, Pipeline
 
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 import tflm_host
 
 slow = pytest.mark.slow
-STARS = ValueScale(3.2, 1.3, 1, 5)
+STARS = TargetScaler(3.2, 1.3, 1, 5)
 RULE = Change(1.4)
 NUMBER = {"num_classes": 1, "num_segments": 2}
 IDS = random_ids(24, 12)
@@ -60,15 +60,14 @@ def test_all_engines_answer_the_same(model):
     data = beex_format.convert(model)
     runners = {
         "C": CRunner(data),
-        "all outputs": LCERunner(export.convert(model, exit="all-outputs")),
-        "in graph": LCERunner(export.convert(model)),
-        "segments": SegmentRunner(export.convert_segments(model)),
+        "all outputs": LCERunner(export.to_tflite(model, exit="all-outputs")),
+        "in graph": LCERunner(export.to_tflite(model)),
         "decoded": KerasRunner(beex_format.classifier(data)),
     }
     expected = KerasRunner(model).decide(IDS)
     assert set(expected.exits.tolist()) == {1, 2}
     for name, runner in runners.items():
-        assert runner.value_scale == STARS, name
+        assert runner.task.scaler == STARS, name
         found = runner.decide(IDS)
         np.testing.assert_array_equal(found.exits, expected.exits, name)
         np.testing.assert_allclose(found.logits, expected.logits, atol=1e-4, err_msg=name)
@@ -79,12 +78,12 @@ def test_all_engines_answer_the_same(model):
 @pytest.mark.parametrize("mode", ["weights-only", pytest.param("fully-binary", marks=slow)])
 def test_files_with_a_threshold_and_their_graphs(mode):
     model = model_of(mode)
-    data = export.convert(model, threshold_input=True)
+    data = export.to_tflite(model, threshold_input=True)
     for epsilon in (1e-6, model.policy.threshold):
         found = LCERunner(data).decide(IDS, Change(epsilon))
         expected = KerasRunner(model).decide(IDS, Change(epsilon))
         np.testing.assert_array_equal(found.exits, expected.exits)
-    graphs = flatbuffer.outermost_first(flatbuffer.parse(export.convert(model)))
+    graphs = flatbuffer.outermost_first(flatbuffer.parse(export.to_tflite(model)))
     # The first exit is never taken, so that its block and the next stand together.
     assert [flatbuffer.text(graph.name) for graph in graphs] == ["main", "exit_2", "block_3"]
 
@@ -111,7 +110,7 @@ def test_values_are_those_of_the_c_interface(plain, tmp_path):  # noqa: F811
     vocabulary = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefghij"]
     tf.keras.utils.set_random_seed(1)
     config = tiny_config(num_classes=1, vocabulary_size=len(vocabulary))
-    scale = ValueScale(3, 1.5, 2.9, 3.05)
+    scale = TargetScaler(3, 1.5, 2.9, 3.05)
     model = shaken(
         BEExformerClassifier(config, TextPreprocessor(vocabulary, 12), value_scale=scale)
     )

@@ -1,4 +1,4 @@
-"""Texts with replaced words: how many of them change, what they are made of, and that a seed decides."""
+"""The recipe that writes texts with replaced words."""
 
 import sys
 from pathlib import Path
@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 from toy import write_toy_files
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "recipes"))
 import replaced_words
 
 
@@ -26,7 +26,7 @@ def test_words_are_replaced_by_words_of_the_data_at_all_rates():
     assert min(changed) == 0 and max(changed) > 5
 
 
-def test_a_file_of_a_task_and_what_has_no_words_to_replace(tmp_path, monkeypatch):
+def test_the_file_has_each_text_once_and_a_missing_task_is_an_error(tmp_path):
     files = write_toy_files(tmp_path, train=60)
     output = tmp_path / "out.txt"
 
@@ -37,11 +37,11 @@ def test_a_file_of_a_task_and_what_has_no_words_to_replace(tmp_path, monkeypatch
     lines = output.read_text("utf-8").splitlines()
     assert done.exit_code == 0 and f"{len(lines):,} texts" in done.output
     assert 60 < len(lines) <= 180 and len(set(lines)) == len(lines)
-    missing = run("clinc", "--data-dir", tmp_path)
+    missing = run(tmp_path / "none.csv")
     assert missing.exit_code == 1 and "Traceback" not in missing.output
 
 
 @pytest.mark.parametrize("most", ["-1", "2"])
-def test_a_share_that_is_none(tmp_path, most):
+def test_a_share_outside_0_and_1_is_refused(tmp_path, most):
     words = [str(tmp_path / "none.csv"), "--most", most, "-o", str(tmp_path / "out.txt")]
     assert CliRunner().invoke(replaced_words.main, words).exit_code == 2

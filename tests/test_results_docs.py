@@ -7,16 +7,16 @@ from types import SimpleNamespace
 
 import pytest
 
-import mcu_page
 import peers_page
 import results
 from beex_keras import exits
 from beex_keras.evaluation.accounting import relative_costs
 from beex_keras.models import BEExformerConfig
 from beex_keras.training import TrainingConfig
+from mcu import page as mcu_page
 from suite.collect import policy_figures
 from suite.description import load_suite
-from suite.trial import read_logits
+from suite.trial import Trial, read_logits
 
 DOCS = Path(__file__).parent.parent / "docs"
 
@@ -124,6 +124,23 @@ def test_recorded_logits_give_the_recorded_exit(folder):
         known["policy"].pop(policy.parameter), rel=1e-5
     )
     assert found == known
+
+
+@pytest.mark.parametrize("folder", TRIALS, ids=lambda folder: folder.name)
+def test_recorded_trainings_keep_their_identity(folder):
+    """Renaming a field of a configuration changes no identity."""
+    spec = json.loads((folder / "result.json").read_text("utf-8"))
+    trial = Trial(
+        *(spec[name] for name in ("task", "variant", "seed")),
+        BEExformerConfig.from_dict(spec["model"]),
+        TrainingConfig(**spec["training"]),
+        spec["data"],
+        arguments=spec["arguments"],
+    )
+    names = ("task", "variant", "seed")
+    rows = [trial for name in WARM for trial in recorded(name)["trials"]]
+    (row,) = (row for row in rows if all(row[name] == spec[name] for name in names))
+    assert trial.settings == row["settings"]
 
 
 def test_small_trainings_by_default_are_recorded(tmp_path, monkeypatch):

@@ -12,10 +12,12 @@ from larq_compute_engine.tflite.python.interpreter import Interpreter
 import beex_keras
 from beex_keras import exits, export, runtime
 from beex_keras.errors import BeexError
-from beex_keras.export.tflite import freeze
+from beex_keras.export.tflite import graphs
 from beex_keras.models import BEExformerClassifier
-from beex_keras.runtime import Decisions, KerasRunner, LCERunner, Prediction
+from beex_keras.runtime import ExitOutputs, KerasRunner, LCERunner, Prediction
+from beex_keras.runtime.keras_runner import load_classifier
 from beex_keras.runtime.predictions import predictions
+from beex_keras.tasks import ClassificationTask
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 
 slow = pytest.mark.slow
@@ -41,8 +43,8 @@ def model() -> BEExformerClassifier:
 def file(model, tmp_path_factory):
     path = tmp_path_factory.mktemp("converted") / "model.tflite"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(freeze, "freeze_parts", frozen)
-        export.export_file(model, path, exit="all-outputs")
+        patch.setattr(graphs, "freeze_classifier", frozen)
+        export.convert(model, path, exit="all-outputs")
     return path
 
 
@@ -110,7 +112,7 @@ def test_padding_within_a_row_is_no_end_of_it(file, model):
 
 
 def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
-    export.export_file(model, tmp_path / "short.tflite", length=6)
+    export.convert(model, tmp_path / "short.tflite", length=6)
     short = runtime.load(tmp_path / "short.tflite")
     assert (short.length, short.preprocessor.max_length) == (6, 6)
     text = " ".join(WORDS[:9])
@@ -126,7 +128,9 @@ def test_file_of_a_shorter_length_cuts_to_it(model, tmp_path, frozen_once):
 
 def test_prediction_is_the_softmax_at_the_exit_taken(file):
     logits = np.log([[1, 2, 4, 1]]).astype(np.float32)
-    (prediction,) = predictions(LABELS, Decisions(logits, np.array([1])), np.array([False]))
+    (prediction,) = predictions(
+        ClassificationTask(LABELS), ExitOutputs(logits, np.array([1])), np.array([False])
+    )
     assert prediction == Prediction("blue", pytest.approx(0.5), 2, prediction.probabilities)
     assert prediction.probabilities == pytest.approx(
         {"red": 0.125, "green": 0.25, "blue": 0.5, "grey": 0.125}
@@ -189,24 +193,36 @@ def test_stream_reads_no_further_than_it_must(file):
 
 def test_pipeline_of_pairs(tmp_path, frozen_once, monkeypatch):
     model = with_words(built(**PAIRS), monkeypatch)
-    export.export_file(model, tmp_path / "pairs.tflite")
+    export.convert(model, tmp_path / "pairs.tflite")
     classify = beex_keras.pipeline(tmp_path / "pairs.tflite", truncate=True)
-    texts, pairs = sentences(20), sentences(20, seed=1)
-    labels = [prediction.label for prediction in classify(texts, pairs)]
-    assert labels == [p.label for p in KerasRunner(model).classify(texts, pairs, truncate=True)]
-    assert classify(texts[0], pairs[0]).label == labels[0]
-    assert [a.label for a in classify(list(zip(texts, pairs, strict=True)))] == labels
-    assert [
-        a.label for a in classify([*map(list, zip(texts, pairs, strict=True))])
-    ] == labels  # as JSON has them
-    for second in (pairs[:-1], [*pairs, "aaa"]):
-        with pytest.raises(BeexError, match=f"20 texts came with {len(second)}"):
-            classify(texts, second)
-        with pytest.raises(BeexError, match="numbers of texts and second texts differ"):
-            list(classify.stream(iter(texts), iter(second)))
-    broken = (line.decode() for line in (b"aaa", b"\xff"))
-    with pytest.raises(UnicodeDecodeError):  # which says nothing of how many there are
-        list(classify.stream(texts, broken))
+    pairs = list(zip(sentences(20), sentences(20, seed=1), strict=True))
+    labels = [prediction.label for prediction in classify(pairs)]
+    assert labels == [p.label for p in KerasRunner(model).classify(pairs)]
+    assert [classify([pair])[0].label for pair in pairs] == labels
+    assert [a.label for a in classify([*map(list, pairs)])] == labels  # as JSON has them
+    assert [a.label for a in classify.stream(iter(pairs))] == labels
+
+
+def test_two_strings_are_never_taken_for_a_pair(file, tmp_path, frozen_once, monkeypatch):
+    """They may be two texts as well, so a pair stands in a list: [(text, text_pair)]."""
+    runner = KerasRunner(with_words(built(**PAIRS), monkeypatch))
+    for two in (("aaa", "bbb"), ["aaa", "bbb"]):
+        for read in (runner.classify, runner.encode, runtime.Pipeline(runner)):
+            with pytest.raises(BeexError, match=r"give a list of \(text, text_pair\) tuples"):
+                read(two)
+        with pytest.raises(BeexError, match=r"reads pairs.* give a list of \(text, text_pair\)"):
+            runner.classifier.predict(two)
+    for text in ("aaa", ["aaa"], ["aaa", "bbb", "aaa"]):
+        with pytest.raises(BeexError, match="Text 1 is a single one, and the model reads pairs"):
+            runtime.Pipeline(runner)(text)
+    single = runtime.load(file)
+    for read in (single.classify, single.encode, runtime.Pipeline(single)):
+        with pytest.raises(
+            BeexError, match="A tuple of two strings was given, which may be a pair"
+        ):
+            read(("aaa", "bbb"))
+        with pytest.raises(BeexError, match="Text 1 is a pair, and the model reads single texts"):
+            read([("aaa", "bbb")])
 
 
 def test_errors_count_from_the_first_text(file):
@@ -223,7 +239,7 @@ def test_errors_count_from_the_first_text(file):
 
 
 def test_a_file_that_exits_has_one_policy(model, frozen_once):
-    fixed = LCERunner(export.convert(model))
+    fixed = LCERunner(export.to_tflite(model))
     texts = sentences(10)
     assert [p.exit for p in fixed.classify(texts, policy=model.policy)] == [
         p.exit for p in KerasRunner(model).classify(texts)
@@ -232,7 +248,7 @@ def test_a_file_that_exits_has_one_policy(model, frozen_once):
         fixed.classify(texts, policy=exits.Entropy(1.0))
     with pytest.raises(BeexError, match="does not compute the logits of every exit"):
         fixed.exit_logits(random_ids(2, 12))
-    adjustable = LCERunner(export.convert(model, threshold_input=True))
+    adjustable = LCERunner(export.to_tflite(model, threshold_input=True))
     for some in (texts, sentences(30)):
         for policy in (exits.Confidence(0.3), exits.Confidence(0.6)):
             found = [p.exit for p in adjustable.classify(some, policy=policy)]
@@ -246,15 +262,14 @@ def test_a_file_that_exits_has_one_policy(model, frozen_once):
 
 def test_texts_that_cannot_be_classified(file):
     loaded = runtime.load(file)
-    for texts, pairs, message in (
-        (["aaa", " "], None, "Text 2 is empty"),
-        ([3], None, "Text 1 is of type int"),
-        ("aaa", None, "one string"),
-        ([" ".join(WORDS)], None, "47 tokens, the model reads 12"),
-        (["aaa"], ["bbb"], "single texts, not pairs"),
+    for texts, message in (
+        (["aaa", " "], "Text 2 is empty"),
+        ([3], "Text 1 is of type int"),
+        ("aaa", "one string"),
+        ([" ".join(WORDS)], "47 tokens, the model reads 12"),
     ):
         with pytest.raises(BeexError, match=message):
-            loaded.classify(texts, pairs, truncate=False)
+            loaded.classify(texts, truncate=False)
     assert loaded.classify([" ".join(WORDS)])[0].truncated
 
 
@@ -293,7 +308,7 @@ def test_paths_that_hold_no_model(tmp_path, file):
         with pytest.raises(BeexError, match=message):
             runtime.load(tmp_path / name)
     with pytest.raises(BeexError, match="not a Keras model"):
-        runtime.load_classifier(file)
+        load_classifier(file)
     with pytest.raises(BeexError, match="num_threads=0"):
         runtime.load(file, num_threads=0)
 

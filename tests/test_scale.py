@@ -91,7 +91,7 @@ def rating(tmp_path_factory) -> Path:
     """A model that answers a number from 1 to 5."""
     words = [*SPECIAL_TOKENS, *"abcdefgh"]
     config = tiny_config(num_classes=1, vocabulary_size=len(words))
-    preprocessor, scale = TextPreprocessor(words, 12), beex.ValueScale(3.0, 0.5, 1.0, 5.0)
+    preprocessor, scale = TextPreprocessor(words, 12), beex.TargetScaler(3.0, 0.5, 1.0, 5.0)
     file = tmp_path_factory.mktemp("rating") / "rating.beex"
     model = shake(BEExformerClassifier(config, preprocessor, value_scale=scale))
     file.write_bytes(beex_format.convert(model))

@@ -13,6 +13,7 @@ from commands import exit_code as beex
 from conftest import needs_engine, shake
 from toy import TOY_SIZE, write_toy_snips
 
+from baselines import tfidf_predictions
 from beex_keras import exits, pipeline, pretrained
 from beex_keras.data import load_task
 from beex_keras.errors import BeexError
@@ -22,10 +23,8 @@ from beex_keras.models import BEExformerClassifier, BEExformerConfig
 from beex_keras.runtime import load
 from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor
 from beex_keras.training import TrainingConfig, warm_start
-from beex_keras.training.baselines import tfidf_predictions
 
 ROOT = Path(__file__).parents[1]
-NAMES = pretrained.names()
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def write_runs(path, task, words):
         num_segments=2 if task.is_pair else 1,
         separator_id=preprocessor.separator_id,
     )
-    policy, scale = exits.get(exits.default(task.is_regression)), task.value_scale
+    policy, scale = exits.get(exits.default(task.problem_type)), task.value_scale
     tf.keras.utils.set_random_seed(1)
     model = BEExformerClassifier(config, preprocessor, task.labels, policy, scale)
     start = model.get_weights()
@@ -65,8 +64,8 @@ def write_runs(path, task, words):
         settings = {
             "task": task.name,
             "data": task.fingerprint(),
-            "model": config.replace(vocabulary_size=wanted.vocabulary_size).to_dict(),
-            "training": training.to_dict(),
+            "model": config.to_dict(),
+            "training": training.hyperparameters(),
             **({"both_orders": True} if task.both_orders else {}),
             **({} if scale is None else {"value_scale": scale.to_dict()}),
         }
@@ -80,7 +79,7 @@ def write_runs(path, task, words):
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data):
     path = tmp_path_factory.mktemp("runs")
-    write_runs(path, load_task("snips", data_dir=data), ["good", "bad", "film", "the", "a"])
+    write_runs(path, load_task(data / "snips"), ["good", "bad", "film", "the", "a"])
     return path
 
 
@@ -140,7 +139,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
         settings = json.loads((run / "run.json").read_text())
         settings["teacher"] = {"kind": "classifier", "weights": weights_of(real[1])}
         (run / "run.json").write_text(json.dumps(settings))
-    arguments = ["toy", *map(str, runs), "--about", "snips", "--data-dir", str(data)]
+    arguments = ["toy", *map(str, runs), "--about", "snips", "--data", str(data / "snips")]
     for earlier in real:
         arguments += ["--earlier", str(earlier)]
     ship(*arguments, "-o", output)
@@ -151,7 +150,7 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     assert [row["score"] for row in card["seeds"]] == [score["test"]["score"] for score in scores]
     assert card["twins"] == [card["seeds"][1]]
     chosen = runs[card["shipped_seed"]]
-    task = load_task("snips", data_dir=data)
+    task = load_task(data / "snips")
     file, keras = load(output / "toy.beex"), load(chosen)
     ids = keras.encode(task.test.texts)
     np.testing.assert_allclose(file.exit_logits(ids), keras.exit_logits(ids), atol=1e-4)
@@ -167,11 +166,11 @@ def test_a_run_becomes_a_model_with_a_card(tmp_path, data, runs, tool):
     # All seeds have one teacher, which keeps its own seed.
     assert "--seed 0 -o runs/toy-teacher-init-0\n" in page
     assert "--init runs/toy-teacher-init-0 --seed 1 -o runs/toy-teacher-1\n" in page
-    assert "--teacher runs/toy-teacher-1 --seed $seed -o runs/toy-$seed\n" in page
+    assert "--init none --teacher runs/toy-teacher-1 --seed $seed -o runs/toy-$seed\n" in page
 
 
 ABOUT_NUMBERS = """
-task = "glue/stsb"
+task = "near"
 title = "How near are two sentences?"
 languages = ["en"]
 intended_use = "Near sentences."
@@ -194,56 +193,56 @@ value = 4.5
 @pytest.fixture
 def rated(tmp_path):
     """A folder with pairs whose ratings, most of them near 3, are told by the words."""
-    folder = tmp_path / "STS-B"
+    folder = tmp_path / "near"
     folder.mkdir()
     random = np.random.default_rng(0)
     near = {"sleeps": 0.1, "rests": 0.2, "sings": -0.1, "chirps": -0.2}
-    for name, count in (("train", 60), ("dev", 40)):
-        rows = ["sentence1\tsentence2\tscore"]
+    for name, count in (("train", 60), ("test", 40)):
+        rows = ["text\tpair\tlabel"]
         for number in range(count):
             verbs = random.choice(list(near), 2)
             value = {0: 0, 1: 5}.get(number, 3 + sum(near[verb] for verb in verbs))
             first, second = (f"a {random.choice(['cat', 'bird'])} {verb} now" for verb in verbs)
             rows.append(f"{first}\t{second} {number}\t{value:.3f}")
         (folder / f"{name}.tsv").write_text("\n".join(rows) + "\n", "utf-8")
-    return tmp_path
+    return folder
 
 
 @needs_engine
 def test_a_regression_has_a_card_that_speaks_of_numbers(rated, tmp_path, tool, monkeypatch, capsys):
     pytest.importorskip("sklearn")
-    task = load_task("glue/stsb", data_dir=rated, both_orders=True)
+    task = load_task(rated, pair_column="pair", both_orders=True)
     runs = write_runs(tmp_path, task, ["cat", "bird", "sleeps", "rests", "sings", "a"])
     (tmp_path / "near.toml").write_text(ABOUT_NUMBERS, "utf-8")
-    about = ["--about", tmp_path / "near.toml", "--data-dir", rated]
+    about = ["--about", tmp_path / "near.toml", "--data", rated]
     ship("near", *runs, *about, "-o", tmp_path / "shipped")
     card = json.loads((tmp_path / "shipped" / "near.json").read_text("utf-8"))
     page = (tmp_path / "shipped" / "near.md").read_text("utf-8")
 
-    # What is said of the answers.
-    targets = np.array([float(line.split("\t")[2]) for line in lines(rated, "dev")])
+    # Its answers.
+    targets = np.array([float(line.split("\t")[2]) for line in lines(rated, "test")])
     assert card["metric"] == "pearson" and card["value_scale"] == task.value_scale.to_dict()
     assert (card["value_scale"]["least"], card["value_scale"]["most"]) == (0, 5)
     assert "answers with a number from 0 to 5." in page
     classify = pipeline(tmp_path / "shipped" / "near.beex")
-    values = np.array([each.value for each in classify(task.test.texts, task.test.pairs)])
+    values = np.array([each.value for each in classify(task.test.inputs())])
     pearson = np.corrcoef(targets, values)[0, 1]
     assert card["test"]["score"] == pytest.approx(pearson, abs=1e-6)
     assert f"the file reaches {100 * pearson:.1f} on the test data." in page
     assert "\nThe table has the Pearson × 100.\n" in page and "| exit | Pearson × 100 |" in page
-    probe = classify("a cat sleeps", "a cat rests")
+    (probe,) = classify([("a cat sleeps", "a cat rests")])
     assert f"| a cat sleeps | a cat rests | plain | 4.5 | {round(probe.value, 4)} |" in page
 
-    # What it has to beat.
+    # The baselines.
     assert list(card["baselines"]) == ["mean", "TF-IDF + ridge"]
     ridge = np.corrcoef(targets, tfidf_predictions(task))[0, 1]
     assert list(card["baselines"].values()) == pytest.approx([0, ridge], abs=1e-9) and ridge > 0.5
     assert "| mean | – | 0.0 |" in page and f"| TF-IDF + ridge | – | {100 * ridge:.1f} |" in page
     rows = tool("page").table([card], [])
-    assert f"| TF-IDF + ridge | glue/stsb | {100 * ridge:.1f} | – |" in rows
-    assert f"| glue/stsb | {100 * pearson:.1f} (Pearson) |" in rows
+    assert f"| TF-IDF + ridge | near | {100 * ridge:.1f} | – |" in rows
+    assert f"| near | {100 * pearson:.1f} (Pearson) |" in rows
 
-    # Where it fails: by the error, of texts that are told apart by both of a pair.
+    # The failures: both texts of a pair count.
     failures, error = card["failures"], np.abs(targets - values).mean()
     assert set(failures) == {"length", "unknown", "groups"}
     for rows in failures.values():
@@ -267,7 +266,7 @@ def test_a_regression_has_a_card_that_speaks_of_numbers(rated, tmp_path, tool, m
 
 def lines(folder, part):
     """The rows of a toy's file."""
-    return (folder / "STS-B" / f"{part}.tsv").read_text("utf-8").splitlines()[1:]
+    return (folder / f"{part}.tsv").read_text("utf-8").splitlines()[1:]
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import pytest
 
 from beex_keras import BeexError
 from beex_keras.data import Split
-from beex_keras.data.phrases import hold_out_sentences
 from beex_keras.data.splits import complete_splits, hold_out
+from corpora.phrases import hold_out_sentences
 
 
 def split_of(count, classes=2, pairs=False, seed=0):

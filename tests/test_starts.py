@@ -1,4 +1,4 @@
-"""The packaged starts of binary students, and the tools that make them."""
+"""The packaged starts of binary models, and the recipes that make them."""
 
 import csv
 import json
@@ -13,35 +13,19 @@ from click.testing import CliRunner
 from small_encoder import SHAPE
 from toy import toy_rows
 
-import beex_keras as beex
 from beex_keras import BEExformerClassifier
 from beex_keras.data.rows import Columns
-from beex_keras.data.user_files import read_rows
+from beex_keras.data.sources import read_rows
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import binary_minilm, warm_start
-from beex_keras.training.warm_starts import ModelStart
+from beex_keras.runtime.keras_runner import load_classifier
+from beex_keras.training import warm_start
+from beex_keras.training.warm_starts import ENCODER_LABELS, PACKAGED_STARTS, ModelStart
 
-sys.path.append(str(Path(__file__).parents[1] / "tools"))
+sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "recipes"))
 import alike
-import binary_minilm as tool
-import binary_minilm_pairs as pairs_tool
+import binary_minilm
+import binary_minilm_pairs
 import sentences
-
-
-@pytest.mark.parametrize(
-    ("known", "texts"),
-    [
-        (True, ["A slow film, but the ending is worth it!", "omg this phone is soooo good :)"]),
-        (True, ["Patients with hyponatremia and thrombocytopenia are treated with imatinib."]),
-        (True, ["iphone 12 case cheap", "running shoes size 9"]),
-        (False, ["Das Zimmer war sauber, aber das Frühstück enttäuschte.", "Gerne wieder!"]),
-        (False, ["La habitación estaba limpia, pero el desayuno nos decepcionó."]),
-        (False, ["房间很干净，但是早餐让人失望。", "服务员态度很好"]),
-        (False, ["Номер чистый, но завтрак разочаровал."]),
-    ],
-)
-def test_it_knows_english_alone(known, texts):
-    assert binary_minilm.knows_language(texts) == known
 
 
 @pytest.mark.parametrize(("name", "segments"), [("binary-minilm", 1), ("binary-minilm-pairs", 2)])
@@ -49,8 +33,8 @@ def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
     start = warm_start(name)
     assert isinstance(start, ModelStart) and start.is_encoder
     preset = BEExformerConfig.preset("minilm")
-    for name in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks"):
-        assert getattr(start.shape, name) == getattr(preset, name)
+    for field in ("width", "num_heads", "hidden_width", "gate_width", "num_blocks"):
+        assert getattr(start.shape, field) == getattr(preset, field)
     assert start.shape.max_length == 512
     assert start.source.backbone.embedding.position.numpy().any(axis=1).all()
     assert start.bits == {"weight_bits": 1, "embedding_bits": 1, "activation_bits": 32}
@@ -59,25 +43,29 @@ def test_a_packaged_start_has_the_shape_of_the_preset(name, segments):
     assert start.tokens == warm_start("binary-minilm").tokens
 
 
-# === The tools that make them ===
+# === The recipes that make them ===
+
+SMALL = {**SHAPE, "vocabulary_size": 100, "dropout": 0.0, "token_dropout": 0.0}
+"""The fields of a model that can start from the small encoder."""
 
 
+@pytest.mark.slow
 def test_a_start_of_more_epochs_comes_nearer_to_minilm(encoders, tmp_path, monkeypatch):
-    lines = [row["text"] for row in toy_rows(150, 1)]
+    lines = [row["text"] for row in toy_rows(700, 1)]
     (tmp_path / "texts.txt").write_text("\n".join([*lines, *lines[:9], ""]) + "\n", "utf-8")
-    assert sorted(tool.texts_of((tmp_path / "texts.txt",), (), None)) == sorted(set(lines))
-    recipe = {**tool._RECIPE, **SHAPE, "vocabulary_size": 100, "batch_size": 8}
-    recipe |= {"precision": "float32", "learning_rate": 1e-2}
-    monkeypatch.setattr(tool, "_HELD_OUT", 20)
-    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.NAME, tmp_path / "made.beex")
+    assert sorted(binary_minilm.texts_of((tmp_path / "texts.txt",), ())) == sorted(set(lines))
+    small = binary_minilm.CONFIG.replace(
+        model=SMALL, batch_size=8, learning_rate=1e-2, matmul_dtype="float32"
+    )
+    monkeypatch.setitem(PACKAGED_STARTS, "binary-minilm", tmp_path / "made.beex")
 
     def distance(epochs):
-        monkeypatch.setattr(tool, "_RECIPE", {**recipe, "epochs": epochs})
+        monkeypatch.setattr(binary_minilm, "CONFIG", small.replace(epochs=epochs))
         words = [str(tmp_path / "texts.txt"), "-o", str(tmp_path / f"run-{epochs}")]
-        done = CliRunner().invoke(tool.main, words)
+        done = CliRunner().invoke(binary_minilm.main, words)
         assert done.exit_code == 0, done.output
-        made = beex.runtime.load_classifier(tmp_path / "made.beex")
-        assert made.labels == binary_minilm.LABELS and made.config.weight_bits == 1
+        made = load_classifier(tmp_path / "made.beex")
+        assert made.labels == ENCODER_LABELS and made.config.weight_bits == 1
         real = BEExformerClassifier(made.config.twin(), made.preprocessor)
         ids = made.preprocessor.encode(lines[:50])
         warm_start("minilm").apply(real, ids)
@@ -87,18 +75,19 @@ def test_a_start_of_more_epochs_comes_nearer_to_minilm(encoders, tmp_path, monke
     assert distance(5) < 0.8 * distance(1)
 
 
-def test_the_tool_says_what_is_missing(tmp_path):
-    done = CliRunner().invoke(tool.main, [str(tmp_path / "none.txt"), "-o", str(tmp_path / "run")])
+def test_a_recipe_says_what_is_missing(tmp_path):
+    words = [str(tmp_path / "none.txt"), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(binary_minilm.main, words)
     assert done.exit_code == 1 and "none.txt" in done.output and "Traceback" not in done.output
 
 
-# === Pairs, and how alike MiniLM finds them ===
+# === Pairs of sentences, and the cosine of their embeddings ===
 
 _DIRECTIONS = np.random.default_rng(0).normal(size=(997, 16))
 
 
 def embed(texts):
-    """Bags of words in a few dimensions, of length 1."""
+    """Bags of words, projected to a few dimensions and scaled to length 1."""
     found = np.array([sum(_DIRECTIONS[hash_of(word)] for word in text.split()) for text in texts])
     return (found / np.linalg.norm(found, axis=1, keepdims=True)).astype(np.float32)
 
@@ -109,15 +98,14 @@ def hash_of(word):
 
 @pytest.fixture
 def pair_files(tmp_path, monkeypatch):
+    """Returns a function that writes 1,200 pairs of toy sentences to a folder."""
     monkeypatch.setattr(alike, "Embedder", lambda: embed)
-    monkeypatch.setattr(alike, "_HELD_OUT", 20)
-    monkeypatch.setattr(alike, "_NEAR", (5, 30))
-    lines = list({row["text"] for row in toy_rows(300, 1)})
+    lines = sorted({row["text"] for row in toy_rows(1500, 1)})
     lines[::3] = [f'"{line}" , they say' for line in lines[::3]]
-    (tmp_path / "texts.txt").write_text("\n".join(sorted(lines)), "utf-8")
+    (tmp_path / "texts.txt").write_text("\n".join(lines), "utf-8")
 
     def write(name, *options):
-        words = [str(tmp_path / "texts.txt"), "--pairs", "100", "-o", str(tmp_path / name)]
+        words = [str(tmp_path / "texts.txt"), "--pairs", "1200", "-o", str(tmp_path / name)]
         done = CliRunner().invoke(alike.main, [*words, *options])
         assert done.exit_code == 0, done.output
         return tmp_path / name
@@ -131,8 +119,8 @@ def rows_of(folder):
         file = folder / f"{split}.csv"
         with file.open(encoding="utf-8", newline="") as lines:
             found[split] = list(csv.DictReader(lines))
-        # A training reads what the tool has written.
-        read = read_rows(file, Columns("text", "pair"))
+        # `beex train` reads the same rows.
+        read = read_rows(file, Columns("text", "pair"), split)
         assert [read.texts, read.pairs, read.labels] == [
             [row[name] for row in found[split]] for name in ("text", "pair", "label")
         ]
@@ -141,16 +129,17 @@ def rows_of(folder):
 
 def test_the_label_of_a_pair_is_the_cosine_of_both_embeddings(pair_files, tmp_path):
     rows = rows_of(pair_files("pairs"))
-    assert len(rows["validation"]) == len(rows["test"]) == 20 and 50 < len(rows["train"]) <= 60
+    assert len(rows["validation"]) == len(rows["test"]) == 500
+    assert 100 < len(rows["train"]) <= 200
     every = [row for some in rows.values() for row in some]
     cosines = (embed([row["text"] for row in every]) * embed([row["pair"] for row in every])).sum(1)
     labels = np.array([float(row["label"]) for row in every])
     np.testing.assert_allclose(labels, cosines, atol=1e-4)
     assert all(row["text"] != row["pair"] for row in every)
-    # A quarter has a changed copy, which is no text of the file.
+    # A quarter of the pairs has a changed copy, which is seldom a text of the file.
     known = set((tmp_path / "texts.txt").read_text("utf-8").splitlines())
     copies = [row for row in every if not {row["text"], row["pair"]} <= known]
-    assert 10 <= len(copies) <= 27
+    assert 200 < len(copies) <= 324
 
 
 @pytest.mark.parametrize("ranks", [(0, 3), (5, 30)])
@@ -172,22 +161,31 @@ def test_the_pairs_follow_from_the_seed(pair_files):
     assert rows_of(first) == rows_of(again) != rows_of(other)
 
 
-def test_a_start_for_pairs_comes_of_a_teacher_that_has_compared_them(
-    eager, encoders, pair_files, monkeypatch
+@pytest.mark.slow
+def test_a_start_for_pairs_learns_from_a_teacher_that_has_compared_them(
+    eager, encoders, tmp_path, monkeypatch
 ):
-    small = {**pairs_tool._OF_BOTH, **SHAPE, "vocabulary_size": 100, "precision": "float32"}
-    monkeypatch.setattr(pairs_tool, "_OF_BOTH", small)
-    folder = pair_files("pairs")
-    monkeypatch.setitem(binary_minilm.FILES, binary_minilm.PAIRS_NAME, folder / "made.beex")
-    done = CliRunner().invoke(pairs_tool.main, [str(folder), "-o", str(folder / "run")])
+    for name in ("TEACHER", "STUDENT"):
+        config = getattr(binary_minilm_pairs, name)
+        small = config.replace(model={**config.model, **SMALL}, matmul_dtype="float32")
+        monkeypatch.setattr(binary_minilm_pairs, name, small)
+    for seed, (split, count) in enumerate({"train": 70, "validation": 20, "test": 20}.items()):
+        texts = [row["text"] for row in toy_rows(2 * count, seed)]
+        first, second = texts[:count], texts[count:]
+        cosines = (embed(first) * embed(second)).sum(axis=1)
+        rows = alike.as_csv(list(zip(first, second, cosines, strict=True)))
+        (tmp_path / f"{split}.csv").write_text(rows, "utf-8")
+    monkeypatch.setitem(PACKAGED_STARTS, "binary-minilm-pairs", tmp_path / "made.beex")
+    words = [str(tmp_path), "-o", str(tmp_path / "run")]
+    done = CliRunner().invoke(binary_minilm_pairs.main, words)
     assert done.exit_code == 0, done.output
-    about = json.loads((folder / "run" / "student" / "run.json").read_text("utf-8"))
+    about = json.loads((tmp_path / "run" / "student" / "run.json").read_text("utf-8"))
     assert (about["model"]["num_classes"], about["model"]["num_segments"]) == (1, 2)
     assert about["init"]["name"] == "binary-minilm"
-    assert about["teacher"] == warm_start(folder / "run" / "teacher").identity
-    made = beex.runtime.load_classifier(folder / "made.beex")
-    student = beex.runtime.load_classifier(folder / "run" / "student")
-    assert made.labels == binary_minilm.LABELS and made.config.num_segments == 2
+    assert about["teacher"] == warm_start(tmp_path / "run" / "teacher").identity
+    made = load_classifier(tmp_path / "made.beex")
+    student = load_classifier(tmp_path / "run" / "student")
+    assert made.labels == ENCODER_LABELS and made.config.num_segments == 2
     assert warm_start("binary-minilm-pairs").is_encoder
     ids = made.preprocessor.encode(["a good film"], pairs=["the film is good"])
     for mine, its in zip(made.backbone(ids), student.backbone(ids), strict=True):

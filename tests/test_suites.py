@@ -13,8 +13,6 @@ from toy_suite import TOY
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
-from beex_keras.training import settings
-from beex_keras.training.arguments import Arguments
 from suite import description
 from suite.__main__ import main
 from suite.description import load_suite
@@ -198,7 +196,7 @@ def test_data_of_a_task_has_a_fingerprint(toy):
         ("width = 32", "widht = 32", "Unknown configuration field 'widht'"),
         ("epochs = 3", "epochs = 0", "epochs=0"),
         ("plain = {}", "plain = 3", "must be a table"),
-        ("plain = {}", 'plain = { start = { twin_of = "wide" } }', "another training is given as"),
+        ("plain = {}", 'plain = { start = { twin_of = "wide" } }', "no 'twin_of'; known are"),
     ],
 )
 def test_faulty_suites(toy, old, new, message):
@@ -232,26 +230,6 @@ def test_own_suites_are_sound():
         for group in described.groups:
             for variant in group.variants:
                 described.trial(group.tasks[0], variant, group.seeds[0], {})
-
-
-@pytest.mark.parametrize(
-    ("task", "count", "classes"),
-    [
-        ("sst2, 500 texts", 500, 2),
-        ("sst2, 2,000 texts", 2_000, 2),
-        ("clinc, 10 texts per label", 1_500, 150),
-        ("tweeteval, emotion", 2_934, 4),
-    ],
-)
-def test_the_twin_of_the_rows_by_default_has_a_row(task, count, classes):
-    """Models are equal as far as the data does not decide, and trainings but for the exit's calibration."""
-    suite = load_suite("few-labels")
-    arguments = Arguments.read(suite.trial(task, "weights-only, by default", 0, {}).arguments)
-    found = settings.resolve(arguments, settings.Data(count, classes)).twin
-    twin = suite.trial(task, "float32 twin, from the packaged start", 0, {})
-    assert twin.start["init"] == found.init.identity["name"]
-    training = dataclasses.replace(found.training, tolerance=twin.training.tolerance)
-    assert (twin.training, twin.model) == (training, found.model)
 
 
 def test_paper_suite_has_what_the_evaluation_needs():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from beex_keras.evaluation.temperature import scaled_probabilities
+from beex_keras.evaluation.reliability import scaled_probabilities
 
 
 def drawn(texts, classes, sureness):

@@ -8,12 +8,7 @@ import pytest
 import tensorflow as tf
 
 from beex_keras import BeexError
-from beex_keras.text import (
-    SPECIAL_TOKENS,
-    TextPreprocessor,
-    learn_vocabulary,
-    read_vocabulary,
-)
+from beex_keras.text import SPECIAL_TOKENS, TextPreprocessor, learn_vocabulary, read_vocabulary
 from beex_keras.text.learning import split_words
 
 CORPUS = [
@@ -333,8 +328,8 @@ def test_a_preprocessor_needs_a_sound_vocabulary_and_length(vocabulary):
 
 def test_whole_words_alone():
     texts = ["the good film", "The good, plot", "a film once"]
-    vocabulary = learn_vocabulary(texts, 100, pieces=False)
+    vocabulary = learn_vocabulary(texts, 100, use_subwords=False)
     assert vocabulary == [*SPECIAL_TOKENS, "film", "good", "the"]
     ids = TextPreprocessor(vocabulary, 6).encode(["the once film"])
     assert ids.tolist() == [[2, 7, 1, 5, 3, 0]]
-    assert learn_vocabulary(texts, 7, pieces=False) == vocabulary[:7]
+    assert learn_vocabulary(texts, 7, use_subwords=False) == vocabulary[:7]

@@ -9,23 +9,19 @@ import pytest
 import tensorflow as tf
 from conftest import needs_engine, random_ids, tiny_config
 from gradients import Recorder, softmax
-from small_encoder import write_encoder
+from interrupted import Interrupt, same_weights
 from toy import TOY_SIZE, toy_rows, write_toy_files
 
 import beex_keras as beex
-from beex_keras import BeexError, TrainingConfig
+from beex_keras import BeexError, SoftRoutingLoss, TrainingConfig
 from beex_keras.data import Split, Task, make_dataset
-from beex_keras.data.row_file import RowFile
+from beex_keras.data.unlabelled import encode_texts
 from beex_keras.metrics import exit_metrics
 from beex_keras.models import BEExformerClassifier
 from beex_keras.runtime import KerasRunner
 from beex_keras.text import TextPreprocessor
-from beex_keras.training import train, warm_start
-from beex_keras.training.settings import FROM_RANDOM, epochs_of
-from beex_keras.training.step import gradient_step
-from beex_keras.training.teacher import answers_of
-from beex_keras.training.trainer import Trainer
-from beex_keras.training.unlabelled import write_texts
+from beex_keras.training import Distiller, train, warm_start
+from beex_keras.training.warm_starts import teacher_logits
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "b", "c", "d"]
 
@@ -38,17 +34,17 @@ def test_texts_without_a_label_learn_from_the_answers_alone():
     student = BEExformerClassifier(tiny_config(dropout=0.0, token_dropout=0.0))
     ids, labels = random_ids(6, 9), np.array([0, -1, 2, -1, -1, 3], np.int32)
     answers = np.random.default_rng(2).normal(size=(6, 4)).astype(np.float32)
-    weighted = exit_metrics(3, student.policy)
-    student.compile(Recorder(), metrics=[], weighted_metrics=weighted)
-    with gradient_step(student, None, TrainingConfig(), share=0.3, all_labelled=False):
-        batch = tuple(map(tf.constant, (ids, labels, answers)))
-        found = student.train_step(batch)
+    distiller = Distiller(student, distillation_alpha=0.3)
+    metrics = exit_metrics(3, student.policy)
+    distiller.compile(Recorder(), SoftRoutingLoss(), weighted_metrics=metrics)
+    targets = {"labels": tf.constant(labels), "teacher_logits": tf.constant(answers)}
+    found = distiller.train_step((tf.constant(ids), targets))
     target = softmax(answers.astype(np.float64))
     known = labels >= 0
     target[known] = 0.7 * np.eye(4)[labels[known]] + 0.3 * target[known]
     difference = softmax(student(ids).numpy().astype(np.float64)) - target[:, None]
     names = [weight.name for weight in student.trainable_variables]
-    gradients = dict(zip(names, student.optimizer.gradients, strict=True))
+    gradients = dict(zip(names, distiller.optimizer.gradients, strict=True))
     for number in range(3):
         bias = gradients[f"exit_{number + 1}/logits/bias:0"]
         np.testing.assert_allclose(bias, difference[:, number].mean(axis=0) / 3, atol=1e-6)
@@ -68,21 +64,22 @@ def test_rows_of_a_file_make_the_batches_of_an_array(tmp_path):
     ids.tofile(tmp_path / "ids")
     answers.tofile(tmp_path / "answers")
     files = (
-        RowFile(tmp_path / "ids", 11, np.uint16, np.int32),
-        RowFile(tmp_path / "answers", 3, np.float16, np.float32),
+        np.memmap(tmp_path / "ids", np.uint16, "r", shape=(300, 11)),
+        np.memmap(tmp_path / "answers", np.float16, "r", shape=(300, 3)),
     )
-    assert files[0].shape == (300, 11)
-    np.testing.assert_array_equal(np.concatenate(list(files[0].parts())), ids)
-    options = {"batch_size": 7, "training": True, "seed": 3, "epoch": 1, "skip": 2}
-    expected = make_dataset(ids.astype(np.int32), labels, answers.astype(np.float32), **options)
-    found = make_dataset(files[0], labels, files[1], **options)
+    options = {"batch_size": 7, "training": True, "seed": 3}
+
+    def batches(ids, answers):
+        return make_dataset(ids, {"labels": labels, "teacher_logits": answers}, **options)
+
+    expected = batches(ids.astype(np.int32), answers.astype(np.float32))
     count = 0
-    for batch, other in zip(expected, found, strict=True):
-        for mine, its in zip(batch, other, strict=True):
+    for batch, other in zip(expected, batches(*files), strict=True):
+        for mine, its in zip(*map(tf.nest.flatten, (batch, other)), strict=True):
             np.testing.assert_array_equal(mine, its)
             assert mine.dtype == its.dtype
         count += 1
-    assert count == 41
+    assert count == 43
 
 
 def written(folder, lines, pairs=False, answer=None):
@@ -96,7 +93,7 @@ def written(folder, lines, pairs=False, answer=None):
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         preprocessor = TextPreprocessor(WORDS, 8)
-        found = write_texts(folder, task, own.labels, [file], preprocessor, answer)
+        found = encode_texts(folder, task, own.labels, [file], preprocessor, answer)
     return found, [str(warning.message) for warning in said]
 
 
@@ -104,9 +101,8 @@ def test_new_texts_follow_those_with_labels(tmp_path):
     lines = [b"\xef\xbb\xbfa", b" D", b"a b", b"", b"\xff", b"c c c"]  # known, known, empty, faulty
     texts, said = written(tmp_path, lines)
     expected = TextPreprocessor(WORDS, 8).encode(["a", "b", "a b", "c c c"])
-    np.testing.assert_array_equal(texts.ids.read(range(4)), expected)
-    assert texts.labels.tolist() == [1, 0, -1, -1] and texts.labels.dtype == np.int32
-    assert texts.answers is None
+    np.testing.assert_array_equal(texts.ids, expected)
+    assert texts.targets.tolist() == [1, 0, -1, -1] and texts.targets.dtype == np.int32
     assert said == [
         f"2 lines of unlabelled text are left out; the first is line 4 of {tmp_path}/more.txt, which "
         "is empty."
@@ -115,15 +111,15 @@ def test_new_texts_follow_those_with_labels(tmp_path):
     assert about["unlabelled"] == 2 and about["known already"] == 2 and about["faulty lines"] == 2
 
 
-@pytest.mark.parametrize("missing", [[], ["texts.ids", "texts.answers"]])
+@pytest.mark.parametrize("missing", [[], ["texts.ids", "texts.logits"]])
 def test_texts_that_a_training_has_removed_are_written_again(tmp_path, missing):
     first, _ = written(tmp_path, [b"a b", b"c c c"])
-    rows = first.ids.read(range(4))
+    rows = np.array(first.ids)
     for name in missing:
         (tmp_path / name).unlink()
     again, _ = written(tmp_path, [b"a b", b"c c c"])
-    np.testing.assert_array_equal(again.ids.read(range(4)), rows)
-    assert again.labels.tolist() == first.labels.tolist()
+    np.testing.assert_array_equal(again.ids, rows)
+    assert again.targets.tolist() == first.targets.tolist()
 
 
 def test_pairs_stand_on_a_line_with_a_tab(tmp_path):
@@ -135,8 +131,8 @@ def test_pairs_stand_on_a_line_with_a_tab(tmp_path):
 
     texts, said = written(tmp_path, [b"a\tc", b"a\td", b"a", b"d\td", b"b c\td"], True, answer)
     assert asked == [("a", "c"), ("b", "d"), ("a", "d"), ("b c", "d")]
-    assert len(texts.ids) == len(texts.labels) == 4
-    np.testing.assert_array_equal(texts.answers.read(range(4)), np.full((4, 2), 4))
+    assert len(texts.ids) == len(texts.targets["labels"]) == 4
+    np.testing.assert_array_equal(texts.targets["teacher_logits"], np.full((4, 2), 4))
     assert "has no pair with a tab between its texts" in said[0] and "line 3" in said[0]
 
 
@@ -146,7 +142,8 @@ def test_a_folder_is_written_once(tmp_path):
 
     first, _ = written(tmp_path, [b"a b"], answer=lambda texts, pairs: np.ones((len(texts), 2)))
     second, _ = written(tmp_path, [b"a b"], answer=fails)
-    np.testing.assert_array_equal(second.answers.read([2]), first.answers.read([2]))
+    both = [texts.targets["teacher_logits"] for texts in (first, second)]
+    np.testing.assert_array_equal(*both)
 
 
 # === Trainings ===
@@ -157,8 +154,8 @@ def toy(tmp_path_factory):
     """Few labelled texts, many without labels, and a model that knows the answers."""
     folder = tmp_path_factory.mktemp("toy")
     files = write_toy_files(folder, train=400)
-    settings = {"bits": "float", "epochs": 6, "learning_rate": 1e-2, "verbose": 0, **TOY_SIZE}
-    train(**files, output=folder / "teacher", **settings)
+    settings = {"bits": "float", "epochs": 6, "learning_rate": 1e-2, "verbose": 0}
+    train(**files, output=folder / "teacher", model=TOY_SIZE, **settings)
     rows = [json.dumps(row) for row in toy_rows(8, 0)]
     few = folder / "few.jsonl"
     few.write_text("\n".join(rows) + "\n", "utf-8")
@@ -166,10 +163,11 @@ def toy(tmp_path_factory):
     (folder / "more.txt").write_text("\n".join(lines) + "\n", "utf-8")
     others = {"validation": files["validation"], "test": files["test"]}
     size = {**TOY_SIZE, "width": 24, "num_blocks": 3, "hidden_width": 16}
-    options = {"epochs": 5, "learning_rate": 1e-2, "batch_size": 16, "verbose": 0, **size}
+    options = {"epochs": 5, "learning_rate": 1e-2, "batch_size": 16, "verbose": 0, "model": size}
     return folder, {"data": few, **others, **options}
 
 
+@pytest.mark.slow
 def test_a_student_of_another_shape_learns_what_its_labels_do_not_tell(toy, tmp_path):
     folder, words = toy
     alone = train(output=tmp_path / "alone", **words)
@@ -183,7 +181,7 @@ def test_a_student_of_another_shape_learns_what_its_labels_do_not_tell(toy, tmp_
     words_of = set((tmp_path / "taught" / "vocab.txt").read_text("utf-8").split())
     assert {word for word in more if not any(word in other for other in few)} <= words_of
     kept = {path.name for path in (tmp_path / "taught").iterdir()}
-    assert "texts.json" in kept and not {"texts.ids", "texts.answers"} & kept
+    assert "texts.json" in kept and not {"texts.ids", "texts.logits"} & kept
     again = train(output=tmp_path / "taught", **words)
     assert again.evaluation == taught.evaluation
     (tmp_path / "other.txt").write_text("a good film\n", "utf-8")
@@ -200,107 +198,42 @@ def test_a_binary_teacher_answers_by_the_engine_what_keras_answers(toy, monkeypa
     teacher = warm_start(folder / "binary")
     with monkeypatch.context() as without:
         without.setattr("beex_keras.runtime.library.path", lambda: folder / "missing")
-        keras = answers_of(student, teacher)
-    answer = answers_of(student, teacher)
+        keras = teacher_logits(student, teacher)
+    engine = teacher_logits(student, teacher)
     texts = [row["text"] for row in toy_rows(50, 3)]
     logits = run.model.predict(run.model.preprocessor.encode(texts), verbose=0)
     # The last exit's, in the order of the student's labels.
     np.testing.assert_allclose(keras(texts, None), logits[:, -1, ::-1], atol=1e-4)
     monkeypatch.setattr(KerasRunner, "exit_logits", lambda *_: pytest.fail("asked Keras"))
-    np.testing.assert_allclose(answer(texts, None), logits[:, -1, ::-1], atol=1e-4)
+    np.testing.assert_allclose(engine(texts, None), logits[:, -1, ::-1], atol=1e-4)
 
 
-def test_texts_without_a_label_count_for_the_epochs(toy, tmp_path, monkeypatch):
-    folder, words = toy[0], dict(toy[1])
-    found = []
-    monkeypatch.setattr(Trainer, "run", lambda trainer: found.append(trainer.config.epochs))
+def test_texts_without_a_label_count_for_the_epochs(toy, tmp_path, no_steps, capsys):
+    words = {**toy[1], "teacher": toy[0] / "teacher", "verbose": 1}
     del words["epochs"]
-    teacher = {"teacher": folder / "teacher"}
-    train(output=tmp_path / "few", **words, **teacher)
     more = tmp_path / "more.txt"
     more.write_text("a text\n" * 9_991 + "no end", "utf-8")  # beside eight with a label
-    train(output=tmp_path / "many", **words, **teacher, unlabelled=[more])
-    assert found == [epochs_of(count, FROM_RANDOM) for count in (8, 10_000)] == [40, 6]
-
-
-class Killed(Exception):
-    pass
-
-
-class KillAfter(tf.keras.callbacks.Callback):
-    def __init__(self, batches):
-        super().__init__()
-        self.left = batches
-
-    def on_train_batch_end(self, batch, logs=None):
-        self.left -= 1
-        if not self.left:
-            raise Killed
+    for number, files in enumerate(([], [more])):
+        train(output=tmp_path / str(number), **words, unlabelled=files)
+    said = re.findall(r"Recipe distill_logits: (\d+) epochs", capsys.readouterr().err)
+    counts = [TrainingConfig.from_recipe("distill_logits", n).epochs for n in (8, 10_000)]
+    assert [*map(int, said)] == counts and counts[0] > counts[1]
 
 
 @pytest.mark.slow
-def test_a_twin_is_trained_first_and_the_chain_goes_on_where_it_was(toy, tmp_path):
+def test_a_training_with_texts_without_labels_goes_on_where_it_was(toy, tmp_path):
     folder, words = toy
-    words = {**words, "teacher": "twin", "unlabelled": [folder / "more.txt"], "epochs": 2}
-    words |= {"data": folder / "train.jsonl", "replaced_tokens": 0.3}
+    words = {**words, "teacher": folder / "teacher", "unlabelled": [folder / "more.txt"]}
+    words |= {"epochs": 2, "save_steps": 5}
     whole = train(output=tmp_path / "whole", **words)
-    twin = json.loads((tmp_path / "whole" / "twin" / "run.json").read_text("utf-8"))
-    assert twin["model"]["weight_bits"] == 32 and twin["training"]["loss"] == "last"
-    assert (tmp_path / "whole" / "twin" / "results.json").exists()
-    vocabularies = [tmp_path / "whole" / name / "vocab.txt" for name in (".", "twin")]
-    assert len({file.read_text("utf-8") for file in vocabularies}) == 1
-    about = json.loads((tmp_path / "whole" / "texts.json").read_text("utf-8"))
-    assert about["outputs"] == 0  # the twin is asked in each step, and its blocks are learned from
-    steps = twin["training"]["epochs"] * -(-about["labelled"] // twin["training"]["batch_size"])
-    # First within the twin's epochs, then within the student's.
-    for batches in (5, steps):
-        killer = KillAfter(batches)
-        parts = {**words, "callbacks": [killer], "checkpoint_seconds": 0.0}
-        with pytest.raises(Killed):
-            train(output=tmp_path / "parts", **parts)
+    with pytest.raises(KeyboardInterrupt):
+        train(output=tmp_path / "parts", callbacks=[Interrupt(1, 8)], **words)
     assert (tmp_path / "parts" / "texts.ids").exists()
     resumed = train(output=tmp_path / "parts", **words)
-    np.testing.assert_array_equal(resumed.exit_logits["test"], whole.exit_logits["test"])
+    assert same_weights(resumed.model, whole.model)
 
 
-def test_a_student_with_a_twin_starts_from_its_weights_without_dropout(tmp_path):
-    write_encoder(tmp_path / "encoder")
-    shape = {"width": 24, "num_heads": 6, "hidden_width": 40, "num_blocks": 1, "max_length": 12}
-    words = {
-        **write_toy_files(tmp_path, 64, 30),
-        **shape,
-        "epochs": 1,
-        "verbose": 0,
-        "gate_width": 8,
-    }
-    run = train(
-        output=tmp_path / "run",
-        init=tmp_path / "encoder",
-        teacher="twin",
-        learning_rate=1e-9,
-        replaced_tokens=0.1,
-        **words,
-    )
-    twin = beex.runtime.load_classifier(tmp_path / "run" / "twin")
-    about, its = (
-        json.loads((tmp_path / "run" / name / "run.json").read_text("utf-8"))
-        for name in (".", "twin")
-    )
-    assert (about["model"]["dropout"], its["model"]["dropout"]) == (0.0, 0.1)
-    taught = {name: about["training"][name] for name in ("soft_targets", "replaced_tokens")}
-    assert taught == {"soft_targets": 0.7, "replaced_tokens": 0.1}
-    assert about["init"] == its["init"] and about["init"]["kind"] == "encoder"
-    # Nothing has moved since the start, which was not the encoder but what the twin has made of it.
-    norms = [[w.numpy() for w in model.weights if "gamma" in w.name] for model in (run.model, twin)]
-    encoder = BEExformerClassifier(twin.config, twin.preprocessor)
-    warm_start(tmp_path / "encoder").apply(encoder, np.zeros((1, 12), np.int32))
-    assert norms[0] and not np.allclose(
-        norms[1][0], next(w for w in encoder.weights if "gamma" in w.name)
-    )
-    for one, other in zip(*norms, strict=True):
-        np.testing.assert_allclose(one, other, atol=1e-6)
-
-
+@pytest.mark.slow
 def test_a_regression_learns_from_answers_in_its_own_units(tmp_path):
     values = {"bad": 1.5, "fine": 5.25, "great": 9.0}
 
@@ -308,18 +241,15 @@ def test_a_regression_learns_from_answers_in_its_own_units(tmp_path):
         random = np.random.default_rng(seed)
         words = random.choice([*values], count)
         fill = random.choice(["the", "a", "so"], count)
-        return [
-            {"text": f"{f} {w} film", "label": values[w]} for f, w in zip(fill, words, strict=True)
-        ]
+        texts = [f"{f} {w} film" for f, w in zip(fill, words, strict=True)]
+        return texts, [values[word] for word in words]
 
-    data = {}
-    for seed, (name, count) in enumerate({"data": 200, "validation": 60, "test": 60}.items()):
-        data[name] = tmp_path / f"{name}.jsonl"
-        data[name].write_text("\n".join(map(json.dumps, rows(count, seed))) + "\n", "utf-8")
+    data = {"data": rows(200, 0), "validation": rows(60, 1), "test": rows(60, 2)}
     (tmp_path / "more.txt").write_text("\n".join(f"{w} film so" for w in values) + "\n", "utf-8")
-    words = {**data, "epochs": 8, "learning_rate": 1e-2, "batch_size": 16, "verbose": 0, **TOY_SIZE}
+    words = {**data, "epochs": 8, "learning_rate": 1e-2, "batch_size": 16, "verbose": 0}
+    words["model"] = TOY_SIZE
     train(output=tmp_path / "teacher", bits="float", **words)
-    words |= {"num_blocks": 1, "teacher": tmp_path / "teacher"}
+    words |= {"model": {**TOY_SIZE, "num_blocks": 1}, "teacher": tmp_path / "teacher"}
     run = train(output=tmp_path / "run", unlabelled=tmp_path / "more.txt", **words)
     assert run.evaluation.full_depth_score > 0.95
     assert "value_scale" in json.loads((tmp_path / "run" / "run.json").read_text("utf-8"))
@@ -333,18 +263,16 @@ def test_a_regression_learns_from_answers_in_its_own_units(tmp_path):
 def test_what_cannot_answer_is_refused(toy, tmp_path):
     folder, words = toy
     refused = {
-        "Unlabelled texts mean nothing without a teacher to answer them": {
-            "unlabelled": folder / "more.txt"
-        },
+        "unlabelled needs a teacher": {"unlabelled": folder / "more.txt"},
         "only the teacher has positive, only the task dull": {
             "teacher": folder / "teacher",
             "data": _renamed(words["data"], tmp_path),
             "validation": None,
             "test": None,
         },
-        "replaced_tokens needs a teacher of the same shape and vocabulary": {
+        "token_replacement_rate needs a teacher of the same shape and vocabulary": {
             "teacher": folder / "teacher",
-            "replaced_tokens": 0.3,
+            "token_replacement_rate": 0.3,
         },
         "There is no file of unlabelled texts at nowhere.txt": {
             "teacher": folder / "teacher",

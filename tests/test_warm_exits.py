@@ -21,11 +21,15 @@ def test_the_table_of_findings_is_what_the_records_say():
 
 def test_a_model_has_the_mean_of_its_trainings():
     trials = json.loads(results.read("pairs_results.json"))["trials"]
-    seeds = [t for t in trials if (t["task"], t["variant"]) == ("sick", "weights-only, by default")]
+    seeds = [
+        t
+        for t in trials
+        if (t["task"], t["variant"]) == ("sick", "weights-only, taught by the twin")
+    ]
     lost = [t["exits"]["accuracy"][-1] - t["policies"]["confidence"]["accuracy"] for t in seeds]
     (row,) = (row for row in warm_exits.models() if row["task"] == "sick")
     assert row["points lost"] == pytest.approx(100 * sum(lost) / len(seeds))
-    assert row["group"] == "by default"
+    assert row["group"] == "taught by the twin"
 
 
 def test_every_recommended_model_is_found(capsys):

@@ -239,7 +239,7 @@ def test_the_exporter_names_the_weight(value):
         "embedding/position": lambda m: m.backbone.embedding.position,
         "embedding/normalization/gamma": lambda m: m.backbone.embedding.normalization.gamma,
         "block_2/attention/query/kernel": lambda m: m.backbone.blocks[1].attention.query.kernel,
-        "block_1/slfn/gate_in/bias": lambda m: m.backbone.blocks[0].network().gate_in.bias,
+        "block_1/slfn/gate_in/bias": lambda m: m.backbone.blocks[0].feed_forward().gate_in.bias,
         "exit_3/kernel": lambda m: m.heads[2].dense.kernel,
     }.items():
         model = build("float")

@@ -8,7 +8,9 @@ import pytest
 
 import beex_keras as beex
 from beex_keras.export import beex as beex_format
-from beex_keras.runtime import load_classifier
+from beex_keras.runtime.keras_runner import load_classifier
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 
 def run(folder, *arguments):
@@ -35,7 +37,7 @@ def test_training_works_without_larq_compute_engine(tmp_path):
         "try: main(['predict', 'sst2-minilm', 'what a lovely film'])\nexcept SystemExit: pass",
         "import beex_keras; beex_keras.pipeline('sst2-micro')('what a lovely film')",
         "import beex_keras.cli.app",
-        "from beex_keras.training.baselines import tfidf_model",
+        f"import sys; sys.path.append({str(BENCHMARKS)!r}); from baselines import tfidf_model",
     ],
     ids=["beex predict", "pipeline", "command line", "baselines"],
 )

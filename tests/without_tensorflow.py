@@ -28,7 +28,7 @@ Path("rows.jsonl").write_text("\n".join(rows), "utf-8")
 files = ("rows.jsonl", "--validation", "rows.jsonl", "--test", "rows.jsonl")
 assert json.loads(run("evaluate", "sst2-micro", *files, "--json"))["score"] == 1
 task = beex.load_task("rows.jsonl", validation="rows.jsonl", test="rows.jsonl")
-assert beex.runtime.evaluate_runner(classify.runner, task, task.test).score == 1
+assert beex.evaluation.evaluate_runner(classify.runner, task, task.test).score == 1
 
 size = beex.pretrained.card("sst2-micro")["file"]["bytes"]
 assert json.loads(run("summary", "sst2-micro", "--json"))["beex_file"]["total"] == size

@@ -17,7 +17,7 @@ from beex_keras.cli.options import (
 from beex_keras.cli.terminal import print_figures
 from beex_keras.errors import BeexError
 from beex_keras.files import read_bytes, write_atomically
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from beex_keras.data import Task
@@ -70,13 +70,13 @@ def _chosen(
     from beex_keras import exits
     from beex_keras.evaluation import calibrate as choose
     from beex_keras.evaluation.accounting import relative_costs
-    from beex_keras.runtime.measure import known_labels, split_logits
+    from beex_keras.evaluation.scores import split_labels, split_logits
 
     runner = _load(model)
     task = chosen_task(options, "validation", runner)
-    labels, costs = known_labels(runner, task, task.validation), relative_costs(runner.config)
-    policy = exits.get(options["policy"] or exits.default(task.is_regression))
-    chosen = {**allowed, "metric": task.metric, "value_scale": runner.value_scale}
+    labels, costs = split_labels(runner, task, task.validation), relative_costs(runner.config)
+    policy = exits.get(options["policy"] or exits.default(task.problem_type))
+    chosen = {**allowed, "metric": task.metric, "value_scale": runner.task.scaler}
     classifier, runners = None, [runner]
     if not Path(model).is_file():
         from beex_keras.runtime import KerasRunner
@@ -98,7 +98,9 @@ def _load(model: str) -> "Runner":
 
     path = pretrained.find(model)
     if path.suffix != ".beex" or path.is_dir():
-        return runtime.load(runtime.model_directory(path))
+        from beex_keras.models.saving import model_directory
+
+        return runtime.load(model_directory(path))
     if not Path(model).exists():
         fix = f"make a file of it by `beex convert {model} -o {model}.beex`, and calibrate that"
         raise BeexError(f"The packaged model {model} stays as it is; {fix}.")
@@ -115,7 +117,7 @@ def _keep_in_file(found: "Calibration", file: str) -> None:
 def _keep_in_run(
     by_bits: dict[int, "Calibration"], classifier: "BEExformerClassifier", model: str
 ) -> None:
-    from beex_keras.runtime import model_directory
+    from beex_keras.models.saving import model_directory
     from beex_keras.training import run_folder
 
     if (Path(model) / run_folder.RESULTS).is_file():

@@ -1,5 +1,6 @@
 """`beex convert`: a trained model as a file for a device, or as a C project."""
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -22,6 +23,7 @@ from beex_keras.files import read_bytes
 if TYPE_CHECKING:
     from beex_keras.exits import ExitPolicy
     from beex_keras.export.description import Metadata
+    from beex_keras.export.mcu import Footprint
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
 
 _TFLITE, _BEEX, _C, _MCU = ".tflite files", ".beex files", "arrays of C", "--target mcu"
@@ -34,11 +36,25 @@ _GOES_WITH = {
     "weights": (_BEEX, _C, _MCU),
     "file_format": (_TFLITE, _BEEX, _C),
 }
-"""What each option is for."""
+"""The kinds of output that accept each option."""
+
+_SIZE = re.compile(r"(\d+)([KM]?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 1024, "M": 1024**2}
 
 
 def _flag(name: str, text: str) -> Decorator:
     return click.option(name, is_flag=True, default=None, help=text)
+
+
+def _bytes(_: click.Context, option: click.Parameter, text: str | None) -> int | None:
+    """Parses a size such as 65536, 128K or 1M."""
+    if text is None:
+        return None
+    match = _SIZE.fullmatch(text)
+    if match is None or not int(match[1]):
+        problem = f"--{option.name} {text} must be a number of bytes"
+        raise BeexError(f"{problem}, such as 65536, 128K or 1M.")
+    return int(match[1]) * _UNITS[match[2].upper()]
 
 
 def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decorator:
@@ -52,7 +68,7 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
     "--output",
     type=click.Path(),
     required=True,
-    help="Write to this file; with --exit segments or --target mcu, to this directory.",
+    help="Write to this file; with --target mcu, to this directory.",
 )
 @_choice("--target", ["mcu"], "Write a C project for microcontrollers: model, engine, Makefile.")
 @click.option(
@@ -60,10 +76,12 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
 )
 @click.option(
     "--ram",
+    callback=_bytes,
     help="With --target mcu, give the bytes of RAM, such as 128K, if they are not the board's.",
 )
 @click.option(
     "--flash",
+    callback=_bytes,
     help="With --target mcu, give the bytes of flash, such as 1M, if they are not the board's.",
 )
 @_choice(
@@ -76,8 +94,8 @@ def _choice(name: str, values: Sequence[str], text: str, *others: str) -> Decora
 @_choice(
     "--exit",
     EXITS,
-    "Write a file that exits by itself (in-graph, the default), a file that gives the logits of all "
-    "exits, or one file for each block.",
+    "Write a file that exits by itself (in-graph, the default), or one that gives the logits of all "
+    "exits.",
 )
 @_flag("--threshold-input", "Make the threshold an input of the file instead of a constant.")
 @_flag(
@@ -123,9 +141,8 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
         from beex_keras import export
 
         given_ones = given(options, *_OF_TFLITE)
-        report = export.export_file(
-            cast("BEExformerClassifier", source), output, **arguments, **given_ones
-        )
+        classifier = cast("BEExformerClassifier", source)
+        report = export.convert(classifier, output, **arguments, file_format="tflite", **given_ones)
         print_figures(report, as_json, lambda: [report], output)
         return
     arguments["int8_weights"] = options["weights"] == "int8"
@@ -142,11 +159,9 @@ def convert(model: str, output: str, as_json: bool, **options: Any) -> None:
 
 
 def _kind(output: str, options: dict[str, Any]) -> str:
-    """The kind of file: by --format, or else by the suffix; segments go to a directory."""
+    """Returns the kind of file by --format, or else by the suffix."""
     suffix, file_format = Path(output).suffix.lower().removeprefix("."), options["file_format"]
-    if file_format is None and options["exit"] == "segments":
-        return _TFLITE
-    for name in given(options, *_OF_MCU):  # which goes to a directory as well
+    for name in given(options, *_OF_MCU):
         raise BeexError(f"--{name} is for {_MCU}; leave it out.")
     if (file_format or suffix) not in _FORMATS:
         fix = "end its name in .tflite, .beex or .c, or add --format"
@@ -159,22 +174,29 @@ def _kind(output: str, options: dict[str, Any]) -> str:
 def _source(
     model: str, options: dict[str, Any], needs_keras: bool
 ) -> tuple["BEExformerClassifier | bytes", dict[str, Any] | None]:
-    """A classifier, or a file's bytes where they do, as asked for; and its policy's calibration."""
-    from beex_keras import pretrained, runtime
+    """Returns the model with the options applied, and the calibration of its policy.
+
+    The model is a classifier, or the bytes of a .beex file if no Keras model is needed.
+    """
+    from beex_keras import pretrained
     from beex_keras.export import beex
 
     path, asked = pretrained.find(model), options["activations"]
-    if path.suffix != ".beex" or not path.is_file():
-        classifier = runtime.load_classifier(model)
-        return _changed(classifier, asked, _calibrations(path, classifier.config), options)
-    data = read_bytes(path, "model")
-    about = beex.read(data, str(path))
-    known = {about.config.activation_bits: about.calibration}
-    if needs_keras or options["weights"]:
-        return _changed(runtime.load_classifier(model), asked, known, options)
-    bits = _activations(about.config, asked)
-    policy, figures = _calibrated(about, bits, known, options)
-    return beex.rewrite(data, policy=policy, calibration=figures, activations=bits), figures
+    is_file = path.suffix == ".beex" and path.is_file()
+    if is_file:
+        data = read_bytes(path, "model")
+        about = beex.read(data, str(path))
+        known: Mapping[int, Any] = {about.config.activation_bits: about.calibration}
+        if not (needs_keras or options["weights"]):
+            bits = _activations(about.config, asked)
+            policy, figures = _calibrated(about, bits, known, options)
+            return beex.rewrite(data, policy=policy, calibration=figures, activations=bits), figures
+    from beex_keras.runtime.keras_runner import load_classifier
+
+    classifier = load_classifier(model)
+    if not is_file:
+        known = _calibrations(path, classifier.config)
+    return _changed(classifier, asked, known, options)
 
 
 def _changed(
@@ -192,14 +214,14 @@ def _changed(
 
 
 def _activations(config: "BEExformerConfig", asked: str | None) -> int | None:
-    """The bits to convert to; None leaves a model what it is."""
+    """Returns the bits of the activations to convert to; None keeps those of the model."""
     if asked is not None:
         return int(asked)
     return 8 if config.precision.name == "weights-only" else None
 
 
 def _calibrations(path: Path, config: "BEExformerConfig") -> Mapping[int, dict[str, Any] | None]:
-    """Figures of a run folder's calibrations by bits of activations."""
+    """Returns the calibrations of a run folder by the bits of the activations."""
     from beex_keras.training import run_folder
 
     if not (path / run_folder.RESULTS).is_file():
@@ -213,7 +235,7 @@ def _calibrated(
     known: Mapping[int, dict[str, Any] | None],
     options: dict[str, Any],
 ) -> tuple["ExitPolicy", dict[str, Any] | None]:
-    """The exit policy, and the figures of its calibration if that was with such activations."""
+    """Returns the exit policy, and its calibration if that was made with these activations."""
     from beex_keras import exits
 
     own, before = model.policy, model.config.activation_bits
@@ -232,14 +254,32 @@ def _convert_for_mcu(
     from beex_keras import tables
     from beex_keras.export import mcu
 
-    for name in ("ram", "flash"):
-        if name in arguments:
-            arguments[name] = mcu.parse_size(arguments[name], f"--{name}")
     try:
-        report = mcu.export_project(model, output, **arguments)
+        needed = mcu.export_project(model, output, **arguments)
     except mcu.DoesNotFit as error:
-        tables.show(error.rows, to_stderr=True)
+        tables.show(_memory_rows(error.footprint), to_stderr=True)
         raise
-    print_figures(report.to_dict(), as_json, report.tables, "")
+    board = needed.board
+    figures = {
+        "folder": output,
+        "board": board.name,
+        "footprint": needed.to_dict(),
+        "flash": board.flash,
+        "ram": board.ram,
+    }
+    title = f"{output}, bytes on {board.name}"
+    print_figures(figures, as_json, lambda: {title: _memory_rows(needed)}, "")
     if not as_json:
-        click.echo(f"make -C {output} BOARD={report.board} emulate < texts")
+        click.echo(f"make -C {output} BOARD={board.name} emulate < texts")
+
+
+def _memory_rows(needed: "Footprint") -> list[dict[str, Any]]:
+    return [
+        {"part": "model", "flash": needed.model},
+        {"part": "code", "flash": needed.code},
+        {"part": "arena", "RAM": needed.arena},
+        {"part": "stack", "RAM": needed.stack},
+        {"part": "other data", "RAM": needed.data},
+        {"part": "together", "flash": needed.flash, "RAM": needed.ram},
+        {"part": "there is", "flash": needed.board.flash, "RAM": needed.board.ram},
+    ]

@@ -38,12 +38,12 @@ def evaluate(model: str, split: str, as_json: bool, **options: Any) -> None:
     if is_alone(options, "test") and split != "test":
         raise BeexError(f"--split {split} needs DATA; add it, or leave out --split.")
     require_data(options, "test")
-    from beex_keras import runtime
+    from beex_keras import evaluation, runtime
 
     runner = runtime.load(model)
     task = chosen_task(options, "test", runner)
     rule, rows = chosen_policy(runner.policy, options), task.splits()[split]
-    found = runtime.evaluate_runner(runner, task, rows, rule)
+    found = evaluation.evaluate_runner(runner, task, rows, rule)
     warn_of_learned_rows(model, task, split, options)
     title = f"{task.name}, {split} split of {len(rows):,} texts"
     print_figures(found.to_dict(), as_json, found.rows, title)

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING, Any
 import rich_click as click
 
 from beex_keras import fields
-from beex_keras.data.rows import KINDS
 from beex_keras.errors import BeexError
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.tasks import PROBLEM_TYPES
+from beex_keras.training.config import TrainingConfig
 
 if TYPE_CHECKING:
     from beex_keras.data import Task
     from beex_keras.exits import ExitPolicy
     from beex_keras.runtime import Runner
+    from beex_keras.tasks import TextTask
 
 Decorator = Callable[[Any], Any]
 
@@ -33,6 +34,11 @@ def together(*options: Decorator) -> Decorator:
     return decorate
 
 
+def _choices(config: type, name: str) -> list[str]:
+    """The values that a field of a dataclass may have, except None."""
+    return [value for value in fields.choices(config).get(name, ()) if value is not None]
+
+
 def setting(
     config: type,
     name: str,
@@ -44,7 +50,7 @@ def setting(
 
     One that is hidden works, and the help leaves it out.
     """
-    allowed = fields.choices(config).get(name)
+    allowed = _choices(config, name)
     text = fields.descriptions(config)[name].split("; ")[0].split(", see ")[0].rstrip(".")
     return click.option(
         f"--{name.replace('_', '-')}",
@@ -66,10 +72,6 @@ def data_options(panel: str | None = None) -> Decorator:
         # DATA by another name, beside --validation and --test; the help stays short.
         path("--train", hidden=True),
         path(
-            "--data-dir",
-            help="Read the task from this folder: a GLUE download, or JSON lines of clinc, sick, snips or trec.",
-        ),
-        path(
             "--validation", help="Validate on this file; by default some rows of DATA are held out."
         ),
         path("--test", help="Test on this file; by default some rows of DATA are held out."),
@@ -80,16 +82,19 @@ def data_options(panel: str | None = None) -> Decorator:
         ),
         option(
             "--task-kind",
-            type=click.Choice(KINDS),
+            type=click.Choice(PROBLEM_TYPES),
             help="Say whether labels are classes or numbers; by default they are numbers if all of them are "
             "and not all are whole.",
         ),
     )
 
 
-_policy = click.Choice(fields.choices(TrainingConfig)["policy"])
 policy_options = together(
-    click.option("--policy", type=_policy, help="Use this exit policy instead of the model's own."),
+    click.option(
+        "--policy",
+        type=click.Choice(_choices(TrainingConfig, "policy")),
+        help="Use this exit policy instead of the model's own.",
+    ),
     click.option("--threshold", type=float, help="Set the threshold of the exit policy."),
 )
 
@@ -104,7 +109,7 @@ def chosen_data(options: dict[str, Any]) -> str:
         raise BeexError("--train names the same as DATA; leave one of them out.")
     if not (data or train):
         raise BeexError(
-            "There is no DATA; give a file with texts and labels, or a task such as rotten_tomatoes."
+            "There is no DATA; give a file with texts and labels, or rotten_tomatoes, the example task."
         )
     return data or train
 
@@ -124,28 +129,25 @@ def chosen_task(options: dict[str, Any], split: str, runner: "Runner") -> "Task"
     """The task that `data_options` name, or that of a split's file alone; its labels are what the model answers."""
     from beex_keras.data import load_task
 
-    is_regression = runner.config.is_regression
     if is_alone(options, split):
-        return _chosen_file(options, split, runner.labels, is_regression)
-    names = ("validation", "test", "data_dir", "text_column", "pair_column", "label_column")
+        return _chosen_file(options, split, runner.task)
+    names = ("validation", "test", "text_column", "pair_column", "label_column")
     data, found = chosen_data(options), given(options, *names, "task_kind")
-    if os.path.isfile(data):  # a named task has a kind of its own
-        found = {"task_kind": KINDS[is_regression], **found}
+    if os.path.exists(data):  # the example task has a kind of its own
+        found = {"task_kind": runner.task.problem_type, **found}
     return load_task(data, **found)
 
 
-def _chosen_file(
-    options: dict[str, Any], split: str, labels: tuple[str, ...], number: bool
-) -> "Task":
-    from beex_keras.data.registry import load_file
+def _chosen_file(options: dict[str, Any], split: str, kind: "TextTask") -> "Task":
+    from beex_keras.data.loading import load_file
     from beex_keras.data.rows import Columns
 
-    for name in ("validation", "test", "data_dir", "task_kind"):
+    for name in ("validation", "test", "task_kind"):
         if name != split and options[name] is not None:
             raise BeexError(f"--{name.replace('_', '-')} needs DATA; add it, or leave this out.")
     columns = given(options, "text_column", "pair_column", "label_column")
     named = Columns(**{name.removesuffix("_column"): value for name, value in columns.items()})
-    return load_file(options[split], named, labels, number)
+    return load_file(options[split], named, kind)
 
 
 def given(options: dict[str, Any], *names: str) -> dict[str, Any]:

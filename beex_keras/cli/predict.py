@@ -82,9 +82,9 @@ def predict(
     The command prints the label, its score and the exit taken. A regression prints its value in place
     of label and score.
 
-    MODEL is a run folder, a .keras, .tflite or .beex file, a directory of segments, or the name of a
-    packaged model ('beex models' lists them). Without TEXTS, the command reads standard input, one text
-    a line. A line for a model of pairs holds both texts with a tab between them.
+    MODEL is a run folder, a .keras, .tflite or .beex file, or the name of a packaged model
+    ('beex models' lists them). Without TEXTS, the command reads standard input, one text a line. A line
+    for a model of pairs holds both texts with a tab between them.
 
     If a text cannot be classified, an error stands in its place, and the exit code is 1.
     """
@@ -117,7 +117,7 @@ def predict(
         top_k=options["top_k"],
         chunk=options["batch_size"],
     )
-    answered = answer_fields(runner.config.is_regression)
+    answered = answer_fields(runner.task)
     first, beside = itertools.tee(_records(texts, pair, runner.reads_pairs, options))
     answers = classify.stream(record.item for record in first)
     count = len(texts) or _count_lines(options["text_file"])

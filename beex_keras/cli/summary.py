@@ -1,7 +1,6 @@
-"""`beex summary`: what a model consists of, and what its export weighs."""
+"""`beex summary`: the parameters, operations and bytes of a model."""
 
-import importlib.util
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import rich_click as click
 
@@ -13,7 +12,7 @@ from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
 
 if TYPE_CHECKING:
-    from beex_keras.models import BEExformerClassifier
+    from beex_keras.export.size_report import SizeReport
 
 _presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
 
@@ -29,10 +28,9 @@ _presets, _bits = click.Choice(list(PRESETS)), click.Choice(list(KINDS))
 def summary(
     model: str | None, preset: str | None, bits: str | None, length: int | None, as_json: bool
 ) -> None:
-    """Count the parameters, MACs and bytes of a MODEL, and compare its export with float32.
+    """Count the parameters, MACs and bytes of a MODEL, and compare its .beex file with float32.
 
-    A weights-only model is exported with activations of 8 bits, as 'beex convert' does. The export is a
-    .beex file if MODEL is one or if Larq Compute Engine is not installed; otherwise it is a .tflite file.
+    A weights-only model is exported with activations of 8 bits, as 'beex convert' does.
     """
     if (model is None) == (preset is None):
         raise BeexError("Give either a MODEL or --preset.")
@@ -42,41 +40,25 @@ def summary(
     print_figures(report.to_dict(), as_json, report.tables, "")
 
 
-def _of_model(model: str, length: int | None) -> Any:
+def _of_model(model: str, length: int | None) -> "SizeReport":
     from beex_keras import pretrained
+    from beex_keras.export import size_report
 
     path = pretrained.find(model)
     if path.suffix == ".beex" and path.is_file():
-        from beex_keras.export.beex import size_report
+        return size_report.of_file(read_bytes(path, "model"), str(path), length)
+    from beex_keras.runtime.keras_runner import load_classifier
 
-        return size_report.summarize_file(read_bytes(path, "model"), str(path), length)
-    from beex_keras import runtime
-
-    return _of_classifier(runtime.load_classifier(model), length)
+    return size_report.of_config(_exported(load_classifier(model).config), length)
 
 
-def _of_preset(preset: str, bits: str | None, length: int | None) -> Any:
+def _of_preset(preset: str, bits: str | None, length: int | None) -> "SizeReport":
+    from beex_keras.export import size_report
+
     config = BEExformerConfig.preset(preset, bits or "weights-only")
-    if _converts_to_tflite():
-        from beex_keras.models import BEExformerClassifier
-
-        return _of_classifier(BEExformerClassifier(config), length)
-    from beex_keras.export.beex import size_report
-
-    return size_report.summarize(config, length)
+    return size_report.of_config(_exported(config), length)
 
 
-def _of_classifier(classifier: "BEExformerClassifier", length: int | None) -> Any:
-    if classifier.config.precision.name == "weights-only":
-        classifier = classifier.with_activations(8)  # as `beex convert` does
-    if _converts_to_tflite():
-        from beex_keras.export.tflite import size_report
-
-        return size_report.summarize(classifier, length)
-    from beex_keras.export.beex import size_report as beex_report
-
-    return beex_report.summarize(classifier.config, length)
-
-
-def _converts_to_tflite() -> bool:
-    return importlib.util.find_spec("larq_compute_engine") is not None
+def _exported(config: BEExformerConfig) -> BEExformerConfig:
+    """The configuration that `beex convert` exports a model with."""
+    return config.with_activations(8) if config.precision.name == "weights-only" else config

@@ -6,16 +6,17 @@ from typing import Any
 
 import rich_click as click
 
+from beex_keras import fields
 from beex_keras.cli.options import assignments, chosen_data, data_options, given, setting
 from beex_keras.cli.terminal import print_figures
 from beex_keras.models.config import PRESETS, BEExformerConfig
 from beex_keras.precision import KINDS
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training.config import RECIPES, TrainingConfig
 
-_ARGUMENTS = (
-    *("data", "train", "validation", "test", "init", "teacher", "unlabelled"),
-    *("output", "as_json", "settings"),
-)
+_OTHERS = ("data", "train", "unlabelled", "max_length", "output", "as_json", "settings")
+"""Options that are no arguments of `beex_keras.train`, or that it names otherwise."""
+
+_MODEL_FIELDS = fields.names(BEExformerConfig)
 
 
 @click.command()
@@ -39,16 +40,14 @@ _ARGUMENTS = (
     type=click.Path(),
     panel="Start",
     help="Start from these weights: 'minilm', 'binary-minilm' or 'binary-minilm-pairs', a folder of a BERT-style "
-    "encoder, a run folder, a .keras or .beex file, the name of a packaged model, or 'none' for random ones. The "
-    "default for English texts with at most 200,000 labels and no --preset is a packaged binary MiniLM; with "
-    "--unlabelled or '--teacher twin' it is 'minilm'.",
+    "encoder, a run folder, a .keras or .beex file, the name of a packaged model, or 'none' for random weights. The "
+    "default with at most 200,000 labelled texts and no --preset is a packaged binary MiniLM.",
 )
 @click.option(
     "--teacher",
     type=click.Path(),
     panel="Start",
-    help="Learn from this model's outputs beside the labels; takes what --init takes, or 'twin', which "
-    "trains the float32 twin first and is the default with few labels, or 'none'.",
+    help="Learn from this model's outputs beside the labels; takes the values of --init.",
 )
 @click.option(
     "--unlabelled",
@@ -56,6 +55,12 @@ _ARGUMENTS = (
     multiple=True,
     panel="Start",
     help="Learn from the teacher's answers to the texts of this file, one a line; may be repeated.",
+)
+@click.option(
+    "--recipe",
+    type=click.Choice(list(RECIPES)),
+    panel="Training",
+    help="Take the defaults from this recipe; by default the number of texts and the start choose it.",
 )
 @setting(TrainingConfig, "epochs", "Training")
 @setting(TrainingConfig, "learning_rate", "Training", hidden=True)
@@ -82,32 +87,27 @@ _ARGUMENTS = (
 def train(**options: Any) -> None:
     """Train a classifier on DATA, calibrate its exit and test it.
 
-    DATA is a .jsonl, .json, .csv or .tsv file with texts and labels, or the name of a task, such as
-    rotten_tomatoes or glue/sst2. The same command continues a training that was interrupted.
+    DATA is a .jsonl, .json, .csv or .tsv file with texts and labels, a folder with train.csv and other
+    splits, or rotten_tomatoes, the example task. The same command continues a training that was interrupted.
     """
-    from beex_keras.training import arguments
-
-    chosen = given(options, *(name for name in options if name not in _ARGUMENTS))
-    known = sorted({*arguments.known(), "strategy", "vocabulary"})
-    chosen |= assignments(options["settings"], known, chosen)
+    arguments = given(options, *(name for name in options if name not in _OTHERS))
+    model = given(options, "max_length")
+    known = sorted(
+        {*fields.names(TrainingConfig), *_MODEL_FIELDS, "both_orders", "clip"} - {"model"}
+    )
+    for name, value in assignments(options["settings"], known, {**arguments, **model}).items():
+        (model if name in _MODEL_FIELDS else arguments)[name] = value
+    if files := options["unlabelled"]:
+        arguments["unlabelled"] = files
+    data, output, as_json = chosen_data(options), options["output"], options["as_json"]
 
     from beex_keras.evaluation import plots
     from beex_keras.training import train as run_training
 
-    output, as_json = options["output"], options["as_json"]
-    chosen |= given(options, "validation", "test", "init", "teacher")
-    chosen |= {"unlabelled": files} if (files := options["unlabelled"]) else {}
     # Progress is no JSON, and goes where warnings go.
     with redirect_stdout(sys.stderr) if as_json else nullcontext():
-        run = run_training(chosen_data(options), output, **chosen)
-    if run.is_chief:
-        plots.save_run_figures(run)
+        run = run_training(data, output, model=model, **arguments)
+    plots.save_run_figures(run)
     calibration, test = run.calibration.to_dict(), run.evaluation.to_dict()
-    figures = {"run": output, "calibration": calibration, "test": test, "baselines": run.baselines}
-
-    def rows() -> list[dict[str, Any]]:
-        baselines = run.baselines.items()
-        others = [{"exit": name, run.evaluation.metric: value} for name, value in baselines]
-        return [*run.evaluation.rows(), *others]
-
-    print_figures(figures, as_json, rows, "Test split")
+    figures = {"run": output, "calibration": calibration, "test": test}
+    print_figures(figures, as_json, run.evaluation.rows, "Test split")

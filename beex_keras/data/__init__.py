@@ -1,4 +1,4 @@
-"""Tasks by name or of one's own data, and the pipelines that feed them to a model.
+"""Tasks made of the user's data, and the batches that feed them to a model.
 
 Tasks are read without TensorFlow, so that faulty data is reported at once.
 """

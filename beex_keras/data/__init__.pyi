@@ -1,5 +1,6 @@
+from .loading import load_task
 from .pipeline import make_dataset, steps_per_epoch
-from .registry import TASKS, load_task
-from .task import Split, Task
+from .splits import Split
+from .task import Task
 
-__all__ = ["TASKS", "Split", "Task", "load_task", "make_dataset", "steps_per_epoch"]
+__all__ = ["Split", "Task", "load_task", "make_dataset", "steps_per_epoch"]

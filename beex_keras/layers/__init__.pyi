@@ -1,12 +1,10 @@
 from .attention import MultiHeadAttention
-from .block import BEExformerBlock
+from .block import BEExformerBlock, ExitHead
 from .dropout import Dropout, TokenDropout
 from .embedding import BinaryTokenEmbedding, Embedding, PaddingMask
-from .exit_head import ExitHead
-from .ffn import FeedForwardNetwork
+from .feed_forward import FeedForwardNetwork, SelectiveLearnForgetNetwork
 from .linear import BinaryLinear
 from .normalization import LayerNorm
-from .slfn import SelectiveLearnForgetNetwork
 
 __all__ = [
     "BEExformerBlock",

@@ -4,28 +4,28 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
-from beex_keras.layers.grid import (
+from beex_keras.layers.base import BaseLayer, build_sublayer
+from beex_keras.layers.fixed_point import (
     ATTENTION_BITS,
     CHANNEL_BITS,
     VALUE_BITS,
     WEIGHT_BITS,
-    on_grid,
+    round_to_fixed_point,
 )
 from beex_keras.layers.linear import BinaryLinear
-from beex_keras.layers.parts import build_part
-from beex_keras.layers.recorded import RecordedLayer
 from beex_keras.precision import WEIGHTS_ONLY, Precision
 
 _MASKED = -1e9
 
 
 def power_weights(scores: tf.Tensor) -> tf.Tensor:
-    r"""\(\max(0, 1 + z/64)^{64}\) on a grid, with \(z\) the scores less their maximum: (..., T).
+    r"""\(\max(0, 1 + z/64)^{64}\) in fixed point, with \(z\) the scores less their maximum: (..., T).
 
-    It approaches \(e^z\), and takes only operations that round alike in every engine, which no
-    library's exponential does. Not normalized. Source: our reading.
+    It approaches \(e^z\) by operations that every engine rounds alike. The exponentials of two libraries differ.
+    The weights are not normalized. Source: our reading.
     """
-    return on_grid(_power(scores - tf.reduce_max(scores, axis=-1, keepdims=True)), WEIGHT_BITS)
+    power = _power(scores - tf.reduce_max(scores, axis=-1, keepdims=True))
+    return round_to_fixed_point(power, WEIGHT_BITS)
 
 
 @tf.custom_gradient
@@ -42,18 +42,24 @@ def _power(z: tf.Tensor) -> tf.Tensor:
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class MultiHeadAttention(RecordedLayer):
+class MultiHeadAttention(BaseLayer):
     r"""\(\operatorname{softmax}(QK^\top / \sqrt{d})\,V\) in `num_heads` heads, then the output map.
 
     The four projections are `BinaryLinear`; scores and softmax are real. With activations of 1 or 8
-    bits queries, keys and values lie on a grid and the softmax's exponential is `power_weights`, so that
-    all engines find the same context (see `beex_keras.layers.grid`).
+    bits queries, keys and values are fixed-point numbers, and `power_weights` takes the place of the softmax's
+    exponential, so that all engines find the same context (see `beex_keras.layers.fixed_point`).
 
-    Masking: `padding_mask` (B, T), true at real tokens. A padded token gets no attention from any
+    Masking: `padding_mask` (B, T), true at real tokens; by default the mask that Keras propagates, such as that of
+    `tf.keras.layers.Embedding(mask_zero=True)`. A padded token gets no attention from any
     token, so it never changes a real token's output; its own output row is meaningless.
 
     Shapes: (B, T, D) → (B, T, D), D a multiple of `num_heads`. Weights: 4·D² latent, 4·D biases
     and, if binary, 4·D scales.
+
+    Args:
+        width: D.
+        num_heads: number of heads.
+        precision, matmul_dtype: of the projections, as in `BinaryLinear`.
 
     Raises:
         BeexError: D is not a multiple of `num_heads`.
@@ -65,34 +71,48 @@ class MultiHeadAttention(RecordedLayer):
     """
 
     def __init__(
-        self, width: int, num_heads: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any
+        self,
+        width: int,
+        num_heads: int,
+        precision: Precision = WEIGHTS_ONLY,
+        matmul_dtype: str = "float32",
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         if width % num_heads:
             raise BeexError(f"width={width} must be a multiple of num_heads={num_heads}.")
         self.width = width
         self.num_heads = num_heads
-        self.is_exact, self.quantizes = precision.is_exact, precision.activations == 8
-        self.query = BinaryLinear(width, precision, name="query")
-        self.key = BinaryLinear(width, precision, name="key")
-        self.value = BinaryLinear(width, precision, name="value")
-        self.project = BinaryLinear(width, precision, name="output")
+        self.precision = precision
+        self.matmul_dtype = matmul_dtype
+        self.query = BinaryLinear(width, precision, matmul_dtype, name="query")
+        self.key = BinaryLinear(width, precision, matmul_dtype, name="key")
+        self.value = BinaryLinear(width, precision, matmul_dtype, name="value")
+        self.project = BinaryLinear(width, precision, matmul_dtype, name="output")
 
     def build(self, input_shape: tf.TensorShape) -> None:
         for linear in self.linears().values():
-            build_part(linear, None, None, self.width)
+            build_sublayer(linear, None, None, self.width)
         super().build(input_shape)
 
     def linears(self) -> dict[str, BinaryLinear]:
         """The projections by name."""
         return {layer.name: layer for layer in (self.query, self.key, self.value, self.project)}
 
-    def call(self, inputs: tf.Tensor, padding_mask: tf.Tensor | None = None) -> tf.Tensor:
+    def call(
+        self,
+        inputs: tf.Tensor,
+        padding_mask: tf.Tensor | None = None,
+        mask: tf.Tensor | None = None,
+    ) -> tf.Tensor:
+        padding_mask = mask if padding_mask is None else padding_mask
         query, key, value = self.query(inputs), self.key(inputs), self.value(inputs)
         scale = (self.width // self.num_heads) ** -0.5
-        if self.is_exact:
-            query, key = on_grid(query, ATTENTION_BITS), on_grid(key, ATTENTION_BITS)
-            value = on_grid(value, VALUE_BITS if self.quantizes else ATTENTION_BITS)
+        has_8_bits = self.precision.activations == 8
+        if self.precision.bit_exact:
+            query = round_to_fixed_point(query, ATTENTION_BITS)
+            key = round_to_fixed_point(key, ATTENTION_BITS)
+            value = round_to_fixed_point(value, VALUE_BITS if has_8_bits else ATTENTION_BITS)
             scores = self._scores(query, key) * scale
         else:
             # Scaling the query costs T·D multiplications, scaling the scores T²·H.
@@ -100,15 +120,15 @@ class MultiHeadAttention(RecordedLayer):
         if padding_mask is not None:
             hidden = 1.0 - tf.cast(padding_mask, scores.dtype)
             scores = scores + tf.expand_dims(tf.expand_dims(hidden * _MASKED, 1), 1)
-        if self.is_exact:
+        if self.precision.bit_exact:
             weights = power_weights(scores)
             total = tf.reduce_sum(weights, axis=-1, keepdims=True)
             context = self._context(weights, value) / total
         else:
             context = self._context(tf.nn.softmax(scores), value)
         output = self.project(self._merge(context))
-        # The outputs of a fully binary layer lie there already.
-        return on_grid(output, CHANNEL_BITS) if self.quantizes else output
+        # The outputs of a fully binary layer are fixed-point numbers already.
+        return round_to_fixed_point(output, CHANNEL_BITS) if has_8_bits else output
 
     def _scores(self, query: tf.Tensor, key: tf.Tensor) -> tf.Tensor:
         """(B, H, T, T)"""

@@ -4,15 +4,15 @@ import random
 from typing import Any
 
 from beex_keras.backend import tf
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.layers.base import BaseLayer
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class Dropout(RecordedLayer):
+class Dropout(BaseLayer):
     """Zeroes a share `rate` of the inputs in training and scales the rest by 1 / (1 − `rate`).
 
-    Unlike Keras' own layer its random generator is part of a `tf.train.Checkpoint`, so that an
-    interrupted training continues with the very masks it would have drawn.
+    Unlike Keras' own layer, it keeps its random generator in a `tf.train.Checkpoint`, so an interrupted training
+    continues with the same masks.
 
     Args:
         rate: share in [0, 1).

@@ -1,26 +1,14 @@
-"""The binarized linear layer on which everything else stands."""
+"""The binarized linear layer, of which attention and the feed-forward networks are made."""
 
 from typing import Any
 
 from beex_keras import quantizers
 from beex_keras.backend import lq, tf
-from beex_keras.layers.grid import CHANNEL_BITS, apart, on_grid
-from beex_keras.layers.parts import build_part
-from beex_keras.layers.recorded import RecordedLayer
+from beex_keras.errors import BeexError
+from beex_keras.layers.base import BaseLayer, build_sublayer
+from beex_keras.layers.binarization import LATENT_LIMIT, Binarizer, latent_initializer, latent_mean
+from beex_keras.layers.fixed_point import CHANNEL_BITS, optimization_barrier, round_to_fixed_point
 from beex_keras.precision import WEIGHTS_ONLY, Precision
-
-LATENT_LIMIT = 1.0
-"""Latent weights are clipped to ±1: beyond it every polynomial gradient is zero."""
-
-
-def latent_initializer(scale: float) -> tf.keras.initializers.Initializer:
-    """Uniform latent weights in ±`scale`: random signs, all at a like distance from a flip."""
-    return tf.keras.initializers.RandomUniform(-scale, scale)
-
-
-def latent_mean(scale: float) -> float:
-    """The mean magnitude of latent weights that start uniformly in ±`scale`."""
-    return scale / 2.0
 
 
 class PointwiseConv(lq.layers.QuantConv2D):
@@ -28,15 +16,14 @@ class PointwiseConv(lq.layers.QuantConv2D):
 
     Where the inputs stay real, and in training, it multiplies as a matrix. TensorFlow's kernel for
     that is faster, and the products of ±1 are whole numbers, the same by either way.
-
-    Attributes:
-        training_dtype: what it multiplies in while it trains; its inputs, outputs and latent
-            weights stay float32.
     """
 
     _as_matrix = True
     _training = False
-    training_dtype = tf.float32
+
+    def __init__(self, *args: Any, matmul_dtype: str = "float32", **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.matmul_dtype = tf.as_dtype(matmul_dtype)
 
     def build(self, input_shape: tf.TensorShape) -> None:
         super().build(input_shape)
@@ -49,33 +36,40 @@ class PointwiseConv(lq.layers.QuantConv2D):
         return super().call(inputs)
 
     def convolution_op(self, inputs: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
-        if self._as_matrix:
-            matrix = tf.reshape(kernel, kernel.shape[-2:])  # a slice's gradient would be a copy
-            if self._training and self.training_dtype != inputs.dtype:
-                factors = (tf.cast(factor, self.training_dtype) for factor in (inputs, matrix))
-                return tf.cast(tf.matmul(*factors), inputs.dtype)
-            return tf.matmul(inputs, matrix)
-        return super().convolution_op(inputs, kernel)
+        if not self._as_matrix:
+            return super().convolution_op(inputs, kernel)
+        matrix = tf.reshape(kernel, kernel.shape[-2:])  # a slice's gradient would be a copy
+        if self._training and self.matmul_dtype != inputs.dtype:
+            factors = (tf.cast(factor, self.matmul_dtype) for factor in (inputs, matrix))
+            return tf.cast(tf.matmul(*factors), inputs.dtype)
+        return tf.matmul(inputs, matrix)
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
-class BinaryLinear(RecordedLayer):
+class BinaryLinear(BaseLayer):
     r"""\(y = q(x) \cdot \operatorname{sign}(W) \odot \alpha + b\).
 
     \(q\) is the identity (weights-only), 8 bits a token (W1A8, see `quantizers.quantize_tokens`) or the
-    sign (fully binary); \(W\) are the latent weights,
-    \(\alpha\) is one learned real scale per output channel, \(b\) the bias. \(\alpha\) stands outside
-    the product so that a product of ±1 is a whole number and hence the same in every engine; in fully
-    binary mode \(\alpha\) and \(b\) lie on a grid (see `beex_keras.layers.grid`), so that \(y\) is too.
-    With 8 bits the sums are exact, and the other operations are rounded one after the other, always in this
-    order, so \(y\) is the same in every engine, too. With real weights it is the float32 twin,
+    sign (fully binary); \(W\) are the latent weights, \(\alpha\) is one learned real scale per output
+    channel, \(b\) the bias. \(\alpha\) stands outside the product, so that a product of ±1 is a whole number and
+    hence the same in every engine. In fully binary mode \(\alpha\), \(b\) and \(y\) are fixed-point numbers (see
+    `beex_keras.layers.fixed_point`). With 8 bits the sums are exact, and the other operations are always rounded
+    in the same order, so \(y\) has the same bits in every engine, too. With real weights the layer is the float32
     \(y = xW + b\), without \(\alpha\).
 
-    Shapes: (B, T, K) → (B, T, `units`). Weights: K·`units` latent, and `units` each for
+    While a model turns binary in training, `Binarizer`s mix the real matrix and inputs with the binary ones.
+
+    Shapes: (..., K) → (..., `units`), of rank 2 or more. Weights: K·`units` latent, and `units` each for
     \(\alpha\) (binary only) and \(b\). Tokens do not mix, so padding needs no mask.
 
+    Args:
+        units: number of output channels.
+        precision: bits of weights and inputs.
+        matmul_dtype: dtype of the matrix product in training, "float32" or "bfloat16". Inputs, outputs, latent
+            weights and every inference stay float32. ±1 is exact in bfloat16.
+
     Raises:
-        BeexError: an unknown quantizer.
+        BeexError: an unknown quantizer or `matmul_dtype`.
 
     Source: weights-only binarization is the paper's; \(\alpha\) per channel is our reading.
 
@@ -85,29 +79,42 @@ class BinaryLinear(RecordedLayer):
         [1, 5, 3]
     """
 
-    def __init__(self, units: int, precision: Precision = WEIGHTS_ONLY, **kwargs: Any) -> None:
+    def __init__(
+        self,
+        units: int,
+        precision: Precision = WEIGHTS_ONLY,
+        matmul_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         super().__init__(**kwargs)
+        if matmul_dtype not in ("float32", "bfloat16"):
+            raise BeexError(f"matmul_dtype={matmul_dtype!r} must be 'float32' or 'bfloat16'.")
         self.units = units
         self.precision = precision
-        options: dict[str, Any] = {}
-        # Before the other quantizer: Keras numbers them, and a file has their names.
+        self.matmul_dtype = matmul_dtype
+        options: dict[str, Any] = {"matmul_dtype": matmul_dtype}
+        # Before the other one: Keras numbers quantizers, and an exported file has their names.
         if precision.is_fully_binary:
-            options["input_quantizer"] = quantizers.get(precision.quantizer)
+            options["input_quantizer"] = Binarizer(precision.quantizer)
         if precision.is_binary:
-            options["kernel_quantizer"] = quantizers.get(precision.quantizer)
+            unit = latent_mean(precision.latent_scale)
+            options["kernel_quantizer"] = Binarizer(precision.quantizer, unit)
             options["kernel_constraint"] = lq.constraints.WeightClip(LATENT_LIMIT)
             options["kernel_initializer"] = latent_initializer(precision.latent_scale)
         self.matmul = PointwiseConv(units, 1, use_bias=False, name="matmul", **options)
 
     def build(self, input_shape: tf.TensorShape) -> None:
         channels = input_shape[-1]
-        build_part(self.matmul, None, 1, None, channels)
+        build_sublayer(self.matmul, None, 1, None, channels)
         if self.precision.is_binary:
             # Glorot's variance, carried by the scale since the binary kernel's is 1.
             deviation = tf.keras.initializers.Constant((2.0 / (channels + self.units)) ** 0.5)
             self.alpha = self.add_weight("alpha", (self.units,), initializer=deviation)
         self.bias = self.add_weight(name="bias", shape=(self.units,), initializer="zeros")
         super().build(input_shape)
+
+    def compute_output_shape(self, input_shape: tf.TensorShape) -> tf.TensorShape:
+        return tf.TensorShape([*input_shape[:-1], self.units])
 
     @property
     def kernel(self) -> tf.Variable:
@@ -119,26 +126,33 @@ class BinaryLinear(RecordedLayer):
         self.matmul.kernel_quantizer = quantizer
         self.kernel.quantizer = quantizer
 
-    def on_grid(self, weights: tf.Variable) -> tf.Tensor:
-        """Scales or biases (units,) as the layer uses them: on the grid if it is fully binary."""
-        return on_grid(weights, CHANNEL_BITS) if self.precision.is_fully_binary else weights
+    def to_fixed_point(self, weights: tf.Variable) -> tf.Tensor:
+        """Scales or biases (units,) as the layer uses them: rounded to fixed point if it is fully binary."""
+        if self.precision.is_fully_binary:
+            return round_to_fixed_point(weights, CHANNEL_BITS)
+        return weights
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
-        if inputs.shape[0] == 1 and not self.precision.is_fully_binary:
+        is_sequence = inputs.shape.rank == 3
+        if is_sequence and inputs.shape[0] == 1 and not self.precision.is_fully_binary:
             return self._products(inputs)  # one matrix already
         shape = tf.shape(inputs)
         # One row of "pixels" for all tokens of the batch: larger matrices multiply faster.
         tokens = tf.reshape(inputs, (1, 1, -1, inputs.shape[-1]))
         outputs = self._products(tokens)
-        return tf.reshape(outputs, (shape[0], shape[1], self.units))
+        if is_sequence:
+            return tf.reshape(outputs, (shape[0], shape[1], self.units))
+        outputs = tf.reshape(outputs, tf.concat([shape[:-1], [self.units]], axis=0))
+        return tf.ensure_shape(outputs, [*inputs.shape[:-1], self.units])
 
     def _products(self, tokens: tf.Tensor) -> tf.Tensor:
         if self.precision.activations != 8:
             return self._scaled(self.matmul(tokens))
         steps, scale = quantizers.quantize_tokens(tokens)
-        return self._scaled(apart(self.matmul(steps) * apart(scale)))
+        products = self.matmul(steps) * optimization_barrier(scale)
+        return self._scaled(optimization_barrier(products))
 
     def _scaled(self, products: tf.Tensor) -> tf.Tensor:
         if self.precision.is_binary:
-            products = products * self.on_grid(self.alpha)
-        return products + self.on_grid(self.bias)
+            products = products * self.to_fixed_point(self.alpha)
+        return products + self.to_fixed_point(self.bias)

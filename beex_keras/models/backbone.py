@@ -5,6 +5,7 @@ from typing import Any
 
 from beex_keras.backend import tf
 from beex_keras.layers import BEExformerBlock, Embedding, PaddingMask
+from beex_keras.layers.binarization import Binarizer
 from beex_keras.models.config import BEExformerConfig
 
 
@@ -18,6 +19,8 @@ class BEExformer(tf.keras.Model):
 
     Args:
         config: a `BEExformerConfig`, or the dictionary of one.
+        matmul_dtype: dtype of the blocks' matrix products in training, as in `BinaryLinear`. It belongs to the
+            machine that trains, so files do not keep it.
 
     Example:
         >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
@@ -26,7 +29,12 @@ class BEExformer(tf.keras.Model):
         [[1, 4, 64], [1, 4, 64]]
     """
 
-    def __init__(self, config: BEExformerConfig | dict[str, Any], **kwargs: Any) -> None:
+    def __init__(
+        self,
+        config: BEExformerConfig | dict[str, Any],
+        matmul_dtype: str = "float32",
+        **kwargs: Any,
+    ) -> None:
         # === Configuration ===
         if not isinstance(config, BEExformerConfig):
             config = BEExformerConfig.from_dict(config)
@@ -34,8 +42,9 @@ class BEExformer(tf.keras.Model):
         # === Layers ===
         padding_mask = PaddingMask(name="padding_mask")
         embedding = Embedding(**_arguments(Embedding, config), name="embedding")
+        arguments = {**_arguments(BEExformerBlock, config), "matmul_dtype": matmul_dtype}
         blocks = [
-            BEExformerBlock(**_arguments(BEExformerBlock, config), name=f"block_{number}")
+            BEExformerBlock(**arguments, name=f"block_{number}")
             for number in range(1, config.num_blocks + 1)
         ]
 
@@ -50,9 +59,37 @@ class BEExformer(tf.keras.Model):
         super().__init__(inputs=token_ids, outputs=outputs, **kwargs)
 
         self.config = config
+        self.matmul_dtype = matmul_dtype
         self.padding_mask = padding_mask
         self.embedding = embedding
         self.blocks = blocks
+
+    def binarizers(self) -> dict[str, dict[str, Binarizer]]:
+        """What turns weights and activations binary, in the order in which a training anneals them.
+
+        The keys are "weights", "embedding" and "activations", each with the binarizers by the names of their
+        matrices, such as "block_1/attention/query" and "embedding/token". Real parts have none.
+
+        Example:
+            >>> config = beex.BEExformerConfig.preset("micro", num_blocks=2)
+            >>> binarizers = beex.BEExformer(config).binarizers()
+            >>> {part: len(named) for part, named in binarizers.items()}
+            {'weights': 16, 'embedding': 1, 'activations': 0}
+        """
+        matmuls = {
+            f"{block.name}/{name}": linear.matmul
+            for block in self.blocks
+            for name, linear in block.linears().items()
+        }
+        found = {
+            "weights": {name: matmul.kernel_quantizer for name, matmul in matmuls.items()},
+            "embedding": {"embedding/token": self.embedding.token.table_quantizer},
+            "activations": {name: matmul.input_quantizer for name, matmul in matmuls.items()},
+        }
+        return {
+            part: {name: one for name, one in named.items() if one is not None}
+            for part, named in found.items()
+        }
 
     def _infer_output_signature(self, inputs: Any, *args: Any) -> Any:
         """Shapes and types of the outputs, for Keras, where a larger model calls this one.

@@ -1,12 +1,14 @@
 """The text classifier: encoder, one exit behind each block, and what it needs to read raw text."""
 
+import importlib
+import inspect
 import os
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from beex_keras import exits
+from beex_keras import exits, pretrained, tasks
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.layers import ExitHead
@@ -15,8 +17,8 @@ from beex_keras.metrics import exit_metrics
 from beex_keras.models import saving
 from beex_keras.models.backbone import BEExformer
 from beex_keras.models.config import BEExformerConfig
+from beex_keras.tasks import TargetScaler
 from beex_keras.text import TextPreprocessor
-from beex_keras.value_scale import VALUE_LABELS, ValueScale
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")
@@ -27,10 +29,10 @@ class BEExformerClassifier(tf.keras.Model):
     the training targets, and `value_scale` converts it to their units.
 
     `fit`, `evaluate` and `predict` take ids. While a preprocessor is attached, they also take raw strings:
-    a list of texts, a list of (text, text) pairs, or a `tf.data.Dataset` of string tensors. Setting
+    a list of texts, a list of (text, text_pair) tuples, or a `tf.data.Dataset` of string tensors. Setting
     `preprocessor` to None detaches it. Labels are names or numbers of classes. For a regression they are
     targets in the user's units; only the targets of a `tf.data.Dataset` must be standardized already
-    (`ValueScale.standardize`).
+    (`TargetScaler.transform`).
 
     Padding never changes a logit.
 
@@ -41,6 +43,7 @@ class BEExformerClassifier(tf.keras.Model):
             the one name "value".
         policy: the `ExitPolicy` that inference uses; the default one if None.
         value_scale: scale of a regression's answers; its logits are the answers if None.
+        matmul_dtype: dtype of the matrix products in training, as in `BEExformer`.
 
     Raises:
         BeexError: preprocessor, labels, policy or scale do not fit `config`.
@@ -58,15 +61,17 @@ class BEExformerClassifier(tf.keras.Model):
         preprocessor: TextPreprocessor | None = None,
         labels: Sequence[str] | None = None,
         policy: exits.ExitPolicy | None = None,
-        value_scale: ValueScale | None = None,
+        value_scale: TargetScaler | None = None,
+        matmul_dtype: str = "float32",
         **kwargs: Any,
     ) -> None:
         # === Configuration ===
         if not isinstance(config, BEExformerConfig):
             config = BEExformerConfig.from_dict(config)
-        names = VALUE_LABELS if config.is_regression else map(str, range(config.num_classes))
+        is_regression = config.problem_type == "regression"
+        names = tasks.VALUE_LABELS if is_regression else map(str, range(config.num_classes))
         labels = tuple(labels or names)
-        if value_scale is not None and not config.is_regression:
+        if value_scale is not None and not is_regression:
             raise BeexError("A classifier's answers have no value_scale; leave it out.")
         if len(labels) != config.num_classes:
             problem = f"{len(labels)} labels were given for num_classes={config.num_classes}"
@@ -75,7 +80,7 @@ class BEExformerClassifier(tf.keras.Model):
             _check_preprocessor(preprocessor, config)
 
         # === Layers ===
-        backbone = BEExformer(config, name="backbone")
+        backbone = BEExformer(config, matmul_dtype, name="backbone")
         heads = [
             ExitHead(config.num_classes, config.dropout, name=f"exit_{number}")
             for number in range(1, config.num_blocks + 1)
@@ -93,10 +98,15 @@ class BEExformerClassifier(tf.keras.Model):
         self.config = config
         self.preprocessor = preprocessor
         self.labels = labels
-        self.policy = policy or exits.get(exits.default(config.is_regression))
-        self.value_scale = (value_scale or ValueScale()) if config.is_regression else None
+        self.policy = policy or exits.get(exits.default(config.problem_type))
+        self.value_scale = (value_scale or TargetScaler()) if is_regression else None
         self.backbone = backbone
         self.heads = heads
+
+    @property
+    def task(self) -> tasks.TextTask:
+        """The kind of the task: how logits become answers, and labels become targets."""
+        return tasks.make(self.labels, self.value_scale)
 
     @property
     def policy(self) -> exits.ExitPolicy:
@@ -105,7 +115,7 @@ class BEExformerClassifier(tf.keras.Model):
 
     @policy.setter
     def policy(self, policy: exits.ExitPolicy) -> None:
-        exits.check(policy, self.config.is_regression)
+        exits.check(policy, self.config.problem_type)
         self._exit_policy = policy
 
     # === Training on ids or raw text ===
@@ -120,26 +130,32 @@ class BEExformerClassifier(tf.keras.Model):
             metrics = exit_metrics(self.config.num_blocks, self.policy, self.value_scale)
         super().compile(optimizer, loss, metrics, **kwargs)
 
-    def fit(self, x: Any = None, y: Any = None, validation_data: Any = None, **kwargs: Any) -> Any:
-        if isinstance(validation_data, tuple):
-            texts, labels, *rest = validation_data
-            validation_data = (self.to_ids(texts), self.to_label_ids(labels), *rest)
+    def fit(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Trains as in Keras, whose arguments it has, in Keras' order."""
+        arguments = inspect.signature(super().fit).bind(x, y, *args, **kwargs)
+        if isinstance(held_out := arguments.arguments.get("validation_data"), tuple):
+            texts, labels, *rest = held_out
+            held_out = (self.to_ids(texts), self.to_label_ids(labels), *rest)
         else:
-            validation_data = self.to_ids(validation_data)
-        x, y = self.to_ids(x), self.to_label_ids(y)
-        return super().fit(x, y, validation_data=validation_data, **kwargs)
+            held_out = self.to_ids(held_out)
+        ids, labels = self.to_ids(x), self.to_label_ids(y)
+        arguments.arguments.update(x=ids, y=labels, validation_data=held_out)
+        return super().fit(*arguments.args, **arguments.kwargs)
 
-    def evaluate(self, x: Any = None, y: Any = None, **kwargs: Any) -> Any:
-        return super().evaluate(self.to_ids(x), self.to_label_ids(y), **kwargs)
+    def evaluate(self, x: Any = None, y: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Evaluates as in Keras, whose arguments it has, in Keras' order."""
+        return super().evaluate(self.to_ids(x), self.to_label_ids(y), *args, **kwargs)
 
-    def predict(self, x: Any, **kwargs: Any) -> np.ndarray:
-        return super().predict(self.to_ids(x), **kwargs)
+    def predict(self, x: Any, *args: Any, **kwargs: Any) -> np.ndarray:
+        """Returns the logits of all exits (B, N, C); the arguments are Keras', in Keras' order."""
+        return super().predict(self.to_ids(x), *args, **kwargs)
 
     def to_ids(self, x: Any) -> Any:
         """Turns raw strings into token ids, and returns anything else unchanged.
 
         Raises:
-            BeexError: strings were given and no preprocessor is attached.
+            BeexError: strings were given and no preprocessor is attached, or pairs were given to a model of
+                single texts, or single texts to a model of pairs.
         """
         if isinstance(x, tf.data.Dataset):
             spec = x.element_spec
@@ -147,6 +163,7 @@ class BEExformerClassifier(tf.keras.Model):
             if texts.dtype != tf.string:
                 return x
             encode = self._require_preprocessor()
+            self._check_rank(texts.shape.rank)
             if isinstance(spec, tuple):
                 return x.map(lambda text, *rest: (_encode(encode, text), *rest), tf.data.AUTOTUNE)
             return x.map(lambda text: _encode(encode, text), tf.data.AUTOTUNE)
@@ -157,43 +174,21 @@ class BEExformerClassifier(tf.keras.Model):
         array = np.asarray(x)
         if array.dtype.kind not in "USO":
             return array
-        pairs = array[:, 1].tolist() if array.ndim == 2 else None
-        texts = (array[:, 0] if array.ndim == 2 else array).tolist()
-        ids = self._require_preprocessor().encode(texts, pairs)
+        preprocessor = self._require_preprocessor()
+        self._check_rank(array.ndim)
+        columns = [array.tolist()] if array.ndim == 1 else array.T.tolist()
+        ids = preprocessor.encode(*columns)
         return ids[:, : (ids != 0).sum(axis=1).max(initial=1)]
 
     def to_label_ids(self, y: Any) -> Any:
-        """Turns label names into class numbers, and targets of a regression into standardized ones.
+        """Turns labels into what the loss reads, as `ClassificationTask.encode` and `RegressionTask.encode` do.
 
-        Tensors, and numbers of classes, stay as they are.
+        Tensors stay as they are.
 
         Raises:
-            BeexError: a name or number that is not among `labels`, or a target that is no finite number.
+            BeexError: a label does not fit the task.
         """
-        if y is None or isinstance(y, tf.Tensor):
-            return y
-        array = np.asarray(y)
-        if self.value_scale is not None:
-            if array.dtype.kind not in "iuf" or not np.isfinite(array).all():
-                raise BeexError("The targets of a regression must be finite numbers.")
-            return self.value_scale.standardize(array)
-        if array.dtype.kind not in "UO":
-            last = len(self.labels) - 1
-            if (
-                array.dtype.kind in "iu"
-                and array.size
-                and not 0 <= array.min() <= array.max() <= last
-            ):
-                wrong = array.min() if array.min() < 0 else array.max()
-                fix = "count from 0, or give the names"
-                raise BeexError(f"Class numbers go from 0 to {last}, not to {wrong}; {fix}.")
-            return array
-        numbers = {label: number for number, label in enumerate(self.labels)}
-        unknown = sorted(set(array.tolist()) - set(numbers))
-        if unknown:
-            known = ", ".join(self.labels)
-            raise BeexError(f"Unknown label '{unknown[0]}'; the model knows {known}.")
-        return np.array([numbers[name] for name in array.tolist()], np.int32)
+        return y if y is None or isinstance(y, tf.Tensor) else self.task.encode(y)
 
     def with_activations(self, bits: int) -> "BEExformerClassifier":
         """Returns a classifier with the same weights that reads activations of 32 or 8 bits.
@@ -206,6 +201,16 @@ class BEExformerClassifier(tf.keras.Model):
         other = BEExformerClassifier(config, *parts)
         other.set_weights(self.get_weights())
         return other
+
+    def _check_rank(self, rank: int) -> None:
+        """Raises `BeexError` unless strings of this rank are what the model reads: 2 for pairs, else 1."""
+        reads_pairs = self.config.num_segments > 1
+        if reads_pairs and rank != 2:
+            fix = "give a list of (text, text_pair) tuples"
+            raise BeexError(f"The model reads pairs, and single texts were given; {fix}.")
+        if not reads_pairs and rank == 2:
+            fix = "give a list of texts"
+            raise BeexError(f"The model reads single texts, and pairs were given; {fix}.")
 
     def _require_preprocessor(self) -> TextPreprocessor:
         if self.preprocessor is None:
@@ -234,7 +239,7 @@ class BEExformerClassifier(tf.keras.Model):
         if values.get("preprocessor") is not None:
             values["preprocessor"] = TextPreprocessor.from_config(values["preprocessor"])
         if "value_scale" in values:
-            values["value_scale"] = ValueScale.from_dict(values["value_scale"])
+            values["value_scale"] = TargetScaler.from_dict(values["value_scale"])
         return cls(**values)
 
     def save_pretrained(self, directory: str | os.PathLike[str]) -> None:
@@ -248,13 +253,31 @@ class BEExformerClassifier(tf.keras.Model):
         saving.save(directory, self)
 
     @classmethod
-    def from_pretrained(cls, directory: str | os.PathLike[str]) -> "BEExformerClassifier":
-        """The classifier that `save_pretrained` wrote, with equal weights.
+    def from_pretrained(cls, model: str | os.PathLike[str]) -> "BEExformerClassifier":
+        """Loads a model that is packaged, or that `save_pretrained` or a training wrote.
+
+        A packaged model comes from its ``.beex`` file: it has the weights that were converted, except the
+        magnitudes of latent weights.
+
+        Args:
+            model: a directory of `save_pretrained`, a run folder, or a name in
+                `beex_keras.pretrained.names()`.
 
         Raises:
-            BeexError: a file is missing, is not ours, or does not fit the others.
+            BeexError: there is no such model, or a file is missing, is not ours, or does not fit the others.
+
+        Example:
+            >>> beex.BEExformerClassifier.from_pretrained("sst2-micro").config.num_blocks
+            3
         """
-        return saving.load(directory, cls.from_config)
+        found = pretrained.find(model)
+        if found.is_dir():
+            return saving.load(saving.model_directory(found), cls.from_config)
+        if found.parent != pretrained.FOLDER:
+            raise BeexError(f"{model} is a file; load it by beex_keras.load or Keras' load_model.")
+        # Formats of files stand above models, so the reader is looked up when it is needed.
+        reader = importlib.import_module("beex_keras.export.beex")
+        return reader.classifier(found.read_bytes(), str(found))
 
 
 @tf.keras.utils.register_keras_serializable("beex_keras")

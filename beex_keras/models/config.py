@@ -3,7 +3,7 @@
 import dataclasses
 from typing import Any, Literal
 
-from beex_keras import fields
+from beex_keras import fields, tasks
 from beex_keras.errors import BeexError
 from beex_keras.precision import Precision
 
@@ -121,9 +121,9 @@ class BEExformerConfig:
         _ = self.precision  # which checks its parts
 
     @property
-    def is_regression(self) -> bool:
-        """Whether the model answers a number, and not a class."""
-        return self.num_classes == 1
+    def problem_type(self) -> str:
+        """ "classification", or "regression" if the model has one output."""
+        return tasks.problem_type(self.num_classes)
 
     @property
     def precision(self) -> Precision:

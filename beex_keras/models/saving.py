@@ -73,6 +73,21 @@ def room_for(variables: Iterable[tf.Variable]) -> int:
     return sum(v.shape.num_elements() * v.dtype.size + _OF_VARIABLE for v in variables)
 
 
+def model_directory(path: str | os.PathLike[str]) -> Path:
+    """The directory that `save` wrote: `path` itself, or the `model` in a run folder.
+
+    Raises:
+        BeexError: neither holds a model.
+    """
+    for candidate in (Path(path), Path(path) / "model"):
+        if (candidate / _CONFIG_FILE).is_file():
+            return candidate
+    if (Path(path) / "run.json").is_file():
+        raise BeexError(f"The training in {path} is not finished; give its command again.")
+    fix = "give a run folder of `beex train`, a directory of save_pretrained or a .beex file"
+    raise BeexError(f"{path} is not a folder with a Keras model; {fix}.")
+
+
 def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Model]) -> Model:
     """The model that `save` wrote: `build` makes it of the configuration, then it gets its weights.
 
@@ -80,8 +95,6 @@ def load(directory: str | os.PathLike[str], build: Callable[[dict[str, Any]], Mo
         BeexError: a file is missing, is not ours, or does not fit the others.
     """
     path = Path(directory)
-    if not path.is_dir():
-        raise BeexError(f"There is no model directory at {path}; check the path.")
     model = _built(path, build)
     weights_file = path / _WEIGHTS_FILE
     if not weights_file.is_file():

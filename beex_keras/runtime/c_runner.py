@@ -6,7 +6,7 @@ import mmap
 import os
 import threading
 import weakref
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, NamedTuple, TypeVar
@@ -17,9 +17,8 @@ from beex_keras import exits
 from beex_keras.errors import BeexError
 from beex_keras.export import beex as beex_format
 from beex_keras.runtime import library
-from beex_keras.runtime.predictions import Answer, Decisions
+from beex_keras.runtime.predictions import Answer, ExitOutputs
 from beex_keras.runtime.runner import Runner, check_threads
-from beex_keras.text.preprocessor import Texts
 
 _Result = TypeVar("_Result")
 
@@ -94,36 +93,38 @@ class CRunner(Runner):
 
     def answer(
         self,
-        items: Iterable[Any],
+        texts: Iterable[Any],
         policy: exits.ExitPolicy | None = None,
         truncate: bool = True,
         top_k: int | None = None,
         start: int = 0,
     ) -> list[Answer]:
         if self._pool is None:
-            return super().answer(items, policy, truncate, top_k, start)
-        every = list(items)
+            return super().answer(texts, policy, truncate, top_k, start)
+        items = list(texts)
 
         # What Python does for texts, one thread does at a time. Each does all of it for its own part,
         # and the engine computes other parts meanwhile.
         def answer_part(engine: "_Engine", first: int, last: int) -> list[Answer]:
             self._own.engine = engine
             try:
-                some = every[first:last]
-                return Runner.answer(self, some, policy, truncate, top_k, start + first)
+                part = items[first:last]
+                return Runner.answer(self, part, policy, truncate, top_k, start + first)
             finally:
                 del self._own.engine
 
-        return list(itertools.chain.from_iterable(self._divide(len(every), answer_part)))
+        return list(itertools.chain.from_iterable(self._divide(len(items), answer_part)))
 
     def _exit_logits(self, ids: np.ndarray) -> np.ndarray:
         return self._run(ids, exits.FixedDepth(self.config.num_blocks))[0]
 
-    def _decide(self, ids: np.ndarray, policy: exits.ExitPolicy) -> Decisions:
+    def _decide(self, ids: np.ndarray, policy: exits.ExitPolicy) -> ExitOutputs:
         logits, taken = self._run(ids, policy)
-        return Decisions(logits[np.arange(len(taken)), taken], taken)
+        return ExitOutputs(logits[np.arange(len(taken)), taken], taken)
 
-    def tokenize(self, texts: Texts, pairs: Texts | None = None) -> tuple[np.ndarray, np.ndarray]:
+    def tokenize(
+        self, texts: Sequence[str], pairs: Sequence[str] | None
+    ) -> tuple[np.ndarray, np.ndarray]:
         columns = [_Column(texts), None if pairs is None else _Column(pairs)]
         ids = np.zeros((len(texts), self.text_length), np.int32)
         lengths = np.zeros(len(texts), np.uintp)
@@ -205,7 +206,7 @@ class _Engine(NamedTuple):
 class _Column:
     """Texts as the library reads them: pointers to UTF-8 and sizes."""
 
-    def __init__(self, texts: Texts) -> None:
+    def __init__(self, texts: Sequence[str]) -> None:
         self._data = [text.encode("utf-8") for text in texts]
         self._places = (ctypes.c_char_p * len(self._data))(*self._data)
         self._sizes = (ctypes.c_size_t * len(self._data))(*map(len, self._data))

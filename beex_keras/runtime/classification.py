@@ -14,7 +14,7 @@ from beex_keras.runtime.predictions import Answer, Failure
 from beex_keras.runtime.runner import Runner, check_texts
 
 CHUNK = 1024
-"""Texts that are held at a time."""
+"""The number of texts that are held in memory at a time."""
 
 
 @dataclasses.dataclass
@@ -23,6 +23,8 @@ class Pipeline:
 
     Texts of similar length are computed together, so give a pipeline all texts at once. A call with a list
     returns a list. `stream` reads an iterator chunk by chunk, so memory does not grow with its length.
+
+    A model of pairs takes a list of (text, text_pair) tuples, for one pair a list of one tuple.
 
     Threads may share a pipeline. If it runs a file, it can be pickled and used after a `fork`. A ``.beex``
     file computes `num_threads` texts at the same time, and other Python threads run meanwhile.
@@ -66,29 +68,28 @@ class Pipeline:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or value < 1):
                 raise BeexError(f"{name}={value!r} must be a whole number of at least 1.")
+        problem_type = self.runner.task.problem_type
         if self.policy is not None:
-            exits.check(self.policy, self.runner.config.is_regression)
-        if self.top_k is not None and self.runner.config.is_regression:
+            exits.check(self.policy, problem_type)
+        if self.top_k is not None and problem_type != "classification":
             raise BeexError(
                 "top_k chooses among classes, and this model answers a number; leave it out."
             )
 
-    def __call__(self, texts: Any, pairs: Any = None) -> Any:
-        """Returns a `Prediction` for a text and a list for a list; a regression returns `ValuePrediction`s.
+    def __call__(self, texts: Any) -> Any:
+        """Returns the prediction for a text, and a list of predictions for a list.
 
         Args:
-            texts: a text or a list of texts; for a model of pairs, tuples of two texts, or:
-            pairs: as many second texts.
+            texts: a text or a list of texts; for a model of pairs, a list of (text, text_pair) tuples.
 
         Raises:
-            BeexError: a text cannot be classified and `on_error` is "raise", the lists differ in
-                length, or the model has no vocabulary.
+            BeexError: `texts` is not what the model reads, the model has no vocabulary, or a text cannot
+                be classified and `on_error` is "raise".
         """
-        if isinstance(texts, str | tuple):
-            (answer,) = self.stream([texts], [pairs] if isinstance(pairs, str) else pairs)
+        if isinstance(texts, str):
+            (answer,) = self.stream([texts])
             return answer
-        check_texts(texts, pairs)
-        answers = self.stream(texts, pairs)
+        answers = self.stream(texts)
         if self.progress:
             from rich.progress import track
 
@@ -96,20 +97,19 @@ class Pipeline:
             return list(track(answers, "Texts", total=total))
         return list(answers)
 
-    def stream(self, texts: Iterable[Any], pairs: Iterable[str] | None = None) -> Iterator[Answer]:
+    def stream(self, texts: Iterable[Any]) -> Iterator[Answer]:
         """Yields the answers to an iterable of texts in order; raises the same errors as a call."""
-        check_texts(texts, None)
-        items = iter(texts) if pairs is None else _paired(texts, pairs)
-        start = 0
+        check_texts(texts, self.runner.reads_pairs)
+        items, start = iter(texts), 0
         while chunk := list(itertools.islice(items, self.chunk)):
             yield from self._answers(chunk, start)
             start += len(chunk)
 
-    async def run_async(self, texts: Any, pairs: Any = None) -> Any:
-        """As a call, in a thread: the event loop goes on meanwhile."""
+    async def run_async(self, texts: Any) -> Any:
+        """As a call, in a thread, so that the event loop goes on meanwhile."""
         import asyncio  # which takes a third of the time that a small model loads in
 
-        return await asyncio.to_thread(self, texts, pairs)
+        return await asyncio.to_thread(self, texts)
 
     async def stream_async(
         self, texts: AsyncIterable[Any] | Iterable[Any]
@@ -117,7 +117,7 @@ class Pipeline:
         """As `stream`, of texts that may come asynchronously; a chunk at a time goes to a thread."""
         import asyncio
 
-        check_texts(texts, None)
+        check_texts(texts, self.runner.reads_pairs)
         start = 0
         async for chunk in _chunks(texts, self.chunk):
             for answer in await asyncio.to_thread(lambda *a: [*self._answers(*a)], chunk, start):
@@ -129,16 +129,6 @@ class Pipeline:
             if isinstance(answer, Failure) and self.on_error == "raise":
                 raise BeexError(answer.error)
             yield answer
-
-
-def _paired(texts: Iterable[str], pairs: Iterable[str]) -> Iterator[tuple[str, str]]:
-    missing: Any = object()
-    for text, pair in itertools.zip_longest(texts, pairs, fillvalue=missing):
-        if text is missing or pair is missing:
-            raise BeexError(
-                "The numbers of texts and second texts differ; give one second text for each text."
-            )
-        yield text, pair
 
 
 async def _chunks(texts: AsyncIterable[Any] | Iterable[Any], size: int) -> AsyncIterator[list[Any]]:
@@ -166,16 +156,15 @@ def pipeline(
     progress: bool = False,
     num_threads: int = 1,
 ) -> Pipeline:
-    """Loads the model at `path`, or the packaged model of that name, as a `Pipeline`.
+    """Makes a `Pipeline` of the model that `beex_keras.load` loads.
 
     Args:
-        path: a ``.beex`` or ``.tflite`` file, a directory of segments, a ``.keras`` file, a run folder, or
-            the name of a packaged model.
-        policy, truncate, on_error, top_k, progress: the same as in `Pipeline`.
+        path: a model's file, folder or name, as in `beex_keras.load`.
+        policy, truncate, on_error, top_k, progress: as in `Pipeline`.
         num_threads: number of threads of Larq Compute Engine or the C engine.
 
     Raises:
-        BeexError: there is no model at `path`, it cannot be loaded, or `Pipeline` raises an error.
+        BeexError: as `beex_keras.load` and `Pipeline`.
 
     Example:
         >>> classify = beex.pipeline("sst2-micro", policy=beex.FixedDepth(2))
@@ -183,6 +172,6 @@ def pipeline(
         2
     """
     runner = load(path, num_threads)
-    # Threads wait for the last of them before the next chunk: the more there are, the longer it is.
+    # All threads finish a chunk before the next begins: the more threads, the larger the chunk.
     chunk = num_threads * CHUNK
     return Pipeline(runner, policy, truncate, on_error, top_k, progress, chunk)

@@ -18,11 +18,11 @@ from beex_keras.runtime.runner import Runner
 
 
 class KerasRunner(Runner):
-    """Runs a classifier in TensorFlow, in batches of texts of like length.
+    """Runs a classifier in TensorFlow, in batches of texts of similar length.
 
     Example:
-        >>> runner = beex.runtime.KerasRunner(beex.runtime.load_classifier("sst2-micro"))
-        >>> runner.labels
+        >>> model = beex.BEExformerClassifier.from_pretrained("sst2-micro")
+        >>> beex.runtime.KerasRunner(model).labels
         ('negative', 'positive')
     """
 
@@ -40,46 +40,22 @@ class KerasRunner(Runner):
 
 
 def load_classifier(path: str | os.PathLike[str]) -> BEExformerClassifier:
-    """The Keras classifier of a run folder, a directory of `save_pretrained`, or a file.
+    """Loads a Keras classifier from what `from_pretrained` reads, or from a ``.keras`` or ``.beex`` file.
 
-    A file is a ``.keras`` or a ``.beex``; the latter gives what it was converted from, but for how
-    far latent weights are from a flip. A name in `beex_keras.pretrained.names()` is such a file's.
+    A ``.beex`` file gives back the model that was converted, except the magnitudes of its latent weights.
 
     Raises:
-        BeexError: there is none, it is damaged, or a ``.beex`` has weights of 8 bits.
-
-    Example:
-        >>> beex.runtime.load_classifier("sst2-micro").config.num_blocks
-        3
+        BeexError: there is no such model, it is damaged, or a ``.beex`` has weights of 8 bits.
     """
     target = pretrained.find(path)
     if target.is_dir():
-        return BEExformerClassifier.from_pretrained(model_directory(target))
+        return BEExformerClassifier.from_pretrained(target)
     if target.suffix == ".keras":
         return _load_keras(target)
     if target.suffix == ".beex":
         return beex.classifier(read_bytes(target, "model"), str(target))
     fix = "give a run folder of `beex train`, a .keras or a .beex file"
     raise BeexError(f"{path} is not a Keras model; {fix}.")
-
-
-def model_directory(path: str | os.PathLike[str]) -> Path:
-    """Where in a directory the pretrained model stands: in itself, or in its ``model``.
-
-    Raises:
-        BeexError: in neither.
-
-    Example:
-        >>> beex.runtime.model_directory("toy").name
-        'model'
-    """
-    for candidate in (Path(path), Path(path) / "model"):
-        if (candidate / "config.json").is_file():
-            return candidate
-    if (Path(path) / "run.json").is_file():
-        raise BeexError(f"The training in {path} is not finished; give its command again.")
-    fix = "give a run folder of `beex train`, a directory of save_pretrained or a .beex file"
-    raise BeexError(f"{path} is not a folder with a Keras model; {fix}.")
 
 
 def _load_keras(path: Path) -> BEExformerClassifier:

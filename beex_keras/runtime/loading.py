@@ -1,11 +1,10 @@
-"""From a path, or a name, to the runner of whatever model stands there."""
+"""Loads any model, by its path or name, into the engine that runs it."""
 
 import os
 from pathlib import Path
 
 from beex_keras import pretrained
 from beex_keras.errors import BeexError
-from beex_keras.export.description import is_segments
 from beex_keras.files import map_file, read_bytes
 from beex_keras.runtime import library
 from beex_keras.runtime.runner import Runner
@@ -14,12 +13,11 @@ from beex_keras.runtime.runner import Runner
 
 
 def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
-    """Loads the model at `path`, or the packaged model of that name, as a runner.
+    """Loads a model from a file, a folder or the name of a packaged model.
 
-    A ``.beex`` file runs in the C engine, without TensorFlow (in Keras where no C compiler has built
-    that); a ``.tflite`` file and a directory of segments run in Larq Compute Engine; a directory
-    written by `save_pretrained`, a run folder with such a directory named ``model``, and a ``.keras``
-    file run in Keras.
+    A ``.beex`` file runs in the C engine, without TensorFlow; if the C engine was not built, the file runs
+    in Keras. A ``.tflite`` file runs in Larq Compute Engine. A ``.keras`` file, a directory of
+    `save_pretrained` and a run folder run in Keras; `KerasRunner.classifier` is then the Keras model.
 
     Args:
         path: a file or directory, or a name in `beex_keras.pretrained.names()`; if a file of that name
@@ -45,10 +43,6 @@ def load(path: str | os.PathLike[str], num_threads: int = 1) -> Runner:
             from beex_keras.runtime.lce_runner import LCERunner
 
             return LCERunner(read_bytes(target, "model"), str(target), num_threads)
-    if is_segments(target):
-        from beex_keras.runtime.segment_runner import SegmentRunner, read_segments
-
-        return SegmentRunner(read_segments(target), str(target), num_threads)
     return _in_keras(path, target)
 
 

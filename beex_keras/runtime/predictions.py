@@ -1,18 +1,18 @@
-"""What a classifier says about a text, or why it says nothing."""
+"""The answers to a text: a predicted class, a predicted value, or a failure."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any, TypeAlias
 
 import numpy as np
 
 from beex_keras import numpy_ops
-from beex_keras.value_scale import ValueScale
+from beex_keras.tasks import RegressionTask, TextTask
 
 
 @dataclasses.dataclass(frozen=True)
-class Decisions:
-    """The results of a model for B texts at the exits taken.
+class ExitOutputs:
+    """The outputs of a model for B texts at the exits taken.
 
     Attributes:
         logits: logits of the exit taken, float32 (B, C); C is 1 for a regression.
@@ -92,46 +92,38 @@ class Failure:
 
 Answer: TypeAlias = Prediction | ValuePrediction | Failure
 
+_KINDS = {"classification": Prediction, "regression": ValuePrediction}
 
-def answer_fields(is_regression: bool) -> set[str]:
-    """Names of all fields of the answers of a regression, or of a classifier."""
-    kinds = (ValuePrediction if is_regression else Prediction, Failure)
+
+def answer_fields(task: TextTask) -> set[str]:
+    """Names of all fields that an answer to such a task can have."""
+    kinds = (_KINDS[task.problem_type], Failure)
     return {field.name for kind in kinds for field in dataclasses.fields(kind)}
 
 
-def value_predictions(
-    scale: ValueScale, decisions: Decisions, truncated: np.ndarray
-) -> Iterator[ValuePrediction]:
-    """Makes the predictions of a regression with that scale, as `predictions` does for classes."""
-    # As decimal numbers of so many digits that float32 tells apart.
-    values = [float(str(value)) for value in scale.values(decisions.logits[:, 0])]
-    exits = (decisions.exits + 1).tolist()
-    for value, exit, was_cut in zip(values, exits, truncated.tolist(), strict=True):
-        yield ValuePrediction(value, exit, was_cut)
-
-
 def predictions(
-    labels: Sequence[str],
-    decisions: Decisions,
-    truncated: np.ndarray,
-    top_k: int | None = None,
-) -> Iterator[Prediction]:
-    """Makes the prediction for each text from its logits at the exit taken.
+    task: TextTask, outputs: ExitOutputs, truncated: np.ndarray, top_k: int | None = None
+) -> Iterator[Prediction | ValuePrediction]:
+    """Makes the prediction for each of B texts from its logits at the exit taken.
 
     Args:
-        labels: C names.
-        decisions: of B texts.
+        task: names the classes, or scales the values.
+        outputs: logits and exits of B texts.
         truncated: whether each text was cut, bool (B,).
-        top_k: number of the most probable labels that `probabilities` has; all labels in their order if
-            None.
+        top_k: number of the most probable labels in `Prediction.probabilities`; all labels in their
+            order if None.
     """
-    shares = numpy_ops.softmax(decisions.logits.astype(np.float64))
-    best = decisions.logits.argmax(axis=-1).tolist()
-    exits = (decisions.exits + 1).tolist()
-    rows = zip(shares.tolist(), best, exits, truncated.tolist(), strict=True)
-    for row, label, exit, was_cut in rows:
-        probabilities = dict(zip(labels, row, strict=True))
+    answers, exits = task.decode(outputs.logits), (outputs.exits + 1).tolist()
+    rows = zip(answers, exits, truncated.tolist(), strict=True)
+    if isinstance(task, RegressionTask):
+        for value, exit, was_cut in rows:
+            # The shortest decimal number that is the same float32.
+            yield ValuePrediction(float(str(value)), exit, was_cut)
+        return
+    shares = numpy_ops.softmax(outputs.logits.astype(np.float64)).tolist()
+    for row, (best, exit, was_cut) in zip(shares, rows, strict=True):
+        probabilities = dict(zip(task.labels, row, strict=True))
         if top_k is not None:
             ranked = sorted(probabilities.items(), key=lambda entry: entry[1], reverse=True)
             probabilities = dict(ranked[:top_k])
-        yield Prediction(labels[label], row[label], exit, probabilities, was_cut)
+        yield Prediction(task.labels[best], row[best], exit, probabilities, was_cut)

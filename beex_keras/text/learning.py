@@ -34,28 +34,28 @@ def split_words(texts: Sequence[str], lower_case: bool = True) -> tf.RaggedTenso
 
 
 def learn_vocabulary(
-    texts: Iterable[str], size: int = 8000, lower_case: bool = True, pieces: bool = True
+    texts: Iterable[str], size: int = 8000, lower_case: bool = True, use_subwords: bool = True
 ) -> list[str]:
     """Learns a WordPiece vocabulary; the same texts give the same one, in any order.
 
     tensorflow-text's learner keeps the pieces of words that occur more often than a threshold;
     the threshold is searched that gives about `size` tokens, and the rarest are dropped where it
     gives more. `SPECIAL_TOKENS` come first, with the ids 0 to 4. The frequent characters are all
-    tokens, so that a rare word falls back to its characters. Without `pieces` the vocabulary is the
+    tokens, so that a rare word falls back to its characters. Without `use_subwords` the vocabulary is the
     most frequent words alone, those that occur at least twice, and any other word becomes [UNK].
 
     Args:
         texts: the training texts (not the held-out ones).
         size: at most this many tokens; a small corpus gives fewer.
         lower_case: lower-case the texts and strip accents; give the preprocessor the same.
-        pieces: split rare words into pieces, rather than leave them out.
+        use_subwords: split rare words into pieces, rather than leave them out.
 
     Raises:
         BeexError: the texts hold no words, or `size` has no room for one beside the special tokens.
 
     Example:
         >>> texts = ["a good film", "a bad film"] * 3
-        >>> beex.text.learn_vocabulary(texts, size=40, pieces=False)
+        >>> beex.text.learn_vocabulary(texts, size=40, use_subwords=False)
         ['[PAD]', '[UNK]', '[CLS]', '[SEP]', '[MASK]', 'a', 'film', 'bad', 'good']
     """
     if isinstance(texts, str):
@@ -67,7 +67,7 @@ def learn_vocabulary(
     words = _count_words(texts, lower_case)
     if not words:
         raise BeexError("The texts hold no words to learn from; check the text column.")
-    if pieces:
+    if use_subwords:
         vocabulary = _drop_rarest(_search(words, size, min(alphabet, 1000)), size)
     else:
         repeated = [(-n, word) for word, n in words if n > 1 and word not in SPECIAL_TOKENS]

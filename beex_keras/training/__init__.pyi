@@ -1,17 +1,17 @@
-from .callbacks import CalibratedAccuracy
-from .distribution import make_strategy
-from .recipe import RunOptions, TrainingConfig
+from .callbacks import CalibrateExits
+from .config import RECIPES, TrainingConfig
+from .distiller import Distiller
 from .results import Run
 from .trainer import train
 from .warm_starts import WarmStart, warm_start
 
 __all__ = [
-    "CalibratedAccuracy",
+    "RECIPES",
+    "CalibrateExits",
+    "Distiller",
     "Run",
-    "RunOptions",
     "TrainingConfig",
     "WarmStart",
-    "make_strategy",
     "train",
     "warm_start",
 ]

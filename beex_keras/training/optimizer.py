@@ -6,7 +6,7 @@ from typing import Any
 from beex_keras.backend import tf
 from beex_keras.errors import BeexError
 from beex_keras.models import BEExformerConfig
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training.config import TrainingConfig
 
 # Adam's second moment forgets in 50 steps, not in its usual 1,000: the one gradient of a rare word,
 # divided by the root of a small average, would otherwise move its embedding by 30 times the rate.
@@ -35,7 +35,7 @@ def make_optimizer(
         weight_decay=config.weight_decay,
         beta_2=_SECOND_MOMENT,
         global_clipnorm=config.clip_norm,
-        head_rate=config.head_rate,
+        exit_lr_multiplier=config.exit_lr_multiplier,
         layer_decay=config.layer_decay,
         num_blocks=model_config.num_blocks,
     )
@@ -50,7 +50,7 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
     r"""AdamW whose rate is multiplied by a factor of the layer: \(\eta_t \, f\).
 
     Exits begin at random where a warm-started encoder only needs a touch, so their factor is
-    `head_rate`. The last block has the factor 1, each one before it `layer_decay` times that of the
+    `exit_lr_multiplier`. The last block has the factor 1, each one before it `layer_decay` times that of the
     next, the embedding that of a block before the first.
 
     Raises:
@@ -62,7 +62,7 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
     def __init__(
         self,
         *args: Any,
-        head_rate: float = 1.0,
+        exit_lr_multiplier: float = 1.0,
         layer_decay: float = 1.0,
         num_blocks: int = 1,
         **kwargs: Any,
@@ -70,12 +70,16 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         super().__init__(*args, **kwargs)
         if self.amsgrad:
             raise BeexError("LayerwiseAdamW has no amsgrad; leave it out.")
-        self.head_rate, self.layer_decay, self.num_blocks = head_rate, layer_decay, num_blocks
+        self.exit_lr_multiplier, self.layer_decay, self.num_blocks = (
+            exit_lr_multiplier,
+            layer_decay,
+            num_blocks,
+        )
 
     def factor(self, name: str) -> float:
         """f of the variable of that name."""
         if re.search(r"(^|/)exit_\d+/", name):
-            return self.head_rate
+            return self.exit_lr_multiplier
         block = re.search(r"(^|/)block_(\d+)/", name)
         below = self.num_blocks - int(block.group(2)) if block else self.num_blocks
         return self.layer_decay**below
@@ -102,5 +106,5 @@ class LayerwiseAdamW(tf.keras.optimizers.AdamW):
         )
 
     def get_config(self) -> dict[str, Any]:
-        own = ("head_rate", "layer_decay", "num_blocks")
+        own = ("exit_lr_multiplier", "layer_decay", "num_blocks")
         return {**super().get_config(), **{name: getattr(self, name) for name in own}}

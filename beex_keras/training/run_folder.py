@@ -2,14 +2,13 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from beex_keras.errors import BeexError
 from beex_keras.files import parse_json, read_text, unfinished, write_atomically
-from beex_keras.text import TextPreprocessor, read_vocabulary
 
 try:
     import fcntl
@@ -18,19 +17,15 @@ except ImportError:  # Windows
 
 SETTINGS, VOCABULARY, MODEL = "run.json", "vocab.txt", "model"
 HISTORY, RESULTS, CALIBRATIONS = "history.json", "results.json", "calibrations.json"
+BEST_WEIGHTS, CHECKPOINTS = "best.weights.h5", "checkpoints"
 _RESTORE = "restore the file, or train into a new folder"
 
 
-def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> None:
-    """Makes the run folder, or checks that it holds a run with the same settings.
-
-    Args:
-        directory, settings: of the run.
-        create: False where another worker of a cluster has made the folder.
+def open_run(directory: Path, settings: dict[str, Any], vocabulary: Sequence[str]) -> None:
+    """Makes the run folder with its vocabulary, or checks that it holds a run with the same settings.
 
     Raises:
-        BeexError: the folder holds a run with other settings, or something else, or there is none
-            where it should be.
+        BeexError: the folder holds a run with other settings, or something else.
     """
     file = directory / SETTINGS
     if file.exists():
@@ -40,13 +35,12 @@ def open_run(directory: Path, settings: dict[str, Any], create: bool = True) -> 
             other = f"a run with other settings ({', '.join(_differences(found, settings))})"
             fix = "choose another folder, or remove this one to start anew"
             raise BeexError(f"{directory} holds {other}; {fix}.")
-        return
-    if not create:
-        fix = "give all workers one folder, on storage that they share"
-        raise BeexError(f"{directory} is not the folder that the first worker has opened; {fix}.")
-    if directory.exists() and (not directory.is_dir() or _holds_anything(directory)):
+    elif directory.exists() and (not directory.is_dir() or _holds_anything(directory)):
         raise BeexError(f"{directory} exists and is not a run folder; choose another path.")
-    write_atomically(file, json.dumps(settings, indent=2) + "\n")
+    else:
+        write_atomically(file, json.dumps(settings, indent=2) + "\n")
+    if not (directory / VOCABULARY).exists():
+        write_atomically(directory / VOCABULARY, "\n".join(vocabulary) + "\n")
 
 
 def _holds_anything(directory: Path) -> bool:
@@ -99,7 +93,7 @@ def removed_if_refused(directory: Path) -> Iterator[None]:
 
 
 def read_training(directory: Path) -> dict[str, Any]:
-    """The recipe of the run in a folder; empty if the folder holds none that can be read."""
+    """The hyperparameters of the run in a folder; empty if the folder holds no run that can be read."""
     try:
         found = json.loads((directory / SETTINGS).read_text("utf-8"))["training"]
     except (OSError, ValueError, KeyError, TypeError):  # `open_run` has the sentence for it
@@ -107,21 +101,8 @@ def read_training(directory: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
-def open_preprocessor(
-    directory: Path, max_length: int, lower_case: bool, vocabulary: Callable[[], Sequence[str]]
-) -> TextPreprocessor:
-    """The preprocessor with the run's vocabulary; a new run asks for one and keeps it."""
-    file = directory / VOCABULARY
-    if not file.exists():
-        write_atomically(file, "\n".join(vocabulary()) + "\n")
-    return TextPreprocessor(read_vocabulary(file), max_length, lower_case)
-
-
 def read_history(directory: Path, epochs: int | None = None) -> dict[str, list[float]]:
-    """The logs of each epoch of a run by name, of the first `epochs` if that is given.
-
-    Later ones are about to be done again where a training continues; it may have none yet.
-    """
+    """The logs of each epoch of a run by name, or of its first `epochs`; a new run has none."""
     if epochs is not None and not (epochs and (directory / HISTORY).exists()):
         return {}
     file = directory / HISTORY

@@ -48,24 +48,23 @@ def _rounded(row: np.ndarray) -> int:
     return min(16 * -(-int((row != 0).sum()) // 16), len(row))
 
 
-def lce_file(model: Any, batch: int = 1) -> bytes:
-    """All exits, without control flow, for `batch` texts of full length at once."""
-    from beex_keras import convert
-    from beex_keras.export.tflite import metadata
-    from beex_keras.export.tflite.resize import Resizer
+def lce_file(model: Any, length: int | None = None) -> bytes:
+    """All exits, without control flow, for one text of `length` tokens."""
+    from beex_keras.export import to_tflite
 
-    data = convert(model, exit="all-outputs")
-    if batch == 1:
-        return data
-    length = model.config.max_length
-    return Resizer(metadata.verified(data, "The model"), length).resized(batch, length)
+    return to_tflite(model, length=length, exit="all-outputs")
+
+
+def lce_files(model: Any, ids: np.ndarray) -> dict[int, bytes]:
+    """A file for each length that the texts have, as `tflite_files`."""
+    return {length: lce_file(model, length) for length in sorted({_rounded(row) for row in ids})}
 
 
 def lce_exit_file(model: Any) -> bytes:
     """One that exits by itself, by the model's policy."""
-    from beex_keras import convert
+    from beex_keras.export import to_tflite
 
-    return convert(model)
+    return to_tflite(model)
 
 
 def engine_file(model: Any) -> bytes:
@@ -107,8 +106,10 @@ def start_tflite(file: bytes | Path, threads: int = 1) -> Call:
 
 def start_tflite_by_length(files: dict[int, bytes], threads: int = 1) -> Call:
     """Each text in the file of its length."""
-    calls = {length: start_tflite(file, threads) for length, file in files.items()}
+    return _by_length({length: start_tflite(file, threads) for length, file in files.items()})
 
+
+def _by_length(calls: dict[int, Call]) -> Call:
     def call(ids: np.ndarray) -> None:
         for row in ids:
             length = _rounded(row)
@@ -117,23 +118,21 @@ def start_tflite_by_length(files: dict[int, bytes], threads: int = 1) -> Call:
     return call
 
 
-def start_lce(data: bytes, threads: int = 1, indirect: bool = True, batch: int = 1) -> Call:
+def start_lce(data: bytes, threads: int = 1, indirect: bool = True) -> Call:
     from larq_compute_engine.tflite.python.interpreter import Interpreter
 
     interpreter = Interpreter(data, num_threads=threads, use_indirect_bgemm=indirect).interpreter
 
     def call(ids: np.ndarray) -> None:
-        for part, _ in batches(ids, batch):
-            interpreter.predict([part])
+        for row in ids:
+            interpreter.predict([row[np.newaxis]])
 
     return call
 
 
-def start_lce_by_length(data: bytes, threads: int = 1, batch: int = 1) -> Call:
-    """A file for single texts, from which this package makes those for batches of like length."""
-    from beex_keras.runtime import LCERunner
-
-    return _in_parts(LCERunner(data, num_threads=threads).exit_logits, batch)
+def start_lce_by_length(files: dict[int, bytes], threads: int = 1) -> Call:
+    """Each text in the file of its length."""
+    return _by_length({length: start_lce(file, threads) for length, file in files.items()})
 
 
 def start_lce_exit(data: bytes, threads: int = 1) -> Call:

@@ -46,12 +46,13 @@ def texts(
     file for each length, in steps of 16 tokens, and Larq Compute Engine what this package makes there. The
     C engine computes each text alone, at its own length, and its threads share a batch.
     """
-    from beex_keras import load_task
+    import corpora
     from beex_keras.models import BEExformerClassifier, BEExformerConfig
-    from beex_keras.runtime import CRunner, load_classifier
+    from beex_keras.runtime import CRunner
+    from beex_keras.runtime.keras_runner import load_classifier
     from beex_keras.text import TextPreprocessor, learn_vocabulary
 
-    loaded = load_task(task, data_dir=data_dir)
+    loaded = corpora.load(task, data_dir)
     chosen = np.random.default_rng(SEED).permutation(len(loaded.test))[:sentences]
     if run is not None:
         trained = load_classifier(run)
@@ -95,9 +96,7 @@ def _ways(
 
     files: dict[Any, Any] = {}
     ways: dict[str, Start] = {}
-    start_lce = functools.partial(runtimes.start_lce, batch=batch)
     start_engine = functools.partial(runtimes.start_engine, batch=batch)
-    full_file = functools.partial(runtimes.lce_file, batch=batch)
     for name, quantize in (
         ("float32 twin, TFLite", ""),
         ("int8 twin, TFLite", "int8"),
@@ -114,20 +113,37 @@ def _ways(
         if mode == "weights-only":
             w1a8 = model.with_activations(8)
             add("W1A8, engine", runtimes.engine_file, w1a8, start_engine)
-            add(f"{mode}, LCE", full_file, model, start_lce)
-            add("W1A8, LCE", full_file, w1a8, start_lce)
-        else:
-            add(f"{mode}, LCE default", full_file, model, start_lce, indirect=False)
-            add(f"{mode}, LCE indirect", full_file, model, start_lce, indirect=True)
-        start = functools.partial(runtimes.start_lce_by_length, batch=batch)
-        add(f"{mode}, LCE{_BY_LENGTH}", runtimes.lce_file, model, start)
         if trained:
             policy = {"policy": model.policy}
             add(f"{mode}, engine{_EXIT}", runtimes.engine_file, model, start_engine, **policy)
-        if trained and batch == 1:
-            start = runtimes.start_lce_exit
-            add(f"{mode}, LCE default{_EXIT}", runtimes.lce_exit_file, model, start)
+    if batch == 1:  # all that the interpreter of Larq Compute Engine takes
+        _add_lce(add, models, ids, trained)
     return ways
+
+
+def _add_lce(
+    add: Callable[..., None], models: dict[str, Any], ids: np.ndarray, trained: bool
+) -> None:
+    by_length = functools.partial(runtimes.lce_files, ids=ids)
+    for mode, model in models.items():
+        if mode == "weights-only":
+            w1a8 = model.with_activations(8)
+            add(f"{mode}, LCE", runtimes.lce_file, model, runtimes.start_lce)
+            add("W1A8, LCE", runtimes.lce_file, w1a8, runtimes.start_lce)
+        else:
+            for kernel in ("default", "indirect"):
+                indirect = {"indirect": kernel == "indirect"}
+                add(
+                    f"{mode}, LCE {kernel}",
+                    runtimes.lce_file,
+                    model,
+                    runtimes.start_lce,
+                    **indirect,
+                )
+        add(f"{mode}, LCE{_BY_LENGTH}", by_length, model, runtimes.start_lce_by_length)
+        if trained:
+            exiting = runtimes.lce_exit_file, model, runtimes.start_lce_exit
+            add(f"{mode}, LCE default{_EXIT}", *exiting)
 
 
 def _texts_a_second(

@@ -15,7 +15,7 @@ FILE = "linear.npz"
 
 def fit(task: "Task", embed: Callable[[Sequence[str]], np.ndarray], folder: Path) -> None:
     """Writes the weights that answer best on validation data."""
-    from beex_keras.training.linear import OF_EMBEDDINGS, best_linear
+    from baselines.linear import OF_EMBEDDINGS, best_linear
 
     train, validation = embed(task.train.texts), embed(task.validation.texts)
     best = best_linear(task, train, validation, OF_EMBEDDINGS)

@@ -27,7 +27,8 @@ from contenders import (
 from installed import bytes_installed
 from rich.progress import track
 
-from beex_keras import load_task, pretrained
+import corpora
+from beex_keras import pretrained
 from measure import SEED, data_option, json_option, rounds_option, show
 from startup import measured
 
@@ -58,7 +59,7 @@ def measure(
     """
     rows, folder = [], Path(output).absolute()
     for name in tasks:
-        task = load_task(name, data_dir=data_dir)
+        task = corpora.load(name, data_dir)
         present = [one for one in PEERS if fitted_seeds(folder, name, one.module)]
         packaged = [model for model in pretrained.names() if pretrained.card(model)["task"] == name]
         for model in (*packaged, *_of_task(models, name)):

@@ -19,7 +19,7 @@ def files(folder: Path) -> list[Path]:
 def fit(task: "Task", folder: Path, seed: int) -> None:
     import joblib
 
-    from beex_keras.training.baselines import tfidf_model
+    from baselines import tfidf_model
 
     joblib.dump(tfidf_model(task), folder / _FILE)
 

@@ -20,9 +20,9 @@ sys.path[:0] = [str(FOLDER.parent), str(FOLDER.parents[1])]  # benchmarks, and t
 
 
 def fit(module: Any, task: str, data_dir: str | None, folder: str, seed: int) -> None:
-    from beex_keras import load_task
+    import corpora
 
-    module.fit(load_task(task, data_dir=data_dir), Path(folder), seed)
+    module.fit(corpora.load(task, data_dir), Path(folder), seed)
 
 
 def once(classify: Any, text: str) -> None:

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+import baselines
+from baselines import Baseline, frozen, linear
 from beex_keras import exits
 from beex_keras.data import Task
 from beex_keras.errors import BeexError
@@ -20,15 +22,12 @@ from beex_keras.evaluation.accounting import Counts, count, relative_costs, tota
 from beex_keras.evaluation.calibration import Calibration
 from beex_keras.evaluation.scores import answers
 from beex_keras.exits import ExitPolicy
-from beex_keras.export.tflite import size_report
+from beex_keras.export import to_tflite
 from beex_keras.files import read_text, write_atomically
 from beex_keras.models import BEExformerClassifier, BEExformerConfig
-from beex_keras.training import baselines, frozen, linear
-from beex_keras.training.arguments import TWIN
-from beex_keras.training.baselines import Baseline
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.tasks import TargetScaler
+from beex_keras.training import TrainingConfig
 from beex_keras.training.run_folder import RESULTS, SETTINGS, read_results
-from beex_keras.value_scale import ValueScale
 from suite.description import Suite
 from suite.recipe_version import library_versions
 from suite.trial import (
@@ -43,12 +42,20 @@ from suite.trial import (
 )
 
 POLICIES: dict[str, ExitPolicy] = {
-    **{name: exits.get(name) for name, kind in exits.POLICIES.items() if kind.of_classes},
+    **{
+        name: exits.get(name)
+        for name, kind in exits.POLICIES.items()
+        if "classification" in kind.problem_types
+    },
     "fractional_entropy, above": exits.FractionalEntropy(direction="above"),
 }
 """All exit policies of classes, and the opposite direction of the paper's; calibrated for each trial."""
 
-NUMBER_POLICIES = {name: exits.get(name) for name, of in exits.POLICIES.items() if of.of_numbers}
+NUMBER_POLICIES = {
+    name: exits.get(name)
+    for name, kind in exits.POLICIES.items()
+    if "regression" in kind.problem_types
+}
 """Those of a regression."""
 
 PAPERS_POLICY = "fractional_entropy"
@@ -204,7 +211,7 @@ def trial_figures(
     folder: Path,
     metrics: list[str],
     curves: bool = True,
-    value_scale: ValueScale | None = None,
+    value_scale: TargetScaler | None = None,
 ) -> dict[str, Any]:
     """Figures of one training: its exits, each policy calibrated on validation, its size.
 
@@ -219,7 +226,7 @@ def trial_figures(
     config = BEExformerConfig.from_dict(result["trained"])
     logits, costs = read_logits(folder), relative_costs(config)
     labels, predicted = logits["test_labels"], answers(logits["test"], value_scale)
-    fit = NUMBER_POLICIES if config.is_regression else POLICIES
+    fit = NUMBER_POLICIES if config.problem_type == "regression" else POLICIES
     return {
         "exits": {m: [_round(score(labels, p, m)) for p in predicted.T] for m in metrics},
         "policies": {
@@ -231,7 +238,7 @@ def trial_figures(
         "overthinking": overthinking(predicted, labels),
         "account": size_figures(count(config)),
         **{name: result[name] for name in ("code", "seconds")},
-        **({"recipe": _recipe(run)} if (run := _run_by_arguments(trial, folder)) else {}),
+        **({"recipe": _recipe(folder / RUN_FOLDER)} if trial.arguments else {}),
         **_conversion(folder / RUN_FOLDER),
     }
 
@@ -249,22 +256,10 @@ def _conversion(run: Path) -> dict[str, Any]:
     return {"w1a8": {name: [_round(of[key]) for of in both] for name, key in names.items()}}
 
 
-def _run_by_arguments(trial: Trial, folder: Path) -> Path | None:
-    """The run folder of a training that is given as the arguments of a call, or of such a training's twin."""
-    if trial.arguments:
-        return folder / RUN_FOLDER
-    if "twin_of" in trial.earlier:
-        return folder.parent / trial.earlier["twin_of"].folder / RUN_FOLDER / TWIN
-    return None
-
-
 def _recipe(run: Path) -> str:
-    """A hash of what followed from the arguments of a call, for the model and its twins: 16 digits."""
-    found = []
-    while (run / SETTINGS).exists():
-        settings = json.loads(read_text(run / SETTINGS, "settings"))
-        found.append([settings["model"], {**settings["training"], "seed": 0}])
-        run /= TWIN
+    """A hash of the model and the hyperparameters that the arguments of a call led to: 16 digits."""
+    settings = json.loads(read_text(run / SETTINGS, "settings"))
+    found = [settings["model"], {**settings["training"], "seed": 0}]
     return hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -275,7 +270,7 @@ def policy_figures(
     training: TrainingConfig,
     metrics: list[str],
     curves: bool = True,
-    value_scale: ValueScale | None = None,
+    value_scale: TargetScaler | None = None,
 ) -> dict[str, Any]:
     """What a policy reaches on the test split, with its threshold from the validation split.
 
@@ -316,7 +311,7 @@ def _curve(
     labels: np.ndarray,
     costs: np.ndarray,
     metric: str,
-    value_scale: ValueScale | None,
+    value_scale: TargetScaler | None,
 ) -> list[list[float]]:
     """[cost, score] on the test split, at thresholds evenly spread over validation cost."""
     wanted = np.linspace(found.curve.cost[0], found.curve.cost[-1], _CURVE_POINTS)
@@ -381,12 +376,21 @@ def file_figures(config: BEExformerConfig) -> dict[str, Any]:
     Most variants of a suite share a configuration, and each is exported once. Not to be changed by
     the caller, since the next one is given the same dictionary.
     """
-    report = size_report.summarize(BEExformerClassifier(config))
+    twin = config.twin()
+    sizes = {c: len(to_tflite(_with_random_weights(c))) for c in {config, twin}}
     return {
-        "bytes": report.file.total,
-        "float32_bytes": report.twin_file.total,
-        "account": size_figures(report.layers),
+        "bytes": sizes[config],
+        "float32_bytes": sizes[twin],
+        "account": size_figures(count(config)),
     }
+
+
+def _with_random_weights(config: BEExformerConfig) -> BEExformerClassifier:
+    """A model as large as a trained one: a converter folds zeros and ones, and stores equal constants once."""
+    model = BEExformerClassifier(config)
+    generator = np.random.default_rng(0)
+    model.set_weights([generator.normal(0, 0.1, w.shape) for w in model.get_weights()])
+    return model
 
 
 def _tables(suite: Suite) -> dict[str, dict[str, list[str]]]:

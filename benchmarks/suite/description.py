@@ -11,13 +11,14 @@ from typing import Any
 
 import numpy as np
 
+import baselines
+import corpora
+from baselines import Baseline
 from beex_keras.data import Split, Task, load_task
 from beex_keras.errors import BeexError
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training import baselines
-from beex_keras.training.baselines import Baseline
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training import TrainingConfig
 from suite.trial import Trial
 
 if sys.version_info >= (3, 11):
@@ -30,9 +31,13 @@ _FIELDS = {
     "suite": "about preset seeds model training tasks variants groups",
     "task": "source files pair_column rows train_rows rows_per_label both_orders frozen_minilm metrics model training unlabelled",
     "variant": "preset model training arguments start",
-    "start": "init init_layers teacher unlabelled twin_of",
+    "start": "init init_layers teacher unlabelled",
     "group": "table tasks variants seeds",
 }
+
+
+_FIXED = {"policy": "confidence", "matmul_dtype": "float32"}
+"""Fields that `train` would choose by the task and the machine."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,9 +127,7 @@ class Suite:
             files = {part: folder / file for part, file in values["files"].items()}
             train = files.pop("train")
             return load_task(train, pair_column=values.get("pair_column"), **files)
-        # The packaged task reads no folder; all others look into the same one.
-        source = values.get("source", name)
-        return load_task(source, data_dir=None if source == "rotten_tomatoes" else data_dir)
+        return corpora.load(values.get("source", name), data_dir)
 
     def unlabelled(self, task: Task, data_dir: str | os.PathLike[str] | None) -> list[str]:
         """Lines of the task's file of texts without labels, or of the training texts that a loaded task left out.
@@ -138,7 +141,7 @@ class Suite:
         return [line for line in _lines(self._whole(task.name, data_dir).train) if line not in kept]
 
     def baselines(self, task: Task, name: str) -> dict[str, Baseline]:
-        """What a model has to beat on a task; frozen embeddings of MiniLM where the suite asks for them."""
+        """The baselines of a task; with frozen embeddings of MiniLM if the suite asks for them."""
         return baselines.of(task, self._of("tasks", name).get("frozen_minilm", False))
 
     def trials(self, tasks: Mapping[str, Task]) -> list[Trial]:
@@ -178,7 +181,7 @@ class Suite:
             }
             for part in ("model", "training")
         )
-        known = {field.name for field in dataclasses.fields(TrainingConfig)} - {"seed"}
+        known = TrainingConfig().hyperparameters().keys() - {"seed"}
         for name in sorted(set(training) - known):
             why = "set by 'seeds'" if name == "seed" else "no field of TrainingConfig"
             raise BeexError(
@@ -194,7 +197,7 @@ class Suite:
             variant,
             seed,
             BEExformerConfig.preset(own.get("preset", self.values.get("preset", "tiny")), **model),
-            TrainingConfig(**training, seed=seed),
+            TrainingConfig(**{**_FIXED, **training}, seed=seed),
             data.get(task, ""),
             {role: value for role, value in start.items() if role not in earlier},
             {
@@ -307,14 +310,14 @@ def _check_order(
     if name in later:
         raise BeexError(f"The variant {name} of the suite {path} starts from itself.")
     for role, value in variants[name].get("start", {}).items():
-        if not isinstance(value, dict) and role != "twin_of":
+        if not isinstance(value, dict):
             continue
-        given = set(value) if isinstance(value, dict) else set()
+        given = set(value)
         if role == "init_layers" or not {"variant"} <= given <= {"variant", "task", "seed"}:
             raise BeexError(
                 f"start.{role} of the suite {path} is {value}; another training is given as "
                 '{ variant = "its name" }, with a task = "its name" if it is of another one and with a '
-                "seed = NUMBER if all seeds share one, for init, teacher or twin_of."
+                "seed = NUMBER if all seeds share one, for init or teacher."
             )
         _check_order(value["variant"], variants, path, (*later, name))
 

@@ -63,12 +63,9 @@ def run_trial(folder: Path, suite: Suite, data_dir: str | None) -> dict[str, Any
 def _train(
     spec: dict[str, Any], folder: Path, suite: Suite, data_dir: str | None
 ) -> dict[str, Any]:
-    """Trains, from and with what `spec` names, and writes the logits.
-
-    The twin of another trial is trained already, and only measured.
-    """
-    from beex_keras.models import BEExformerClassifier, BEExformerConfig
-    from beex_keras.training import TrainingConfig, arguments, inference, run_folder, train
+    """Trains, from and with what `spec` names, and writes the logits."""
+    from beex_keras.models import BEExformerConfig
+    from beex_keras.training import TrainingConfig, run_folder, train
 
     start = {
         **spec["start"],
@@ -84,28 +81,17 @@ def _train(
         start["unlabelled"] = folder / "unlabelled.txt"
         lines = suite.unlabelled(task, data_dir)
         write_atomically(start["unlabelled"], "\n".join(lines) + "\n")
-    settings: dict[str, Any] = {
-        "model": BEExformerConfig.from_dict(spec["model"]),
-        "training": TrainingConfig(**spec["training"]),
-    }
     if spec.get("arguments"):
-        settings = {**spec["arguments"], "seed": spec["training"]["seed"]}
-    parts = {part: getattr(task, part) for part in ("validation", "test")}
-    if twin_of := start.pop("twin_of", None):
-        run = twin_of / arguments.TWIN
-        model = BEExformerClassifier.from_pretrained(run / run_folder.MODEL)
-        logits = {
-            part: inference.exit_logits(model, model.preprocessor.encode(rows.texts, rows.pairs))
-            for part, rows in parts.items()
-        }
+        arguments = {**spec["arguments"], "seed": spec["training"]["seed"], **start}
     else:
-        trained = train(task, folder / RUN_FOLDER, **settings, **start, verbose=0)
-        run, model, logits = trained.directory, trained.model, trained.exit_logits
-    labels = {f"{part}_labels": rows.labels for part, rows in parts.items()}
+        model = BEExformerConfig.from_dict(spec["model"])
+        arguments = {"config": TrainingConfig(model=model, **spec["training"], **start)}
+    run = train(task, folder / RUN_FOLDER, **arguments, verbose=0)
+    labels = {f"{part}_labels": getattr(task, part).labels for part in ("validation", "test")}
     with atomic_path(folder / LOGITS_FILE) as path:
-        np.savez_compressed(path, **labels, **logits)
-    epochs = len(run_folder.read_history(run)["loss"])
-    return {"trained": model.config.to_dict(), "epochs": epochs}
+        np.savez_compressed(path, **labels, **run.exit_logits)
+    epochs = len(run_folder.read_history(run.directory)["loss"])
+    return {"trained": run.model.config.to_dict(), "epochs": epochs}
 
 
 @click.command()

@@ -103,7 +103,7 @@ def by_policy(figures: Figures, policy: str) -> Figures | None:
     """
     known = figures["policies"]
     if policy not in known and policy in (PAPERS_POLICY, exit_policies.DEFAULT):
-        policy = exit_policies.default(is_regression=True)
+        policy = exit_policies.default("regression")
     return known.get(policy)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from beex_keras import pretrained
 from beex_keras.files import read_text
 from beex_keras.models.config import BEExformerConfig
-from beex_keras.training import binary_minilm
-from beex_keras.training.recipe import TrainingConfig
+from beex_keras.training import TrainingConfig
+from beex_keras.training.warm_starts import PACKAGED_STARTS
 from suite.recipe_version import RECIPE_VERSION, library_versions
 
 TRIAL_FILE, LOGITS_FILE, RESULT_FILE = "trial.json", "logits.npz", "result.json"
@@ -31,10 +31,9 @@ class Trial:
         data: hash of the task's texts and labels.
         start: what it starts from and learns from: `init` and `teacher` as for `beex train`, and
             `init_layers`; empty for a training from scratch.
-        earlier: other trainings of the suite in their place, by "init" and "teacher"; by "twin_of" one whose twin
-            is measured, without a training.
-        arguments: settings of `train` in place of `model` and `training`, of which then only the exit's policy and
-            its calibration count; what they do not say follows from the data, as for `beex train`.
+        earlier: other trainings of the suite in their place, by "init" and "teacher".
+        arguments: arguments of `train` in place of `model` and `training`, of which then only the exit's policy and
+            its calibration count; a recipe gives the fields that they leave out.
     """
 
     task: str
@@ -59,7 +58,7 @@ class Trial:
         The names of task and variant do not count, so that a training that two tables need is
         done once.
         """
-        starts = [_digest(binary_minilm.FILES[name]) for name in sorted(binary_minilm.FILES)]
+        starts = [_digest(PACKAGED_STARTS[name]) for name in sorted(PACKAGED_STARTS)]
         code = [RECIPE_VERSION, library_versions(), starts]
         return self._hash(json.dumps(code, sort_keys=True))
 
@@ -69,7 +68,7 @@ class Trial:
         return self._hash("")
 
     def _hash(self, code: str) -> str:
-        parts: list[Any] = [self.model.to_dict(), self.training.to_dict(), self.data, code]
+        parts: list[Any] = [self.model.to_dict(), _recorded(self.training), self.data, code]
         # One name is another model in another release.
         packaged = {
             role: _digest(file)
@@ -90,11 +89,30 @@ class Trial:
         return {
             **{name: getattr(self, name) for name in ("task", "variant", "seed", "data", "start")},
             "model": self.model.to_dict(),
-            "training": self.training.to_dict(),
+            "training": self.training.hyperparameters(),
             "arguments": self.arguments,
             "earlier": {role: trial.folder for role, trial in self.earlier.items()},
             "code": f"recipe {RECIPE_VERSION}",
         }
+
+
+_RECORDED_NAMES = {
+    "binarization_fraction": "anneal",
+    "exit_lr_multiplier": "head_rate",
+    "hidden_loss_weight": "hidden_weight",
+    "distillation_alpha": "soft_targets",
+    "token_replacement_rate": "replaced_tokens",
+    "matmul_dtype": "precision",
+    "use_subwords": "pieces",
+}
+
+
+def _recorded(training: TrainingConfig) -> dict[str, Any]:
+    """The hyperparameters under the names that they had when the first trainings were recorded.
+
+    A field that gets another name keeps its name here, so that recorded trainings keep their identity.
+    """
+    return {_RECORDED_NAMES.get(k, k): value for k, value in training.hyperparameters().items()}
 
 
 def _digest(file: Path) -> str:
@@ -106,7 +124,7 @@ def _packaged_file(source: Any) -> Path | None:
     if not isinstance(source, str):
         return None
     packaged = pretrained.find(source) if source in pretrained.names() else None
-    return binary_minilm.FILES.get(source, packaged)
+    return PACKAGED_STARTS.get(source, packaged)
 
 
 def state(folder: Path) -> str:

@@ -611,13 +611,6 @@ INLINE eight look_up(const lookup table, uint32_t first, uint32_t second) {
 
 #endif
 
-/* A layer, and which of its rows and outputs are next. */
-typedef struct {
-  size_t depth, words, outputs;
-  const uint64_t *x;       /* of the tile's first row */
-  const uint64_t *weights; /* of the slab's first output */
-} slab;
-
 /* Bits set in two words, by adding neighbours: pairs, nibbles, bytes. */
 INLINE uint32_t count_bits(uint32_t a, uint32_t b) {
   uint32_t pairs = 0x55555555u, nibbles = 0x33333333u, bytes = 0x0f0f0f0fu;

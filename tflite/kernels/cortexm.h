@@ -1,5 +1,5 @@
-/* What the kernels for Cortex-M share: what kind of processor it is, and how half sums of +-1 become
- * numbers and signs. */
+/* Shared by cortexm.c and mve.c: the kind of processor, and the steps from half sums of +-1 to numbers
+ * and signs. */
 #ifndef BEEX_CORTEXM_H
 #define BEEX_CORTEXM_H
 
@@ -37,6 +37,13 @@ INLINE float bits_float(uint32_t bits) {
 }
 
 INLINE size_t least(size_t a, size_t b) { return a < b ? a : b; }
+
+/* The rows and outputs of a layer that are computed next. */
+typedef struct {
+  size_t depth, words, outputs;
+  const uint64_t *x;       /* of the tile's first row */
+  const uint64_t *weights; /* of the slab's first output */
+} slab;
 
 /* === Packing === */
 
@@ -115,7 +122,7 @@ typedef struct {
   uint8_t falls[SLAB / 8];
 } comparison;
 
-/* The least half sum, within +-(most + 1), of which y is no longer what it is at the lowest. */
+/* The smallest half sum, within +-(most + 1), whose y has another sign than that of the smallest sum. */
 static inline int32_t find_threshold(float scale, float bias, int falls, int32_t most, int32_t odd) {
   int32_t half;
 #ifndef HAS_FLOAT

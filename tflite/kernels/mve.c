@@ -234,13 +234,6 @@ INLINE int8x16_t look_up(int8x16_t sum, const lookup table, uint64_t weight) {
   return sum;
 }
 
-/* A layer, and which of its rows and outputs are next. */
-typedef struct {
-  size_t depth, words, outputs;
-  const uint64_t *x;       /* of the tile's first row */
-  const uint64_t *weights; /* of the slab's first output */
-} slab;
-
 /* Half sums of n rows over words word to end, at most WORDS_A_BYTE: (half the number of inputs, rounded
  * up) - differences. */
 static void add_words(const slab *s, size_t n, size_t word, size_t end, tile sums) {

@@ -1,6 +1,6 @@
-"""Makes a trained model one that comes with the package: its file, its card, its row in the README.
+"""Packages a trained model: writes its file, its card and its row in the README.
 
-    python tools/ship sst2-micro runs/sst2-micro-{0,1,2} --about sst2 --data-dir GLUE
+    python tools/ship sst2-micro runs/sst2-micro-{0,1,2} --about sst2 --data corpora/sst2
     python tools/ship --pages
 
 The first takes run folders of one training with several seeds, chooses the one that is best on
@@ -33,8 +33,8 @@ _PATH = click.Path(path_type=Path)
 @click.command(help=(__doc__ or "").split("\n")[0])
 @click.argument("name", required=False)
 @click.argument("runs", nargs=-1, type=_PATH)
-@click.option("--about", help="What people say of data and use: a name in about/, or a file.")
-@click.option("--data-dir", type=click.Path(), help="As of the training.")
+@click.option("--about", help="The description of data and use: a name in about/, or a file.")
+@click.option("--data", help="The data of the training.")
 @click.option("--starts-from", default="", help="Whose weights it started from, and their licence.")
 @click.option("--earlier", multiple=True, type=_PATH, help="A run these started or learned from.")
 @click.option("--pages", is_flag=True, help="Only write the pages of all cards anew.")
@@ -43,31 +43,34 @@ def main(name, runs, about, pages, output, **options):
     """See the module."""
     try:
         if not pages:
-            if not (name and about and runs):
-                raise BeexError("Give a name, --about, and run folders; or --pages.")
+            if not (name and about and runs and options["data"]):
+                raise BeexError("Give a name, --about, --data and run folders; or --pages.")
             ship(name, runs, about, output, **options)
         write_pages(output)
     except BeexError as error:
         raise click.ClickException(str(error)) from error
 
 
-def ship(name, runs, about, output, data_dir, starts_from, earlier):
+def ship(name, runs, about, output, data, starts_from, earlier):
     """Writes `name`.beex and `name`.json to the output folder."""
-    from beex_keras import runtime
+    from beex_keras import BEExformerClassifier
 
     found, before = card.read_runs(runs), card.read_earlier(earlier)
     settings = {weights: run.settings for weights, run in before.items()}
     seeds, real = card.seeds(found), card.twins(before, found)
     chosen = card.choose(found)
-    classifier, calibration = runtime.load_classifier(chosen.folder), chosen.figures["calibration"]
+    classifier, calibration = (
+        BEExformerClassifier.from_pretrained(chosen.folder),
+        chosen.figures["calibration"],
+    )
     if "w1a8" in chosen.results:  # as `beex convert` makes it
         classifier = classifier.with_activations(8)
         classifier.policy = exits.deserialize(calibration["policy"])
-    data = beex_format.convert(classifier, calibration=calibration)
+    file = beex_format.convert(classifier, calibration=calibration)
     people = card.read_about(about)
-    words = chosen, people, data_dir, starts_from, settings, real
-    figures = card.describe(name, data, seeds, *words, card.shared_by(found))
-    write(name, data, figures, output)
+    words = chosen, people, data, starts_from, settings, real
+    figures = card.describe(name, file, seeds, *words, card.shared_by(found))
+    write(name, file, figures, output)
 
 
 def write(name, data, figures, output):

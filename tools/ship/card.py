@@ -11,26 +11,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from command import FILES, training_command
+from command import FILES, ROLES, folder_of, training_command
 
+import baselines
 from beex_keras import exits, pretrained
 from beex_keras.data import Task, load_task
 from beex_keras.errors import BeexError
-from beex_keras.evaluation import score
+from beex_keras.evaluation import evaluate_runner, score
 from beex_keras.export import beex as beex_format
-from beex_keras.export.mcu import costs
-from beex_keras.export.mcu.board import boards
+from beex_keras.export.mcu import memory
 from beex_keras.files import read_text
 from beex_keras.models import BEExformerConfig
-from beex_keras.runtime import CRunner, Prediction, ValuePrediction, evaluate_runner
+from beex_keras.runtime import CRunner, Prediction, ValuePrediction
 from beex_keras.text import read_vocabulary
-from beex_keras.training import baselines, run_folder, warm_start
+from beex_keras.training import run_folder, warm_start
 from suite.description import tomllib
 
 ABOUT = Path(__file__).parent / "about"
 LEAST_SEEDS = 3
 
-_ROLES = ("init", "teacher")
 _LENGTHS = [
     *((low, high, f"{low + 1} to {high} words") for low, high in pairwise((0, 5, 10, 20, 30))),
     (30, np.inf, "more than 30 words"),
@@ -39,7 +38,7 @@ _CONFIDENCES = [
     *((low, high, f"to {high:.1f}") for low, high in pairwise((0.0, 0.5, 0.7, 0.9))),
     (0.9, np.inf, "and more"),
 ]
-"""Ranges of the scores that answers are counted by, as `_LENGTHS` are of words."""
+"""Ranges of scores by which answers are counted, as `_LENGTHS` are ranges of words."""
 _MOST_CONFUSIONS = 5
 
 
@@ -48,7 +47,7 @@ class Finished:
     """A finished run folder.
 
     Attributes:
-        folder: of the run.
+        folder: its run folder.
         settings: its run.json.
         results: its results.json.
     """
@@ -63,7 +62,7 @@ class Finished:
 
     @property
     def figures(self) -> dict[str, Any]:
-        """The results of the form that ships: of a weights-only model that with 8-bit activations."""
+        """The results of the form that ships: a weights-only model ships with 8-bit activations."""
         return self.results.get("w1a8", self.results)
 
     @property
@@ -99,24 +98,24 @@ def _finished(folder: Path) -> Finished:
 def _without_seed(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings that all seeds share; each may start or learn from a run of its own."""
     shared = {**settings, "training": {**settings["training"], "seed": None}}
-    for role in _ROLES:
+    for role in ROLES:
         if "weights" in shared.get(role, {}):
             shared[role] = shared[role]["kind"]
     return shared
 
 
 def read_earlier(folders: tuple[Path, ...]) -> dict[str, Finished]:
-    """Runs that others started or learned from, by what run.json calls their weights.
+    """Runs that others started or learned from, by the names of their weights in run.json.
 
     Raises:
-        BeexError: one is no finished run of beex train.
+        BeexError: a folder holds no finished run of beex train.
     """
     return {warm_start(run.folder).identity["weights"]: run for run in map(_finished, folders)}
 
 
 def shared_by(runs: list[Finished]) -> set[str]:
-    """The weights, as run.json calls them, from which every one of the runs started or learned."""
-    each = [{run.settings.get(role, {}).get("weights") for role in _ROLES} for run in runs]
+    """The names in run.json of the weights from which every one of the runs started or learned."""
+    each = [{run.settings.get(role, {}).get("weights") for role in ROLES} for run in runs]
     return set.intersection(*each) - {None} if len(runs) > 1 else set()
 
 
@@ -136,9 +135,9 @@ def seeds(runs: list[Finished]) -> list[dict[str, Any]]:
 def twins(earlier: dict[str, Finished], runs: list[Finished]) -> list[dict[str, Any]]:
     """The figures of the float32 twins that `runs` start or learn from themselves, by seed.
 
-    `earlier` is from `read_earlier`, with what a twin started from among them.
+    `earlier` is from `read_earlier`; it may also hold the runs from which a twin started.
     """
-    direct = {run.settings.get(role, {}).get("weights") for run in runs for role in _ROLES}
+    direct = {run.settings.get(role, {}).get("weights") for run in runs for role in ROLES}
 
     def shape(run: Finished) -> BEExformerConfig:
         config = BEExformerConfig.from_dict(run.settings["model"])
@@ -160,7 +159,7 @@ def choose(runs: list[Finished]) -> Finished:
 
 
 def read_about(name: str) -> dict[str, Any]:
-    """What people wrote of the data and its use; a name of a file in about/, or a path.
+    """The description of the data and its use: `name` is that of a file in about/, or a path.
 
     Raises:
         BeexError: there is none, or it is not TOML.
@@ -173,8 +172,8 @@ def read_about(name: str) -> dict[str, Any]:
 
 
 def _packaged(runs: Iterable[dict[str, Any]]) -> dict[str, str]:
-    """Names of packaged models that runs started or learned from, by what run.json calls their weights."""
-    if not any(run.get(role, {}).get("weights") for run in runs for role in _ROLES):
+    """Names of packaged models from which runs started or learned, by the names of their weights in run.json."""
+    if not any(run.get(role, {}).get("weights") for run in runs for role in ROLES):
         return {}
     return {warm_start(name).identity["weights"]: name for name in pretrained.names()}
 
@@ -188,7 +187,7 @@ def describe(
     seeds: list[dict[str, Any]],
     chosen: Finished,
     about: dict[str, Any],
-    data_dir: str | None,
+    data_path: str,
     starts_from: str,
     earlier: dict[str, dict[str, Any]],
     twins: list[dict[str, Any]],
@@ -197,33 +196,32 @@ def describe(
     """All figures of a card, as plain values.
 
     Args:
-        name: of the model.
-        data: the file that ships; what is measured is measured on it.
+        name: name of the model.
+        data: the file that ships, on which all is measured.
         seeds, twins: the rows of all seeds, and of float32 twins.
         chosen: the run that `data` was made of.
         about: from `read_about`.
-        data_dir: of the task.
-        starts_from: whose weights the training started from.
+        data_path: the data of the training, as `beex train` reads it.
+        starts_from: the origin of the weights from which the training started.
         earlier: run.jsons of trainings that it started or learned from, by their weights.
-        shared: weights of those from which the runs of all seeds started or learned.
+        shared: the weights from which the runs of all seeds started or learned.
 
     Raises:
         BeexError: the data is not what the run was trained on, or the description is of another task.
     """
     scale = chosen.settings.get("value_scale")
+    if folder_of(about["task"]) != folder_of(chosen.settings["task"]):
+        differ = f"The description is of {about['task']}, the runs are of {chosen.settings['task']}"
+        raise BeexError(f"{differ}; give the --about of this task.")
     task = load_task(
-        chosen.settings["task"],
-        data_dir=data_dir,
+        data_path,
+        pair_column="pair" if chosen.settings["model"]["num_segments"] == 2 else None,
         both_orders=chosen.settings.get("both_orders", False),
         clip=scale is None or scale["least"] is not None,
     )
-    if about["task"] != task.name:
-        raise BeexError(f"The description is of {about['task']}, the runs are of {task.name}.")
     vocabulary = read_vocabulary(chosen.folder / run_folder.VOCABULARY)
     if chosen.settings["data"] not in (task.fingerprint(), task.fingerprint(vocabulary)):
-        raise BeexError(
-            "The data has changed since the runs were trained; give the --data-dir of then."
-        )
+        raise BeexError("The runs were trained on other data; give --data as of the training.")
     runs = [chosen.settings, *earlier.values()]
     learned = {digest for run in runs for digest in run.get("unlabelled", ())}
     unlabelled = [texts for texts in about.get("unlabelled", ()) if texts["sha256"] in learned]
@@ -239,7 +237,7 @@ def describe(
     return {
         "name": name,
         "title": about["title"],
-        "task": task.name,
+        "task": about["task"],
         "labels": list(task.labels),
         **({"value_scale": scale} if scale else {}),
         "languages": about["languages"],
@@ -247,8 +245,8 @@ def describe(
         "starts_from": starts_from,
         **{key: about[key] for key in ("intended_use", "limits")},
         "data": {
-            **about["data"],
             "splits": task.notes,
+            **about["data"],
             **{part: len(getattr(task, part)) for part in ("train", "validation", "test")},
         },
         **({"before": before} if before else {}),
@@ -274,7 +272,7 @@ def describe(
 
 
 def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:
-    """What of a card is measured on the file that ships."""
+    """The figures of a card that are measured on the file that ships."""
     runner = CRunner(data)
     return {
         "config": runner.config.to_dict(),
@@ -282,7 +280,7 @@ def measure(data: bytes, task: Task, about: dict[str, Any]) -> dict[str, Any]:
         "validation": evaluate_runner(runner, task, task.validation).to_dict(),
         "test": evaluate_runner(runner, task, task.test).to_dict(),
         "file": _file(data, runner),
-        "boards": _boards(data, runner),
+        "boards": _boards(data),
         "failures": _failures(task, runner, about.get("groups", {})),
         "probes": _probes(runner, about.get("probes", [])),
         "versions": runner.metadata.versions,
@@ -311,32 +309,34 @@ def _file(data: bytes, runner: CRunner) -> dict[str, Any]:
     }
 
 
-def _boards(data: bytes, runner: CRunner) -> list[dict[str, Any]]:
-    """What the model takes of the boards that hold it, by the table of costs."""
-    config = runner.config
-    kind = costs.kind_of(config, False)
-    arena = beex_format.arena_size(config, runner.length)
-    rows = []
-    for name, board in boards().items():
-        needs = costs.footprint(name, len(data), arena, config, kind)
-        if needs.flash <= board.flash and needs.ram <= board.ram:
-            row = {"board": name, "core": board.core, "flash": needs.flash, "ram": needs.ram}
-            rows.append({**row, "board_flash": board.flash, "board_ram": board.ram})
-    return rows
+def _boards(data: bytes) -> list[dict[str, Any]]:
+    """The memory that the model needs on each board that holds it."""
+    found = [memory.footprint(data, board) for board in memory.boards().values()]
+    return [
+        {
+            "board": needs.board.name,
+            "core": needs.board.core,
+            "flash": needs.flash,
+            "ram": needs.ram,
+            "board_flash": needs.board.flash,
+            "board_ram": needs.board.ram,
+        }
+        for needs in found
+        if needs.fits
+    ]
 
 
 # === Where it fails ===
 
 
 def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, Any]:
-    """How many test texts of each kind there are, and the share of them that is answered rightly; of a
-    regression their mean absolute error.
+    """The number of test texts of each kind, and the share of right answers; for a regression the mean absolute error.
 
-    Kinds of wording are `groups`: what regular expressions find.
+    Kinds of wording are `groups`: regular expressions by name.
     """
     test = task.test
-    found = runner.classify(test.texts, test.pairs)
-    if task.is_regression:
+    found = runner.classify(test.inputs())
+    if task.problem_type == "regression":
         figure, names = "error", []
         each = np.abs([p.value for p in found] - test.labels)
     else:
@@ -347,10 +347,10 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
         count = int(chosen.sum())
         return {"of": name, "texts": count, figure: float(each[chosen].mean()) if count else None}
 
-    # Of a pair, what either text says.
+    # Both texts of a pair count.
     parts = [*zip(*filter(None, (test.texts, test.pairs)), strict=True)]
     words = np.array([len(" ".join(each).split()) for each in parts])
-    ids = runner.encode(test.texts, test.pairs)
+    ids = runner.encode(test.inputs())
     unknown = (ids == runner.preprocessor.vocabulary.index("[UNK]")).any(axis=1)
     by_wording = []
     for name, pattern in groups.items():
@@ -358,7 +358,7 @@ def _failures(task: Task, runner: CRunner, groups: dict[str, str]) -> dict[str, 
         chosen = np.array([any(map(wanted.search, each)) for each in parts])
         by_wording += [row(name, chosen), row("all others", ~chosen)]
     by_class: dict[str, Any] = {}
-    if not task.is_regression:
+    if task.problem_type != "regression":
         scores = np.array([p.score for p in found])
         by_class = {
             "confidence": [
@@ -387,11 +387,14 @@ def _confusions(names: list[str], found: list[Prediction]) -> list[dict[str, Any
 
 
 def _probes(runner: CRunner, probes: list[dict[str, str]]) -> list[dict[str, Any]]:
-    """Sentences of the description's own, each about one weakness; of a model of pairs, two of them."""
+    """Answers to the description's own sentences, or pairs of sentences, each about one weakness."""
     if not probes:
         return []
-    texts, pairs = ([probe.get(part) for probe in probes] for part in ("text", "pair"))
-    found = runner.classify(texts, pairs if runner.config.num_segments > 1 else None)
+    found = runner.classify(
+        [(probe["text"], probe["pair"]) for probe in probes]
+        if runner.reads_pairs
+        else [probe["text"] for probe in probes]
+    )
     return [
         {**probe, "answer": round(p.value, 4), "exit": p.exit}
         if isinstance(p, ValuePrediction)

@@ -19,7 +19,7 @@ _PEERS = (
     "fastText, quantized .ftz",
     "TF-IDF + logistic regression",
 )
-"""What one would use in place of a packaged model, the first of them to compare speeds with."""
+"""Classifiers to use in place of a packaged model; speeds are compared with the first."""
 
 _TASKS = {"glue/sst2": "SST-2", "snips": "SNIPS", "clinc": "CLINC150"}
 _SPEED = "texts/s, batch 1"
@@ -42,7 +42,7 @@ def page(card: dict[str, Any]) -> str:
 
 
 def table(cards: list[dict[str, Any]], peers: list[dict[str, Any]]) -> str:
-    """The README's table: each task's packaged models, below what one would use instead.
+    """The README's table: each task's packaged models, below the classifiers to use instead.
 
     Args:
         cards: figures of the models.
@@ -111,7 +111,7 @@ def _use(card: dict[str, Any]) -> str:
         f'```\nbeex predict {name} "a text"{pair}\n'
         f"beex convert {name} -o {name}.tflite{board}\n```\n\n"
         f"The model answers with {_labels(card)}. Its language is {', '.join(card['languages'])}. `beex "
-        "convert`, `beex summary` and `beex_keras.runtime.load_classifier` restore the Keras model from "
+        "convert`, `beex summary` and `BEExformerClassifier.from_pretrained` restore the Keras model from "
         "the file. It gives the same answers to the last bit, but the file does not have the magnitudes "
         f"of its latent weights. `beex train --init {name}` fine-tunes the model on your own texts, with "
         "the same preset and length."
@@ -125,6 +125,9 @@ def _data(card: dict[str, Any]) -> str:
         f"{data['train']:,} {texts} are used for training, {data['validation']:,} for choices, and "
         f"{data['test']:,} for the figures on this page ({data['splits']}).",
     ]
+    if command := data.get("command"):
+        subject = "These commands write" if "\n" in command else "This command writes"
+        parts += [f"{subject} the data as JSON lines:", f"```\n{command}\n```"]
     if before := card.get("before"):
         what = "The first of the trainings below learned from other labelled texts"
         parts += _file(what, before)

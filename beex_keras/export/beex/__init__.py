@@ -1,8 +1,7 @@
-"""The ``.beex`` file of the C engine; docs/beex_format.md describes it byte by byte.
+"""The ``.beex`` file of the C engine: `convert` writes one, `read` and `classifier` read it.
 
-Written here and read by ``tflite/engine/model.c``; what Python needs of a file (configuration,
-labels, policy, vocabulary) is read here too. `classifier`, which makes a Keras model of a file, needs
-TensorFlow; the rest does not, unless it is given a Keras model.
+docs/beex_format.md describes the format byte by byte. Only `classifier`, and `convert` of a Keras model,
+need TensorFlow.
 """
 
 from beex_keras import lazy

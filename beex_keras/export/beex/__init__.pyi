@@ -1,9 +1,7 @@
-from .conversion import convert, export_file, file_sizes
-from .decoding import classifier
-from .header import NETWORKS, POLICY_KINDS, read_header
-from .reading import read, verify
-from .rewriting import rewrite
-from .sizes import arena_size, weights_size
+from .format import NETWORKS, POLICY_KINDS, read_header
+from .reader import classifier, read
+from .sizes import arena_size, file_sizes, weights_size
+from .writer import convert, export_file, rewrite
 
 __all__ = [
     "NETWORKS",
@@ -16,6 +14,5 @@ __all__ = [
     "read",
     "read_header",
     "rewrite",
-    "verify",
     "weights_size",
 ]

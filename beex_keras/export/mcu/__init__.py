@@ -1,18 +1,5 @@
-"""C projects for microcontrollers, and what they take of a board."""
+"""C projects for microcontrollers, and the memory that they need of a board."""
 
-from beex_keras.export.mcu.board import DEFAULT, Board, boards, parse_size
-from beex_keras.export.mcu.project import write_arrays, write_project
-from beex_keras.export.mcu.project_report import ProjectReport, export_project
-from beex_keras.export.mcu.requirements import DoesNotFit
+from beex_keras import lazy
 
-__all__ = [
-    "DEFAULT",
-    "Board",
-    "DoesNotFit",
-    "ProjectReport",
-    "boards",
-    "export_project",
-    "parse_size",
-    "write_arrays",
-    "write_project",
-]
+__getattr__, __dir__, __all__ = lazy.attach(__name__, __file__)

@@ -5,7 +5,7 @@
 One C file of a program defines BEEX_IMPLEMENTATION before it includes the header, all others just
 include it. Link with -lm, which has the square root.
 
-Names that belong to one source file get its name in front, and its macros end with it.
+Static names of a source get the name of the source as a prefix, and its macros end with it.
 """
 
 import re
@@ -18,84 +18,79 @@ SOURCES = next(f for f in (_PACKAGE / "tflite", _PACKAGE.parent / "tflite") if f
 
 INTERFACE = ("engine/beex.h", "kernels/kernels.h")
 SHARED = ("kernels/exact.h", "kernels/simd.h", "engine/internal.h", "engine/unicode_tables.h")
-# From the bottom up, without reference.c, which is for tests, and binding.c, which is for Python.
-_KERNELS = ("portable", "avx2", "avx512", "neon", "cortexm", "mve", "wasm")
-_ENGINE = (
-    *("dispatch", "status", "crc32", "dictionary", "elementary", "arena", "model", "exits"),
-    *("tokenizer", "engine", "selftest"),
-)
-PARTS = (*(f"kernels/{name}.c" for name in _KERNELS), *(f"engine/{name}.c" for name in _ENGINE))
+PARTS = tuple(re.findall(r"\S+\.c\b", (SOURCES / "sources.cmake").read_text("utf-8")))
 
-# What exact.h asks of the compiler ends with the engine's code: what follows is the user's own. Clang has
-# no push, so that DEFAULT takes the place of a pragma that stood in front of the header.
-BEGIN_EXACT = """
+# The options that exact.h sets end with the engine: the code after it is the user's. Clang cannot push
+# options, so DEFAULT undoes the pragma, whatever stood before the header.
+_BEGIN = """
+#if defined(BEEX_IMPLEMENTATION) && !defined(BEEX_IMPLEMENTED)
+#define BEEX_IMPLEMENTED
+
 #if defined(__GNUC__) && !defined(__clang__)
 #pragma GCC push_options
 #endif
 
 """
-END_EXACT = """
+_END = """
 #if defined(__clang__)
 #pragma STDC FP_CONTRACT DEFAULT
 #elif defined(__GNUC__)
 #pragma GCC pop_options
 #endif
+
+#endif /* BEEX_IMPLEMENTED */
 """
 
-INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
-MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
-ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)\)?")
-OWN_NAME = re.compile(
+_INCLUDE = re.compile(r'^#include "(?:.*/)?(.+)"$', re.MULTILINE)
+_MACRO = re.compile(r"^#define (\w+)", re.MULTILINE)
+_ATTRIBUTE = re.compile(r"__attribute__\(\(.*?\)\)\)?")
+_STATIC_NAME = re.compile(
     r"^(?:static|INLINE)\b[^;{}=()]*?\b(\w+)(?=\(|\[)"  # functions and arrays
     r"|^typedef [^{};]*?\b(\w+)(?:\[.*\])?;|^\} (\w+);",  # types
     re.MULTILINE,
 )
 
 
-def expand(path: Path) -> str:
-    """A source with what only it includes in place; the shared headers stand before it."""
-
-    def included(match: re.Match[str]) -> str:
-        name = match[1]
-        if any(header.endswith(f"/{name}") for header in INTERFACE + SHARED):
-            return ""
-        return expand(path.with_name(name))
-
-    return INCLUDE.sub(included, path.read_text("utf-8"))
-
-
-def renamed(text: str, prefix: str) -> tuple[str, str]:
-    """Lines that put a prefix in front of a text's own names, and those that end them and its macros."""
-    found = OWN_NAME.finditer(ATTRIBUTE.sub("", text))
-    names = {next(filter(None, match.groups())) for match in found}
-    macros = set(MACRO.findall(text))
-    names -= {"NAME", "TARGET", *macros}
-    before = "".join(f"#define {own} {prefix}_{own}\n" for own in sorted(names))
-    return before, "".join(f"#undef {own}\n" for own in sorted(names | macros))
+def single_header() -> str:
+    """Returns the text of the header."""
+    license_line = "/* BEExformer engine in one header, of BEEx-Keras. Licensed under Apache-2.0.\n"
+    usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
+    interface = "".join(_without_includes(name) for name in INTERFACE)
+    shared = "".join(_without_includes(name) for name in SHARED)
+    before, after = _prefix(shared, "beex")
+    sources = "".join(_source(name) for name in PARTS)
+    opening = f"{license_line} *\n * {usage}\n */\n{interface}{_BEGIN}"
+    return f"{opening}{before}{shared}{sources}{after}{_END}"
 
 
-def source(name: str) -> str:
-    """A source whose own names and macros do not reach the next one."""
-    text = expand(SOURCES / name)
-    before, after = renamed(text, f"beex_{Path(name).stem}")
+def _without_includes(name: str) -> str:
+    return _INCLUDE.sub("", (SOURCES / name).read_text("utf-8"))
+
+
+def _source(name: str) -> str:
+    """Returns a source whose static names and macros do not reach the next one."""
+    text = _expand(SOURCES / name)
+    before, after = _prefix(text, f"beex_{Path(name).stem}")
     return f"\n/* ==== {name} ==== */\n\n{before}\n{text}\n{after}"
 
 
-def single_header() -> str:
-    """The text of the header."""
-    license_line = "/* BEExformer engine in one header, of BEEx-Keras. Licensed under Apache-2.0.\n"
-    usage = (__doc__ or "").split("\n\n")[2].replace("\n", "\n * ")
-    parts = [f"{license_line} *\n * {usage}\n */\n"]
-    parts += [INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in INTERFACE]
-    once = (
-        "#if defined(BEEX_IMPLEMENTATION) && !defined(BEEX_IMPLEMENTED)\n#define BEEX_IMPLEMENTED\n"
-    )
-    parts += [f"\n{once}", BEGIN_EXACT]
-    shared = "".join(INCLUDE.sub("", (SOURCES / name).read_text("utf-8")) for name in SHARED)
-    before, after = renamed(shared, "beex")
-    parts += [before, shared, *(source(name) for name in PARTS), after]
-    parts += [END_EXACT, "\n#endif /* BEEX_IMPLEMENTED */\n"]
-    return "".join(parts)
+def _expand(path: Path) -> str:
+    """Returns a source with its own includes in place; the shared headers come before all sources."""
+
+    def included(match: re.Match[str]) -> str:
+        is_shared = any(header.endswith(f"/{match[1]}") for header in INTERFACE + SHARED)
+        return "" if is_shared else _expand(path.with_name(match[1]))
+
+    return _INCLUDE.sub(included, path.read_text("utf-8"))
+
+
+def _prefix(text: str, prefix: str) -> tuple[str, str]:
+    """Returns lines that prefix the static names of a text, and lines that end them and its macros."""
+    found = _STATIC_NAME.finditer(_ATTRIBUTE.sub("", text))
+    macros = set(_MACRO.findall(text))
+    names = {next(filter(None, match.groups())) for match in found} - {"NAME", "TARGET", *macros}
+    before = "".join(f"#define {own} {prefix}_{own}\n" for own in sorted(names))
+    return before, "".join(f"#undef {own}\n" for own in sorted(names | macros))
 
 
 if __name__ == "__main__":

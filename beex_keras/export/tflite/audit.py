@@ -1,4 +1,4 @@
-"""Checks that what is binary by its configuration is binary in the converted file.
+"""Checks that every binary matrix of a model is binary in the converted file.
 
 The converter says nothing when a binarized layer comes out float, or when weights end up outside the
 branch that needs them; the audit raises.
@@ -11,12 +11,18 @@ from typing import Any
 import numpy as np
 
 from beex_keras.errors import BeexError
-from beex_keras.export.matrices import EMBEDDING, BinaryMatrix, matrix_shapes
+from beex_keras.export.matrices import (
+    CONVOLUTION,
+    EMBEDDING,
+    LOOK_UP,
+    PRODUCT,
+    BinaryMatrix,
+    matrix_shapes,
+)
 from beex_keras.export.tflite import flatbuffer
 from beex_keras.export.tflite.flatbuffer import Operation
 from beex_keras.models import BEExformerConfig
 
-_BCONV = "LceBconv2d"
 _THRESHOLDS = 4
 _REPORT = "this file must not be used, please report it"
 _BUILD = "build the model from the configuration that it is exported with"
@@ -72,30 +78,58 @@ def audit(
         (17, 'FULLY_CONNECTED')
     """
     model = flatbuffer.parse(data) if isinstance(data, bytes) else data
-    operations = list(flatbuffer.operations(model))
-    _check_operations(model, operations)
     given = {name: matrix.signs.shape for name, matrix in (matrices or {}).items()}
     if matrices is not None and given != matrix_shapes(config):
         raise BeexError(f"The model's binary layers are not those of its configuration; {_BUILD}.")
     shapes = matrix_shapes(config, blocks)
     graphs = flatbuffer.nested_graphs(model)
-    candidates = list(_candidates(model, operations, config))
-    _check_counts(candidates, shapes)
+    homes = {name: graphs[max(0, _block(name) - first_exit)] for name in shapes if len(graphs) > 1}
+    kernel = CONVOLUTION if config.activation_bits == 1 else PRODUCT
+    readers = {name: LOOK_UP if name == EMBEDDING else kernel for name in shapes}
+    convolutions = sum(operation.name == CONVOLUTION for operation in flatbuffer.operations(model))
+    if convolutions > (wanted := sum(name != EMBEDDING for name in shapes)):
+        known = f"its configuration has {wanted} binary matrices"
+        raise BeexError(
+            f"The converted file has {convolutions} {CONVOLUTION} but {known}; {_BUILD}."
+        )
+    return find_matrices(model, shapes, readers, matrices, homes)
+
+
+def find_matrices(
+    model: Any,
+    shapes: Mapping[str, tuple[int, ...]],
+    readers: Mapping[str, str],
+    matrices: Mapping[str, BinaryMatrix] | None = None,
+    homes: Mapping[str, Any] | None = None,
+) -> AuditReport:
+    """Finds binary matrices in a parsed file, each once.
+
+    Args:
+        model: the parsed file.
+        shapes: (inputs, outputs) of each matrix by its name, or (vocabulary, width).
+        readers: the op that has to read each matrix.
+        matrices: signs and scales by name; without them a matrix of the same shape will do.
+        homes: graphs that the matrices have to stand in, by name; the main one if left out.
+
+    Raises:
+        BeexError: as `audit`.
+    """
+    operations = list(flatbuffer.operations(model))
+    _check_operations(model, operations)
+    candidates = list(_candidates(model, operations))
     found: dict[str, _Candidate] = {}
     for name, shape in shapes.items():
         matrix = None if matrices is None else matrices[name]
-        home = graphs[max(0, _block(name) - first_exit)] if len(graphs) > 1 else graphs[0]
+        home = (homes or {}).get(name, model.subgraphs[0])
         # Those of its own branch first.
         for candidate in sorted(candidates, key=lambda c: c.operation.graph is not home):
-            if candidate.is_embedding == (name == EMBEDDING) and candidate.holds(shape, matrix):
+            if candidate.operation.name == readers[name] and candidate.holds(shape, matrix):
                 break
         else:
-            kernel = _BCONV if config.activation_bits == 1 else "FULLY_CONNECTED"
-            reader = "GATHER" if name == EMBEDDING else kernel
             raise BeexError(
-                f"{name} is binary by its configuration, but no {reader} of the converted file "
-                f"holds its signs: it was converted to float or altered; {_REPORT} with the versions of "
-                "larq and larq-compute-engine."
+                f"{name} is binary, but no {readers[name]} of the converted file holds its signs: it "
+                f"was converted to float or altered; {_REPORT} with the versions of larq and "
+                "larq-compute-engine."
             )
         if candidate.operation.graph is not home:
             problem = "outside the branch of its block, so it would run after an earlier exit too"
@@ -111,20 +145,20 @@ def audit(
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class _Candidate:
-    """A bit-packed constant; signs (outputs, inputs), or (vocabulary, width) of an embedding."""
+    """A bit-packed constant; signs (outputs, inputs), or (vocabulary, width) of a table."""
 
     operation: Operation
     tensor: Any
     signs: np.ndarray
-    is_embedding: bool = False
     is_thresholded: bool = False
 
     def holds(self, shape: tuple[int, ...], matrix: BinaryMatrix | None) -> bool:
-        if self.signs.shape != (shape if self.is_embedding else shape[::-1]):
+        is_table = self.operation.name == LOOK_UP
+        if self.signs.shape != (shape if is_table else shape[::-1]):
             return False
         if matrix is None:
             return True
-        expected = matrix.signs if self.is_embedding else matrix.signs.T
+        expected = matrix.signs if is_table else matrix.signs.T
         if self.is_thresholded:
             # A sum is compared with a threshold from one side only, so the converter flips the
             # rows whose scale is negative.
@@ -132,13 +166,17 @@ class _Candidate:
         return np.array_equal(self.signs, expected)
 
 
+def foreign_operations(model: Any) -> list[str]:
+    """The names of the ops that no interpreter of Larq Compute Engine has."""
+    operations = flatbuffer.operations(model)
+    return [o.name for o in operations if o.is_custom and not o.name.startswith("Lce")]
+
+
 def _check_operations(model: Any, operations: list[Operation]) -> None:
+    for name in foreign_operations(model):
+        problem = f"The converted file needs the op {name}, which no interpreter of Larq Compute Engine has"
+        raise BeexError(f"{problem}; export a model of beex_keras layers only.")
     for operation in operations:
-        if operation.is_custom and not operation.name.startswith("Lce"):
-            raise BeexError(
-                f"The converted file needs the op {operation.name} (at {operation.label}), which no "
-                "interpreter of Larq Compute Engine has; export a model of beex_keras layers only."
-            )
         # A constant given to a branch is copied by an interpreter, and no kernel can pack it.
         for tensor in operation.inputs[1:] if operation.name == "IF" else ():
             if flatbuffer.constant(model, tensor) is not None:
@@ -152,24 +190,22 @@ def _block(name: str) -> int:
     return 1 if name == EMBEDDING else int(name.split("/")[0].removeprefix("block_"))
 
 
-def _candidates(
-    model: Any, operations: list[Operation], config: BEExformerConfig
-) -> Iterator[_Candidate]:
+def _candidates(model: Any, operations: list[Operation]) -> Iterator[_Candidate]:
     """The constants that could be one of the matrices."""
     links = flatbuffer.Links(operations)
     for operation in operations:
-        if operation.name == _BCONV:
+        if operation.name == CONVOLUTION:
             words = flatbuffer.constant(model, operation.inputs[1])
             if words is not None and words.dtype == np.int32 and words.shape[1:3] == (1, 1):
                 signs = flatbuffer.unpack_bits(words[:, 0, 0], operation.options["channels_in"])
                 thresholded = operation.inputs[_THRESHOLDS:] not in ((), (None,))
                 yield _Candidate(operation, operation.inputs[1], signs, is_thresholded=thresholded)
-        elif operation.name == "FULLY_CONNECTED" and config.activation_bits != 1:
+        elif operation.name == PRODUCT:
             unpack = links.producer(operation.inputs[1], flatbuffer.UNPACK)
             if unpack is not None:
                 yield from _unpacked(model, operation, unpack.inputs[0], unpack)
         elif operation.name == flatbuffer.UNPACK:
-            gather = links.producer(operation.inputs[0], "GATHER")
+            gather = links.producer(operation.inputs[0], LOOK_UP)
             if gather is not None:
                 yield from _unpacked(model, gather, gather.inputs[0], operation)
 
@@ -181,13 +217,4 @@ def _unpacked(
     words = flatbuffer.constant(model, tensor)
     if words is not None and words.dtype == np.int32 and words.ndim == 2:
         signs = flatbuffer.unpack_bits(words, int(unpack.outputs[0].shape[-1]))
-        yield _Candidate(reader, tensor, signs, is_embedding=reader.name == "GATHER")
-
-
-def _check_counts(candidates: list[_Candidate], shapes: dict[str, tuple[int, ...]]) -> None:
-    """Raises if there are more LceBconv2d than matrices: some other layer was binarized."""
-    convolutions = sum(candidate.operation.name == _BCONV for candidate in candidates)
-    wanted = sum(name != EMBEDDING for name in shapes)
-    if convolutions > wanted:
-        known = f"its configuration has {wanted} binary matrices"
-        raise BeexError(f"The converted file has {convolutions} {_BCONV} but {known}; {_BUILD}.")
+        yield _Candidate(reader, tensor, signs)

@@ -170,11 +170,20 @@ class Links:
     def __init__(self, operations: list[Operation]) -> None:
         self.operations = operations
         self._producers = {id(tensor): o for o in operations for tensor in o.outputs}
+        self._outputs = {
+            id(graph.tensors[place])
+            for graph in {id(o.graph): o.graph for o in operations}.values()
+            for place in indices(graph.outputs)
+        }
 
     def producer(self, tensor: Any, name: str = "") -> Operation | None:
         """What gives the tensor; None if nothing here does, or another op than that of `name`."""
         found = self._producers.get(id(tensor))
         return None if found is None or (name and found.name != name) else found
+
+    def is_output(self, tensor: Any) -> bool:
+        """Whether the tensor is an output of its graph."""
+        return id(tensor) in self._outputs
 
     def readers(self, tensor: Any) -> list[Operation]:
         """What reads the tensor, in order."""
@@ -214,6 +223,8 @@ def bypass(model: Any, source: Callable[[Operation, Links], int | None], name: s
                 renamed[int(operator.outputs[0])] = place
         graph.operators = kept
         graph.outputs = [renamed.get(i, i) for i in indices(graph.outputs)]
+        for entry in signature_entries(model, graph):
+            entry.tensorIndex = renamed.get(entry.tensorIndex, entry.tensorIndex)
     drop_unread(model)
 
 
@@ -351,7 +362,7 @@ def _add_buffer(model: Any, content: bytes) -> int:
 
 def drop_unused(model: Any) -> None:
     """Drops the tensors, buffers and operator codes that nothing refers to any more."""
-    for number, graph in enumerate(model.subgraphs):
+    for graph in model.subgraphs:
         used = {*indices(graph.inputs), *indices(graph.outputs)}
         for operator in graph.operators:
             used.update(indices(operator.inputs), indices(operator.outputs))
@@ -365,16 +376,21 @@ def drop_unused(model: Any) -> None:
             operator.outputs = _moved(operator.outputs, place)
             if operator.intermediates is not None:
                 operator.intermediates = _moved(operator.intermediates, place)
-        for signature in model.signatureDefs or []:
-            if signature.subgraphIndex == number:
-                for entry in [*(signature.inputs or []), *(signature.outputs or [])]:
-                    entry.tensorIndex = place[entry.tensorIndex]
+        for entry in signature_entries(model, graph):
+            entry.tensorIndex = place[entry.tensorIndex]
     _drop_unused_buffers(model)
     operators = [operator for graph in model.subgraphs for operator in graph.operators]
     place = _renumbered({operator.opcodeIndex for operator in operators})
     model.operatorCodes = [model.operatorCodes[old] for old in place]
     for operator in operators:
         operator.opcodeIndex = place[operator.opcodeIndex]
+
+
+def signature_entries(model: Any, graph: Any) -> Iterator[Any]:
+    """The entries of the signatures of one graph, inputs first."""
+    for signature in model.signatureDefs or []:
+        if model.subgraphs[signature.subgraphIndex] is graph:
+            yield from [*(signature.inputs or []), *(signature.outputs or [])]
 
 
 def drop_unread(model: Any) -> None:

@@ -25,16 +25,19 @@ _BLANK = b"0" * _DIGITS
 _CHECKSUM = re.compile(rb'"sha256":"([0-9a-f]{%d})"' % _DIGITS)
 
 
-def attach(model: Any, metadata: Metadata) -> None:
+def attach(model: Any, metadata: Metadata | None) -> None:
     """Adds both entries to a parsed model, the checksum still blank; `seal` fills it in.
+
+    A model that is no classifier has no metadata, and only the checksum.
 
     Raises:
         BeexError: the calibration figures are not JSON.
     """
-    if metadata.preprocessor is not None:
+    if metadata is not None and metadata.preprocessor is not None:
         lines = "\n".join(metadata.preprocessor.get_config()["vocabulary"])
         flatbuffer.add_metadata(model, VOCABULARY_ENTRY, zlib.compress(lines.encode("utf-8"), 9))
-    values = {"format": FORMAT_VERSION, **to_values(metadata), "sha256": _BLANK.decode()}
+    own = {} if metadata is None else to_values(metadata)
+    values = {"format": FORMAT_VERSION, **own, "sha256": _BLANK.decode()}
     flatbuffer.add_metadata(model, ENTRY, to_json(values))
 
 
@@ -84,6 +87,9 @@ def read_parsed(model: Any, source: str) -> Metadata:
         if version != FORMAT_VERSION:
             known = f"this release reads format {FORMAT_VERSION}; use the release that wrote it"
             raise BeexError(f"{source} has metadata of format {version}, but {known}.")
+        if "config" not in values:
+            fix = "run it in larq_compute_engine.tflite.python.interpreter.Interpreter"
+            raise BeexError(f"{source} is a model of your own, without labels and exits; {fix}.")
         packed = flatbuffer.get_metadata(model, VOCABULARY_ENTRY)
         lines = zlib.decompress(packed).decode("utf-8").split("\n") if packed else []
         return from_values(values, lines)

@@ -1,0 +1,1 @@
+"""Instructions, flash and RAM of models on emulated microcontrollers."""
